@@ -1,0 +1,84 @@
+"""Build hook: generates the Python code and the descriptor set from `proto/`.
+
+Runs for wheels and for editable installs; `make proto` runs it alone. Generated files are never in
+git.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ModuleNotFoundError:  # `python hatch_build.py` needs only grpcio-tools
+    BuildHookInterface = object  # type: ignore[assignment,misc]
+
+ROOT = Path(__file__).parent
+PROTO = ROOT / "proto"
+PACKAGES = ROOT / "server"
+DESCRIPTOR_SET = ROOT / "gateway" / "kazoo_media.binpb"
+GENERATED_PACKAGES = ("kazoo_media/v1", "kazoo_media/crossbar/v2")
+
+
+def generate() -> None:
+    """Write `*_pb2.py`, `*_pb2_grpc.py`, type stubs where mypy-protobuf is installed, and the
+    descriptor set.
+
+    Raises:
+        RuntimeError: protoc refused a file; its messages went to stderr.
+    """
+    import google.api
+    import grpc_tools
+
+    google_api = Path(next(iter(google.api.__path__))).parent.parent
+    well_known = Path(grpc_tools.__file__).parent / "_proto"
+    command = [sys.executable, "-m", "grpc_tools.protoc"]
+    command += [f"-I{PROTO}", f"-I{google_api}", f"-I{well_known}"]
+    command += [f"--python_out={PACKAGES}", f"--grpc_python_out={PACKAGES}"]
+    plugins = Path(sys.executable).parent
+    if (plugins / "protoc-gen-mypy").exists():
+        for name in ("mypy", "mypy_grpc"):
+            command += [f"--plugin=protoc-gen-{name}={plugins / f'protoc-gen-{name}'}"]
+            command += [f"--{name}_out=quiet:{PACKAGES}"]
+    command += [
+        "--include_imports",
+        "--include_source_info",
+        f"--descriptor_set_out={DESCRIPTOR_SET}",
+    ]
+    # Envoy converts error details to JSON: it must know their types.
+    command += ["google/rpc/error_details.proto", "google/rpc/status.proto"]
+    command += sorted(str(path.relative_to(PROTO)) for path in PROTO.rglob("*.proto"))
+    (PACKAGES / "google").mkdir(exist_ok=True)
+    done = subprocess.run(command, cwd=PROTO, check=False)
+    _remove_foreign(PACKAGES / "google")
+    if done.returncode:
+        raise RuntimeError(f"protoc failed with exit code {done.returncode}")
+    for package in GENERATED_PACKAGES:
+        (PACKAGES / package / "__init__.py").write_text(
+            '"""Generated from proto/, never edited."""\n'
+        )
+
+
+def _remove_foreign(folder: Path) -> None:
+    """Remove what protoc generated for Google's own files: googleapis-common-protos has it
+    already.
+    """
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.rmdir()
+
+
+class GenerateProtobuf(BuildHookInterface):
+    """Hatchling's entry to `generate`."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Generate before files are collected."""
+        del version, build_data
+        generate()
+
+
+if __name__ == "__main__":
+    generate()

@@ -1,0 +1,447 @@
+"""Every failure that the service names.
+
+MediaError
+├── InternalError
+├── BadRequestError                    a malformed message: wrong order, no UTF-8, a bad page token
+├── InvalidCredentialsError, ForbiddenError
+├── AccountNotFoundError, MediaNotFoundError, ContentNotFoundError, PathNotFoundError
+├── MethodNotAllowedError
+├── ValidationError                    carries all violations at once
+├── ConflictError                      the id exists
+├── StaleRevisionError                 lost a race; the core repeats or reports it
+├── PreconditionFailedError            If-Match, `if_revision`
+├── NotAcceptableError, UnsupportedMediaTypeError
+├── EmptyContentError, NotAudioError, TooLargeError
+├── IncompleteUploadError, ContentMismatchError
+├── RangeNotSatisfiableError
+├── QueueFullError, TooManyRequestsError
+├── StorageFullError, StoreUnavailableError
+└── SpeechFailedError
+
+Each class says all that a surface needs: `code` (gRPC), `reason` (listed in error_reason.proto),
+`http_status` and `kazoo_message`. There is no mapping table elsewhere.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+class Code(enum.Enum):
+    """gRPC status codes by name, so that the core needs no grpc."""
+
+    INVALID_ARGUMENT = enum.auto()
+    NOT_FOUND = enum.auto()
+    ALREADY_EXISTS = enum.auto()
+    PERMISSION_DENIED = enum.auto()
+    UNAUTHENTICATED = enum.auto()
+    RESOURCE_EXHAUSTED = enum.auto()
+    FAILED_PRECONDITION = enum.auto()
+    ABORTED = enum.auto()
+    OUT_OF_RANGE = enum.auto()
+    UNIMPLEMENTED = enum.auto()
+    INTERNAL = enum.auto()
+    UNAVAILABLE = enum.auto()
+
+
+class MediaError(Exception):
+    """A failure with its facts.
+
+    Attributes:
+        message: One sentence for a person: what happened, which value, what to do.
+        facts: Strings for a machine; they become `ErrorInfo.metadata`.
+        kazoo_data: The `data` of Kazoo's error envelope.
+        headers: HTTP response headers that belong to the error.
+    """
+
+    code: ClassVar[Code]
+    reason: ClassVar[str]
+    http_status: ClassVar[int]
+    kazoo_message: ClassVar[str]
+
+    def __init__(self, message: str, **facts: str | int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts: dict[str, str] = {key: str(value) for key, value in facts.items()}
+
+    @property
+    def kazoo_data(self) -> object:
+        """Return what Kazoo puts into `data`; most errors say their message there."""
+        return {"message": self.message}
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return HTTP response headers that belong to the error."""
+        return {}
+
+
+class InternalError(MediaError):
+    """A fault of the service; the text is fixed, details are in the log."""
+
+    code, reason = Code.INTERNAL, "INTERNAL"
+    http_status, kazoo_message = 500, "internal error"
+
+    def __init__(self) -> None:
+        super().__init__("internal error")
+
+    @property
+    def kazoo_data(self) -> object:
+        """Return an empty object, as Kazoo does."""
+        return {}
+
+
+class BadRequestError(MediaError):
+    """The request can not be read."""
+
+    code, reason = Code.INVALID_ARGUMENT, "BAD_REQUEST"
+    http_status, kazoo_message = 400, "bad request"
+
+
+class InvalidCredentialsError(MediaError):
+    """The caller is not who it says, or does not say."""
+
+    code, reason = Code.UNAUTHENTICATED, "INVALID_CREDENTIALS"
+    http_status, kazoo_message = 401, "invalid_credentials"
+
+    def __init__(self) -> None:
+        super().__init__("invalid credentials")
+
+
+class ForbiddenError(MediaError):
+    """The caller is known and may not."""
+
+    code, reason = Code.PERMISSION_DENIED, "FORBIDDEN"
+    http_status, kazoo_message = 403, "forbidden"
+
+    def __init__(self) -> None:
+        super().__init__("forbidden")
+
+
+class _BadIdentifierError(MediaError):
+    """Something that an id names does not exist."""
+
+    code = Code.NOT_FOUND
+    http_status, kazoo_message = 404, "bad_identifier"
+
+    def __init__(self, message: str, identifier: str, **facts: str | int) -> None:
+        super().__init__(message, **facts)
+        self.identifier = identifier
+
+    @property
+    def kazoo_data(self) -> object:
+        """Return Kazoo's text and the id."""
+        return {"message": "bad identifier", "cause": self.identifier}
+
+
+class AccountNotFoundError(_BadIdentifierError):
+    """No account has this id."""
+
+    reason = "ACCOUNT_NOT_FOUND"
+
+    def __init__(self, account_id: str) -> None:
+        super().__init__(
+            f"account {account_id!r} does not exist", account_id, account_id=account_id
+        )
+
+
+class MediaNotFoundError(_BadIdentifierError):
+    """No media has this id, or it was deleted."""
+
+    reason = "MEDIA_NOT_FOUND"
+
+    def __init__(self, media_id: str) -> None:
+        super().__init__(f"media {media_id!r} does not exist", media_id, media_id=media_id)
+
+
+class ContentNotFoundError(_BadIdentifierError):
+    """The media has no audio, or not the asked rendition."""
+
+    reason = "CONTENT_NOT_FOUND"
+
+    def __init__(self, media_id: str) -> None:
+        super().__init__(
+            f"media {media_id!r} has no audio yet: upload it first", media_id, media_id=media_id
+        )
+
+
+class PathNotFoundError(MediaError):
+    """No such path."""
+
+    code, reason = Code.NOT_FOUND, "PATH_NOT_FOUND"
+    http_status, kazoo_message = 404, "not_found"
+
+    def __init__(self) -> None:
+        super().__init__("not found")
+
+
+class MethodNotAllowedError(MediaError):
+    """The path has no such verb."""
+
+    code, reason = Code.UNIMPLEMENTED, "METHOD_NOT_ALLOWED"
+    http_status, kazoo_message = 405, "invalid_method"
+
+    def __init__(self, allow: Sequence[str]) -> None:
+        super().__init__("method not allowed", allow=", ".join(allow))
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return `allow`."""
+        return {"allow": self.facts["allow"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule of one field.
+
+    Attributes:
+        field: Dotted path, for example `tts.voice`.
+        code: Kazoo's word: `required`, `minLength`, `maxLength`, `enum`, `type`, `minimum`,
+            `maximum`, `invalid`.
+        message: Kazoo's text.
+        extra: Kazoo's `target`, `cause` and `value`, as far as the code has them.
+    """
+
+    field: str
+    code: str
+    message: str
+    extra: Mapping[str, Any]
+
+
+class ValidationError(MediaError):
+    """Fields break rules; all violations are reported together."""
+
+    code, reason = Code.INVALID_ARGUMENT, "VALIDATION"
+    http_status, kazoo_message = 400, "validation error"
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(f"{each.field}: {each.message}" for each in violations))
+        self.violations = tuple(violations)
+
+    @property
+    def kazoo_data(self) -> object:
+        """Return `{field: {code: {message, target, cause, value}}}`."""
+        data: dict[str, dict[str, Any]] = {}
+        for each in self.violations:
+            data.setdefault(each.field, {})[each.code] = {"message": each.message, **each.extra}
+        return data
+
+
+class ConflictError(MediaError):
+    """The id exists already."""
+
+    code, reason = Code.ALREADY_EXISTS, "CONFLICT"
+    http_status, kazoo_message = 409, "datastore_conflict"
+
+    def __init__(self, identifier: str) -> None:
+        super().__init__(f"{identifier!r} exists already", media_id=identifier)
+
+    @property
+    def kazoo_data(self) -> object:
+        """Return Kazoo's text."""
+        return {"message": "conflicting documents"}
+
+
+class StaleRevisionError(MediaError):
+    """The document changed between reading and writing it."""
+
+    code, reason = Code.ABORTED, "STALE_REVISION"
+    http_status, kazoo_message = 409, "datastore_conflict"
+
+    def __init__(self, media_id: str) -> None:
+        super().__init__(
+            f"{media_id!r} was changed by somebody else: read it again", media_id=media_id
+        )
+
+    @property
+    def kazoo_data(self) -> object:
+        """Return Kazoo's text."""
+        return {"message": "conflicting documents"}
+
+
+class PreconditionFailedError(MediaError):
+    """The asked revision is not the stored one."""
+
+    code, reason = Code.FAILED_PRECONDITION, "PRECONDITION_FAILED"
+    http_status, kazoo_message = 412, "precondition_failed"
+
+    def __init__(self, expected: str, actual: str) -> None:
+        super().__init__(
+            f"the document has revision {actual!r}, not {expected!r}",
+            expected=expected,
+            actual=actual,
+        )
+
+
+class _TargetError(MediaError):
+    """Something is not among what there is; `target` lists that."""
+
+    def __init__(self, message: str, target: Sequence[str]) -> None:
+        super().__init__(message, available=", ".join(target))
+        self.target = tuple(target)
+
+    @property
+    def kazoo_data(self) -> object:
+        """Return message and list."""
+        return {"message": self.message, "target": list(self.target)}
+
+
+class NotAcceptableError(_TargetError):
+    """No rendition is of an accepted type; `target` are the types there are."""
+
+    code, reason = Code.FAILED_PRECONDITION, "NOT_ACCEPTABLE"
+    http_status, kazoo_message = 406, "not_acceptable"
+
+
+class UnsupportedMediaTypeError(_TargetError):
+    """The declared type is not stored; `target` are the accepted types."""
+
+    code, reason = Code.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE"
+    http_status, kazoo_message = 415, "invalid_media_type"
+
+
+class _FileError(MediaError):
+    """The uploaded bytes are wrong; Kazoo reports that as a violation of the field `file`."""
+
+    code = Code.INVALID_ARGUMENT
+    http_status, kazoo_message = 400, "validation error"
+    violation: ClassVar[str]
+
+    @property
+    def kazoo_data(self) -> object:
+        """Return `{"file": {violation: {"message": ...}}}`."""
+        return {"file": {self.violation: {"message": self.message}}}
+
+
+class EmptyContentError(_FileError):
+    """The upload has no bytes."""
+
+    reason, violation = "EMPTY_CONTENT", "required"
+
+    def __init__(self) -> None:
+        super().__init__("Please provide an media file")  # Kazoo's text, with its grammar
+
+
+class NotAudioError(_FileError):
+    """The upload is recognised as something else than audio."""
+
+    reason, violation = "NOT_AUDIO", "invalid"
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"the file is {found}, not audio", found=found)
+
+
+class TooLargeError(_FileError):
+    """More bytes than allowed."""
+
+    reason, violation = "TOO_LARGE", "maxSize"
+    http_status, kazoo_message = 413, "request_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"Payload or Files must not be more than {limit_bytes} bytes", limit_bytes=limit_bytes
+        )
+        self.limit_bytes = limit_bytes
+
+    @property
+    def kazoo_data(self) -> object:
+        """Return Kazoo's shape."""
+        return {"file": {"maxSize": {"message": self.message, "target": self.limit_bytes}}}
+
+
+class IncompleteUploadError(_FileError):
+    """The stream ended early; nothing was changed."""
+
+    code, reason, violation = Code.ABORTED, "INCOMPLETE_UPLOAD", "incomplete"
+
+
+class ContentMismatchError(_FileError):
+    """Size or digest of the finish do not match what arrived; nothing was changed."""
+
+    code, reason, violation = Code.FAILED_PRECONDITION, "CONTENT_MISMATCH", "invalid"
+
+
+class RangeNotSatisfiableError(MediaError):
+    """The range starts behind the last byte."""
+
+    code, reason = Code.OUT_OF_RANGE, "RANGE_NOT_SATISFIABLE"
+    http_status, kazoo_message = 416, "range_not_satisfiable"
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(
+            f"the range starts behind the last byte: the audio has {size_bytes} bytes",
+            size_bytes=size_bytes,
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return `content-range`. Source: RFC 9110, 14.4."""
+        return {"content-range": f"bytes */{self.facts['size_bytes']}"}
+
+
+class _RetryLaterError(MediaError):
+    """Try again after a while."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return `retry-after`, in seconds."""
+        return {"retry-after": self.facts["retry_after_s"]}
+
+
+class QueueFullError(_RetryLaterError):
+    """Too many conversions wait already."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "QUEUE_FULL"
+    http_status, kazoo_message = 503, "conversion_queue_full"
+
+
+class TooManyRequestsError(_RetryLaterError):
+    """Too many attempts to log in."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS"
+    http_status, kazoo_message = 429, "too_many_requests"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("too many requests", retry_after_s)
+
+
+class StorageFullError(MediaError):
+    """Disk or quota full; nothing was changed."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "STORAGE_FULL"
+    http_status, kazoo_message = 507, "insufficient_storage"
+
+    def __init__(self) -> None:
+        super().__init__("the storage is full: nothing was changed, try again when there is space")
+
+
+class StoreUnavailableError(_RetryLaterError):
+    """A store does not answer."""
+
+    code, reason = Code.UNAVAILABLE, "STORE_UNAVAILABLE"
+    http_status, kazoo_message = 503, "datastore_unreachable"
+
+    def __init__(self) -> None:
+        super().__init__("datastore timeout", retry_after_s=1)
+
+
+class SpeechFailedError(MediaError):
+    """Text to speech failed; Kazoo gives the provider's reason as the envelope's `message`."""
+
+    code, reason = Code.INTERNAL, "SPEECH_FAILED"
+    http_status = 500
+
+    @property
+    def kazoo_message(self) -> str:  # type: ignore[override]
+        """Return the provider's reason."""
+        return self.message
+
+    @property
+    def kazoo_data(self) -> object:
+        """Return an empty object, as Kazoo does."""
+        return {}

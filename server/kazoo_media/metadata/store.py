@@ -1,0 +1,224 @@
+"""The contract of a metadata store: documents, blob states, accounts, keys, settings.
+
+Drivers are dumb. They check nothing but what is written here; ids, documents and permissions were
+checked by the core. Every method is atomic and, when it returns, durable. Rows of one account are
+never touched through another's id.
+
+Theory of operation, blobs (storage rules 1 to 4):
+
+1. `begin_upload` writes an intent row for each blob key: pending.
+2. The bytes go to the blob store.
+3. `commit_content` is the only commit point: pending blobs live, the document points to them,
+previous blobs dead.
+4. A sweeper marks pending blobs that nobody touched as dead, unlinks dead blobs, then forgets their
+rows. A commit that
+   finds its blob no longer pending changes nothing.
+
+Raises, by every method: StoreUnavailableError when the engine does not answer, StorageFullError
+when it has no space.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from kazoo_media.model import Account, BlobRow, Media, MediaQuery, SettingRow, SigningKey
+
+
+class MetadataStore(ABC):
+    """One database. Safe for concurrent use by all tasks of one event loop and by several
+    processes.
+    """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Finish accepted writes and release everything. The store can not be used afterwards."""
+
+    # Documents. A soft-deleted media is invisible to every method but `insert_media`: its id stays
+    # taken.
+
+    @abstractmethod
+    async def get_media(self, account_id: str, media_id: str) -> Media | None:
+        """Return a live media with its content, or None."""
+
+    @abstractmethod
+    async def insert_media(self, media: Media) -> None:
+        """Add a media without content (`media.content` is ignored).
+
+        Raises:
+            ConflictError: the id is taken in this account, also by a soft-deleted media.
+        """
+
+    @abstractmethod
+    async def replace_document(self, media: Media, expected_revision: str) -> None:
+        """Store document, revision and modified time of a live media; its content stays.
+
+        Raises:
+            StaleRevisionError: there is no live media of this id with `expected_revision`.
+        """
+
+    @abstractmethod
+    async def soft_delete_media(
+        self, account_id: str, media_id: str, expected_revision: str, now_ms: int
+    ) -> None:
+        """Hide a live media; its blobs stay live.
+
+        Raises:
+            StaleRevisionError: there is no live media of this id with `expected_revision`.
+        """
+
+    @abstractmethod
+    async def remove_media(
+        self, account_id: str, media_id: str, expected_revision: str, now_ms: int
+    ) -> None:
+        """Remove a live media; its blobs become dead in the same transaction.
+
+        Raises:
+            StaleRevisionError: there is no live media of this id with `expected_revision`.
+        """
+
+    @abstractmethod
+    async def list_media(self, account_id: str, query: MediaQuery) -> list[Media]:
+        """Return the first `query.limit` live media that match, with their content, in the query's
+        order.
+        """
+
+    @abstractmethod
+    async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:
+        """Return prompt ids >= `start` with the number of live media that have them, by id, at most
+        `limit`.
+        """
+
+    @abstractmethod
+    async def count_languages(self, account_id: str) -> list[tuple[str | None, int]]:
+        """Return lower-case languages with the number of live media, by language; None counts those
+        without.
+        """
+
+    @abstractmethod
+    async def list_prompt_ids(
+        self, account_id: str, prompt_id: str, start: str, limit: int
+    ) -> list[str]:
+        """Return ids >= `start` of live media with this prompt id, ascending, at most `limit`."""
+
+    @abstractmethod
+    async def list_language_ids(
+        self, account_id: str, language: str | None, start: str, limit: int
+    ) -> list[str]:
+        """Return ids >= `start` of live media of a lower-case language (None: without), ascending,
+        at most `limit`.
+        """
+
+    # Blobs.
+
+    @abstractmethod
+    async def begin_upload(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
+        """Add pending rows. The keys are new: random, never used before."""
+
+    @abstractmethod
+    async def touch_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
+        """Refresh the touched time of those keys that are pending."""
+
+    @abstractmethod
+    async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
+        """Make `media.content` the content of a live media: the one commit point.
+
+        In one transaction: every blob of `media.content` becomes live with its size, digest, type
+        and audio facts; document, revision and modified time are stored; blobs of the previous
+        content become dead.
+
+        Raises:
+            StaleRevisionError: there is no live media of this id with `expected_revision`. Nothing
+                changed.
+            IncompleteUploadError: a blob of the new content is not pending any more. Nothing
+                changed.
+        """
+
+    @abstractmethod
+    async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
+        """Mark those keys that are pending as dead. Unknown keys and other states are left
+        alone.
+        """
+
+    @abstractmethod
+    async def expire_pending(self, untouched_since_ms: int, now_ms: int) -> int:
+        """Mark all pending blobs last touched before `untouched_since_ms` as dead; return how
+        many.
+        """
+
+    @abstractmethod
+    async def list_dead(self, untouched_since_ms: int, limit: int) -> list[BlobRow]:
+        """Return dead blobs last touched before `untouched_since_ms`, of all accounts, at most
+        `limit`.
+        """
+
+    @abstractmethod
+    async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:
+        """Remove the rows of those blobs that are dead."""
+
+    @abstractmethod
+    async def list_blobs(self, start: str, limit: int) -> list[BlobRow]:
+        """Return rows of all accounts and states with key > `start`, by key, at most `limit`."""
+
+    # Accounts. An API key is known by its digest only.
+
+    @abstractmethod
+    async def insert_account(self, account: Account, api_key_sha256: str) -> None:
+        """Add an account.
+
+        Raises:
+            ConflictError: the id is taken.
+        """
+
+    @abstractmethod
+    async def get_account(self, account_id: str) -> Account | None:
+        """Return an account, or None."""
+
+    @abstractmethod
+    async def find_account(self, api_key_sha256: str) -> Account | None:
+        """Return the account whose current API key has this digest, or None."""
+
+    @abstractmethod
+    async def list_accounts(self, ancestor_id: str | None, start: str, limit: int) -> list[Account]:
+        """Return accounts with id >= `start` below an ancestor (None: all there are), by id, at
+        most `limit`.
+        """
+
+    @abstractmethod
+    async def replace_api_key(self, account_id: str, api_key_sha256: str) -> Account | None:
+        """Store a new digest, count the key generation up, return the account; None when there is
+        none.
+        """
+
+    # Keys and settings.
+
+    @abstractmethod
+    async def add_signing_key(self, key: SigningKey) -> None:
+        """Add a public key; a kid that exists already is left as it is."""
+
+    @abstractmethod
+    async def list_signing_keys(self) -> list[SigningKey]:
+        """Return all public keys, the newest first."""
+
+    @abstractmethod
+    async def settings_revision(self) -> int:
+        """Return a number that changes with every change of a setting and every
+        `bump_settings_revision`.
+        """
+
+    @abstractmethod
+    async def bump_settings_revision(self) -> None:
+        """Change the number, so that every process reads the settings anew."""
+
+    @abstractmethod
+    async def list_settings(self) -> list[SettingRow]:
+        """Return all stored values."""
+
+    @abstractmethod
+    async def put_setting(self, row: SettingRow) -> None:
+        """Add or replace a value."""
+
+    @abstractmethod
+    async def remove_setting(self, category: str, scope: str, key: str) -> None:
+        """Remove a value; it need not exist."""

@@ -1,0 +1,242 @@
+"""What the service keeps, as frozen values. No I/O, no rules that need a store."""
+
+from __future__ import annotations
+
+import enum
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SYSTEM_ACCOUNT_ID = "system"
+"""Account id of the system scope: the prompts and media that belong to no tenant."""
+
+
+class RenditionKind(enum.StrEnum):
+    """Which stored form of the audio."""
+
+    ORIGINAL = "original"
+    NORMALIZED = "normalized"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFacts:
+    """What is known of a piece of audio; None where it is not known."""
+
+    duration_ms: int | None = None
+    sample_rate_hertz: int | None = None
+    channel_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """One stored form of the audio of a media.
+
+    Attributes:
+        blob_key: Names the bytes in the blob store, never reused.
+        sha256: Digest of the bytes, 64 lower-case hex digits.
+    """
+
+    kind: RenditionKind
+    blob_key: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    facts: AudioFacts = field(default_factory=AudioFacts)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The audio of a media."""
+
+    original: Rendition
+    normalized: Rendition | None = None
+
+    @property
+    def served(self) -> Rendition:
+        """Return what is sent unless the original is asked for."""
+        return self.normalized or self.original
+
+    @property
+    def renditions(self) -> tuple[Rendition, ...]:
+        """Return the preferred rendition first."""
+        return (self.original,) if self.normalized is None else (self.normalized, self.original)
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One document and its content.
+
+    Attributes:
+        document: The public document as clients see it, without `id`; JSON values only. Keys that
+            belong to the service (`content_type`, `content_length`, ... once there is audio) are
+            part of it.
+        revision: `N-<32 hex>`, N counts saves.
+        created_ms: Unix time in milliseconds.
+        modified_ms: Unix time in milliseconds.
+    """
+
+    account_id: str
+    id: str
+    document: Mapping[str, Any]
+    revision: str
+    created_ms: int
+    modified_ms: int
+    content: Content | None = None
+
+    @property
+    def prompt_id(self) -> str | None:
+        """Return the prompt id, None for what is no prompt."""
+        value = self.document.get("prompt_id")
+        return value if isinstance(value, str) and value else None
+
+    @property
+    def language(self) -> str | None:
+        """Return the language in lower case, None when it is missing or empty."""
+        value = self.document.get("language")
+        return value.lower() if isinstance(value, str) and value else None
+
+
+def first_revision() -> str:
+    """Return the revision of a new document."""
+    return f"1-{secrets.token_hex(16)}"
+
+
+def next_revision(revision: str) -> str:
+    """Return a revision that counts one more."""
+    return f"{int(revision.partition('-')[0]) + 1}-{secrets.token_hex(16)}"
+
+
+class FilterOperator(enum.Enum):
+    """What a filter asks of a key. Kazoo's words are in crossbar/, the meaning is here."""
+
+    EQUALS = enum.auto()
+    NOT_EQUALS = enum.auto()
+    HAS_KEY = enum.auto()
+    KEY_MISSING = enum.auto()
+    HAS_VALUE = enum.auto()
+    VALUE_MISSING = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition on a document.
+
+    Values are compared as text: strings as they are, true and false as those words, integers in
+    decimal, other numbers as JSON prints them, a missing key or null as "". Objects and arrays
+    equal nothing. HAS_KEY asks whether the key is there at all; HAS_VALUE whether its value is
+    something else than null, "", 0, "0", [], {}.
+    Source: Kazoo crossbar_filter.erl.
+
+    Attributes:
+        path: Keys from the top of the document down; `("id",)` is the media's id.
+        values: For EQUALS and NOT_EQUALS: any of these; at least one.
+    """
+
+    path: tuple[str, ...]
+    operator: FilterOperator
+    values: tuple[str, ...] = ()
+
+    @property
+    def ignores_case(self) -> bool:
+        """Tell whether values are compared without case: the published page promises it for
+        `language`.
+        """
+        return self.path == ("language",)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaQuery:
+    """Which media of an account are wanted, in the order of their ids by code point.
+
+    Attributes:
+        start: First id to return, inclusive; None: from the beginning (the end when descending).
+        limit: The most rows to return, at least 1.
+        created_from_ms: Inclusive, Unix milliseconds; so are the other three bounds.
+    """
+
+    limit: int
+    start: str | None = None
+    descending: bool = False
+    filters: tuple[Filter, ...] = ()
+    created_from_ms: int | None = None
+    created_to_ms: int | None = None
+    modified_from_ms: int | None = None
+    modified_to_ms: int | None = None
+
+
+class BlobState(enum.StrEnum):
+    """Where a blob is in its life: pending, then live, then dead; or pending, then dead."""
+
+    PENDING = "pending"
+    LIVE = "live"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRow:
+    """What the metadata store knows of a blob.
+
+    Attributes:
+        touched_ms: When the state last changed or a running upload last refreshed it.
+        size_bytes: None while pending.
+        sha256: None while pending.
+    """
+
+    account_id: str
+    key: str
+    state: BlobState
+    touched_ms: int
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One tenant.
+
+    Attributes:
+        ancestor_ids: The root first, the parent last; empty for the master account.
+        key_generation: Counts the API keys there were; a token of an older generation is not valid.
+    """
+
+    id: str
+    name: str
+    ancestor_ids: tuple[str, ...]
+    created_ms: int
+    realm: str = ""
+    language: str = "en-us"
+    superduper_admin: bool = False
+    key_generation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The public half of a node's signing key.
+
+    Attributes:
+        public_pem: SubjectPublicKeyInfo, PEM.
+    """
+
+    kid: str
+    public_pem: str
+    created_ms: int
+
+
+DEFAULT_SCOPE = "default"
+"""Scope of a setting's value for all nodes; every other scope is the name of a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One stored value of a setting.
+
+    Attributes:
+        scope: `DEFAULT_SCOPE` or a node's name.
+        value: JSON value, never null.
+    """
+
+    category: str
+    scope: str
+    key: str
+    value: Any
