@@ -1,0 +1,24 @@
+"""The core's objects, as the composition root wires them and both surfaces use them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kazoo_media.accounts import Accounts
+from kazoo_media.downloads import Downloads
+from kazoo_media.library import Library
+from kazoo_media.prompts import Prompts
+from kazoo_media.settings import Settings
+from kazoo_media.uploads import Uploads
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """All that a surface may call."""
+
+    accounts: Accounts
+    settings: Settings
+    library: Library
+    prompts: Prompts
+    uploads: Uploads
+    downloads: Downloads

@@ -1,0 +1,267 @@
+"""The schema of a document: which keys, which values, which defaults.
+
+Pure functions. Source: Kazoo's schemas/media.json and kz_json_schema.erl, for the texts too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from kazoo_media.audio.formats import ACCEPTED_TYPES
+from kazoo_media.errors import ValidationError, Violation
+from kazoo_media.model import Content
+
+MEDIA_SOURCES = ("recording", "upload", "tts")
+DEFAULT_VOICE = "female/en-US"
+# fmt: off
+_LOCALES = (
+    "en-US", "en-CA", "en-AU", "en-GB", "es-US", "es-ES", "fr-CA", "fr-FR", "zh-CN", "zh-HK",
+    "zh-TW", "ja-JP", "ko-KR", "da-DK", "de-DE", "fi-FI", "it-IT", "nb-NO", "nl-NL", "pl-PL",
+    "pt-BR", "pt-PT", "ru-RU", "sv-SE", "hu-HU", "cs-CZ", "tr-TR", "ca-ES",
+)
+# fmt: on
+VOICES = tuple(f"{gender}/{locale}" for locale in _LOCALES for gender in ("female", "male"))
+_VOICE = re.compile(
+    r"(?:(?:fe)?male/(?:"
+    + "|".join(_LOCALES)
+    + r")(?:/\w+)?)|(?:[a-z]{2,3}-[A-Z]{2}-(?:Standard|Wavenet)-[A-Z])",
+    re.IGNORECASE,
+)
+
+_CONTENT_KEYS = ("content_type", "content_length")
+_SERVICE_KEYS = (
+    "normalization_error",
+    "normalization_warning",
+    "duration_ms",
+    "sample_rate_hertz",
+    "channel_count",
+)
+"""Keys that only the service writes; what a client sends for them is ignored."""
+
+MEDIA_ID_LIMIT = 1024
+_PERCENT_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_RESERVED_IDS = ("prompts", "languages")
+
+
+def validated(
+    data: Mapping[str, Any], content: Content | None, default_language: str
+) -> dict[str, Any]:
+    """Return the document to store for what a client sent: checked, coerced, with defaults.
+
+    Unknown keys are kept; `id` and keys starting with `_` or `pvt_` are dropped, and so are keys
+    that belong to the service (`content_type` and `content_length` only once there is content).
+
+    Raises:
+        ValidationError: with all violations.
+    """
+    ignored = _SERVICE_KEYS + (_CONTENT_KEYS if content is not None else ())
+    document = {
+        key: value
+        for key, value in data.items()
+        if not key.startswith(("_", "pvt_")) and key != "id" and key not in ignored
+    }
+    _apply_defaults(document, default_language)
+    violations = [*_missing(document), *_violations(document)]
+    if violations:
+        raise ValidationError(violations)
+    if document.get("prompt_id") and document.get("language"):
+        document["language"] = document["language"].lower()
+    return document
+
+
+def with_content_keys(
+    document: Mapping[str, Any], content: Content | None, outcome: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the document with what the service says of its content.
+
+    Args:
+        document: A validated document, or a stored one whose content keys are replaced.
+        outcome: `normalization_error` and `normalization_warning`, as far as there are any.
+    """
+    if content is None:
+        return dict(document)
+    owned = _SERVICE_KEYS + _CONTENT_KEYS
+    result = {key: value for key, value in document.items() if key not in owned}
+    served = content.served
+    result["content_type"] = served.content_type
+    result["content_length"] = served.size_bytes
+    for key in ("duration_ms", "sample_rate_hertz", "channel_count"):
+        value = getattr(served.facts, key)
+        if value is not None:
+            result[key] = value
+    result.update(outcome)
+    return result
+
+
+def conversion_outcome(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a stored document says of the last conversion."""
+    keys = ("normalization_error", "normalization_warning")
+    return {key: document[key] for key in keys if key in document}
+
+
+def merged(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document with changes merged in deeply; null removes a key. Source: RFC 7396."""
+    result = dict(document)
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping):
+            inner = result.get(key)
+            result[key] = merged(inner if isinstance(inner, Mapping) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
+def prompt_media_id(document: Mapping[str, Any]) -> str | None:
+    """Return the id that a prompt has, None for what is no prompt.
+
+    Source: Kazoo kz_media_util:prompt_id/2.
+    """
+    prompt_id = document.get("prompt_id")
+    if not prompt_id:
+        return None
+    language = str(document.get("language") or "").lower()
+    return f"{language}/{prompt_id}" if language else str(prompt_id)
+
+
+def check_media_id(media_id: str, field: str = "id") -> None:
+    """Check an id that a client chose.
+
+    Raises:
+        ValidationError: empty, too long, with a NUL, percent-encoded, or a reserved word.
+    """
+    problem = None
+    if not 0 < len(media_id) <= MEDIA_ID_LIMIT:
+        problem = f"must have 1 to {MEDIA_ID_LIMIT} characters"
+    elif "\0" in media_id:
+        problem = "must not contain NUL"
+    elif _PERCENT_ENCODED.search(media_id):
+        problem = "must not be percent-encoded"
+    elif media_id in _RESERVED_IDS:
+        problem = "is a reserved word"
+    if problem:
+        raise ValidationError(
+            [Violation(field, "invalid", problem, {"value": media_id[:MEDIA_ID_LIMIT]})]
+        )
+
+
+def _apply_defaults(document: dict[str, Any], default_language: str) -> None:
+    document.setdefault("language", default_language)
+    document.setdefault("media_source", "upload")
+    document.setdefault("streamable", True)
+    tts = document.setdefault("tts", {})
+    if isinstance(tts, dict):
+        document["tts"] = {"voice": DEFAULT_VOICE, **tts}
+    if document["language"] is None:
+        del document["language"]
+
+
+def _missing(document: Mapping[str, Any]) -> Iterator[Violation]:
+    if document.get("name") is None:
+        yield Violation("name", "required", "Field is required but missing", {"value": "name"})
+
+
+def _violations(document: dict[str, Any]) -> Iterator[Violation]:
+    """Yield every violation; strings that read as a wanted integer or boolean are replaced by
+    it.
+    """
+    for key, check in _RULES.items():
+        if key in document:
+            value, violation = check(key, document[key])
+            document[key] = value
+            if violation is not None:
+                yield violation
+    tts = document.get("tts")
+    if isinstance(tts, dict):
+        for key, check in _TTS_RULES.items():
+            if key in tts:
+                _, violation = check(f"tts.{key}", tts[key])
+                if violation is not None:
+                    yield violation
+
+
+_Check = Callable[[str, Any], tuple[Any, Violation | None]]
+
+
+def _wrong_type(field: str, wanted: str, value: object) -> tuple[Any, Violation]:
+    text = f"Value did not match type(s): {wanted}"
+    return value, Violation(field, "type", text, {"target": wanted, "value": value})
+
+
+def _string(low: int = 0, high: int | None = None) -> _Check:
+    def check(field: str, value: object) -> tuple[Any, Violation | None]:
+        if not isinstance(value, str):
+            return _wrong_type(field, "string", value)
+        if len(value) < low:
+            text = f"String must be at least {low} characters"
+            return value, Violation(
+                field, "minLength", text, {"target": low, "cause": value, "value": value}
+            )
+        if high is not None and len(value) > high:
+            text = f"String must not be more than {high} characters"
+            return value, Violation(
+                field, "maxLength", text, {"target": high, "cause": value, "value": value}
+            )
+        return value, None
+
+    return check
+
+
+def _enum(permitted: tuple[str, ...], accepts: Callable[[str], bool]) -> _Check:
+    def check(field: str, value: object) -> tuple[Any, Violation | None]:
+        if not isinstance(value, str):
+            return _wrong_type(field, "string", value)
+        if not accepts(value):
+            text = "Value not found in enumerated list of values"
+            return value, Violation(
+                field, "enum", text, {"target": list(permitted), "value": value}
+            )
+        return value, None
+
+    return check
+
+
+def _boolean(field: str, value: object) -> tuple[Any, Violation | None]:
+    if isinstance(value, str) and value in {"true", "false"}:
+        return value == "true", None
+    return (value, None) if isinstance(value, bool) else _wrong_type(field, "boolean", value)
+
+
+def _integer(low: int) -> _Check:
+    def check(field: str, value: object) -> tuple[Any, Violation | None]:
+        if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            return _wrong_type(field, "integer", value)
+        if value < low:
+            text = f"Value must be at least {low}"
+            return value, Violation(field, "minimum", text, {"target": low, "value": value})
+        return value, None
+
+    return check
+
+
+def _object(field: str, value: object) -> tuple[Any, Violation | None]:
+    return (value, None) if isinstance(value, dict) else _wrong_type(field, "object", value)
+
+
+_RULES: Mapping[str, _Check] = {
+    "name": _string(1, 128),
+    "description": _string(1, 128),
+    "language": _string(),
+    "media_source": _enum(MEDIA_SOURCES, MEDIA_SOURCES.__contains__),
+    "streamable": _boolean,
+    "prompt_id": _string(),
+    "content_type": _enum(ACCEPTED_TYPES, ACCEPTED_TYPES.__contains__),
+    "content_length": _integer(1),
+    "source_id": _string(32, 32),
+    "source_type": _string(),
+    "tts": _object,
+}
+_TTS_RULES: Mapping[str, _Check] = {
+    "text": _string(1),
+    "voice": _enum(VOICES, lambda value: _VOICE.fullmatch(value) is not None),
+}

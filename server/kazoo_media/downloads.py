@@ -1,0 +1,111 @@
+"""Downloads: which rendition, which range, and the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from kazoo_media.blobs.store import BlobReader, BlobStore
+from kazoo_media.errors import (
+    ContentNotFoundError,
+    NotAcceptableError,
+    RangeNotSatisfiableError,
+    StoreUnavailableError,
+)
+from kazoo_media.model import Media, Rendition, RenditionKind
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """A part of a rendition, `length` bytes from `offset`; both within it."""
+
+    offset: int
+    length: int
+
+    @classmethod
+    def within(cls, size_bytes: int, offset: int, length: int | None) -> ByteRange:
+        """Return the part that a client asked for, cut at the end.
+
+        Args:
+            size_bytes: Size of the rendition.
+            offset: First byte; negative: that many bytes from the end.
+            length: None: to the end.
+
+        Raises:
+            RangeNotSatisfiableError: the offset is at or behind the end.
+        """
+        first = max(0, size_bytes + offset) if offset < 0 else offset
+        if first >= size_bytes:
+            raise RangeNotSatisfiableError(size_bytes)
+        rest = size_bytes - first
+        return cls(first, rest if length is None else min(length, rest))
+
+
+class Download:
+    """A part of a rendition that is certain to exist. Replacing or deleting the media does not
+    disturb it.
+    """
+
+    def __init__(self, reader: BlobReader, span: ByteRange) -> None:
+        self._reader = reader
+        self._span = span
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield exactly the bytes of the range, at most 512 KiB at once.
+
+        Raises:
+            StoreUnavailableError: the bytes can not be read to the end; what came so far must not
+                pass as complete.
+        """
+        return self._reader.read(self._span.offset, self._span.length)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._reader.aclose()
+
+
+class Downloads:
+    """Reads renditions."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+
+    def select(self, media: Media, kind: RenditionKind | None) -> Rendition:
+        """Return a rendition; None is the one that is served: normalized if there is one.
+
+        Raises:
+            ContentNotFoundError: there is no audio yet.
+            NotAcceptableError: there is audio, but not this rendition.
+        """
+        if media.content is None:
+            raise ContentNotFoundError(media.id)
+        if kind is None:
+            return media.content.served
+        for rendition in media.content.renditions:
+            if rendition.kind is kind:
+                return rendition
+        have = [str(rendition.kind) for rendition in media.content.renditions]
+        raise NotAcceptableError(f"there is no {kind} rendition", have)
+
+    async def open(self, rendition: Rendition, span: ByteRange) -> Download:
+        """Return a download whose first byte is certain.
+
+        Raises:
+            StoreUnavailableError: the blob is not there.
+        """
+        reader = await self._blobs.open(rendition.blob_key)
+        if reader is None:
+            raise StoreUnavailableError
+        if reader.size_bytes != rendition.size_bytes:
+            await reader.aclose()
+            raise StoreUnavailableError
+        return Download(reader, span)

@@ -1,0 +1,125 @@
+"""The bytes of an upload as they come: counted, limited, and complete when they end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from kazoo_media.errors import (
+    ContentMismatchError,
+    EmptyContentError,
+    IncompleteUploadError,
+    TooLargeError,
+)
+
+_SNIFF_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a client says before its first byte.
+
+    Attributes:
+        content_type: MIME type, parameters allowed; None or `application/octet-stream`: by looking
+            at the bytes.
+        size_bytes: How many bytes will come, None when it is not known.
+    """
+
+    content_type: str | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The explicit end of an upload: how many bytes were sent, and their SHA-256 in lower-case
+    hex.
+    """
+
+    size_bytes: int
+    sha256: str
+
+
+Source = AsyncIterator[bytes | Finish]
+"""The bytes of an upload in order; a Finish, where the protocol has one, comes last. A source whose
+client went away raises IncompleteUploadError, or its task is cancelled: it never just ends."""
+
+
+class Intake:
+    """Reads a source. The head is read once and given out again as the first chunk.
+
+    Attributes:
+        head: The first bytes, at least 512 unless there are fewer; empty before `read_head`.
+        received_bytes: How many bytes came so far.
+    """
+
+    def __init__(self, source: Source, declared: Declared, limit_bytes: int) -> None:
+        self.head = b""
+        self.received_bytes = 0
+        self._source = source
+        self._declared_bytes = declared.size_bytes
+        self._limit_bytes = limit_bytes
+        self._finish: Finish | None = None
+        self._head_is_due = False
+
+    async def read_head(self) -> None:
+        """Read what is needed for sniffing.
+
+        Raises:
+            EmptyContentError: the source has no bytes at all.
+            IncompleteUploadError: it ended before its declared size.
+        """
+        pieces: list[bytes] = []
+        while self.received_bytes < _SNIFF_BYTES and (chunk := await self._next()):
+            pieces.append(chunk)
+        self.head = b"".join(pieces)
+        self._head_is_due = True
+        if not self.head:
+            raise EmptyContentError
+
+    async def read(self) -> bytes:
+        """Return the next bytes, b"" at a complete end.
+
+        Raises:
+            IncompleteUploadError: the source ended before its declared size.
+            TooLargeError: more bytes came than the limit allows.
+        """
+        if self._head_is_due:
+            self._head_is_due = False
+            return self.head
+        return await self._next()
+
+    def check_finish(self, sha256: str) -> None:
+        """Compare the client's finish with what arrived.
+
+        Raises:
+            ContentMismatchError: they differ.
+        """
+        finish = self._finish
+        if finish is None:
+            return
+        if finish.size_bytes != self.received_bytes:
+            raise ContentMismatchError(
+                f"{self.received_bytes} bytes arrived, the finish says {finish.size_bytes}"
+            )
+        if finish.sha256 != sha256:
+            raise ContentMismatchError(
+                f"what arrived has SHA-256 {sha256}, the finish says {finish.sha256}"
+            )
+
+    async def _next(self) -> bytes:
+        async for chunk in self._source:
+            if isinstance(chunk, Finish):
+                self._finish = chunk
+                continue  # reading on shows whether anything follows
+            if not chunk:
+                continue
+            self.received_bytes += len(chunk)
+            if self.received_bytes > self._limit_bytes:
+                raise TooLargeError(self._limit_bytes)
+            return chunk
+        declared = self._declared_bytes
+        if declared is not None and declared != self.received_bytes:
+            raise IncompleteUploadError(
+                f"{self.received_bytes} bytes arrived, {declared} were declared: send it again"
+            )
+        return b""

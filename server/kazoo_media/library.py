@@ -1,0 +1,216 @@
+"""The library: create, get, list, update and delete documents."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kazoo_media.accounts import ReadScope, WriteScope
+from kazoo_media.documents import (
+    check_media_id,
+    conversion_outcome,
+    merged,
+    prompt_media_id,
+    validated,
+    with_content_keys,
+)
+from kazoo_media.errors import (
+    MediaNotFoundError,
+    PreconditionFailedError,
+    SpeechFailedError,
+    StaleRevisionError,
+    ValidationError,
+    Violation,
+)
+from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.model import Media, MediaQuery, first_revision, next_revision
+from kazoo_media.settings import Settings
+
+_ITERATION_ROWS = 500
+
+Edit = Callable[[Media], Mapping[str, Any]]
+"""Makes the document that a client wants out of the stored media; may run more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list.
+
+    Attributes:
+        next_start: Id of the first media of the next page, None on the last page.
+    """
+
+    items: list[Media]
+    next_start: str | None
+
+
+class Library:
+    """The documents of all accounts."""
+
+    def __init__(self, store: MetadataStore, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+
+    async def create(self, scope: WriteScope, data: Mapping[str, Any], media_id: str = "") -> Media:
+        """Add a document without audio and return it.
+
+        Args:
+            data: The document as the client wrote it.
+            media_id: Chosen by the client; "": made here. A prompt's id is made of its language and
+                prompt id.
+
+        Raises:
+            ValidationError: with all violations.
+            ConflictError: the id exists, be it soft-deleted.
+            SpeechFailedError: the document asks for speech.
+        """
+        document = validated(data, None, await self._settings.get("media", "default_language"))
+        wanted = prompt_media_id(document)
+        if wanted is not None:
+            check_media_id(wanted, "prompt_id")
+        elif media_id:
+            check_media_id(media_id)
+        _refuse_speech(document)
+        now_ms = int(time.time() * 1000)
+        media = Media(
+            account_id=scope.account_id,
+            id=wanted or media_id or secrets.token_hex(16),
+            document=document,
+            revision=first_revision(),
+            created_ms=now_ms,
+            modified_ms=now_ms,
+        )
+        await self._store.insert_media(media)
+        return media
+
+    async def get(self, scope: ReadScope, media_id: str) -> Media:
+        """Return a document.
+
+        Raises:
+            MediaNotFoundError: it does not exist or was deleted.
+        """
+        media = await self._store.get_media(scope.account_id, media_id)
+        if media is None:
+            raise MediaNotFoundError(media_id)
+        return media
+
+    async def list_page(self, scope: ReadScope, query: MediaQuery) -> Page:
+        """Return one page: full, but for the last, also when documents come and go meanwhile."""
+        rows = await self._store.list_media(scope.account_id, replace(query, limit=query.limit + 1))
+        next_start = rows[query.limit].id if len(rows) > query.limit else None
+        return Page(rows[: query.limit], next_start)
+
+    async def iterate(self, scope: ReadScope, query: MediaQuery) -> AsyncIterator[Media]:
+        """Yield all that a query matches; its limit is ignored, memory stays constant."""
+        page = await self.list_page(scope, replace(query, limit=_ITERATION_ROWS))
+        while True:
+            for media in page.items:
+                yield media
+            if page.next_start is None:
+                return
+            page = await self.list_page(
+                scope, replace(query, limit=_ITERATION_ROWS, start=page.next_start)
+            )
+
+    async def update(
+        self, scope: WriteScope, media_id: str, edit: Edit, if_revision: str = ""
+    ) -> Media:
+        """Store what `edit` makes of a document; the audio stays. Return the new document.
+
+        Args:
+            edit: Called with the media as it is; called again when somebody else was faster.
+            if_revision: Only when the stored revision is this one; "": always.
+
+        Raises:
+            MediaNotFoundError: it does not exist or was deleted.
+            PreconditionFailedError: the revision is another.
+            ValidationError: with all violations; a prompt can not become another prompt.
+            SpeechFailedError: the document asks for other speech than it has.
+        """
+        default_language = await self._settings.get("media", "default_language")
+        while True:
+            current = await self._current(scope, media_id, if_revision)
+            document = validated(edit(current), current.content, default_language)
+            _check_same_prompt(media_id, document)
+            if document.get("tts") != current.document.get("tts"):
+                _refuse_speech(document)
+            changed = replace(
+                current,
+                document=with_content_keys(
+                    document, current.content, conversion_outcome(current.document)
+                ),
+                revision=next_revision(current.revision),
+                modified_ms=int(time.time() * 1000),
+            )
+            try:
+                await self._store.replace_document(changed, current.revision)
+            except StaleRevisionError:
+                continue
+            return changed
+
+    async def patch(
+        self, scope: WriteScope, media_id: str, changes: Mapping[str, Any], if_revision: str = ""
+    ) -> Media:
+        """Merge changes into a document deeply, null removes a key; return the new document.
+
+        A language that is removed stays removed: the document then has none.
+
+        Raises:
+            As `update`.
+        """
+        keeps_language = changes.get("language", "") is not None
+
+        def edit(current: Media) -> Mapping[str, Any]:
+            document = merged(current.document, changes)
+            if not keeps_language or "language" not in current.document:
+                document.setdefault("language", None)
+            return document
+
+        return await self.update(scope, media_id, edit, if_revision)
+
+    async def delete(
+        self, scope: WriteScope, media_id: str, *, hard: bool, if_revision: str = ""
+    ) -> Media:
+        """Delete a document with its audio and return it as it was.
+
+        Args:
+            hard: For good; else it is hidden and its id stays taken. Prompts are always deleted for
+                good.
+            if_revision: Only when the stored revision is this one; "": always.
+
+        Raises:
+            MediaNotFoundError: it does not exist or was deleted.
+            PreconditionFailedError: the revision is another.
+        """
+        while True:
+            current = await self._current(scope, media_id, if_revision)
+            remove = self._store.remove_media
+            if not hard and current.prompt_id is None:
+                remove = self._store.soft_delete_media
+            try:
+                await remove(scope.account_id, media_id, current.revision, int(time.time() * 1000))
+            except StaleRevisionError:
+                continue
+            return current
+
+    async def _current(self, scope: WriteScope, media_id: str, if_revision: str) -> Media:
+        current = await self.get(scope, media_id)
+        if if_revision and current.revision != if_revision:
+            raise PreconditionFailedError(if_revision, current.revision)
+        return current
+
+
+def _check_same_prompt(media_id: str, document: Mapping[str, Any]) -> None:
+    wanted = prompt_media_id(document)
+    if wanted is not None and wanted != media_id:
+        text = "Changing the prompt_id on an existing prompt is not allowed"
+        cause = document["prompt_id"]
+        raise ValidationError([Violation("prompt_id", "invalid", text, {"cause": cause})])
+
+
+def _refuse_speech(document: Mapping[str, Any]) -> None:
+    if document.get("media_source") == "tts":
+        raise SpeechFailedError("no speech provider is available to create TTS media")

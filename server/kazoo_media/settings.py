@@ -1,0 +1,219 @@
+"""Settings: Kazoo's system_config, changeable while the service runs.
+
+A node's value wins over the default for all nodes, which wins over the built-in one. Values are
+checked when they are written, so readers can trust them. What a process has read stays valid as
+long as the store's settings revision does: a change counts for the next request of every worker.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kazoo_media.accounts import AdminScope
+from kazoo_media.audio.arguments import executable_permitted, parse_arguments
+from kazoo_media.errors import ValidationError, Violation
+from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.model import DEFAULT_SCOPE, SettingRow
+
+GIB = 1024**3
+
+
+class Origin(enum.Enum):
+    """Where a setting's value comes from."""
+
+    BUILT_IN = enum.auto()
+    DEFAULT = enum.auto()
+    NODE = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as a node sees it."""
+
+    category: str
+    key: str
+    value: Any
+    origin: Origin
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A setting that exists: its type is its built-in value's."""
+
+    built_in: Any
+    description: str
+    check: Callable[[Any], str | None] = lambda _: None
+
+
+def _between(low: int, high: int) -> Callable[[Any], str | None]:
+    return lambda value: None if low <= value <= high else f"must be {low} to {high}"
+
+
+def _one_of(*permitted: str) -> Callable[[Any], str | None]:
+    return lambda value: None if value in permitted else f"must be one of {', '.join(permitted)}"
+
+
+def _arguments(value: str) -> str | None:
+    try:
+        parse_arguments(value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+KNOWN: Mapping[tuple[str, str], _Known] = {
+    ("crossbar", "max_upload_size"): _Known(
+        512 * 1024**2, "Most bytes of one upload.", _between(1, 1024 * GIB)
+    ),
+    ("crossbar", "pagination_page_size"): _Known(
+        50, "Rows of a list page when a request names no size.", _between(1, 10_000)
+    ),
+    ("crossbar.media", "normalize_media"): _Known(built_in=False, description="Whether uploads are normalized."),
+    ("crossbar.media", "normalization_format"): _Known(
+        "mp3", "Format that uploads are normalized to.", _one_of("mp3", "wav", "ogg", "flac")
+    ),
+    ("media", "normalize_executable"): _Known(
+        "sox", "Program that normalizes; its file name is one of KAZOO_MEDIA_CONVERTERS."
+    ),
+    ("media", "normalize_source_args"): _Known("", "sox options for its input.", _arguments),
+    ("media", "normalize_destination_args"): _Known(
+        "-r 8000", "sox options for its output.", _arguments
+    ),
+    ("media", "default_language"): _Known(
+        "en-us",
+        "Language of a document created without one.",
+        lambda value: None if 0 < len(value) <= 64 else "must have 1 to 64 characters",
+    ),
+    ("media", "max_streaming_conversions"): _Known(
+        64, "Conversions that run while their uploads do, in each worker.", _between(0, 1024)
+    ),
+    ("media", "max_queued_conversions"): _Known(
+        256,
+        "Uploads of a worker that may wait to be converted from their stored original.",
+        _between(0, 65536),
+    ),
+    ("media", "cache_max_age_s"): _Known(
+        0,
+        "Seconds that a switch may cache audio without asking; 0: it asks every time.",
+        _between(0, 31_536_000),
+    ),
+}
+"""Every setting there is, by category and key."""
+
+
+class Settings:
+    """The settings of one node."""
+
+    def __init__(self, store: MetadataStore, node_name: str, converters: frozenset[str]) -> None:
+        self._store = store
+        self._node_name = node_name
+        self._converters = converters
+        self._revision = -1
+        self._rows: dict[tuple[str, str, str], Any] = {}
+
+    async def get(self, category: str, key: str) -> Any:  # noqa: ANN401 - a JSON value
+        """Return the value in force on this node. Its type is that of the built-in value."""
+        await self._refresh()
+        return self._look_up(category, key, self._node_name)[0]
+
+    async def describe(
+        self, scope: AdminScope, category: str, key: str, node: str
+    ) -> list[Setting]:
+        """Return settings as a node sees them, by category and key; empty strings leave open.
+
+        Raises:
+            ValidationError: no setting has this category and key.
+        """
+        del scope  # proves the permission
+        await self._refresh()
+        wanted = sorted(
+            known for known in KNOWN if category in ("", known[0]) and key in ("", known[1])
+        )
+        if not wanted:
+            raise _violation("key", f"there is no setting {category}.{key}")
+        return [self._setting(each, node or self._node_name) for each in wanted]
+
+    async def put(
+        self, scope: AdminScope, category: str, key: str, value: object, *, node: str | None
+    ) -> Setting:
+        """Store a value for one node ("": this one) or, with None, for all nodes; return the
+        setting as seen.
+
+        A value of None removes the stored one. Text is taken as the setting's type where it reads
+        as that.
+
+        Raises:
+            ValidationError: unknown setting, wrong type, or a value that is not permitted.
+        """
+        del scope  # proves the permission
+        if (category, key) not in KNOWN:
+            raise _violation("key", f"there is no setting {category}.{key}")
+        stored_scope = DEFAULT_SCOPE if node is None else node or self._node_name
+        if value is None:
+            await self._store.remove_setting(category, stored_scope, key)
+        else:
+            checked = self._checked(category, key, value)
+            await self._store.put_setting(SettingRow(category, stored_scope, key, checked))
+        await self._refresh()
+        return self._setting((category, key), node or self._node_name)
+
+    async def flush(self, scope: AdminScope) -> None:
+        """Make every worker of every node read the settings anew."""
+        del scope  # proves the permission
+        await self._store.bump_settings_revision()
+
+    async def _refresh(self) -> None:
+        revision = await self._store.settings_revision()
+        if revision != self._revision:
+            rows = await self._store.list_settings()
+            self._rows = {(row.category, row.scope, row.key): row.value for row in rows}
+            self._revision = revision
+
+    def _look_up(self, category: str, key: str, node: str) -> tuple[Any, Origin]:
+        for scope, origin in ((node, Origin.NODE), (DEFAULT_SCOPE, Origin.DEFAULT)):
+            if (category, scope, key) in self._rows:
+                return self._rows[category, scope, key], origin
+        return KNOWN[category, key].built_in, Origin.BUILT_IN
+
+    def _setting(self, name: tuple[str, str], node: str) -> Setting:
+        value, origin = self._look_up(*name, node)
+        return Setting(*name, value, origin, KNOWN[name].description)
+
+    def _checked(self, category: str, key: str, value: object) -> object:
+        known = KNOWN[category, key]
+        converted = _coerced(value, type(known.built_in))
+        if converted is None:
+            kind = {bool: "true or false", int: "an integer", str: "text"}[type(known.built_in)]
+            raise _violation("value", f"{category}.{key} must be {kind}, not {value!r}")
+        problem = known.check(converted)
+        if key == "normalize_executable" and not executable_permitted(
+            str(converted), self._converters
+        ):
+            problem = f"file name must be one of {', '.join(sorted(self._converters))}"
+        if problem:
+            raise _violation("value", f"{category}.{key} {problem}, not {value!r}")
+        return converted
+
+
+def _coerced(value: object, kind: type) -> object | None:
+    """Return the value as `kind`, None where it does not read as that."""
+    if kind is bool:
+        return (
+            value
+            if isinstance(value, bool)
+            else {"true": True, "false": False}.get(str(value).lower())
+        )
+    if kind is int and not isinstance(value, bool):
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        text = str(value).strip()
+        return int(text) if text.lstrip("-").isdecimal() else None
+    return value if kind is str and isinstance(value, str) else None
+
+
+def _violation(field: str, message: str) -> ValidationError:
+    return ValidationError([Violation(field, "invalid", message, {})])

@@ -1,0 +1,161 @@
+"""Tokens: RS256 JWTs, signed with a node's own private key, verified with any node's public key.
+
+Source: RFC 7519; claims as Kazoo's kz_auth_jwt.erl has them (`iss`, `account_id`, `exp`, header
+    `kid`).
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
+
+from kazoo_media.errors import InvalidCredentialsError
+from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.model import SigningKey
+
+TOKEN_LIFETIME_S = 3600
+ISSUER = "kazoo"
+_CACHED_TOKENS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a good token says.
+
+    Attributes:
+        expires_s: Unix time in seconds.
+    """
+
+    account_id: str
+    key_generation: int
+    expires_s: int
+
+
+def load_private_key(path: Path) -> rsa.RSAPrivateKey:
+    """Return the key in a PEM file; the file is made, with mode 0600, when it does not exist.
+
+    Blocking: for start-up only. Of several processes that start at once all get the same key.
+    """
+    if not path.exists():
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(pem)
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)  # unlike rename, does not replace another process's key
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(loaded, rsa.RSAPrivateKey):
+        raise TypeError(f"{path} holds no RSA key: remove it, and a new one is made")
+    return loaded
+
+
+class Tokens:
+    """Signs with this node's key, verifies with all nodes' keys."""
+
+    def __init__(self, store: MetadataStore, private_key: rsa.RSAPrivateKey) -> None:
+        public = private_key.public_key()
+        der = public.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        digest = hashes.Hash(hashes.SHA256())
+        digest.update(der)
+        self._store = store
+        self._kid = digest.finalize().hex()[:32]
+        self._signing_key = RSAKey.import_key(
+            private_key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        self._public_pem = public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
+        self._verifying_keys: dict[str, RSAKey] = {}
+        self._verified: OrderedDict[str, Claims] = OrderedDict()
+
+    async def publish(self) -> None:
+        """Make this node's public key known to all nodes. Repeating it changes nothing."""
+        await self._store.add_signing_key(
+            SigningKey(self._kid, self._public_pem, int(time.time() * 1000))
+        )
+
+    def issue(self, account_id: str, key_generation: int) -> tuple[str, int]:
+        """Return a token and when it ends, Unix seconds."""
+        now = int(time.time())
+        expires_s = now + TOKEN_LIFETIME_S
+        claims = {
+            "iss": ISSUER,
+            "account_id": account_id,
+            "key_generation": key_generation,
+            "iat": now,
+            "exp": expires_s,
+        }
+        header = {"alg": "RS256", "typ": "JWT", "kid": self._kid}
+        return jwt.encode(header, claims, self._signing_key), expires_s
+
+    async def verify(self, token: str) -> Claims:
+        """Return what the token says. A token seen before costs no signature check.
+
+        Raises:
+            InvalidCredentialsError: malformed, badly signed, expired, of an unknown key or issuer.
+        """
+        claims = self._verified.get(token)
+        if claims is None:
+            claims = await self._verified_claims(token)
+            self._verified[token] = claims
+            if len(self._verified) > _CACHED_TOKENS:
+                self._verified.popitem(last=False)
+        if claims.expires_s <= time.time():
+            self._verified.pop(token, None)
+            raise InvalidCredentialsError
+        return claims
+
+    async def _verified_claims(self, token: str) -> Claims:
+        try:
+            decoded = jwt.decode(token, await self._key_of(token), algorithms=["RS256"])
+            claims = decoded.claims
+            if claims["iss"] != ISSUER:
+                raise InvalidCredentialsError
+            return Claims(
+                str(claims["account_id"]), int(claims["key_generation"]), int(claims["exp"])
+            )
+        except (JoseError, KeyError, ValueError, TypeError) as error:
+            raise InvalidCredentialsError from error
+
+    async def _key_of(self, token: str) -> RSAKey:
+        kid = _kid_of(token)
+        if kid not in self._verifying_keys:
+            for row in await self._store.list_signing_keys():
+                self._verifying_keys[row.kid] = RSAKey.import_key(row.public_pem)
+        if kid not in self._verifying_keys:
+            raise InvalidCredentialsError
+        return self._verifying_keys[kid]
+
+
+def _kid_of(token: str) -> str:
+    """Return the key id that a token's header names, unverified."""
+    head = token.partition(".")[0]
+    header = orjson.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    return str(header["kid"])

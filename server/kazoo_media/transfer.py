@@ -1,0 +1,243 @@
+"""A transfer: the bytes of one upload on their way to durable, not yet live, renditions."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from dataclasses import dataclass
+
+from kazoo_media.audio.conversion import Conversion
+from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.meter import DurationMeter
+from kazoo_media.audio.wav import repaired_head
+from kazoo_media.blobs.store import BlobStore, new_blob_key
+from kazoo_media.errors import MediaError, StoreUnavailableError
+from kazoo_media.intake import Intake
+from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.model import AudioFacts, Content, Rendition, RenditionKind
+from kazoo_media.normalization import Normalization
+from kazoo_media.renditions import RenditionWriter
+
+_TOUCH_INTERVAL_S = 600
+"""A running upload refreshes its intent rows this often; the sweeper's grace is longer."""
+_WAV_HEAD_BYTES = 128
+"""No WAV that a converter writes has a longer header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a transfer made: content whose blobs are durable, and what the document says of the
+    conversion.
+    """
+
+    content: Content
+    outcome: dict[str, str]
+
+
+class Transfer:
+    """One upload's way into the blob store. Ends with a commit of what `run` returned, or with
+    `discard`.
+    """
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        blobs: BlobStore,
+        account_id: str,
+        normalization: Normalization | None,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._account_id = account_id
+        self._normalization = normalization
+        self._original_key = new_blob_key()
+        self._normalized_key = new_blob_key()
+        self._writers: list[RenditionWriter] = []
+        self._conversion: Conversion | None = None
+
+    async def run(
+        self, intake: Intake, source_format: AudioFormat | None, content_type: str
+    ) -> Received:
+        """Store the original and, when normalization is on, the normalized rendition.
+
+        Args:
+            intake: Its head was read.
+            source_format: What the head was recognised as.
+            content_type: What the original is served as.
+
+        Raises:
+            MediaError: of the intake or the stores; `discard` is still to be called.
+        """
+        await self._store.begin_upload(self._account_id, self._keys, int(time.time() * 1000))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                alive = tasks.create_task(self._keep_alive())
+                received = await self._receive(tasks, intake, source_format, content_type)
+                alive.cancel()
+        except BaseExceptionGroup as group:
+            raise _cause_of(group) from group
+        return received
+
+    async def discard(self) -> None:
+        """Stop the converter and remove what was stored. The sweeper would do it as well, later."""
+        if self._conversion is not None:
+            await self._conversion.kill()
+        for writer in self._writers:
+            await writer.discard()
+        try:
+            now_ms = int(time.time() * 1000)
+            await self._store.abandon_blobs(self._account_id, self._keys, now_ms)
+            for key in self._keys:
+                await self._blobs.delete(key)
+        except MediaError:
+            return  # the error that led here is the one to report; the sweeper tries again
+
+    @property
+    def _keys(self) -> list[str]:
+        return [self._original_key] + ([self._normalized_key] if self._normalization else [])
+
+    async def _receive(
+        self,
+        tasks: asyncio.TaskGroup,
+        intake: Intake,
+        source_format: AudioFormat | None,
+        content_type: str,
+    ) -> Received:
+        normalization = self._normalization
+        writer = await self._new_writer(self._original_key)
+        meter = DurationMeter(source_format)
+        storing = tasks.create_task(writer.store())
+        conversion = converting = None
+        if normalization is not None and normalization.streams:
+            conversion = await self._start(normalization, source_format, intake.head)
+            converting = tasks.create_task(self._collect(normalization, conversion))
+        while chunk := await intake.read():
+            await writer.write(chunk)
+            meter.feed(chunk)
+            if conversion is not None:
+                await conversion.feed(chunk)
+        await writer.finish()
+        if conversion is not None:
+            await conversion.finish()
+        await storing
+        intake.check_finish(writer.sha256)
+        await writer.publish()
+        original = _rendition(RenditionKind.ORIGINAL, writer, content_type, meter.facts())
+        if converting is not None:
+            return Received(*_with(original, *await converting))
+        if normalization is not None:
+            converted = await self._convert_stored(
+                normalization, source_format, intake.head, original
+            )
+            return Received(*_with(original, *converted))
+        return Received(Content(original), {})
+
+    async def _convert_stored(
+        self,
+        normalization: Normalization,
+        source_format: AudioFormat | None,
+        head: bytes,
+        original: Rendition,
+    ) -> tuple[Rendition | None, dict[str, str]]:
+        """Convert from the stored original, when it is this upload's turn."""
+        async with normalization.turn:
+            conversion = await self._start(normalization, source_format, head)
+            async with asyncio.TaskGroup() as tasks:
+                collecting = tasks.create_task(self._collect(normalization, conversion))
+                reader = await self._blobs.open(original.blob_key)
+                if reader is None:
+                    raise StoreUnavailableError
+                async with reader:
+                    async for chunk in reader.read(0, original.size_bytes):
+                        await conversion.feed(chunk)
+                await conversion.finish()
+            return collecting.result()
+
+    async def _start(
+        self, normalization: Normalization, source_format: AudioFormat | None, head: bytes
+    ) -> Conversion:
+        self._conversion = await normalization.start(source_format, head)
+        return self._conversion
+
+    async def _collect(
+        self, normalization: Normalization, conversion: Conversion
+    ) -> tuple[Rendition | None, dict[str, str]]:
+        """Store what the converter writes; return the rendition, None when the conversion
+        failed.
+        """
+        writer = await self._new_writer(self._normalized_key)
+        head = b""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(writer.store())
+            async for chunk in conversion.output():
+                if len(head) < _WAV_HEAD_BYTES:
+                    head += chunk[: _WAV_HEAD_BYTES - len(head)]
+                await writer.write(chunk)
+            await writer.finish()
+        outcome = await conversion.outcome()
+        if outcome.error is not None:
+            await writer.discard()
+            return None, {"normalization_error": outcome.error}
+        target = normalization.target
+        if target.name == "wav":
+            await writer.overwrite_head(repaired_head(head, writer.size_bytes))
+        await writer.publish()
+        sha256 = writer.sha256 if target.name != "wav" else await self._digest(writer)
+        facts = outcome.facts
+        rendition = Rendition(
+            RenditionKind.NORMALIZED,
+            writer.key,
+            target.content_type,
+            writer.size_bytes,
+            sha256,
+            facts,
+        )
+        warning = {"normalization_warning": "; ".join(outcome.warnings)} if outcome.warnings else {}
+        return rendition, warning
+
+    async def _digest(self, writer: RenditionWriter) -> str:
+        """Return the digest of a published blob whose head was replaced after it was hashed."""
+        digest = hashlib.sha256()
+        reader = await self._blobs.open(writer.key)
+        if reader is None:
+            raise StoreUnavailableError
+        async with reader:
+            async for chunk in reader.read(0, writer.size_bytes):
+                await asyncio.to_thread(digest.update, chunk)
+        return digest.hexdigest()
+
+    async def _new_writer(self, key: str) -> RenditionWriter:
+        writer = await RenditionWriter.create(self._blobs, key)
+        self._writers.append(writer)
+        return writer
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(_TOUCH_INTERVAL_S)
+            now_ms = int(time.time() * 1000)
+            await self._store.touch_blobs(self._account_id, self._keys, now_ms)
+
+
+def _with(
+    original: Rendition, normalized: Rendition | None, outcome: dict[str, str]
+) -> tuple[Content, dict[str, str]]:
+    return Content(original, normalized), outcome
+
+
+def _rendition(
+    kind: RenditionKind, writer: RenditionWriter, content_type: str, facts: AudioFacts
+) -> Rendition:
+    return Rendition(kind, writer.key, content_type, writer.size_bytes, writer.sha256, facts)
+
+
+def _cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first failure in a group that tells a caller something: groups stay inside this
+    module.
+    """
+    for error in group.exceptions:
+        cause = _cause_of(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(cause, MediaError):
+            return cause
+    first = group.exceptions[0]
+    return _cause_of(first) if isinstance(first, BaseExceptionGroup) else first
