@@ -180,10 +180,10 @@ class Transfer:
             await writer.discard()
             return None, {"normalization_error": outcome.error}
         target = normalization.target
-        if target.name == "wav":
+        if target is AudioFormat.WAV:
             await writer.overwrite_head(repaired_head(head, writer.size_bytes))
         await writer.publish()
-        sha256 = writer.sha256 if target.name != "wav" else await self._digest(writer)
+        sha256 = writer.sha256 if target is not AudioFormat.WAV else await self._digest(writer)
         facts = outcome.facts
         rendition = Rendition(
             RenditionKind.NORMALIZED,

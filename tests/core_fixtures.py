@@ -1,0 +1,68 @@
+"""A core on memory stores or on real ones, for tests that call it directly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from kazoo_media.blobs.memory import MemoryBlobStore
+
+from kazoo_media.accounts import Accounts, Caller
+from kazoo_media.blobs.store import BlobStore
+from kazoo_media.core import Core
+from kazoo_media.downloads import Downloads
+from kazoo_media.library import Library
+from kazoo_media.metadata.memory import MemoryMetadataStore
+from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.normalization import Normalizer
+from kazoo_media.prompts import Prompts
+from kazoo_media.settings import Settings
+from kazoo_media.tokens import Tokens
+from kazoo_media.uploads import Uploads
+
+
+@cache
+def private_key() -> rsa.RSAPrivateKey:
+    """Return one key for all tests of a run: making one takes a tenth of a second."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@dataclass(frozen=True)
+class CoreUnderTest:
+    """A wired core, its stores, and an admin who may call it.
+
+    Attributes:
+        api_key: The admin's.
+    """
+
+    core: Core
+    metadata: MetadataStore
+    blobs: BlobStore
+    admin: Caller
+    api_key: str
+
+
+async def make_core(
+    metadata: MetadataStore | None = None,
+    blobs: BlobStore | None = None,
+    converters: frozenset[str] = frozenset({"sox"}),
+) -> CoreUnderTest:
+    """Return a core with a master account; on memory stores unless others are given."""
+    metadata = metadata or MemoryMetadataStore()
+    blobs = blobs or MemoryBlobStore()
+    tokens = Tokens(metadata, private_key())
+    await tokens.publish()
+    accounts = Accounts(metadata, tokens)
+    settings = Settings(metadata, "node1", converters)
+    library = Library(metadata, settings)
+    core = Core(
+        accounts=accounts,
+        settings=settings,
+        library=library,
+        prompts=Prompts(metadata),
+        uploads=Uploads(metadata, blobs, library, settings, Normalizer(settings)),
+        downloads=Downloads(blobs),
+    )
+    account, api_key = await accounts.create_master("master")
+    return CoreUnderTest(core, metadata, blobs, Caller(account), api_key)
