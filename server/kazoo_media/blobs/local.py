@@ -1,0 +1,240 @@
+"""The blob store of one machine: files in a folder.
+
+Every file operation runs in a thread of the store's own pool. A task that is cancelled meanwhile
+lets the thread finish first: a thread that went on would write into a descriptor that somebody
+closed, and that by then may be another file's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from typing_extensions import override
+
+from kazoo_media.blobs.local_files import (
+    BlobFolder,
+    open_for_reading,
+    overwrite,
+    read_exactly,
+    write_all,
+)
+from kazoo_media.blobs.store import (
+    READ_CHUNK_BYTES,
+    BlobReader,
+    BlobStore,
+    BlobWriter,
+    StoredBlob,
+)
+from kazoo_media.errors import StorageFullError, StoreUnavailableError
+
+T = TypeVar("T")
+
+_THREADS = 8
+
+
+class LocalBlobStore(BlobStore):
+    """Blobs below one folder, made when the first blob comes; never on a network file system."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = BlobFolder(folder)
+        self._threads = _Threads()
+
+    @override
+    async def create(self, key: str) -> BlobWriter:
+        writer = _LocalWriter(self._folder, self._threads, key)
+        await writer.begin()
+        return writer
+
+    @override
+    async def open(self, key: str) -> BlobReader | None:
+        path = self._folder.path(key)
+        reader = _LocalReader(self._threads)
+        try:
+            await reader.begin(path)
+        except FileNotFoundError:
+            return None
+        return reader
+
+    @override
+    async def delete(self, key: str) -> None:
+        with _converted_errors():
+            await self._threads.run(lambda: self._folder.remove(key))
+
+    @override
+    async def list(self) -> AsyncIterator[StoredBlob]:
+        with _converted_errors():
+            subfolders = await self._threads.run(self._folder.subfolders)
+        for name in subfolders:
+            with _converted_errors():
+                blobs = await self._threads.run(partial(self._folder.scan, name))
+            for blob in blobs:
+                yield blob
+
+    @override
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._threads.close)
+
+
+class _LocalWriter(BlobWriter):
+    def __init__(self, folder: BlobFolder, threads: _Threads, key: str) -> None:
+        self._folder = folder
+        self._threads = threads
+        self._key = key
+        self._fd = -1
+        self._published = False
+
+    async def begin(self) -> None:
+        """Make the file; nothing stays when that is cancelled."""
+        try:
+            with _converted_errors():
+                await self._threads.run(self._open)
+        except asyncio.CancelledError:
+            await self.discard()
+            raise
+
+    @override
+    async def write(self, chunks: Sequence[bytes]) -> None:
+        with _converted_errors():
+            await self._threads.run(lambda: write_all(self._fd, chunks))
+
+    @override
+    async def overwrite_head(self, head: bytes) -> None:
+        with _converted_errors():
+            await self._threads.run(lambda: overwrite(self._fd, head))
+
+    @override
+    async def publish(self) -> None:
+        with _converted_errors():
+            await self._threads.run(self._publish)
+
+    @override
+    async def discard(self) -> None:
+        if not self._published:
+            await self._threads.run(self._discard)
+
+    def _open(self) -> None:
+        self._fd = self._folder.create(self._key)
+
+    def _publish(self) -> None:
+        self._folder.publish(self._key, self._fd)
+        # From here on the blob is the caller's, even if the task was cancelled meanwhile.
+        self._published = True
+        self._close()
+
+    def _discard(self) -> None:
+        if self._fd >= 0:
+            self._close()
+            with contextlib.suppress(OSError):
+                self._folder.remove(self._key)
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        # Everything that matters was reported by fsync.
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+class _LocalReader(BlobReader):
+    def __init__(self, threads: _Threads) -> None:
+        self._threads = threads
+        self._fd = -1
+        self._reads: set[Future[bytes]] = set()
+        self.size_bytes = 0
+
+    async def begin(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+        def begin() -> None:
+            self._fd, self.size_bytes = open_for_reading(path)
+
+        try:
+            with _converted_errors(FileNotFoundError):
+                await self._threads.run(begin)
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+
+    @override
+    async def read(self, offset: int, length: int) -> AsyncIterator[bytes]:
+        end = offset + length
+        ahead = self._submit(offset, end)
+        while ahead is not None:
+            with _converted_errors():
+                data = await self._threads.result(ahead)
+            self._reads.discard(ahead)
+            offset += len(data)
+            # The disk works on the next chunk while the network takes this one.
+            ahead = self._submit(offset, end)
+            yield data
+
+    @override
+    async def aclose(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            reads = tuple(self._reads)
+            await self._threads.run(lambda: _close_after(reads, fd))
+
+    def _submit(self, offset: int, end: int) -> Future[bytes] | None:
+        if offset >= end:
+            return None
+        fd, length = self._fd, min(READ_CHUNK_BYTES, end - offset)
+        read = self._threads.submit(lambda: read_exactly(fd, offset, length))
+        self._reads.add(read)
+        return read
+
+
+def _close_after(reads: Sequence[Future[bytes]], fd: int) -> None:
+    # They were queued before this, so each has a thread already: no deadlock.
+    wait(reads)
+    os.close(fd)
+
+
+class _Threads:
+    """A pool whose work is waited for to its end, cancelled or not."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        return self._pool.submit(work)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        return await self.result(self.submit(work))
+
+    async def result(self, future: Future[T]) -> T:
+        waiter = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(waiter)
+        except asyncio.CancelledError:
+            while not waiter.done():
+                # Cancelled again: the thread still has to end first.
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([waiter])
+            raise
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+@contextlib.contextmanager
+def _converted_errors(passing: type[OSError] | tuple[()] = ()) -> Iterator[None]:
+    try:
+        yield
+    except passing:
+        raise
+    except (OSError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFullError from error
+        raise StoreUnavailableError from error

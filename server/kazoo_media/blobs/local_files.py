@@ -1,0 +1,160 @@
+"""Blobs as files: the blocking half of the local store, run in its threads.
+
+`<folder>/<first two hex digits>/<key>` is a published blob, `<key>.part` beside it one that is not.
+Rename is atomic, so a name without `.part` is always a whole blob. The order is: fsync the file,
+rename it, fsync the folder (and once the folders above); without it a power cut leaves a name with
+no bytes, or bytes with no name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from kazoo_media.blobs.store import StoredBlob
+
+_KEY = re.compile(r"[0-9a-f]{32}")
+_PART = ".part"
+# writev takes at most 1024 buffers, whatever their size.
+_BUFFERS_AT_ONCE = os.sysconf("SC_IOV_MAX")
+
+
+class BlobFolder:
+    """The names and folders of one local store."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._durable_folders: set[Path] = set()
+
+    def path(self, key: str) -> Path:
+        """Return where a published blob lies.
+
+        Raises:
+            ValueError: the key is not 32 lower-case hex digits, so it could be a path.
+        """
+        if _KEY.fullmatch(key) is None:
+            raise ValueError(f"not a blob key: {key!r}")
+        return self._folder / key[:2] / key
+
+    def part_path(self, key: str) -> Path:
+        """Return where an unpublished blob lies."""
+        path = self.path(key)
+        return path.with_name(path.name + _PART)
+
+    def create(self, key: str) -> int:
+        """Return a descriptor of a new, empty, unpublished blob."""
+        path = self.part_path(key)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            os.makedirs(self._folder, 0o700, exist_ok=True)
+            # Not makedirs: that gives every folder but the last the umask's mode.
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path.parent, 0o700)
+            return os.open(path, flags, 0o600)
+
+    def publish(self, key: str, fd: int) -> None:
+        """Make the bytes, then the name, durable."""
+        path = self.path(key)
+        os.fsync(fd)
+        os.rename(self.part_path(key), path)
+        _fsync_folder(path.parent)
+        if path.parent not in self._durable_folders:
+            # It may be new, by this process or by one that crashed before this line.
+            _fsync_folder(self._folder)
+            _fsync_folder(self._folder.parent)
+            self._durable_folders.add(path.parent)
+
+    def remove(self, key: str) -> None:
+        """Remove a blob, published or not, durably; it need not exist."""
+        found = False
+        for path in (self.path(key), self.part_path(key)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+                found = True
+        if found:
+            # Its row is forgotten next: a file that a power cut brought back would have none.
+            _fsync_folder(self.path(key).parent)
+
+    def subfolders(self) -> list[str]:
+        """Return the names of the folders that hold blobs."""
+        try:
+            with os.scandir(self._folder) as entries:
+                return [each.name for each in entries if each.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return []
+
+    def scan(self, subfolder: str) -> list[StoredBlob]:
+        """Return what lies in one of the folders."""
+        with os.scandir(self._folder / subfolder) as entries:
+            return [blob for each in entries if (blob := _stored_blob(each)) is not None]
+
+
+def write_all(fd: int, chunks: Sequence[bytes]) -> None:
+    """Append all chunks; the kernel may take fewer bytes at a time than it was given."""
+    views = [memoryview(each) for each in chunks if each]
+    start = 0
+    while start < len(views):
+        taken = os.writev(fd, views[start : start + _BUFFERS_AT_ONCE])
+        while start < len(views) and taken >= len(views[start]):
+            taken -= len(views[start])
+            start += 1
+        if taken:
+            views[start] = views[start][taken:]
+
+
+def overwrite(fd: int, head: bytes) -> None:
+    """Replace the first bytes."""
+    done = 0
+    while done < len(head):
+        done += os.pwrite(fd, head[done:], done)
+
+
+def open_for_reading(path: Path) -> tuple[int, int]:
+    """Return descriptor and size of a file that will be read from front to back."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    return fd, os.fstat(fd).st_size
+
+
+def read_exactly(fd: int, offset: int, length: int) -> bytes:
+    """Return the bytes of a range.
+
+    Raises:
+        EOFError: the file ends before.
+    """
+    data = os.pread(fd, length, offset)
+    if len(data) == length:
+        return data
+    parts = [data]
+    done = len(data)
+    while done < length:
+        data = os.pread(fd, length - done, offset + done)
+        if not data:
+            raise EOFError(f"the blob ends at {offset + done}, not at {offset + length}")
+        parts.append(data)
+        done += len(data)
+    return b"".join(parts)
+
+
+def _stored_blob(entry: os.DirEntry[str]) -> StoredBlob | None:
+    key = entry.name.removesuffix(_PART)
+    if _KEY.fullmatch(key) is None:
+        return None
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return StoredBlob(key, status.st_size, key == entry.name, status.st_mtime_ns // 1_000_000)
+
+
+def _fsync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,109 @@
+"""A blob store in a dictionary, for tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from typing_extensions import override
+
+from kazoo_media.blobs.store import (
+    READ_CHUNK_BYTES,
+    BlobReader,
+    BlobStore,
+    BlobWriter,
+    StoredBlob,
+)
+from kazoo_media.errors import StoreUnavailableError
+
+
+class MemoryBlobStore(BlobStore):
+    """Bytes that live as long as the object."""
+
+    def __init__(self) -> None:
+        self._published: dict[str, bytes] = {}
+        self._unpublished: dict[str, bytearray] = {}
+        self._modified_ms: dict[str, int] = {}
+
+    @override
+    async def create(self, key: str) -> BlobWriter:
+        buffer = self._unpublished[key] = bytearray()
+        self._modified_ms[key] = _now_ms()
+        return _MemoryWriter(self, key, buffer)
+
+    @override
+    async def open(self, key: str) -> BlobReader | None:
+        data = self._published.get(key)
+        return None if data is None else _MemoryReader(data)
+
+    @override
+    async def delete(self, key: str) -> None:
+        self._published.pop(key, None)
+        self._unpublished.pop(key, None)
+
+    @override
+    async def list(self) -> AsyncIterator[StoredBlob]:
+        for blobs, published in ((self._published, True), (self._unpublished, False)):
+            for key, data in list(blobs.items()):
+                yield StoredBlob(key, len(data), published, self._modified_ms[key])
+
+    @override
+    async def aclose(self) -> None:
+        pass
+
+    def touch(self, key: str) -> None:
+        """Note that a blob was written to."""
+        self._modified_ms[key] = _now_ms()
+
+    def publish(self, key: str) -> None:
+        """Make a blob readable."""
+        if key not in self._unpublished:
+            raise StoreUnavailableError  # deleted meanwhile
+        self._published[key] = bytes(self._unpublished.pop(key))
+
+    def discard(self, key: str) -> None:
+        """Forget an unpublished blob."""
+        self._unpublished.pop(key, None)
+
+
+class _MemoryWriter(BlobWriter):
+    def __init__(self, store: MemoryBlobStore, key: str, buffer: bytearray) -> None:
+        self._store = store
+        self._key = key
+        self._buffer = buffer
+
+    @override
+    async def write(self, chunks: Sequence[bytes]) -> None:
+        self._buffer += b"".join(chunks)
+        self._store.touch(self._key)
+
+    @override
+    async def overwrite_head(self, head: bytes) -> None:
+        self._buffer[: len(head)] = head
+
+    @override
+    async def publish(self) -> None:
+        self._store.publish(self._key)
+
+    @override
+    async def discard(self) -> None:
+        self._store.discard(self._key)
+
+
+class _MemoryReader(BlobReader):
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size_bytes = len(data)
+
+    @override
+    async def read(self, offset: int, length: int) -> AsyncIterator[bytes]:
+        for start in range(offset, offset + length, READ_CHUNK_BYTES):
+            yield self._data[start : min(start + READ_CHUNK_BYTES, offset + length)]
+
+    @override
+    async def aclose(self) -> None:
+        pass
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

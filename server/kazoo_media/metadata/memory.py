@@ -1,0 +1,270 @@
+"""A metadata store in dictionaries: the reference of the contract, for tests."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from typing_extensions import override
+
+from kazoo_media.errors import ConflictError, IncompleteUploadError, StaleRevisionError
+from kazoo_media.metadata.matching import matches
+from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.model import (
+    Account,
+    BlobRow,
+    BlobState,
+    Media,
+    MediaQuery,
+    SettingRow,
+    SigningKey,
+)
+
+
+class MemoryMetadataStore(MetadataStore):
+    """Rows that live as long as the object. No method awaits, so each is atomic on its loop."""
+
+    def __init__(self) -> None:
+        self._media: dict[tuple[str, str], Media] = {}
+        self._deleted: set[tuple[str, str]] = set()
+        self._blobs: dict[tuple[str, str], BlobRow] = {}
+        self._accounts: dict[str, Account] = {}
+        self._api_keys: dict[str, str] = {}
+        self._signing_keys: dict[str, SigningKey] = {}
+        self._settings: dict[tuple[str, str, str], SettingRow] = {}
+        self._settings_revision = 0
+
+    @override
+    async def aclose(self) -> None:
+        pass
+
+    @override
+    async def get_media(self, account_id: str, media_id: str) -> Media | None:
+        key = (account_id, media_id)
+        return None if key in self._deleted else copy.deepcopy(self._media.get(key))
+
+    @override
+    async def insert_media(self, media: Media) -> None:
+        key = (media.account_id, media.id)
+        if key in self._media:
+            raise ConflictError(media.id)
+        self._media[key] = replace(copy.deepcopy(media), content=None)
+
+    @override
+    async def replace_document(self, media: Media, expected_revision: str) -> None:
+        current = self._expect(media.account_id, media.id, expected_revision)
+        self._put(current, media)
+
+    @override
+    async def soft_delete_media(
+        self, account_id: str, media_id: str, expected_revision: str, now_ms: int
+    ) -> None:
+        self._expect(account_id, media_id, expected_revision)
+        self._deleted.add((account_id, media_id))
+
+    @override
+    async def remove_media(
+        self, account_id: str, media_id: str, expected_revision: str, now_ms: int
+    ) -> None:
+        current = self._expect(account_id, media_id, expected_revision)
+        self._kill_content(current, now_ms)
+        del self._media[account_id, media_id]
+
+    @override
+    async def list_media(self, account_id: str, query: MediaQuery) -> list[Media]:
+        found = [each for each in self._live(account_id) if matches(each, query)]
+        found.sort(key=lambda each: each.id, reverse=query.descending)
+        return copy.deepcopy(found[: query.limit])
+
+    @override
+    async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:
+        counts = Counter(
+            each.prompt_id
+            for each in self._live(account_id)
+            if each.prompt_id is not None and each.prompt_id >= start
+        )
+        return sorted(counts.items())[:limit]
+
+    @override
+    async def count_languages(self, account_id: str) -> list[tuple[str | None, int]]:
+        counts = Counter(each.language for each in self._live(account_id))
+        return sorted(counts.items(), key=lambda item: (item[0] is None, item[0] or ""))
+
+    @override
+    async def list_prompt_ids(
+        self, account_id: str, prompt_id: str, start: str, limit: int
+    ) -> list[str]:
+        ids = (each.id for each in self._live(account_id) if each.prompt_id == prompt_id)
+        return sorted(each for each in ids if each >= start)[:limit]
+
+    @override
+    async def list_language_ids(
+        self, account_id: str, language: str | None, start: str, limit: int
+    ) -> list[str]:
+        ids = (each.id for each in self._live(account_id) if each.language == language)
+        return sorted(each for each in ids if each >= start)[:limit]
+
+    @override
+    async def begin_upload(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
+        for key in keys:
+            self._blobs[account_id, key] = BlobRow(account_id, key, BlobState.PENDING, now_ms)
+
+    @override
+    async def touch_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
+        for row in self._pending(account_id, keys):
+            self._blobs[account_id, row.key] = replace(row, touched_ms=now_ms)
+
+    @override
+    async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
+        current = self._expect(media.account_id, media.id, expected_revision)
+        renditions = media.content.renditions if media.content else ()
+        pending = self._pending(media.account_id, [each.blob_key for each in renditions])
+        if len(pending) != len(renditions):
+            raise IncompleteUploadError("the upload was idle for too long and was given up")
+        for each in renditions:
+            self._blobs[media.account_id, each.blob_key] = BlobRow(
+                media.account_id,
+                each.blob_key,
+                BlobState.LIVE,
+                now_ms,
+                each.size_bytes,
+                each.sha256,
+            )
+        self._kill_content(current, now_ms)
+        self._put(replace(current, content=media.content), media)
+
+    @override
+    async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
+        self._kill(self._pending(account_id, keys), now_ms)
+
+    @override
+    async def expire_pending(self, untouched_since_ms: int, now_ms: int) -> int:
+        expired = self._untouched(BlobState.PENDING, untouched_since_ms)
+        self._kill(expired, now_ms)
+        return len(expired)
+
+    @override
+    async def list_dead(self, untouched_since_ms: int, limit: int) -> list[BlobRow]:
+        return self._untouched(BlobState.DEAD, untouched_since_ms)[:limit]
+
+    @override
+    async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:
+        for row in rows:
+            known = self._blobs.get((row.account_id, row.key))
+            if known is not None and known.state is BlobState.DEAD:
+                del self._blobs[row.account_id, row.key]
+
+    @override
+    async def list_blobs(self, start: str, limit: int) -> list[BlobRow]:
+        rows = [each for each in self._blobs.values() if each.key > start]
+        return sorted(rows, key=lambda each: each.key)[:limit]
+
+    @override
+    async def insert_account(self, account: Account, api_key_sha256: str) -> None:
+        if account.id in self._accounts:
+            raise ConflictError(account.id)
+        self._accounts[account.id] = account
+        self._api_keys[account.id] = api_key_sha256
+
+    @override
+    async def get_account(self, account_id: str) -> Account | None:
+        return self._accounts.get(account_id)
+
+    @override
+    async def find_account(self, api_key_sha256: str) -> Account | None:
+        for account_id, digest in self._api_keys.items():
+            if digest == api_key_sha256:
+                return self._accounts[account_id]
+        return None
+
+    @override
+    async def list_accounts(self, ancestor_id: str | None, start: str, limit: int) -> list[Account]:
+        found = [
+            each
+            for each in self._accounts.values()
+            if each.id >= start and (ancestor_id is None or ancestor_id in each.ancestor_ids)
+        ]
+        return sorted(found, key=lambda each: each.id)[:limit]
+
+    @override
+    async def replace_api_key(self, account_id: str, api_key_sha256: str) -> Account | None:
+        account = self._accounts.get(account_id)
+        if account is None:
+            return None
+        account = replace(account, key_generation=account.key_generation + 1)
+        self._accounts[account_id] = account
+        self._api_keys[account_id] = api_key_sha256
+        return account
+
+    @override
+    async def add_signing_key(self, key: SigningKey) -> None:
+        self._signing_keys.setdefault(key.kid, key)
+
+    @override
+    async def list_signing_keys(self) -> list[SigningKey]:
+        return sorted(self._signing_keys.values(), key=lambda each: (-each.created_ms, each.kid))
+
+    @override
+    async def settings_revision(self) -> int:
+        return self._settings_revision
+
+    @override
+    async def bump_settings_revision(self) -> None:
+        self._settings_revision += 1
+
+    @override
+    async def list_settings(self) -> list[SettingRow]:
+        return copy.deepcopy([row for _, row in sorted(self._settings.items())])
+
+    @override
+    async def put_setting(self, row: SettingRow) -> None:
+        self._settings[row.category, row.scope, row.key] = copy.deepcopy(row)
+        self._settings_revision += 1
+
+    @override
+    async def remove_setting(self, category: str, scope: str, key: str) -> None:
+        self._settings.pop((category, scope, key), None)
+        self._settings_revision += 1
+
+    def _live(self, account_id: str) -> list[Media]:
+        return [
+            media
+            for key, media in self._media.items()
+            if key[0] == account_id and key not in self._deleted
+        ]
+
+    def _expect(self, account_id: str, media_id: str, revision: str) -> Media:
+        key = (account_id, media_id)
+        media = None if key in self._deleted else self._media.get(key)
+        if media is None or media.revision != revision:
+            raise StaleRevisionError(media_id)
+        return media
+
+    def _put(self, current: Media, saved: Media) -> None:
+        self._media[current.account_id, current.id] = replace(
+            current,
+            document=copy.deepcopy(saved.document),
+            revision=saved.revision,
+            modified_ms=saved.modified_ms,
+        )
+
+    def _pending(self, account_id: str, keys: Sequence[str]) -> list[BlobRow]:
+        rows = (self._blobs.get((account_id, key)) for key in keys)
+        return [row for row in rows if row is not None and row.state is BlobState.PENDING]
+
+    def _untouched(self, state: BlobState, since_ms: int) -> list[BlobRow]:
+        return [
+            row for row in self._blobs.values() if row.state is state and row.touched_ms < since_ms
+        ]
+
+    def _kill_content(self, media: Media, now_ms: int) -> None:
+        renditions = media.content.renditions if media.content else ()
+        self._kill([self._blobs[media.account_id, each.blob_key] for each in renditions], now_ms)
+
+    def _kill(self, rows: Sequence[BlobRow], now_ms: int) -> None:
+        for row in rows:
+            self._blobs[row.account_id, row.key] = replace(
+                row, state=BlobState.DEAD, touched_ms=now_ms
+            )

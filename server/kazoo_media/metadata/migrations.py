@@ -1,0 +1,62 @@
+"""Bring a database to the schema that this version knows."""
+
+from __future__ import annotations
+
+import importlib.resources
+
+import apsw
+
+_VERSION_TABLE = (
+    "create table if not exists schema_version"
+    " (one integer not null primary key check (one = 1), version integer not null)"
+)
+
+
+class SchemaError(Exception):
+    """The database can not be used by this version; only a start can meet it, never a request."""
+
+
+def migrate(db: apsw.Connection) -> None:
+    """Apply the numbered migrations that the database does not have yet, all or none.
+
+    Raises:
+        SchemaError: the database is of a newer version, or not ours.
+    """
+    scripts = _scripts()
+    db.execute("begin immediate")
+    try:
+        version = _version(db)
+        if version > max(scripts):
+            raise SchemaError(
+                f"the database has schema version {version}, this program knows up to"
+                f" {max(scripts)}: start a newer kazoo-media, or restore an older database"
+            )
+        for number in sorted(each for each in scripts if each > version):
+            db.execute(scripts[number])
+            db.execute("insert or replace into schema_version values (1, ?)", (number,))
+        db.execute("commit")
+    finally:
+        if db.in_transaction:
+            db.execute("rollback")
+
+
+def _version(db: apsw.Connection) -> int:
+    tables = {name for (name,) in db.execute("select name from sqlite_schema where type = 'table'")}
+    if not tables:
+        db.execute(_VERSION_TABLE)
+        return 0
+    if "schema_version" not in tables:
+        raise SchemaError("the database has no schema version: it is not one of kazoo-media")
+    rows = db.execute("select version from schema_version").fetchall()
+    if len(rows) != 1 or not isinstance(rows[0][0], int) or rows[0][0] < 1:
+        raise SchemaError(f"the schema version of the database can not be read: {rows!r}")
+    return rows[0][0]
+
+
+def _scripts() -> dict[int, str]:
+    folder = importlib.resources.files("kazoo_media.metadata") / "schema"
+    return {
+        int(each.name.partition("_")[0]): each.read_text(encoding="utf-8")
+        for each in folder.iterdir()
+        if each.name.endswith(".sql")
+    }

@@ -1,0 +1,88 @@
+"""SQLite rows from and to the model."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import orjson
+
+from kazoo_media.model import (
+    Account,
+    AudioFacts,
+    BlobRow,
+    BlobState,
+    Content,
+    Media,
+    Rendition,
+    RenditionKind,
+)
+
+Row: TypeAlias = tuple[Any, ...]
+
+_RENDITION = (
+    "{0}.content_type, {0}.size, {0}.sha256, {0}.duration_ms, {0}.sample_rate_hertz,"
+    " {0}.channel_count"
+)
+
+SELECT_MEDIA = (
+    "select m.account, m.id, m.doc, m.rev, m.created, m.modified,"  # noqa: S608, no outside text
+    f" m.original_key, {_RENDITION.format('o')}, m.normalized_key, {_RENDITION.format('n')}"
+    " from media m"
+    " left join blob o on o.account = m.account and o.key = m.original_key"
+    " left join blob n on n.account = m.account and n.key = m.normalized_key"
+)
+"""One statement, so document and both renditions are of one moment."""
+
+SELECT_BLOB = "select account, key, state, touched, size, sha256 from blob"
+
+SELECT_ACCOUNT = (
+    "select a.id, a.name, a.ancestors, a.created, a.realm, a.language, a.superduper_admin,"
+    " a.key_generation from account a"
+)
+
+
+def media_of(row: Row) -> Media:
+    """Return the media of a row of SELECT_MEDIA."""
+    return Media(
+        row[0],
+        row[1],
+        orjson.loads(row[2]),
+        row[3],
+        row[4],
+        row[5],
+        None if row[6] is None else _content(row),
+    )
+
+
+def _content(row: Row) -> Content:
+    normalized = None
+    if row[13] is not None:
+        normalized = _rendition(RenditionKind.NORMALIZED, row[13:])
+    return Content(_rendition(RenditionKind.ORIGINAL, row[6:13]), normalized)
+
+
+def _rendition(kind: RenditionKind, row: Row) -> Rendition:
+    key, content_type, size, sha256, duration_ms, sample_rate, channels = row
+    facts = AudioFacts(duration_ms, sample_rate, channels)
+    return Rendition(kind, key, content_type, size, sha256, facts)
+
+
+def blob_of(row: Row) -> BlobRow:
+    """Return the blob of a row of SELECT_BLOB."""
+    account_id, key, state, touched, size, sha256 = row
+    return BlobRow(account_id, key, BlobState(state), touched, size, sha256)
+
+
+def account_of(row: Row) -> Account:
+    """Return the account of a row of SELECT_ACCOUNT."""
+    account_id, name, ancestors, created, realm, language, superduper, generation = row
+    return Account(
+        id=account_id,
+        name=name,
+        ancestor_ids=tuple(orjson.loads(ancestors)),
+        created_ms=created,
+        realm=realm,
+        language=language,
+        superduper_admin=bool(superduper),
+        key_generation=generation,
+    )

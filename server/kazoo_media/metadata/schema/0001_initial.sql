@@ -1,0 +1,73 @@
+-- Times are Unix milliseconds. Text sorts by bytes, which in UTF-8 is the order of code points.
+
+create table media (
+    account text not null,
+    id text not null,
+    rev text not null,
+    created integer not null,
+    modified integer not null,
+    deleted_at integer,
+    language text,              -- lower case; null when missing or empty
+    prompt_id text,
+    original_key text,
+    normalized_key text,
+    doc text not null,          -- the document as compact JSON
+    primary key (account, id)
+);
+create index media_language on media (account, language, id) where deleted_at is null;
+create index media_prompt on media (account, prompt_id, id) where deleted_at is null;
+
+create table blob (
+    account text not null,
+    key text not null,
+    state text not null check (state in ('pending', 'live', 'dead')),
+    touched integer not null,
+    size integer,
+    sha256 text,
+    content_type text,
+    duration_ms integer,
+    sample_rate_hertz integer,
+    channel_count integer,
+    primary key (account, key)
+) without rowid;
+create index blob_key on blob (key);
+create index blob_sweep on blob (state, touched) where state <> 'live';
+
+create table account (
+    id text not null primary key,
+    name text not null,
+    realm text not null,
+    language text not null,
+    superduper_admin integer not null,
+    created integer not null,
+    ancestors text not null,    -- JSON array, the root first
+    api_key_sha256 text not null,
+    key_generation integer not null
+) without rowid;
+create index account_api_key on account (api_key_sha256);
+
+create table account_ancestor (
+    ancestor text not null,
+    account text not null,
+    primary key (ancestor, account)
+) without rowid;
+
+create table signing_key (
+    kid text not null primary key,
+    public_pem text not null,
+    created integer not null
+) without rowid;
+
+create table setting (
+    category text not null,
+    scope text not null,
+    key text not null,
+    value text not null,        -- JSON
+    primary key (category, scope, key)
+) without rowid;
+
+create table settings_revision (
+    one integer not null primary key check (one = 1),
+    revision integer not null
+);
+insert into settings_revision (one, revision) values (1, 0);

@@ -1,0 +1,333 @@
+"""The metadata store of one machine: SQLite in write-ahead mode."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import apsw
+import orjson
+from typing_extensions import override
+
+from kazoo_media.errors import ConflictError, StaleRevisionError
+from kazoo_media.metadata import sqlite_transactions as transactions
+from kazoo_media.metadata.filters import query_condition
+from kazoo_media.metadata.rows import (
+    SELECT_ACCOUNT,
+    SELECT_BLOB,
+    SELECT_MEDIA,
+    Row,
+    account_of,
+    blob_of,
+    media_of,
+)
+from kazoo_media.metadata.sqlite_engine import SqliteEngine
+from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.model import (
+    Account,
+    BlobRow,
+    Media,
+    MediaQuery,
+    SettingRow,
+    SigningKey,
+)
+
+_GET_MEDIA = f"{SELECT_MEDIA} where m.account = ? and m.id = ? and m.deleted_at is null"
+_GET_ACCOUNT = f"{SELECT_ACCOUNT} where a.id = ?"
+_FIND_ACCOUNT = f"{SELECT_ACCOUNT} where a.api_key_sha256 = ?"
+_BUMP_SETTINGS = "update settings_revision set revision = revision + 1"
+
+
+class SqliteMetadataStore(MetadataStore):
+    """One database file; never on a network file system."""
+
+    def __init__(self, engine: SqliteEngine) -> None:
+        self._engine = engine
+
+    @classmethod
+    async def open(cls, path: Path, *, shared: bool) -> Self:
+        """Return the store in a file, made or brought to the present schema where needed.
+
+        Args:
+            path: The database; its folder exists.
+            shared: Several processes write: take turns through a lock file beside the database.
+
+        Raises:
+            SchemaError: the file is of a newer version, or no database of ours.
+        """
+        return cls(await asyncio.to_thread(partial(SqliteEngine, path, shared=shared)))
+
+    @override
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+    @override
+    async def get_media(self, account_id: str, media_id: str) -> Media | None:
+        row = await self._engine.read_row(_GET_MEDIA, (account_id, media_id))
+        return None if row is None else media_of(row)
+
+    @override
+    async def insert_media(self, media: Media) -> None:
+        await self._engine.write(lambda db: transactions.insert_media(db, media))
+
+    @override
+    async def replace_document(self, media: Media, expected_revision: str) -> None:
+        await self._engine.write(
+            lambda db: transactions.replace_document(db, media, expected_revision)
+        )
+
+    @override
+    async def soft_delete_media(
+        self, account_id: str, media_id: str, expected_revision: str, now_ms: int
+    ) -> None:
+        changed = await self._write(
+            "update media set deleted_at = ?"
+            " where account = ? and id = ? and rev = ? and deleted_at is null",
+            (now_ms, account_id, media_id, expected_revision),
+        )
+        if changed == 0:
+            raise StaleRevisionError(media_id)
+
+    @override
+    async def remove_media(
+        self, account_id: str, media_id: str, expected_revision: str, now_ms: int
+    ) -> None:
+        await self._engine.write(
+            lambda db: transactions.remove_media(
+                db, account_id, media_id, expected_revision, now_ms
+            )
+        )
+
+    @override
+    async def list_media(self, account_id: str, query: MediaQuery) -> list[Media]:
+        condition, bindings = query_condition(account_id, query)
+        order = "desc" if query.descending else "asc"
+        sql = f"{SELECT_MEDIA} where {condition} order by m.id {order} limit ?"
+        return [media_of(row) for row in await self._read(sql, (*bindings, query.limit))]
+
+    @override
+    async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:
+        return await self._read(
+            "select prompt_id, count(*) from media"
+            " where account = ? and prompt_id >= ? and deleted_at is null"
+            " group by prompt_id order by prompt_id limit ?",
+            (account_id, start, limit),
+        )
+
+    @override
+    async def count_languages(self, account_id: str) -> list[tuple[str | None, int]]:
+        return await self._read(
+            "select language, count(*) from media where account = ? and deleted_at is null"
+            " group by language order by language nulls last",
+            (account_id,),
+        )
+
+    @override
+    async def list_prompt_ids(
+        self, account_id: str, prompt_id: str, start: str, limit: int
+    ) -> list[str]:
+        rows = await self._read(
+            "select id from media"
+            " where account = ? and prompt_id = ? and id >= ? and deleted_at is null"
+            " order by id limit ?",
+            (account_id, prompt_id, start, limit),
+        )
+        return [media_id for (media_id,) in rows]
+
+    @override
+    async def list_language_ids(
+        self, account_id: str, language: str | None, start: str, limit: int
+    ) -> list[str]:
+        rows = await self._read(
+            "select id from media"
+            " where account = ? and language is ? and id >= ? and deleted_at is null"
+            " order by id limit ?",
+            (account_id, language, start, limit),
+        )
+        return [media_id for (media_id,) in rows]
+
+    @override
+    async def begin_upload(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
+        await self._write_many(
+            "insert into blob (account, key, state, touched) values (?, ?, 'pending', ?)",
+            [(account_id, key, now_ms) for key in keys],
+        )
+
+    @override
+    async def touch_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
+        await self._write_many(
+            "update blob set touched = ? where account = ? and key = ? and state = 'pending'",
+            [(now_ms, account_id, key) for key in keys],
+        )
+
+    @override
+    async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
+        await self._engine.write(
+            lambda db: transactions.commit_content(db, media, expected_revision, now_ms)
+        )
+
+    @override
+    async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
+        await self._write_many(
+            "update blob set state = 'dead', touched = ?"
+            " where account = ? and key = ? and state = 'pending'",
+            [(now_ms, account_id, key) for key in keys],
+        )
+
+    @override
+    async def expire_pending(self, untouched_since_ms: int, now_ms: int) -> int:
+        return await self._write(
+            "update blob set state = 'dead', touched = ? where state = 'pending' and touched < ?",
+            (now_ms, untouched_since_ms),
+        )
+
+    @override
+    async def list_dead(self, untouched_since_ms: int, limit: int) -> list[BlobRow]:
+        sql = f"{SELECT_BLOB} where state = 'dead' and touched < ? order by touched, key limit ?"
+        return [blob_of(row) for row in await self._read(sql, (untouched_since_ms, limit))]
+
+    @override
+    async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:
+        await self._write_many(
+            "delete from blob where account = ? and key = ? and state = 'dead'",
+            [(row.account_id, row.key) for row in rows],
+        )
+
+    @override
+    async def list_blobs(self, start: str, limit: int) -> list[BlobRow]:
+        sql = f"{SELECT_BLOB} where key > ? order by key limit ?"
+        return [blob_of(row) for row in await self._read(sql, (start, limit))]
+
+    @override
+    async def insert_account(self, account: Account, api_key_sha256: str) -> None:
+        row = (
+            account.id,
+            account.name,
+            account.realm,
+            account.language,
+            account.superduper_admin,
+            account.created_ms,
+            orjson.dumps(account.ancestor_ids).decode(),
+            api_key_sha256,
+            account.key_generation,
+        )
+
+        def insert(db: apsw.Connection) -> None:
+            db.execute(
+                "insert into account values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing", row
+            )
+            if db.changes() == 0:
+                raise ConflictError(account.id)
+            db.executemany(
+                "insert into account_ancestor values (?, ?)",
+                [(ancestor, account.id) for ancestor in account.ancestor_ids],
+            )
+
+        await self._engine.write(insert)
+
+    @override
+    async def get_account(self, account_id: str) -> Account | None:
+        row = await self._engine.read_row(_GET_ACCOUNT, (account_id,))
+        return None if row is None else account_of(row)
+
+    @override
+    async def find_account(self, api_key_sha256: str) -> Account | None:
+        row = await self._engine.read_row(_FIND_ACCOUNT, (api_key_sha256,))
+        return None if row is None else account_of(row)
+
+    @override
+    async def list_accounts(self, ancestor_id: str | None, start: str, limit: int) -> list[Account]:
+        if ancestor_id is None:
+            sql = f"{SELECT_ACCOUNT} where a.id >= ? order by a.id limit ?"
+            bindings: tuple[str, ...] = (start,)
+        else:
+            sql = (
+                f"{SELECT_ACCOUNT} join account_ancestor t on t.account = a.id"
+                " where t.ancestor = ? and t.account >= ? order by t.account limit ?"
+            )
+            bindings = (ancestor_id, start)
+        return [account_of(row) for row in await self._read(sql, (*bindings, limit))]
+
+    @override
+    async def replace_api_key(self, account_id: str, api_key_sha256: str) -> Account | None:
+        def replace(db: apsw.Connection) -> Account | None:
+            db.execute(
+                "update account set api_key_sha256 = ?, key_generation = key_generation + 1"
+                " where id = ?",
+                (api_key_sha256, account_id),
+            )
+            rows = db.execute(_GET_ACCOUNT, (account_id,)).fetchall()
+            return account_of(rows[0]) if rows else None
+
+        return await self._engine.write(replace)
+
+    @override
+    async def add_signing_key(self, key: SigningKey) -> None:
+        await self._write(
+            "insert into signing_key values (?, ?, ?) on conflict do nothing",
+            (key.kid, key.public_pem, key.created_ms),
+        )
+
+    @override
+    async def list_signing_keys(self) -> list[SigningKey]:
+        rows = await self._read(
+            "select kid, public_pem, created from signing_key order by created desc, kid", ()
+        )
+        return [SigningKey(*row) for row in rows]
+
+    @override
+    async def settings_revision(self) -> int:
+        row = await self._engine.read_row("select revision from settings_revision", ())
+        return 0 if row is None else int(row[0])
+
+    @override
+    async def bump_settings_revision(self) -> None:
+        await self._write(_BUMP_SETTINGS, ())
+
+    @override
+    async def list_settings(self) -> list[SettingRow]:
+        rows = await self._read(
+            "select category, scope, key, value from setting order by category, scope, key", ()
+        )
+        return [SettingRow(row[0], row[1], row[2], orjson.loads(row[3])) for row in rows]
+
+    @override
+    async def put_setting(self, row: SettingRow) -> None:
+        value = orjson.dumps(row.value).decode()
+        await self._change_settings(
+            "insert or replace into setting values (?, ?, ?, ?)",
+            (row.category, row.scope, row.key, value),
+        )
+
+    @override
+    async def remove_setting(self, category: str, scope: str, key: str) -> None:
+        await self._change_settings(
+            "delete from setting where category = ? and scope = ? and key = ?",
+            (category, scope, key),
+        )
+
+    async def _change_settings(self, sql: str, bindings: Sequence[str]) -> None:
+        def change(db: apsw.Connection) -> None:
+            db.execute(sql, bindings)
+            db.execute(_BUMP_SETTINGS)
+
+        await self._engine.write(change)
+
+    async def _read(self, sql: str, bindings: Sequence[str | int | None]) -> list[Row]:
+        return await self._engine.read(lambda db: db.execute(sql, bindings).fetchall())
+
+    async def _write(self, sql: str, bindings: Sequence[str | int]) -> int:
+        def change(db: apsw.Connection) -> int:
+            db.execute(sql, bindings)
+            return db.changes()
+
+        return await self._engine.write(change)
+
+    async def _write_many(self, sql: str, rows: Sequence[Sequence[str | int]]) -> None:
+        def change(db: apsw.Connection) -> None:
+            db.executemany(sql, rows)
+
+        await self._engine.write(change)

@@ -1,0 +1,278 @@
+"""SQLite connections: one writer thread with group commit, reader threads, reads on the loop.
+
+Theory of operation, writes:
+
+1. A task queues its work and waits. The writer thread takes everything that waits at that moment.
+2. It runs all of it in one transaction, each work in a savepoint: one that fails is undone alone.
+3. One COMMIT, one fsync, for all. Only then does any task get its result.
+4. When the transaction itself fails (disk full, I/O error), nothing of the batch happened, and
+   every task of it gets the error. The thread goes on with the next batch.
+
+With several processes on one database a lock file is held around each transaction: SQLite's own
+waiting is a poll, and under load one process can starve for seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import apsw
+
+from kazoo_media.errors import MediaError, StorageFullError, StoreUnavailableError
+from kazoo_media.metadata.migrations import SchemaError, migrate
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[apsw.Connection], T]
+
+_WRITER_TIMEOUT_MS = 20_000
+_READER_TIMEOUT_MS = 5_000
+_READER_THREADS = 2
+_BATCH_LIMIT = 256
+
+
+class SqliteEngine:
+    """The connections of one process to one database."""
+
+    def __init__(self, path: Path, *, shared: bool) -> None:
+        """Prepare the schema and open all connections; blocks.
+
+        Raises:
+            SchemaError: the file is no database of this version.
+            StoreUnavailableError: the file can not be opened.
+        """
+        self._shared = shared
+        self._lock_fd = -1
+        try:
+            # The files are made here for their mode: SQLite would take the umask's.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._lock_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._writer = _open_writer(path, self._lock_fd)
+        except (apsw.Error, OSError, SchemaError) as error:
+            if self._lock_fd >= 0:
+                os.close(self._lock_fd)
+            if isinstance(error, apsw.NotADBError):
+                raise SchemaError(f"{path} is not a database") from error
+            raise error if isinstance(error, SchemaError) else converted(error) from error
+        self._loop_reader = _open_reader(path)
+        self._loop_reader.set_busy_timeout(0)
+        self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
+        for _ in range(_READER_THREADS):
+            self._readers.put(_open_reader(path))
+        self._pool = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="sqlite-read")
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve_writes, name="sqlite-write", daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Work[T]) -> T:
+        """Return what `work` returned, after the transaction it ran in is durable.
+
+        Raises:
+            MediaError: as `work` raised it, or because the transaction failed.
+        """
+        if self._closed:
+            raise StoreUnavailableError
+        job = _Job(work, asyncio.get_running_loop())
+        self._jobs.put(job)
+        return await job.future  # type: ignore[no-any-return]
+
+    async def read(self, work: Work[T]) -> T:
+        """Return what `work` returned on a connection of a reader thread."""
+        if self._closed:
+            raise StoreUnavailableError
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
+
+    async def read_row(self, sql: str, bindings: Sequence[str]) -> tuple[Any, ...] | None:
+        """Return the first row, read on the loop: a tenth of the cost of a thread.
+
+        For statements that find one row by an index; any other belongs into `read`.
+        """
+        if self._closed:
+            raise StoreUnavailableError
+        try:
+            rows = self._loop_reader.execute(sql, bindings).fetchall()
+        except apsw.BusyError:
+            rows = await self.read(lambda db: db.execute(sql, bindings).fetchall())
+        except apsw.Error as error:
+            raise converted(error) from error
+        return rows[0] if rows else None
+
+    async def aclose(self) -> None:
+        """Finish accepted writes and reads and close every connection."""
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._thread.join()
+        self._pool.shutdown()
+        for _ in range(_READER_THREADS):
+            self._readers.get().close()
+        self._loop_reader.close()
+        self._writer.close()
+        os.close(self._lock_fd)
+
+    def _read(self, work: Work[T]) -> T:
+        db = self._readers.get()
+        try:
+            return work(db)
+        except apsw.Error as error:
+            raise converted(error) from error
+        finally:
+            self._readers.put(db)
+
+    def _serve_writes(self) -> None:
+        last = False
+        while not last:
+            batch, last = self._take()
+            if batch:
+                self._commit(batch)
+                _deliver(batch)
+
+    def _take(self) -> tuple[list[_Job], bool]:
+        job = self._jobs.get()
+        batch: list[_Job] = []
+        while job is not None:
+            batch.append(job)
+            if len(batch) == _BATCH_LIMIT:
+                return batch, False
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _commit(self, batch: Sequence[_Job]) -> None:
+        try:
+            with _flocked(self._lock_fd) if self._shared else contextlib.nullcontext():
+                self._transact(batch)
+        except (apsw.Error, OSError) as error:
+            for job in batch:
+                job.error = error
+
+    def _transact(self, batch: Sequence[_Job]) -> None:
+        db = self._writer
+        db.execute("begin immediate")
+        try:
+            for job in batch:
+                job.run(db)
+                if not db.in_transaction:
+                    # SQLite undid the whole transaction, not just this work's part.
+                    raise job.error if isinstance(job.error, apsw.Error) else apsw.AbortError
+            db.execute("commit")
+        finally:
+            if db.in_transaction:
+                db.execute("rollback")
+
+
+class _Job:
+    """One work on its way through the writer thread and back to its task."""
+
+    def __init__(self, work: Work[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._work = work
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.error: BaseException | None = None
+        self._result: Any = None
+
+    def run(self, db: apsw.Connection) -> None:
+        """Run the work in a savepoint; a work whose task has gone already is not begun."""
+        if self.future.cancelled():
+            return
+        db.execute("savepoint work")
+        try:
+            self._result = self._work(db)
+        except BaseException as error:  # noqa: BLE001, raised again in the task that waits
+            self.error = error
+            if db.in_transaction:
+                db.execute("rollback to work")
+        if db.in_transaction:
+            db.execute("release work")
+
+    def resolve(self) -> None:
+        """Wake the waiting task; runs on the loop."""
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self._result)
+        elif isinstance(self.error, apsw.Error | OSError):
+            error = converted(self.error)
+            error.__cause__ = self.error
+            self.future.set_exception(error)
+        else:
+            self.future.set_exception(self.error)
+
+
+def converted(error: apsw.Error | OSError) -> MediaError:
+    """Return what an error of SQLite or the operating system means to the service."""
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    else:
+        full = (
+            isinstance(error, apsw.FullError)
+            or getattr(error, "extendedresult", 0) in _FULL_RESULTS
+        )
+    return StorageFullError() if full else StoreUnavailableError()
+
+
+# A full disk under the shared-memory file, and a quota, come as plain I/O errors.
+_FULL_RESULTS = (apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_WRITE)
+
+
+def _deliver(batch: Sequence[_Job]) -> None:
+    # A closed loop has nobody left who waits.
+    with contextlib.suppress(RuntimeError):
+        batch[0].loop.call_soon_threadsafe(_resolve_all, batch)
+
+
+def _resolve_all(batch: Sequence[_Job]) -> None:
+    for job in batch:
+        job.resolve()
+
+
+def _open_writer(path: Path, lock_fd: int) -> apsw.Connection:
+    db = _connect(path, _WRITER_TIMEOUT_MS)
+    try:
+        with _flocked(lock_fd):
+            db.execute("pragma journal_mode = wal")
+            # NORMAL loses acknowledged transactions in a power cut.
+            db.execute("pragma synchronous = full")
+            migrate(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _open_reader(path: Path) -> apsw.Connection:
+    db = _connect(path, _READER_TIMEOUT_MS)
+    db.execute("select version from schema_version").fetchall()
+    return db
+
+
+def _connect(path: Path, busy_timeout_ms: int) -> apsw.Connection:
+    db = apsw.Connection(os.fspath(path), statementcachesize=200)
+    db.set_busy_timeout(busy_timeout_ms)
+    # Without this SQLite plans a join anew for every set of bindings: 25 us instead of 6.
+    db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    return db
+
+
+@contextlib.contextmanager
+def _flocked(fd: int) -> Iterator[None]:
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)

@@ -1,0 +1,126 @@
+"""The writes of documents and their content, each a function that runs inside a transaction."""
+
+from __future__ import annotations
+
+import apsw
+import orjson
+
+from kazoo_media.errors import ConflictError, IncompleteUploadError, StaleRevisionError
+from kazoo_media.model import Media, Rendition
+
+
+def insert_media(db: apsw.Connection, media: Media) -> None:
+    """Add a media; see the contract."""
+    db.execute(
+        "insert into media (account, id, rev, created, modified, language, prompt_id, doc)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+        (
+            media.account_id,
+            media.id,
+            media.revision,
+            media.created_ms,
+            media.modified_ms,
+            media.language,
+            media.prompt_id,
+            _json(media),
+        ),
+    )
+    if db.changes() == 0:
+        raise ConflictError(media.id)
+
+
+def replace_document(db: apsw.Connection, media: Media, expected_revision: str) -> None:
+    """Store document and revision; see the contract."""
+    db.execute(
+        "update media set rev = ?, modified = ?, language = ?, prompt_id = ?, doc = ?"
+        " where account = ? and id = ? and rev = ? and deleted_at is null",
+        (
+            media.revision,
+            media.modified_ms,
+            media.language,
+            media.prompt_id,
+            _json(media),
+            media.account_id,
+            media.id,
+            expected_revision,
+        ),
+    )
+    if db.changes() == 0:
+        raise StaleRevisionError(media.id)
+
+
+def remove_media(
+    db: apsw.Connection, account_id: str, media_id: str, expected_revision: str, now_ms: int
+) -> None:
+    """Remove a media, its blobs become dead; see the contract."""
+    keys = _blob_keys(db, account_id, media_id)
+    db.execute(
+        "delete from media where account = ? and id = ? and rev = ? and deleted_at is null",
+        (account_id, media_id, expected_revision),
+    )
+    if db.changes() == 0:
+        raise StaleRevisionError(media_id)
+    _kill(db, account_id, keys, now_ms)
+
+
+def commit_content(db: apsw.Connection, media: Media, expected_revision: str, now_ms: int) -> None:
+    """Make `media.content` the content; see the contract."""
+    previous = _blob_keys(db, media.account_id, media.id)
+    replace_document(db, media, expected_revision)
+    content = media.content
+    original = content.original if content else None
+    normalized = content.normalized if content else None
+    for each in (original, normalized):
+        if each is not None:
+            _make_live(db, media.account_id, each, now_ms)
+    db.execute(
+        "update media set original_key = ?, normalized_key = ? where account = ? and id = ?",
+        (
+            original and original.blob_key,
+            normalized and normalized.blob_key,
+            media.account_id,
+            media.id,
+        ),
+    )
+    _kill(db, media.account_id, previous, now_ms)
+
+
+def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_ms: int) -> None:
+    db.execute(
+        "update blob set state = 'live', touched = ?, size = ?, sha256 = ?, content_type = ?,"
+        " duration_ms = ?, sample_rate_hertz = ?, channel_count = ?"
+        " where account = ? and key = ? and state = 'pending'",
+        (
+            now_ms,
+            rendition.size_bytes,
+            rendition.sha256,
+            rendition.content_type,
+            rendition.facts.duration_ms,
+            rendition.facts.sample_rate_hertz,
+            rendition.facts.channel_count,
+            account_id,
+            rendition.blob_key,
+        ),
+    )
+    if db.changes() == 0:
+        # The sweeper came first: the bytes may be gone already.
+        raise IncompleteUploadError("the upload was idle for too long and was given up")
+
+
+def _blob_keys(db: apsw.Connection, account_id: str, media_id: str) -> list[str]:
+    rows = db.execute(
+        "select original_key, normalized_key from media where account = ? and id = ?",
+        (account_id, media_id),
+    ).fetchall()
+    return [str(key) for row in rows for key in row if key is not None]
+
+
+def _kill(db: apsw.Connection, account_id: str, keys: list[str], now_ms: int) -> None:
+    db.executemany(
+        "update blob set state = 'dead', touched = ? where account = ? and key = ?",
+        [(now_ms, account_id, key) for key in keys],
+    )
+
+
+def _json(media: Media) -> str:
+    return orjson.dumps(media.document).decode()
