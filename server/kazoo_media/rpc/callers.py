@@ -1,0 +1,38 @@
+"""Who makes a call, and what they may act on."""
+
+from __future__ import annotations
+
+from kazoo_media.accounts import Accounts, AdminScope, Caller, ReadScope, WriteScope
+from kazoo_media.errors import InvalidCredentialsError
+from kazoo_media.rpc.fields import required
+from kazoo_media.transport.context import Call, Context, token_of
+
+
+class Callers:
+    """Turns the token of a call into permission. Each method raises what `Accounts` raises."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    async def identify(self, context: Context) -> Caller:
+        """Return who is calling; the access log names them from now on."""
+        token = token_of(context)
+        if token is None:
+            raise InvalidCredentialsError
+        caller = await self._accounts.authenticate(token)
+        Call.note_account(caller.account.id)
+        return caller
+
+    async def may_read(self, context: Context, account_id: str) -> ReadScope:
+        """Return the permission to read an account's media."""
+        caller = await self.identify(context)
+        return await self._accounts.read_scope(caller, required("account_id", account_id))
+
+    async def may_write(self, context: Context, account_id: str) -> WriteScope:
+        """Return the permission to change an account's media."""
+        caller = await self.identify(context)
+        return await self._accounts.write_scope(caller, required("account_id", account_id))
+
+    async def may_administer(self, context: Context) -> AdminScope:
+        """Return the permission to change the service."""
+        return self._accounts.admin_scope(await self.identify(context))

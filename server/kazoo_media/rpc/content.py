@@ -1,0 +1,111 @@
+"""The streams of UploadContent and DownloadContent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+from kazoo_media.downloads import ByteRange, Download
+from kazoo_media.errors import BadRequestError, IncompleteUploadError
+from kazoo_media.intake import Declared, Finish
+from kazoo_media.model import Rendition, RenditionKind
+from kazoo_media.rpc.convert import rendition_message
+from kazoo_media.rpc.fields import enum_value, not_negative, required, violation
+from kazoo_media.v1 import media_pb2
+from kazoo_media.v1.media_service_pb2 import (
+    DownloadContentRequest,
+    DownloadContentResponse,
+    UploadContentRequest,
+)
+
+_KINDS: Mapping[int, RenditionKind | None] = {
+    media_pb2.RENDITION_KIND_UNSPECIFIED: None,
+    media_pb2.RENDITION_KIND_ORIGINAL: RenditionKind.ORIGINAL,
+    media_pb2.RENDITION_KIND_NORMALIZED: RenditionKind.NORMALIZED,
+}
+
+
+async def read_header(messages: AsyncIterator[UploadContentRequest]) -> UploadContentRequest.Header:
+    """Return the header of an upload, its first message.
+
+    Raises:
+        BadRequestError: there is none.
+        ValidationError: a field breaks a rule.
+    """
+    first = await anext(messages, None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise BadRequestError("the first message must be the header")
+    required("header.media_id", first.header.media_id)
+    not_negative("header.expected_bytes", first.header.expected_bytes)
+    return first.header
+
+
+def declared_of(header: UploadContentRequest.Header) -> Declared:
+    """Return what a header declares."""
+    return Declared(header.content_type or None, header.expected_bytes or None)
+
+
+async def read_parts(
+    messages: AsyncIterator[UploadContentRequest],
+) -> AsyncGenerator[bytes | Finish, None]:
+    """Yield the data of an upload, at last its finish.
+
+    The finish is held back until the stream ends: only then is it certain that nothing follows.
+
+    Raises:
+        BadRequestError: a second header, an empty message, or anything after the finish.
+        IncompleteUploadError: there is no finish. A client that goes away ends its stream just like
+            one that is done: the messages stop, cancellation follows milliseconds later.
+    """
+    finish: Finish | None = None
+    async for message in messages:
+        part = message.WhichOneof("part")
+        if finish is not None:
+            raise BadRequestError("the finish must be the last message")
+        if part == "data":
+            yield message.data
+        elif part == "finish":
+            finish = Finish(message.finish.size_bytes, message.finish.sha256)
+        else:
+            raise BadRequestError("after the header every message must be data or the finish")
+    if finish is None:
+        raise IncompleteUploadError(
+            "the stream ended without a finish: nothing was changed, send it again"
+        )
+    yield finish
+
+
+def wanted_kind(request: DownloadContentRequest) -> RenditionKind | None:
+    """Return which rendition is asked for, None for the one that is served.
+
+    Raises:
+        ValidationError: an unknown kind.
+    """
+    return enum_value("rendition", request.rendition, _KINDS)
+
+
+def wanted_range(request: DownloadContentRequest, size_bytes: int) -> ByteRange:
+    """Return which part of a rendition is asked for.
+
+    Raises:
+        ValidationError: a negative limit, or a limit with an offset from the end.
+        RangeNotSatisfiableError: it starts at or behind the end.
+    """
+    limit = not_negative("limit_bytes", request.limit_bytes)
+    if request.offset_bytes < 0 and limit:
+        raise violation("limit_bytes", "invalid", "must be 0 where offset_bytes is negative")
+    return ByteRange.within(size_bytes, request.offset_bytes, limit or None)
+
+
+async def responses(
+    rendition: Rendition, span: ByteRange, download: Download
+) -> AsyncIterator[DownloadContentResponse]:
+    """Yield the messages of a download: the header, then the bytes."""
+    yield DownloadContentResponse(
+        header=DownloadContentResponse.Header(
+            rendition=rendition_message(rendition),
+            offset_bytes=span.offset,
+            length_bytes=span.length,
+        )
+    )
+    async for chunk in download.chunks():
+        yield DownloadContentResponse(data=chunk)

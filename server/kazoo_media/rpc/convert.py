@@ -1,0 +1,151 @@
+"""Documents, renditions, accounts and settings as messages, and media messages as documents.
+
+A document's keys that `Media` has fields for travel in those, keys that the service writes as
+output-only fields or in the renditions, all others in `extra`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kazoo_media.errors import ValidationError, Violation
+from kazoo_media.model import Account, Media, Rendition, RenditionKind
+from kazoo_media.rpc.fields import enum_value
+from kazoo_media.rpc.values import from_value, to_timestamp, to_value
+from kazoo_media.settings import Origin, Setting
+from kazoo_media.v1 import account_service_pb2, media_pb2, settings_service_pb2
+
+_SOURCE_NUMBERS: Mapping[str, media_pb2.MediaSource.ValueType] = {
+    "recording": media_pb2.MEDIA_SOURCE_RECORDING,
+    "upload": media_pb2.MEDIA_SOURCE_UPLOAD,
+    "tts": media_pb2.MEDIA_SOURCE_TTS,
+}
+SOURCES: Mapping[int, str] = {number: word for word, number in _SOURCE_NUMBERS.items()}
+"""What a document has for a `MediaSource`."""
+
+_OPTIONAL_FIELDS = ("description", "prompt_id", "source_id", "source_type", "streamable")
+TYPED_KEYS = frozenset({"name", "language", "media_source", "tts", *_OPTIONAL_FIELDS})
+"""Keys of a document that clients write through fields of `Media`."""
+
+_WRITTEN_BY_SERVICE = ("content_type", "normalization_error", "normalization_warning")
+_IN_RENDITIONS = ("content_length", "duration_ms", "sample_rate_hertz", "channel_count")
+OUTPUT_KEYS = frozenset({"id", *_WRITTEN_BY_SERVICE, *_IN_RENDITIONS})
+"""Keys of a document that clients of the typed services can not write."""
+
+_KIND_NUMBERS = {
+    RenditionKind.ORIGINAL: media_pb2.RENDITION_KIND_ORIGINAL,
+    RenditionKind.NORMALIZED: media_pb2.RENDITION_KIND_NORMALIZED,
+}
+_ORIGIN_NUMBERS = {
+    Origin.BUILT_IN: settings_service_pb2.Setting.ORIGIN_BUILT_IN,
+    Origin.DEFAULT: settings_service_pb2.Setting.ORIGIN_DEFAULT,
+    Origin.NODE: settings_service_pb2.Setting.ORIGIN_NODE,
+}
+
+
+def media_message(media: Media) -> media_pb2.Media:
+    """Return a stored media as a message."""
+    document = media.document
+    message = media_pb2.Media(
+        account_id=media.account_id,
+        id=media.id,
+        name=document["name"],
+        media_source=_SOURCE_NUMBERS.get(
+            document.get("media_source", ""), media_pb2.MEDIA_SOURCE_UNSPECIFIED
+        ),
+        revision=media.revision,
+        create_time=to_timestamp(media.created_ms),
+        update_time=to_timestamp(media.modified_ms),
+        **{
+            key: document[key]
+            for key in ("language", *_OPTIONAL_FIELDS, *_WRITTEN_BY_SERVICE)
+            if key in document
+        },
+    )
+    tts = document.get("tts", {})
+    message.tts.text, message.tts.voice = tts.get("text", ""), tts.get("voice", "")
+    for key, value in document.items():
+        if key not in TYPED_KEYS and key not in OUTPUT_KEYS:
+            message.extra.fields[key].CopyFrom(to_value(value))
+    if media.content is not None:
+        message.content_length = media.content.served.size_bytes
+        message.renditions.extend(map(rendition_message, reversed(media.content.renditions)))
+    return message
+
+
+def rendition_message(rendition: Rendition) -> media_pb2.Rendition:
+    """Return a rendition as a message."""
+    facts = rendition.facts
+    return media_pb2.Rendition(
+        kind=_KIND_NUMBERS[rendition.kind],
+        content_type=rendition.content_type,
+        size_bytes=rendition.size_bytes,
+        sha256=rendition.sha256,
+        duration_ms=facts.duration_ms,
+        sample_rate_hertz=facts.sample_rate_hertz,
+        channel_count=facts.channel_count,
+    )
+
+
+def document_of(message: media_pb2.Media) -> dict[str, Any]:
+    """Return the document that a client's message describes, unchecked; output-only fields are left
+    out.
+
+    An absent field is an absent key; a language that is present but empty is None: there shall be
+    none.
+
+    Raises:
+        ValidationError: a key of `extra` that is not for it, a number that JSON does not have, an
+            unknown source.
+    """
+    document: dict[str, Any] = _extra(message)
+    if message.name:
+        document["name"] = message.name
+    if message.HasField("language"):
+        document["language"] = message.language or None
+    if message.media_source:
+        document["media_source"] = enum_value("media_source", message.media_source, SOURCES)
+    for key in _OPTIONAL_FIELDS:
+        if message.HasField(key):  # type: ignore[arg-type] # the stub wants literals
+            document[key] = getattr(message, key)
+    if message.HasField("tts"):
+        tts = {"text": message.tts.text, "voice": message.tts.voice}
+        document["tts"] = {key: value for key, value in tts.items() if value}
+    return document
+
+
+def account_message(account: Account) -> account_service_pb2.Account:
+    """Return an account as a message."""
+    return account_service_pb2.Account(
+        id=account.id,
+        name=account.name,
+        ancestor_ids=account.ancestor_ids,
+        realm=account.realm,
+        language=account.language,
+        superduper_admin=account.superduper_admin,
+        create_time=to_timestamp(account.created_ms),
+    )
+
+
+def setting_message(setting: Setting) -> settings_service_pb2.Setting:
+    """Return a setting as a message."""
+    return settings_service_pb2.Setting(
+        category=setting.category,
+        key=setting.key,
+        value=to_value(setting.value),
+        origin=_ORIGIN_NUMBERS[setting.origin],
+        description=setting.description,
+    )
+
+
+def _extra(message: media_pb2.Media) -> dict[str, Any]:
+    fields = message.extra.fields
+    misplaced = [
+        Violation(f"extra.{key}", "invalid", "is a field of Media, not for extra", {})
+        for key in sorted(fields)
+        if key in TYPED_KEYS or key in OUTPUT_KEYS
+    ]
+    if misplaced:
+        raise ValidationError(misplaced)
+    return {key: from_value(value, f"extra.{key}") for key, value in fields.items()}

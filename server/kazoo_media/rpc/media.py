@@ -1,0 +1,108 @@
+"""MediaService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from typing_extensions import override
+
+from kazoo_media.core import Core
+from kazoo_media.rpc.callers import Callers
+from kazoo_media.rpc.content import (
+    declared_of,
+    read_header,
+    read_parts,
+    responses,
+    wanted_kind,
+    wanted_range,
+)
+from kazoo_media.rpc.convert import document_of, media_message
+from kazoo_media.rpc.edits import edit_of
+from kazoo_media.rpc.fields import required
+from kazoo_media.rpc.paging import page_token
+from kazoo_media.rpc.queries import query_of
+from kazoo_media.transport.context import Context
+from kazoo_media.v1 import media_service_pb2 as pb
+from kazoo_media.v1.media_service_pb2_grpc import MediaServiceServicer
+
+
+class MediaServicer(MediaServiceServicer):
+    """Documents and their audio."""
+
+    def __init__(self, core: Core) -> None:
+        self._callers = Callers(core.accounts)
+        self._library = core.library
+        self._uploads = core.uploads
+        self._downloads = core.downloads
+
+    @override
+    async def CreateMedia(
+        self, request: pb.CreateMediaRequest, context: Context
+    ) -> pb.CreateMediaResponse:
+        scope = await self._callers.may_write(context, request.account_id)
+        document = document_of(request.media)
+        media = await self._library.create(scope, document, request.media.id)
+        return pb.CreateMediaResponse(media=media_message(media))
+
+    @override
+    async def GetMedia(self, request: pb.GetMediaRequest, context: Context) -> pb.GetMediaResponse:
+        scope = await self._callers.may_read(context, request.account_id)
+        media = await self._library.get(scope, required("media_id", request.media_id))
+        return pb.GetMediaResponse(media=media_message(media))
+
+    @override
+    async def ListMedia(
+        self, request: pb.ListMediaRequest, context: Context
+    ) -> pb.ListMediaResponse:
+        scope = await self._callers.may_read(context, request.account_id)
+        page = await self._library.list_page(scope, query_of(request))
+        return pb.ListMediaResponse(
+            media=map(media_message, page.items), next_page_token=page_token(page.next_start)
+        )
+
+    @override
+    async def UpdateMedia(
+        self, request: pb.UpdateMediaRequest, context: Context
+    ) -> pb.UpdateMediaResponse:
+        scope = await self._callers.may_write(context, request.account_id)
+        media_id = required("media.id", request.media.id)
+        edit = edit_of(request.media, request.update_mask.paths)
+        media = await self._library.update(scope, media_id, edit, request.if_revision)
+        return pb.UpdateMediaResponse(media=media_message(media))
+
+    @override
+    async def DeleteMedia(
+        self, request: pb.DeleteMediaRequest, context: Context
+    ) -> pb.DeleteMediaResponse:
+        scope = await self._callers.may_write(context, request.account_id)
+        media_id = required("media_id", request.media_id)
+        media = await self._library.delete(
+            scope, media_id, hard=request.hard, if_revision=request.if_revision
+        )
+        return pb.DeleteMediaResponse(media=media_message(media))
+
+    @override
+    async def UploadContent(
+        self, request_iterator: AsyncIterator[pb.UploadContentRequest], context: Context
+    ) -> pb.UploadContentResponse:
+        messages = aiter(request_iterator)
+        header = await read_header(messages)
+        scope = await self._callers.may_write(context, header.account_id)
+        async with aclosing(read_parts(messages)) as source:
+            media = await self._uploads.replace_content(
+                scope, header.media_id, declared_of(header), source
+            )
+        return pb.UploadContentResponse(media=media_message(media))
+
+    @override
+    async def DownloadContent(
+        self, request: pb.DownloadContentRequest, context: Context
+    ) -> AsyncIterator[pb.DownloadContentResponse]:
+        scope = await self._callers.may_read(context, request.account_id)
+        media = await self._library.get(scope, required("media_id", request.media_id))
+        rendition = self._downloads.select(media, wanted_kind(request))
+        span = wanted_range(request, rendition.size_bytes)
+        async with await self._downloads.open(rendition, span) as download:
+            async for response in responses(rendition, span, download):
+                yield response

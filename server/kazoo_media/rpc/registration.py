@@ -1,0 +1,46 @@
+"""The typed services of a server."""
+
+from __future__ import annotations
+
+import grpc.aio
+
+from kazoo_media.core import Core
+from kazoo_media.rpc.accounts import AccountServicer
+from kazoo_media.rpc.languages import LanguageServicer
+from kazoo_media.rpc.media import MediaServicer
+from kazoo_media.rpc.prompts import PromptServicer
+from kazoo_media.rpc.settings import SettingsServicer
+from kazoo_media.v1 import (
+    account_service_pb2,
+    account_service_pb2_grpc,
+    language_service_pb2,
+    language_service_pb2_grpc,
+    media_service_pb2,
+    media_service_pb2_grpc,
+    prompt_service_pb2,
+    prompt_service_pb2_grpc,
+    settings_service_pb2,
+    settings_service_pb2_grpc,
+)
+
+SERVICE_NAMES = tuple(
+    service.full_name
+    for module in (
+        account_service_pb2,
+        language_service_pb2,
+        media_service_pb2,
+        prompt_service_pb2,
+        settings_service_pb2,
+    )
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+"""Full names of the typed services, for health and reflection."""
+
+
+def add_services(server: grpc.aio.Server, core: Core) -> None:
+    """Register every typed service. The server needs a `CallInterceptor`."""
+    account_service_pb2_grpc.add_AccountServiceServicer_to_server(AccountServicer(core), server)
+    language_service_pb2_grpc.add_LanguageServiceServicer_to_server(LanguageServicer(core), server)
+    media_service_pb2_grpc.add_MediaServiceServicer_to_server(MediaServicer(core), server)
+    prompt_service_pb2_grpc.add_PromptServiceServicer_to_server(PromptServicer(core), server)
+    settings_service_pb2_grpc.add_SettingsServiceServicer_to_server(SettingsServicer(core), server)

@@ -1,0 +1,82 @@
+"""What a call's metadata say, and the facts of the running call."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc.aio
+import structlog
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+REQUEST_ID_KEY = "x-request-id"
+_REQUEST_ID_LIMIT = 128
+
+
+@dataclass(slots=True)
+class Call:
+    """A running call.
+
+    Attributes:
+        account_id: Who is calling, "" until that is known.
+    """
+
+    request_id: str
+    account_id: str = ""
+
+    @classmethod
+    def begin(cls, context: Context) -> Call:
+        """Return a new call, which is the task's current one; its request id is on every log
+        line.
+        """
+        call = cls(_request_id(metadata_value(context, REQUEST_ID_KEY)))
+        _current.set(call)
+        structlog.contextvars.bind_contextvars(request_id=call.request_id)
+        return call
+
+    @classmethod
+    def note_account(cls, account_id: str) -> None:
+        """Remember for the log who makes the current call."""
+        _current.get().account_id = account_id
+
+
+_current: ContextVar[Call] = ContextVar("kazoo_media_call")
+
+
+def metadata_value(context: Context, key: str) -> str | None:
+    """Return the first value of a lower-case metadata key, or None."""
+    for name, value in _metadata(context):
+        if name == key:
+            return value if isinstance(value, str) else None
+    return None
+
+
+def token_of(context: Context) -> str | None:
+    """Return the token from `x-auth-token`, else from `authorization: Bearer`, or None."""
+    token = metadata_value(context, "x-auth-token")
+    if token:
+        return token
+    scheme, _, credentials = (metadata_value(context, "authorization") or "").partition(" ")
+    return credentials.strip() or None if scheme.lower() == "bearer" else None
+
+
+def is_from_gateway(context: Context) -> bool:
+    """Tell whether Envoy transcoded this call from HTTP: clients can not send this key through
+    it.
+    """
+    return metadata_value(context, "x-envoy-original-path") is not None
+
+
+def _metadata(context: Context) -> Iterable[tuple[str, str | bytes]]:
+    return context.invocation_metadata() or ()
+
+
+def _request_id(sent: str | None) -> str:
+    """Return what the client sent where it can be logged and sent back, else a new id."""
+    if sent and len(sent) <= _REQUEST_ID_LIMIT and sent.isascii() and sent.isprintable():
+        return sent
+    return uuid.uuid4().hex
