@@ -1,0 +1,124 @@
+"""The audio formats that the service knows by name."""
+
+from __future__ import annotations
+
+import enum
+
+
+class AudioFormat(enum.Enum):
+    """One format: a container and, where it matters, the encoding in it.
+
+    Attributes:
+        title: For people.
+        content_type: What the service calls it.
+        aliases: Other content types that mean the same, lower case.
+        extension: Of a file name, without the dot.
+        sox_type: The value of sox' `-t`; None where sox can not read it.
+    """
+
+    WAV = (
+        "WAV",
+        "audio/x-wav",
+        ("audio/wav", "audio/wave", "audio/vnd.wave", "audio/x-pn-wav"),
+        "wav",
+        "wav",
+    )
+    MP3 = (
+        "MP3",
+        "audio/mpeg",
+        ("audio/mp3", "audio/mpeg3", "audio/x-mpeg", "audio/x-mp3", "audio/x-mpeg-3"),
+        "mp3",
+        "mp3",
+    )
+    # RFC 5334 wants audio/ogg for anything in Ogg, so Vorbis and Opus share it; the one that sox
+    # reads comes first and is what the bare type means until the bytes say otherwise.
+    OGG = (
+        "Ogg Vorbis",
+        "audio/ogg",
+        ("application/ogg", "audio/vorbis", "audio/x-ogg"),
+        "ogg",
+        "ogg",
+    )
+    OPUS = ("Ogg Opus", "audio/ogg", ("audio/opus",), "opus", None)
+    FLAC = ("FLAC", "audio/flac", ("audio/x-flac",), "flac", "flac")
+    AMR = ("AMR", "audio/amr", ("audio/amr-nb",), "amr", "amr-nb")
+    AMR_WB = ("AMR-WB", "audio/amr-wb", (), "awb", None)
+    AU = ("AU", "audio/basic", ("audio/au", "audio/x-au"), "au", "au")
+    PCMA = ("raw A-law", "audio/PCMA", ("audio/x-alaw",), "al", "al")
+    PCMU = ("raw mu-law", "audio/PCMU", ("audio/x-mulaw",), "ul", "ul")
+    GSM = ("raw GSM", "audio/gsm", ("audio/x-gsm",), "gsm", "gsm")
+    M4A = ("M4A", "audio/mp4", ("audio/x-m4a", "audio/m4a"), "m4a", None)
+    AAC = ("AAC", "audio/aac", ("audio/x-aac", "audio/aacp"), "aac", None)
+    WMA = ("Windows Media", "audio/x-ms-wma", ("video/x-ms-asf",), "wma", None)
+    WEBM = ("WebM", "video/webm", ("audio/webm",), "webm", None)
+    MP4 = ("MP4", "video/mp4", (), "mp4", None)
+    QUICKTIME = ("QuickTime", "video/quicktime", (), "mov", None)
+    FLV = ("Flash video", "video/x-flv", (), "flv", None)
+    MPEG = ("MPEG video", "video/mpeg", (), "mpg", None)
+    H264 = ("H.264 video", "video/h264", (), "h264", None)
+
+    def __init__(
+        self,
+        title: str,
+        content_type: str,
+        aliases: tuple[str, ...],
+        extension: str,
+        sox_type: str | None,
+    ) -> None:
+        self.title = title
+        self.content_type = content_type
+        self.aliases = aliases
+        self.extension = extension
+        self.sox_type = sox_type
+
+
+def _by_content_type() -> dict[str, AudioFormat]:
+    table: dict[str, AudioFormat] = {}
+    for each in AudioFormat:
+        for content_type in (each.content_type, *each.aliases):
+            table.setdefault(content_type.lower(), each)
+    return table
+
+
+_BY_CONTENT_TYPE = _by_content_type()
+
+_KAZOO_TYPES = (
+    "audio/mp3",
+    "audio/mpeg",
+    "audio/mpeg3",
+    "audio/x-wav",
+    "audio/wav",
+    "audio/ogg",
+    "video/x-flv",
+    "video/h264",
+    "video/mpeg",
+    "video/quicktime",
+    "video/mp4",
+    "video/webm",
+)
+
+ACCEPTED_TYPES = (*_KAZOO_TYPES, *(t for t in _BY_CONTENT_TYPE if t not in _KAZOO_TYPES))
+"""Every content type that is stored, lower case: those of Kazoo's schema first, in its order."""
+
+
+def format_of(content_type: str) -> AudioFormat | None:
+    """Return the format of a content type, whatever its case and parameters; None: not known."""
+    return _BY_CONTENT_TYPE.get(_essence(content_type))
+
+
+def same_format(one: str, other: str) -> bool:
+    """Tell whether two content types mean the same; unknown ones are compared as text."""
+    known = format_of(one)
+    if known is None:
+        return _essence(one) == _essence(other)
+    return known is format_of(other)
+
+
+def extension_of(content_type: str) -> str | None:
+    """Return the file name extension of a content type, without the dot; None: not known."""
+    known = format_of(content_type)
+    return known.extension if known else None
+
+
+def _essence(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()

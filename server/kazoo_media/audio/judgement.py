@@ -1,0 +1,116 @@
+"""Whether a conversion by sox was a success: its exit code alone says nothing.
+
+sox exits 0 on many kinds of garbage, on truncated input and on a full disk.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+
+from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.sniff import sniff
+from kazoo_media.model import AudioFacts
+
+_MOST_WARNINGS = 10
+_MOST_CHARACTERS = 200
+_COMPLAINT = re.compile(r"^\S+ (FAIL|WARN) +(.+)$", re.MULTILINE)
+_ABOUT_THE_PIPE = re.compile(r"can't seek|header will be wrong|seekable", re.IGNORECASE)
+_UNREADABLE = re.compile(r"^formats: can't open input\s+`-'")
+_WITH_MAGIC = frozenset(
+    {
+        AudioFormat.WAV,
+        AudioFormat.MP3,
+        AudioFormat.OGG,
+        AudioFormat.FLAC,
+        AudioFormat.AMR,
+        AudioFormat.AU,
+    }
+)
+_SIGNALS = {
+    signal.SIGKILL: "it was killed, perhaps for want of memory",
+    signal.SIGXCPU: "it used more CPU time than is allowed",
+    signal.SIGXFSZ: "it wrote a larger temporary file than is allowed",
+    signal.SIGPIPE: "its output was closed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known when sox has ended.
+
+    Attributes:
+        exit_code: Minus the signal, if one ended it.
+        complaints: What it wrote to stderr.
+        head: The first bytes of the output.
+        facts: Of the output.
+        expected_ms: How long the output should be; None: not known.
+        input_truncated: The input ended before its own headers say.
+    """
+
+    exit_code: int
+    complaints: str
+    target: AudioFormat
+    head: bytes
+    facts: AudioFacts
+    expected_ms: int | None
+    input_truncated: bool
+
+
+def failure_of(evidence: Evidence) -> str | None:
+    """Return why the output must not be used, None if it is good."""
+    return _exit_failure(evidence) or _output_failure(evidence) or _length_failure(evidence)
+
+
+def warnings_of(complaints: str) -> tuple[str, ...]:
+    """Return what sox warned of, each text once, without what is said of every pipe."""
+    found = (
+        text[:_MOST_CHARACTERS]
+        for level, text in _COMPLAINT.findall(complaints)
+        if level == "WARN" and not _ABOUT_THE_PIPE.search(text)
+    )
+    return tuple(dict.fromkeys(found))[:_MOST_WARNINGS]
+
+
+def _first_failure(complaints: str) -> str | None:
+    for level, text in _COMPLAINT.findall(complaints):
+        if level == "FAIL":
+            readable = _UNREADABLE.sub("it can not read the input", " ".join(text.split()))
+            return readable[:_MOST_CHARACTERS].rstrip(" :")
+    return None
+
+
+def _exit_failure(evidence: Evidence) -> str | None:
+    if evidence.exit_code < 0:
+        return _signal_text(-evidence.exit_code)
+    complaint = _first_failure(evidence.complaints)
+    if complaint is None and evidence.exit_code > 0:
+        return f"it ended with exit status {evidence.exit_code}"
+    return complaint
+
+
+def _output_failure(evidence: Evidence) -> str | None:
+    if not evidence.head or evidence.facts.duration_ms == 0:
+        return "no audio came out"
+    if evidence.target in _WITH_MAGIC and sniff(evidence.head).format is not evidence.target:
+        return f"what came out is no {evidence.target.title}"
+    return None
+
+
+def _length_failure(evidence: Evidence) -> str | None:
+    """Allow for a resampler's edges: 2 % and half a second."""
+    if evidence.input_truncated:
+        return "the input ends before it should by its own header"
+    duration_ms, expected_ms = evidence.facts.duration_ms, evidence.expected_ms
+    if duration_ms is None or expected_ms is None or duration_ms >= expected_ms * 0.98 - 500:
+        return None
+    return f"{duration_ms / 1000:.1f} s came out of {expected_ms / 1000:.1f} s"
+
+
+def _signal_text(number: int) -> str:
+    try:
+        known = signal.Signals(number)
+    except ValueError:
+        return f"it was ended by signal {number}"
+    return _SIGNALS.get(known, f"it was ended by {known.name}")

@@ -1,0 +1,214 @@
+"""How long audio is, counted while it passes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+
+from typing_extensions import override
+
+from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.gauge import Gauge
+from kazoo_media.audio.walkers import AmrWalker, Mp3Walker, OggWalker
+from kazoo_media.audio.wav import LARGEST_HEADER_BYTES, WavHeader, parse_wav_header
+from kazoo_media.model import AudioFacts
+
+
+class DurationMeter:
+    """Measures one stream of a known format, in constant memory, without decoding it.
+
+    Exact for WAV with PCM, float, G.711, GSM or ADPCM, for AU, raw G.711 and GSM, mp3, Ogg Vorbis,
+    Ogg Opus and AMR; FLAC by its own header; other formats stay unknown.
+    """
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._gauge = _GAUGES.get(audio_format, _Unknown)()
+
+    def feed(self, chunk: bytes) -> None:
+        """Count the next bytes. Never raises, and its cost does not depend on the length of PCM."""
+        self._gauge.feed(chunk)
+
+    def facts(self) -> AudioFacts:
+        """Return what is known of the bytes so far; None where nothing is."""
+        return self._gauge.facts()
+
+    def expected_ms(self) -> int | None:
+        """Return how long the audio should be: what its headers promise if they promise more than
+        there is, else what was counted.
+        """
+        counted, declared = self._gauge.facts().duration_ms, self._gauge.declared_ms()
+        known = [value for value in (counted, declared) if value is not None]
+        return max(known) if known else None
+
+    def is_truncated(self) -> bool:
+        """Tell whether the stream, if it ends here, ends too early; False where that can not be
+        known.
+        """
+        return self._gauge.is_truncated()
+
+
+class _Unknown(Gauge):
+    @override
+    def feed(self, chunk: bytes) -> None:
+        pass
+
+    @override
+    def facts(self) -> AudioFacts:
+        return AudioFacts()
+
+
+class _Raw(Gauge):
+    """8 kHz mono without a header."""
+
+    def __init__(self, block_bytes: int, block_samples: int) -> None:
+        self._block_bytes = block_bytes
+        self._block_samples = block_samples
+        self._bytes = 0
+
+    @override
+    def feed(self, chunk: bytes) -> None:
+        self._bytes += len(chunk)
+
+    @override
+    def facts(self) -> AudioFacts:
+        samples = self._bytes // self._block_bytes * self._block_samples
+        return AudioFacts(samples // 8, 8000, 1)
+
+
+class _Wav(Gauge):
+    def __init__(self) -> None:
+        self._header: WavHeader | None = None
+        self._head = b""
+        self._bytes = 0
+        self._behind = b""  # the first 8 bytes behind the declared audio
+        self._broken = False
+
+    @override
+    def feed(self, chunk: bytes) -> None:
+        if self._header is None and not self._broken:
+            self._head += chunk[: LARGEST_HEADER_BYTES + 16 - len(self._head)]
+            try:
+                self._header = parse_wav_header(self._head)
+            except ValueError:
+                self._broken = True
+            if self._header is not None:
+                self._head = b""
+        before = self._bytes
+        self._bytes += len(chunk)
+        if self._header is not None and self._header.size_is_sane:
+            end = self._header.data_offset + self._header.declared_bytes
+            end += self._header.declared_bytes & 1
+            if self._bytes > end and len(self._behind) < 8:
+                start = end + len(self._behind) - before
+                self._behind += chunk[start : start + 8 - len(self._behind)]
+
+    @override
+    def facts(self) -> AudioFacts:
+        header = self._header
+        if header is None:
+            return AudioFacts()
+        duration = header.duration_ms(self._data_bytes(header))
+        return AudioFacts(duration, header.sample_rate_hertz, header.channel_count)
+
+    def _data_bytes(self, header: WavHeader) -> int:
+        received = max(0, self._bytes - header.data_offset)
+        if not header.size_is_sane or received <= header.declared_bytes:
+            return received
+        # A chunk has a name; audio that goes on behind a wrong size has none, mostly.
+        named = all(0x20 <= each < 0x7F for each in self._behind[:4])
+        return header.declared_bytes if named or len(self._behind) < 8 else received
+
+    @override
+    def declared_ms(self) -> int | None:
+        header = self._header
+        if header is None or not header.size_is_sane:
+            return None
+        return header.duration_ms(header.declared_bytes)
+
+    @override
+    def is_truncated(self) -> bool:
+        header = self._header
+        if header is None:
+            return self._bytes > 0 and not self._broken
+        received = self._bytes - header.data_offset
+        return header.size_is_sane and received < header.declared_bytes
+
+
+class _Au(Gauge):
+    """Source: the audio(5) manual of SunOS; libsndfile's list of encodings."""
+
+    _SAMPLE_BYTES: Mapping[int, int] = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
+    _HEADER = struct.Struct(">4sIIIII")
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._bytes = 0
+
+    @override
+    def feed(self, chunk: bytes) -> None:
+        self._bytes += len(chunk)
+        self._head += chunk[: self._HEADER.size - len(self._head)]
+
+    def _layout(self) -> tuple[int, int, int, int, int] | None:
+        """Return offset, declared size, bytes of a sample, rate and channels."""
+        if len(self._head) < self._HEADER.size or not self._head.startswith(b".snd"):
+            return None
+        _, offset, declared, encoding, rate, channels = self._HEADER.unpack(self._head)
+        if not rate or not channels or encoding not in self._SAMPLE_BYTES:
+            return None
+        return offset, declared, self._SAMPLE_BYTES[encoding], rate, channels
+
+    @override
+    def facts(self) -> AudioFacts:
+        layout = self._layout()
+        if layout is None:
+            return AudioFacts()
+        offset, declared, sample_bytes, rate, channels = layout
+        received = min(max(0, self._bytes - offset), declared or 0xFFFFFFFF)
+        samples = received // (sample_bytes * channels)
+        return AudioFacts(round(samples * 1000 / rate), rate, channels)
+
+    @override
+    def is_truncated(self) -> bool:
+        layout = self._layout()
+        if layout is None:
+            return 0 < self._bytes < self._HEADER.size
+        offset, declared, *_ = layout
+        return declared != 0xFFFFFFFF and self._bytes < offset + declared
+
+
+class _Flac(Gauge):
+    """By STREAMINFO, which comes first. Source: RFC 9639, 8.2."""
+
+    _LENGTH = 4 + 4 + 34
+
+    def __init__(self) -> None:
+        self._head = b""
+
+    @override
+    def feed(self, chunk: bytes) -> None:
+        self._head += chunk[: self._LENGTH - len(self._head)]
+
+    @override
+    def facts(self) -> AudioFacts:
+        if len(self._head) < self._LENGTH or not self._head.startswith(b"fLaC"):
+            return AudioFacts()
+        packed = int.from_bytes(self._head[18:26], "big")
+        rate, channels, samples = packed >> 44, (packed >> 41 & 7) + 1, packed & (1 << 36) - 1
+        if not rate:
+            return AudioFacts()
+        return AudioFacts(round(samples * 1000 / rate) if samples else None, rate, channels)
+
+
+_GAUGES: Mapping[AudioFormat, Callable[[], Gauge]] = {
+    AudioFormat.WAV: _Wav,
+    AudioFormat.MP3: Mp3Walker,
+    AudioFormat.OGG: OggWalker,
+    AudioFormat.OPUS: OggWalker,
+    AudioFormat.FLAC: _Flac,
+    AudioFormat.AMR: AmrWalker,
+    AudioFormat.AU: _Au,
+    AudioFormat.PCMA: lambda: _Raw(1, 1),
+    AudioFormat.PCMU: lambda: _Raw(1, 1),
+    AudioFormat.GSM: lambda: _Raw(33, 160),
+}

@@ -1,0 +1,115 @@
+"""Our ends of a child's pipes, without a copy and without a task.
+
+The streams of asyncio copy what a full pipe does not take; these wait instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from abc import abstractmethod
+from contextlib import suppress
+
+from typing_extensions import override
+
+_READ_BYTES = 256 * 1024
+
+
+class _PipeEnd:
+    """Attributes:
+    moved_at: Loop time of the last byte that went through.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd: int | None = fd
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self.moved_at = self._loop.time()
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether this end is closed."""
+        return self._fd is None
+
+    def close(self) -> None:
+        """Close this end; whoever waits at it goes on."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            self._unwatch(fd)
+            os.close(fd)
+        self._wake()
+
+    async def _ready(self, fd: int) -> None:
+        self._waiter = self._loop.create_future()
+        self._watch(fd)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            if self._fd is not None:
+                self._unwatch(fd)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    @abstractmethod
+    def _watch(self, fd: int) -> None: ...
+
+    @abstractmethod
+    def _unwatch(self, fd: int) -> None: ...
+
+
+class WritePipe(_PipeEnd):
+    """The end that feeds a child."""
+
+    async def write(self, data: bytes) -> None:
+        """Write all of `data`, waiting while the pipe is full; a reader that is gone ends it."""
+        view = memoryview(data)
+        while len(view) > 0 and self._fd is not None:
+            try:
+                view = view[os.write(self._fd, view) :]
+                self.moved_at = self._loop.time()
+            except BlockingIOError:
+                await self._ready(self._fd)
+            except BrokenPipeError:
+                self.close()
+
+    @override
+    def _watch(self, fd: int) -> None:
+        self._loop.add_writer(fd, self._wake)
+
+    @override
+    def _unwatch(self, fd: int) -> None:
+        self._loop.remove_writer(fd)
+
+
+class ReadPipe(_PipeEnd):
+    """The end where a child's output arrives."""
+
+    async def read(self) -> bytes:
+        """Return what there is, waiting for at least one byte; empty at the end or when closed."""
+        while self._fd is not None:
+            try:
+                data = os.read(self._fd, _READ_BYTES)
+            except BlockingIOError:
+                await self._ready(self._fd)
+                continue
+            self.moved_at = self._loop.time()
+            return data
+        return b""
+
+    @override
+    def _watch(self, fd: int) -> None:
+        self._loop.add_reader(fd, self._wake)
+
+    @override
+    def _unwatch(self, fd: int) -> None:
+        self._loop.remove_reader(fd)
+
+
+def enlarge_pipe(fd: int, size_bytes: int) -> None:
+    """Ask for a larger buffer; a system that refuses keeps its own size."""
+    with suppress(OSError):  # over /proc/sys/fs/pipe-user-pages-soft
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size_bytes)

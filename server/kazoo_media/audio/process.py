@@ -1,0 +1,208 @@
+"""A child process that converts: confined, watched, always reaped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.pipes import ReadPipe, WritePipe, enlarge_pipe
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_STDERR_BYTES = 8 * 1024
+_INPUT_PIPE_BYTES = 1024 * 1024  # one message of an upload
+_OUTPUT_PIPE_BYTES = 256 * 1024
+_NICE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Spawned:
+    popen: subprocess.Popen[bytes]
+    pidfd: int
+    stdin: int
+    stdout: int
+    stderr: int
+
+    def abandon(self) -> None:
+        """Kill and reap. Blocks for a moment."""
+        for fd in (self.stdin, self.stdout, self.stderr, self.pidfd):
+            os.close(fd)
+        _kill_group(self.popen.pid)
+        self.popen.wait()
+
+
+class ConverterProcess:
+    """A running child. Its exit is noticed and reaped by the event loop, whoever waits or not.
+
+    Attributes:
+        stdin: What the child reads.
+        stdout: What the child writes.
+    """
+
+    def __init__(self, spawned: _Spawned) -> None:
+        self.stdin = WritePipe(spawned.stdin)
+        self.stdout = ReadPipe(spawned.stdout)
+        self._popen = spawned.popen
+        self._pidfd = spawned.pidfd
+        self._stderr: int | None = spawned.stderr
+        self._complaints = b""
+        self._exited = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(spawned.pidfd, self._reap)
+        self._loop.add_reader(spawned.stderr, self._read_stderr)
+
+    @classmethod
+    async def start(
+        cls, argv: Sequence[str], limits: ConversionLimits, spool_bytes: int, folder: Path
+    ) -> Self:
+        """Return a child that has its limits already and waits for input.
+
+        Args:
+            argv: Program and arguments; no shell sees them.
+            limits: CPU, memory and open files.
+            spool_bytes: Size of the largest file it may write.
+            folder: Where it runs and writes temporary files.
+
+        Raises:
+            OSError: the program can not be started.
+        """
+        loop = asyncio.get_running_loop()
+        # vfork and exec take a few ms: not on the loop.
+        starting = loop.run_in_executor(None, _spawn, argv, limits, spool_bytes, folder)
+        try:
+            return cls(await asyncio.shield(starting))
+        except asyncio.CancelledError:
+            starting.add_done_callback(_abandon)
+            raise
+
+    @property
+    def exit_code(self) -> int | None:
+        """Return the exit code, minus the signal if one ended it; None while it runs."""
+        return self._popen.returncode
+
+    @property
+    def complaints(self) -> str:
+        """Return the end of what the child wrote to stderr."""
+        return self._complaints.decode("utf-8", "replace")
+
+    async def wait(self) -> None:
+        """Return when the child has ended and is reaped."""
+        await self._exited.wait()
+
+    def allow_cpu(self, cpu_s: int) -> None:
+        """Set the CPU limit anew."""
+        if not self._exited.is_set():
+            _limit(self._popen.pid, resource.RLIMIT_CPU, cpu_s, resource.RLIM_INFINITY)
+
+    def kill(self) -> None:
+        """Kill the child and what it started. It is reaped in a moment: see `wait`.
+
+        SIGKILL: at SIGTERM sox runs exit handlers that corrupt its heap.
+        """
+        if not self._exited.is_set():
+            _kill_group(self._popen.pid)
+
+    def close(self) -> None:
+        """Close the pipes."""
+        self.stdin.close()
+        self.stdout.close()
+        self._close_stderr()
+
+    def _reap(self) -> None:
+        # The group is killed before its leader is reaped: until then the id is nobody else's.
+        _kill_group(self._popen.pid)
+        self._popen.poll()
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        while self._stderr is not None and self._read_stderr():
+            pass
+        self._close_stderr()
+        self.stdin.close()
+        self._exited.set()
+
+    def _read_stderr(self) -> bool:
+        """Keep the end of stderr; return False when there is nothing more now."""
+        if self._stderr is None:
+            return False
+        try:
+            data = os.read(self._stderr, _STDERR_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._close_stderr()
+        self._complaints = (self._complaints + data)[-_STDERR_BYTES:]
+        return bool(data)
+
+    def _close_stderr(self) -> None:
+        fd, self._stderr = self._stderr, None
+        if fd is not None:
+            self._loop.remove_reader(fd)
+            os.close(fd)
+
+
+def _spawn(
+    argv: Sequence[str], limits: ConversionLimits, spool_bytes: int, folder: Path
+) -> _Spawned:
+    with ExitStack() as ours, ExitStack() as childs:
+        fds = []
+        for child_writes in (False, True, True):
+            read_end, write_end = os.pipe2(os.O_CLOEXEC)
+            our_end, child_end = (read_end, write_end) if child_writes else (write_end, read_end)
+            ours.callback(os.close, our_end)
+            childs.callback(os.close, child_end)
+            os.set_blocking(our_end, False)
+            fds.append((our_end, child_end))
+        enlarge_pipe(fds[0][0], _INPUT_PIPE_BYTES)
+        enlarge_pipe(fds[1][0], _OUTPUT_PIPE_BYTES)
+        popen = subprocess.Popen(
+            argv,
+            stdin=fds[0][1],
+            stdout=fds[1][1],
+            stderr=fds[2][1],
+            cwd=folder,
+            # SOX_OPTS and a locale would change results.
+            env={"PATH": _PATH, "LC_ALL": "C", "TMPDIR": str(folder)},
+            start_new_session=True,
+        )
+        ours.callback(popen.wait)
+        ours.callback(_kill_group, popen.pid)
+        # The child waits at its stdin: nothing is read before it has these limits.
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, popen.pid, _NICE)
+        _limit(popen.pid, resource.RLIMIT_CPU, limits.cpu_s, resource.RLIM_INFINITY)
+        for kind, value in (
+            (resource.RLIMIT_AS, limits.memory_bytes),
+            (resource.RLIMIT_FSIZE, spool_bytes),
+            (resource.RLIMIT_NOFILE, limits.open_files),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            _limit(popen.pid, kind, value, value)
+        pidfd = os.pidfd_open(popen.pid)
+        ours.pop_all()
+        return _Spawned(popen, pidfd, fds[0][0], fds[1][0], fds[2][0])
+
+
+def _limit(pid: int, kind: int, soft: int, hard: int) -> None:
+    highest = resource.prlimit(pid, kind)[1]
+    if highest != resource.RLIM_INFINITY:  # the service itself runs under a limit
+        hard = highest if hard == resource.RLIM_INFINITY else min(hard, highest)
+        soft = min(soft, hard)
+    resource.prlimit(pid, kind, (soft, hard))
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _abandon(starting: asyncio.Future[_Spawned]) -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        asyncio.get_running_loop().run_in_executor(None, starting.result().abandon)

@@ -1,0 +1,293 @@
+"""Counting the audio of framed formats while it passes: mp3, Ogg, AMR.
+
+Theory of operation. A walker stands at an offset of the stream where a frame or page should begin.
+1. It reads the header there and moves on by the length that the header says, often far beyond the
+   chunk at hand: `_skip` remembers how far. Nothing between headers is looked at.
+2. What it can not judge before more bytes come waits in `_rest`, a few KiB at most.
+3. Where no header is, it searches the next one at C speed. Hostile bytes make it search often, so
+   it gives up after _MOST_ERRORS false hits: from then on it knows nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from abc import abstractmethod
+
+from typing_extensions import override
+
+from kazoo_media.audio.gauge import Gauge
+from kazoo_media.audio.mpeg import POSSIBLE_FRAME, MpegFrame, mpeg_frame
+from kazoo_media.model import AudioFacts
+
+_MOST_ERRORS = 10_000
+
+
+class _Walker(Gauge):
+    def __init__(self) -> None:
+        self._rest = b""
+        self._skip = 0
+        self._errors = 0
+
+    @override
+    def feed(self, chunk: bytes) -> None:
+        if self._gave_up:
+            return
+        if self._skip >= len(chunk):
+            self._skip -= len(chunk)
+            return
+        data = self._rest + chunk[self._skip :] if self._rest or self._skip else chunk
+        at = self._walk(data)
+        self._skip = max(0, at - len(data))
+        self._rest = data[at:]
+
+    @override
+    def facts(self) -> AudioFacts:
+        return AudioFacts() if self._gave_up else self._counted()
+
+    @override
+    def is_truncated(self) -> bool:
+        return self._skip > 0 and not self._gave_up
+
+    def _give_up(self) -> None:
+        self._errors = _MOST_ERRORS + 1
+
+    @property
+    def _gave_up(self) -> bool:
+        return self._errors > _MOST_ERRORS
+
+    @abstractmethod
+    def _walk(self, data: bytes) -> int:
+        """Walk over `data` and return where to go on, which may be behind its end."""
+
+    @abstractmethod
+    def _counted(self) -> AudioFacts:
+        """Return what was counted."""
+
+
+class Mp3Walker(_Walker):
+    """Counts MPEG audio frames, layers II and III."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tag_passed = False
+        self._in_step = False
+        self._first: MpegFrame | None = None
+        self._channel_count: int | None = None
+        self._declared_frames: int | None = None
+        self._samples = 0
+
+    @override
+    def _counted(self) -> AudioFacts:
+        if self._first is None:
+            return AudioFacts()
+        rate = self._first.sample_rate_hertz
+        return AudioFacts(round(self._samples * 1000 / rate), rate, self._channel_count)
+
+    @override
+    def declared_ms(self) -> int | None:
+        if self._first is None or self._declared_frames is None:
+            return None
+        samples = self._declared_frames * self._first.samples
+        return round(samples * 1000 / self._first.sample_rate_hertz)
+
+    @override
+    def _walk(self, data: bytes) -> int:
+        at = 0
+        if not self._tag_passed:
+            if len(data) < 10:
+                return 0
+            self._tag_passed = True
+            at = _id3_length(data)
+        while at + 3 <= len(data) and not self._gave_up:
+            at = self._march(data, at) if self._in_step else self._search(data, at)
+            if not self._in_step:
+                break
+        return at
+
+    def _march(self, data: bytes, at: int) -> int:
+        """Go from frame to frame until the data end or something else than a frame comes."""
+        first, last, samples = self._first, len(data) - 3, 0
+        while at <= last:
+            frame = mpeg_frame(data[at + 1], data[at + 2]) if data[at] == 0xFF else None
+            if frame is None or first is None or frame.stream != first.stream:
+                self._in_step = False
+                self._samples += samples
+                return self._search(data, at)
+            samples += frame.samples
+            at += frame.length_bytes
+        self._samples += samples
+        return at
+
+    def _search(self, data: bytes, at: int) -> int:
+        """Find a frame that another one follows, and be in step; else return where to go on."""
+        while (match := POSSIBLE_FRAME.search(data, at)) is not None and not self._gave_up:
+            at = match.start()
+            frame = mpeg_frame(data[at + 1], data[at + 2])
+            if frame is not None and (self._first is None or frame.stream == self._first.stream):
+                following = data[at + frame.length_bytes : at + frame.length_bytes + 3]
+                if len(following) < 3:
+                    return at
+                second = mpeg_frame(following[1], following[2]) if following[0] == 0xFF else None
+                if second is not None and second.stream == frame.stream:
+                    self._in_step = True
+                    self._begin(frame, data[at : at + frame.length_bytes])
+                    return at
+            self._errors += 1
+            at += 1
+        return max(at, len(data) - 2)
+
+    def _begin(self, frame: MpegFrame, body: bytes) -> None:
+        if self._first is None:
+            self._first = frame
+            self._channel_count = 1 if body[3] >> 6 == 3 else 2
+            self._declared_frames = _frames_by_tag(body)
+
+
+def _id3_length(data: bytes) -> int:
+    """Return the size of the ID3v2 tag at the start, 0 if there is none. Source: id3.org, 3.1."""
+    if not data.startswith(b"ID3"):
+        return 0
+    size = data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]
+    return size + (20 if data[5] & 0x10 else 10)
+
+
+def _frames_by_tag(body: bytes) -> int | None:
+    """Return the number of frames by the Xing, Info or VBRI tag of the first frame."""
+    found = re.search(rb"Xing|Info", body[:44])
+    if found is not None:
+        flags_at = found.end()
+        if len(body) >= flags_at + 8 and body[flags_at + 3] & 1:
+            return int(struct.unpack_from(">I", body, flags_at + 4)[0])
+    if body[36:40] == b"VBRI" and len(body) >= 54:
+        return int(struct.unpack_from(">I", body, 50)[0])
+    return None
+
+
+class OggWalker(_Walker):
+    """Counts Vorbis or Opus in Ogg by the granule positions of the pages; chained streams add up.
+
+    Source: RFC 3533, 6; RFC 7845, 4; Vorbis I, 4.2.2 and A.2.
+    """
+
+    _HEADER = struct.Struct("<4sBBqIIIB")
+    _OPUS_RATE = 48_000
+    _MOST_PAGE_SAMPLES = 255 * 8192  # a stream that starts later was cut out of a longer one
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._serial: int | None = None
+        self._ended = False
+        self._rate: int | None = None
+        self._channel_count: int | None = None
+        self._start: int | None = None
+        self._granule = 0
+        self._earlier_ms = 0.0
+
+    @override
+    def _counted(self) -> AudioFacts:
+        if self._rate is None:
+            return AudioFacts()
+        return AudioFacts(
+            round(self._earlier_ms + self._link_ms()), self._rate, self._channel_count
+        )
+
+    @override
+    def is_truncated(self) -> bool:
+        return super().is_truncated() or (self._rate is not None and not self._ended)
+
+    def _link_ms(self) -> float:
+        if self._rate is None or self._start is None:
+            return 0.0
+        return max(0, self._granule - self._start) * 1000 / self._rate
+
+    @override
+    def _walk(self, data: bytes) -> int:
+        at = 0
+        while at + self._HEADER.size <= len(data) and not self._gave_up:
+            if not data.startswith(b"OggS\x00", at):
+                found = data.find(b"OggS\x00", at)
+                at = found if found >= 0 else len(data) - 4
+                continue
+            segments_end = at + self._HEADER.size + data[at + 26]
+            if segments_end > len(data):
+                break
+            body_bytes = sum(data[at + self._HEADER.size : segments_end])
+            _, _, flags, granule, serial, _, _, _ = self._HEADER.unpack_from(data, at)
+            if flags & 2:
+                head = data[segments_end : segments_end + min(body_bytes, 19)]
+                if len(head) < min(body_bytes, 19):
+                    break
+                self._begin(serial, head)
+            elif serial == self._serial:
+                self._page(granule)
+            if serial == self._serial and flags & 4:
+                self._ended = True
+            at = segments_end + body_bytes
+        return at
+
+    def _begin(self, serial: int, head: bytes) -> None:
+        """Take up a stream that is audio; others that run beside it are not looked at."""
+        rate: int | None = None
+        start: int | None = None
+        if head.startswith(b"\x01vorbis") and len(head) >= 16:
+            channels, rate = struct.unpack_from("<BI", head, 11)
+        elif head.startswith(b"OpusHead") and len(head) >= 12:
+            channels, start = struct.unpack_from("<BH", head, 9)
+            rate = self._OPUS_RATE
+        else:
+            return
+        if not rate or (self._serial is not None and not self._ended):
+            return
+        self._earlier_ms += self._link_ms()
+        self._serial, self._ended, self._granule = serial, False, 0
+        self._rate, self._channel_count, self._start = rate, channels, start
+
+    def _page(self, granule: int) -> None:
+        if granule <= 0:  # headers; -1: no packet ends on this page
+            return
+        if self._granule == 0 and granule > self._MOST_PAGE_SAMPLES:
+            self._start = granule
+        elif self._start is None:
+            self._start = 0
+        self._granule = max(self._granule, granule)
+
+
+class AmrWalker(_Walker):
+    """Counts AMR narrow-band frames of 20 ms. Source: RFC 4867, 5."""
+
+    _MAGIC = b"#!AMR\n"
+    _LENGTHS = (13, 14, 16, 18, 20, 21, 27, 32, 6)  # by frame type; 9 to 14 do not exist
+    _NO_DATA = re.compile(b"[\x78-\x7f\xf8-\xff]+")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._magic_passed = False
+        self._frames = 0
+
+    @override
+    def _counted(self) -> AudioFacts:
+        return AudioFacts(self._frames * 20, 8000, 1) if self._magic_passed else AudioFacts()
+
+    @override
+    def _walk(self, data: bytes) -> int:
+        at = 0
+        if not self._magic_passed:
+            if len(data) < len(self._MAGIC):
+                return 0
+            if not data.startswith(self._MAGIC):
+                self._give_up()
+                return len(data)
+            self._magic_passed, at = True, len(self._MAGIC)
+        while at < len(data):
+            kind = data[at] >> 3 & 15
+            if kind < len(self._LENGTHS):
+                self._frames += 1
+                at += self._LENGTHS[kind]
+            elif (silence := self._NO_DATA.match(data, at)) is not None:
+                self._frames += silence.end() - at
+                at = silence.end()
+            else:
+                self._give_up()
+                return len(data)
+        return at

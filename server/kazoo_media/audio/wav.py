@@ -1,0 +1,166 @@
+"""The header of a WAV file: read from a stream, judged, and repaired.
+
+Source: RFC 2361; Microsoft, Multiple Channel Audio Data and WAVE Files; EBU Tech 3306 (RF64).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LARGEST_HEADER_BYTES = 64 * 1024
+"""A header that has no audio by then is none."""
+
+_LARGEST_SANE_SIZE = 0x7FFFF000  # what sox writes into a pipe; other tools: 0x7fffffff, 0xffffffff
+_LARGEST_SIZE = 0xFFFFFFFF
+_LONGEST_BODY = 40  # of an extensible fmt chunk
+_EXTENSIBLE = 0xFFFE
+_SAMPLES_IN_EXTENSION = frozenset({0x0002, 0x0011})  # MS and IMA ADPCM
+_GSM = 0x0031
+_GSM_SAMPLES = 320
+_ONE_SAMPLE_BLOCKS = frozenset({0x0001, 0x0003, 0x0006, 0x0007})  # PCM, float, A-law, mu-law
+
+
+@dataclass(frozen=True, slots=True)
+class WavHeader:
+    """Everything in front of the audio.
+
+    Attributes:
+        format_code: As registered; of an extensible header the code that it extends.
+        bits: Of one sample; 0 or 4 in compressed formats.
+        block_samples: Samples of one channel in `block_align` bytes; None where that varies.
+        data_offset: Where the audio starts, bytes.
+        declared_bytes: The size of the audio as the header has it, true or not.
+    """
+
+    format_code: int
+    channel_count: int
+    sample_rate_hertz: int
+    bits: int
+    block_align: int
+    block_samples: int | None
+    data_offset: int
+    declared_bytes: int
+
+    @property
+    def size_is_sane(self) -> bool:
+        """Tell whether the declared size can be meant: neither 0 nor what streams write."""
+        return 0 < self.declared_bytes < _LARGEST_SANE_SIZE
+
+    @property
+    def problem(self) -> str | None:
+        """Say why no converter should see this file; None: it is plausible.
+
+        A rate of 1 Hz turns 2 kB into 40,000 s of audio.
+        """
+        if not 4_000 <= self.sample_rate_hertz <= 192_000:
+            return f"a sample rate of {self.sample_rate_hertz} Hz is not supported"
+        if not 1 <= self.channel_count <= 8:
+            return f"{self.channel_count} channels are not supported"
+        if self.format_code in _ONE_SAMPLE_BLOCKS and not 8 <= self.bits <= 32:
+            return f"samples of {self.bits} bits are not supported"
+        if self.block_align == 0:
+            return "the WAV header has a block size of 0"
+        return None
+
+    def duration_ms(self, data_bytes: int) -> int | None:
+        """Return how long that many bytes of audio play; None where the format does not say."""
+        if not self.block_samples or not self.block_align or not self.sample_rate_hertz:
+            return None
+        samples = data_bytes // self.block_align * self.block_samples
+        return round(samples * 1000 / self.sample_rate_hertz)
+
+
+def parse_wav_header(prefix: bytes) -> WavHeader | None:
+    """Return the header of the file that begins with `prefix`; None: more bytes are needed.
+
+    Raises:
+        ValueError: this is no WAV file, or no audio begins within LARGEST_HEADER_BYTES.
+    """
+    if len(prefix) < 12:
+        return None
+    if prefix[:4] not in (b"RIFF", b"RIFX", b"RF64") or prefix[8:12] != b"WAVE":
+        raise ValueError("no RIFF/WAVE header")
+    order = ">" if prefix[:4] == b"RIFX" else "<"
+    found: dict[bytes, bytes] = {}
+    at = 12
+    while at <= LARGEST_HEADER_BYTES:
+        if len(prefix) < at + 8:
+            return None
+        name, size = struct.unpack_from(order + "4sI", prefix, at)
+        if name == b"data":
+            return _header(found, order, at + 8, size)
+        if name in (b"fmt ", b"ds64"):
+            body = prefix[at + 8 : at + 8 + min(size, _LONGEST_BODY)]
+            if len(body) < min(size, _LONGEST_BODY):
+                return None
+            found[name] = body
+        at += 8 + size + (size & 1)
+    raise ValueError(f"no audio within the first {LARGEST_HEADER_BYTES} bytes of the WAV file")
+
+
+def _header(
+    found: Mapping[bytes, bytes], order: str, data_offset: int, data_bytes: int
+) -> WavHeader:
+    chunk, sizes = found.get(b"fmt ", b""), found.get(b"ds64", b"")
+    if len(chunk) < 16:
+        raise ValueError("the WAV header has no complete fmt chunk before its data")
+    if data_bytes == _LARGEST_SIZE and len(sizes) >= 16:
+        data_bytes = struct.unpack_from("<Q", sizes, 8)[0]
+    code, channels, rate, _, align, bits = struct.unpack_from(order + "HHIIHH", chunk)
+    if code == _EXTENSIBLE and len(chunk) >= 26:
+        code = struct.unpack_from(order + "H", chunk, 24)[0]
+    block_samples: int | None = None
+    if code in _ONE_SAMPLE_BLOCKS:
+        block_samples = 1
+    elif code == _GSM:
+        block_samples = _GSM_SAMPLES
+    elif code in _SAMPLES_IN_EXTENSION and len(chunk) >= 20:
+        block_samples = struct.unpack_from(order + "H", chunk, 18)[0]
+    return WavHeader(code, channels, rate, bits, align, block_samples, data_offset, data_bytes)
+
+
+def ignore_length_needed(header: WavHeader) -> bool:
+    """Tell whether sox must read to the end of the input instead of believing the header.
+
+    With a size of 0 sox would end at once, happily, with no audio at all; with the size of a
+    stream it would warn and play a trailing chunk as noise. A size that is merely too small can
+    not be seen at the start: DurationMeter sees it at the end.
+    """
+    return not header.size_is_sane
+
+
+def repaired_head(head: bytes, total_bytes: int) -> bytes:
+    """Return `head` with the sizes that belong to a file of `total_bytes`.
+
+    RIFF, data and fact sizes are set; sizes that 32 bits can not hold become 0xffffffff. The length
+    of the head stays. What is no complete little-endian WAV header comes back as it was.
+    """
+    try:
+        header = parse_wav_header(head)
+    except ValueError:
+        return head
+    if header is None or head[:4] != b"RIFF":
+        return head
+    data_bytes = max(0, total_bytes - header.data_offset)
+    if header.block_align:
+        data_bytes -= data_bytes % header.block_align  # the pad byte behind an odd size
+    fixed = bytearray(head)
+    struct.pack_into("<I", fixed, 4, min(max(0, total_bytes - 8), _LARGEST_SIZE))
+    struct.pack_into("<I", fixed, header.data_offset - 4, min(data_bytes, _LARGEST_SIZE))
+    fact_at = _chunk_offset(head, b"fact", header.data_offset)
+    if fact_at is not None and header.block_samples and header.block_align:
+        samples = data_bytes // header.block_align * header.block_samples
+        struct.pack_into("<I", fixed, fact_at + 8, min(samples, _LARGEST_SIZE))
+    return bytes(fixed)
+
+
+def _chunk_offset(head: bytes, wanted: bytes, end: int) -> int | None:
+    at = 12
+    while at + 12 <= end:
+        name, size = struct.unpack_from("<4sI", head, at)
+        if name == wanted and size >= 4:
+            return at
+        at += 8 + size + (size & 1)
+    return None
