@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
-from kazoo_media.blobs.memory import MemoryBlobStore
 
 from kazoo_media.accounts import Accounts, Caller
+from kazoo_media.blobs.memory import MemoryBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.core import Core
 from kazoo_media.downloads import Downloads
@@ -61,7 +63,9 @@ async def make_core(
         settings=settings,
         library=library,
         prompts=Prompts(metadata),
-        uploads=Uploads(metadata, blobs, library, settings, Normalizer(settings)),
+        uploads=Uploads(
+            metadata, blobs, library, settings, Normalizer(settings, Path(tempfile.gettempdir()))
+        ),
         downloads=Downloads(blobs),
     )
     account, api_key = await accounts.create_master("master")

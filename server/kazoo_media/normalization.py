@@ -4,12 +4,10 @@ Settings are read once for each upload. Theory of operation:
 
 1. An upload asks for admission before it reads a byte. Normalization off: there is nothing to do.
 2. While fewer than `media.max_streaming_conversions` run, the conversion streams: the converter
-gets the bytes while
-   they arrive. A conversion that waits for a slow upload costs no CPU, so these are sessions, not
-   slots.
+   gets the bytes while they arrive. A conversion that waits for a slow upload costs no CPU, so
+   these are sessions, not slots.
 3. Beyond that the upload is stored first and converted from its stored original before the answer,
-as many at once as
-   there are cores.
+   as many at once as there are cores.
 4. When `media.max_queued_conversions` uploads wait for that, the next is refused before it is read.
 """
 
@@ -21,16 +19,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kazoo_media.audio.arguments import parse_arguments
-from kazoo_media.audio.conversion import Conversion
-from kazoo_media.audio.formats import AudioFormat, target_format
-from kazoo_media.audio.sox import sox_argv, start_sox
+from kazoo_media.audio.conversion import Conversion, ConversionLimits
+from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.sox import SoxCommand, SoxConversion
 from kazoo_media.errors import QueueFullError
 from kazoo_media.settings import Settings
 
 _RETRY_AFTER_S = 5
+_TARGETS = {
+    "mp3": AudioFormat.MP3,
+    "wav": AudioFormat.WAV,
+    "ogg": AudioFormat.OGG,
+    "flac": AudioFormat.FLAC,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +41,69 @@ class Normalization:
     """How one upload is normalized.
 
     Attributes:
-        target: Format of the normalized rendition.
         streams: Whether the conversion runs while the upload does; else it starts from the stored
-            original, in its `turn`.
+            original, in its turn.
+        turn: To be held while converting from the stored original.
     """
 
-    target: AudioFormat
     streams: bool
+    turn: asyncio.Semaphore
     executable: str
+    target: AudioFormat
     source_arguments: tuple[str, ...]
     destination_arguments: tuple[str, ...]
-    turn: asyncio.Semaphore
     temporary_folder: Path
 
-    async def start(self, source: AudioFormat | None, head: bytes) -> Conversion:
-        """Return a running conversion; whether it succeeds is told by its outcome, never by an
-        exception.
+    def start(self, source: AudioFormat) -> Conversion:
+        """Return a conversion; its outcome tells whether it succeeds, never an exception."""
+        command = SoxCommand(
+            self.executable, source, self.target, self.source_arguments, self.destination_arguments
+        )
+        return SoxConversion(command, ConversionLimits(), self.temporary_folder)
 
-        Args:
-            source: Sniffed format of the upload; None when it was not recognised.
-            head: The first bytes of the upload, as many as were sniffed. They are to be fed as
-                well.
+
+class Normalizer:
+    """Decides for each upload of a worker."""
+
+    def __init__(self, settings: Settings, temporary_folder: Path) -> None:
+        self._settings = settings
+        self._temporary_folder = temporary_folder
+        self._turn = asyncio.Semaphore(os.cpu_count() or 1)
+        self._streaming = 0
+        self._queued = 0
+
+    @asynccontextmanager
+    async def admit(self) -> AsyncIterator[Normalization | None]:
+        """Give an upload its normalization, None when normalization is off; held until it is done.
+
+        Raises:
+            QueueFullError: too many uploads wait to be converted already.
         """
-        raise NotImplementedError
+        get = self._settings.get
+        if not await get("crossbar.media", "normalize_media"):
+            yield None
+            return
+        streams = self._streaming < await get("media", "max_streaming_conversions")
+        if not streams and self._queued >= await get("media", "max_queued_conversions"):
+            message = "too many uploads wait for their conversion: try again later"
+            raise QueueFullError(message, _RETRY_AFTER_S)
+        normalization = Normalization(
+            streams=streams,
+            turn=self._turn,
+            executable=await get("media", "normalize_executable"),
+            target=_TARGETS[await get("crossbar.media", "normalization_format")],
+            source_arguments=parse_arguments(await get("media", "normalize_source_args")),
+            destination_arguments=parse_arguments(await get("media", "normalize_destination_args")),
+            temporary_folder=self._temporary_folder,
+        )
+        self._count(normalization, 1)
+        try:
+            yield normalization
+        finally:
+            self._count(normalization, -1)
+
+    def _count(self, normalization: Normalization, change: int) -> None:
+        if normalization.streams:
+            self._streaming += change
+        else:
+            self._queued += change

@@ -10,19 +10,16 @@ from dataclasses import dataclass
 from kazoo_media.audio.conversion import Conversion
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.meter import DurationMeter
-from kazoo_media.audio.wav import repaired_head
 from kazoo_media.blobs.store import BlobStore, new_blob_key
 from kazoo_media.errors import MediaError, StoreUnavailableError
 from kazoo_media.intake import Intake
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.model import AudioFacts, Content, Rendition, RenditionKind
+from kazoo_media.model import Content, Rendition, RenditionKind
 from kazoo_media.normalization import Normalization
 from kazoo_media.renditions import RenditionWriter
 
 _TOUCH_INTERVAL_S = 600
 """A running upload refreshes its intent rows this often; the sweeper's grace is longer."""
-_WAV_HEAD_BYTES = 128
-"""No WAV that a converter writes has a longer header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +53,7 @@ class Transfer:
         self._writers: list[RenditionWriter] = []
         self._conversion: Conversion | None = None
 
-    async def run(
-        self, intake: Intake, source_format: AudioFormat | None, content_type: str
-    ) -> Received:
+    async def run(self, intake: Intake, source_format: AudioFormat, content_type: str) -> Received:
         """Store the original and, when normalization is on, the normalized rendition.
 
         Args:
@@ -101,7 +96,7 @@ class Transfer:
         self,
         tasks: asyncio.TaskGroup,
         intake: Intake,
-        source_format: AudioFormat | None,
+        source_format: AudioFormat,
         content_type: str,
     ) -> Received:
         normalization = self._normalization
@@ -110,7 +105,7 @@ class Transfer:
         storing = tasks.create_task(writer.store())
         conversion = converting = None
         if normalization is not None and normalization.streams:
-            conversion = await self._start(normalization, source_format, intake.head)
+            conversion = self._start(normalization, source_format)
             converting = tasks.create_task(self._collect(normalization, conversion))
         while chunk := await intake.read():
             await writer.write(chunk)
@@ -123,26 +118,30 @@ class Transfer:
         await storing
         intake.check_finish(writer.sha256)
         await writer.publish()
-        original = _rendition(RenditionKind.ORIGINAL, writer, content_type, meter.facts())
+        original = Rendition(
+            RenditionKind.ORIGINAL,
+            writer.key,
+            content_type,
+            writer.size_bytes,
+            writer.sha256,
+            meter.facts(),
+        )
+        normalized, outcome = None, dict[str, str]()
         if converting is not None:
-            return Received(*_with(original, *await converting))
-        if normalization is not None:
-            converted = await self._convert_stored(
-                normalization, source_format, intake.head, original
-            )
-            return Received(*_with(original, *converted))
-        return Received(Content(original), {})
+            normalized, outcome = await converting
+        elif normalization is not None:
+            normalized, outcome = await self._convert_stored(normalization, source_format, original)
+        return Received(Content(original, normalized), outcome)
 
     async def _convert_stored(
         self,
         normalization: Normalization,
-        source_format: AudioFormat | None,
-        head: bytes,
+        source_format: AudioFormat,
         original: Rendition,
     ) -> tuple[Rendition | None, dict[str, str]]:
         """Convert from the stored original, when it is this upload's turn."""
         async with normalization.turn:
-            conversion = await self._start(normalization, source_format, head)
+            conversion = self._start(normalization, source_format)
             async with asyncio.TaskGroup() as tasks:
                 collecting = tasks.create_task(self._collect(normalization, conversion))
                 reader = await self._blobs.open(original.blob_key)
@@ -154,10 +153,8 @@ class Transfer:
                 await conversion.finish()
             return collecting.result()
 
-    async def _start(
-        self, normalization: Normalization, source_format: AudioFormat | None, head: bytes
-    ) -> Conversion:
-        self._conversion = await normalization.start(source_format, head)
+    def _start(self, normalization: Normalization, source_format: AudioFormat) -> Conversion:
+        self._conversion = normalization.start(source_format)
         return self._conversion
 
     async def _collect(
@@ -167,34 +164,28 @@ class Transfer:
         failed.
         """
         writer = await self._new_writer(self._normalized_key)
-        head = b""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(writer.store())
             async for chunk in conversion.output():
-                if len(head) < _WAV_HEAD_BYTES:
-                    head += chunk[: _WAV_HEAD_BYTES - len(head)]
                 await writer.write(chunk)
             await writer.finish()
         outcome = await conversion.outcome()
         if outcome.error is not None:
             await writer.discard()
             return None, {"normalization_error": outcome.error}
-        target = normalization.target
-        if target is AudioFormat.WAV:
-            await writer.overwrite_head(repaired_head(head, writer.size_bytes))
+        if outcome.repaired_head is not None:
+            await writer.overwrite_head(outcome.repaired_head)
         await writer.publish()
-        sha256 = writer.sha256 if target is not AudioFormat.WAV else await self._digest(writer)
-        facts = outcome.facts
         rendition = Rendition(
             RenditionKind.NORMALIZED,
             writer.key,
-            target.content_type,
+            normalization.target.content_type,
             writer.size_bytes,
-            sha256,
-            facts,
+            writer.sha256 if outcome.repaired_head is None else await self._digest(writer),
+            outcome.facts,
         )
-        warning = {"normalization_warning": "; ".join(outcome.warnings)} if outcome.warnings else {}
-        return rendition, warning
+        warnings = "; ".join(outcome.warnings)
+        return rendition, {"normalization_warning": warnings} if warnings else {}
 
     async def _digest(self, writer: RenditionWriter) -> str:
         """Return the digest of a published blob whose head was replaced after it was hashed."""
@@ -217,18 +208,6 @@ class Transfer:
             await asyncio.sleep(_TOUCH_INTERVAL_S)
             now_ms = int(time.time() * 1000)
             await self._store.touch_blobs(self._account_id, self._keys, now_ms)
-
-
-def _with(
-    original: Rendition, normalized: Rendition | None, outcome: dict[str, str]
-) -> tuple[Content, dict[str, str]]:
-    return Content(original, normalized), outcome
-
-
-def _rendition(
-    kind: RenditionKind, writer: RenditionWriter, content_type: str, facts: AudioFacts
-) -> Rendition:
-    return Rendition(kind, writer.key, content_type, writer.size_bytes, writer.sha256, facts)
 
 
 def _cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -23,7 +23,7 @@ import time
 from dataclasses import replace
 
 from kazoo_media.accounts import WriteScope
-from kazoo_media.audio.formats import ACCEPTED_TYPES, format_of, same_format
+from kazoo_media.audio.formats import ACCEPTED_TYPES, AudioFormat, format_of, same_format
 from kazoo_media.audio.sniff import Sniffed, sniff
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.documents import with_content_keys
@@ -103,10 +103,9 @@ class Uploads:
             intake = Intake(source, declared, await self._limit_bytes())
             await intake.read_head()
             found = sniff(intake.head)
-            content_type = _stored_type(found, declared, media)
+            source_format, content_type = _recognised(found, declared, media)
             transfer = Transfer(self._store, self._blobs, scope.account_id, normalization)
             try:
-                source_format = found.format or format_of(content_type)
                 received = await transfer.run(intake, source_format, content_type)
                 return await self._commit(scope, media_id, received)
             except BaseException:
@@ -141,8 +140,8 @@ def _bare(content_type: str | None) -> str:
     return (content_type or "").partition(";")[0].strip().lower()
 
 
-def _stored_type(found: Sniffed, declared: Declared, media: Media) -> str:
-    """Return the type that the original is stored and served as.
+def _recognised(found: Sniffed, declared: Declared, media: Media) -> tuple[AudioFormat, str]:
+    """Return the format of an upload and the type that the original is stored and served as.
 
     A declared alias of what is inside is kept; where nothing useful is declared, the document's
     `content_type` helps.
@@ -150,15 +149,16 @@ def _stored_type(found: Sniffed, declared: Declared, media: Media) -> str:
     Raises:
         NotAudioError: recognised as something else, or not recognised and of no declared type.
     """
-    if found.not_audio is not None:
-        raise NotAudioError(found.not_audio)
+    if found.label is not None:
+        raise NotAudioError(found.label)
     wished = _bare(declared.content_type)
-    if wished in _UNTYPED:
-        wished = _bare(media.document.get("content_type")) if media.content is None else ""
+    if wished in _UNTYPED and media.content is None:
+        wished = _bare(media.document.get("content_type"))
+    wished_format = format_of(wished)
     if found.format is None:
-        if format_of(wished) is None:
+        if wished_format is None:
             raise NotAudioError("of an unknown kind")
-        return wished
-    if wished and same_format(wished, found.format.content_type):
-        return wished
-    return found.format.content_type
+        return wished_format, wished
+    if wished_format is not None and same_format(wished, found.format.content_type):
+        return found.format, wished
+    return found.format, found.format.content_type

@@ -51,7 +51,7 @@ async def test_flush_makes_workers_read_what_was_changed_by_hand(
 ) -> None:
     settings = _settings(store)
     await settings.get("media", "default_language")
-    store.settings["media", DEFAULT_SCOPE, "default_language"] = SettingRow(
+    store._settings["media", DEFAULT_SCOPE, "default_language"] = SettingRow(
         "media", DEFAULT_SCOPE, "default_language", "fr-fr"
     )
     await settings.flush(_ADMIN)

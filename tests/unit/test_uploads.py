@@ -1,0 +1,402 @@
+"""Uploads on the core directly: the promises, and what normalization adds to them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import math
+import struct
+import wave
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kazoo_media.accounts import AdminScope, WriteScope
+from kazoo_media.blobs.local import LocalBlobStore
+from kazoo_media.downloads import ByteRange
+from kazoo_media.errors import (
+    IncompleteUploadError,
+    MediaError,
+    MediaNotFoundError,
+    NotAcceptableError,
+    QueueFullError,
+    RangeNotSatisfiableError,
+    StorageFullError,
+    UnsupportedMediaTypeError,
+)
+from kazoo_media.metadata.sqlite import SqliteMetadataStore
+from kazoo_media.model import RenditionKind
+from kazoo_media.uploads import Declared, Finish
+from tests.contract.upload_promises import (
+    LIMIT_BYTES,
+    UploadDriver,
+    UploadPromises,
+    UploadRefusedError,
+    cut,
+    wav,
+)
+from tests.core_fixtures import CoreUnderTest, make_core
+
+_SCOPE = WriteScope("a" * 32)
+_ADMIN = AdminScope()
+
+
+@pytest.fixture
+async def tested(tmp_path: Path) -> AsyncIterator[CoreUnderTest]:
+    metadata = await SqliteMetadataStore.open(tmp_path / "metadata.sqlite", shared=False)
+    blobs = LocalBlobStore(tmp_path / "blobs")
+    yield await make_core(metadata, blobs, frozenset({"sox", "missing", "hangs"}))
+    await blobs.aclose()
+    await metadata.aclose()
+
+
+async def _source(*parts: bytes | Finish) -> AsyncIterator[bytes | Finish]:
+    for part in parts:
+        yield part
+
+
+async def _bytes_of(tested: CoreUnderTest, media_id: str, kind: RenditionKind | None) -> bytes:
+    media = await tested.core.library.get(_SCOPE, media_id)
+    rendition = tested.core.downloads.select(media, kind)
+    span = ByteRange(0, rendition.size_bytes)
+    async with await tested.core.downloads.open(rendition, span) as download:
+        return b"".join([chunk async for chunk in download.chunks()])
+
+
+async def _files(tested: CoreUnderTest) -> int:
+    return len([blob async for blob in tested.blobs.list()])
+
+
+class _CoreDriver(UploadDriver):
+    has_finish = True
+
+    def __init__(self, tested: CoreUnderTest) -> None:
+        self._tested = tested
+
+    async def create(self) -> str:
+        return (await self._tested.core.library.create(_SCOPE, {"name": "n"})).id
+
+    async def upload(
+        self,
+        media_id: str,
+        chunks: Sequence[bytes],
+        *,
+        size_bytes: int | None = None,
+        sha256: str | None = None,
+    ) -> None:
+
+        whole = b"".join(chunks)
+        finish = Finish(
+            len(whole) if size_bytes is None else size_bytes,
+            sha256 or hashlib.sha256(whole).hexdigest(),
+        )
+        try:
+            await self._tested.core.uploads.replace_content(
+                _SCOPE, media_id, Declared("audio/wav"), _source(*chunks, finish)
+            )
+        except MediaError as error:
+            raise UploadRefusedError(error.reason) from error
+
+    async def upload_and_vanish(self, media_id: str, chunks: Sequence[bytes]) -> None:
+        async def vanishing() -> AsyncIterator[bytes | Finish]:
+            for chunk in chunks:
+                yield chunk
+            raise IncompleteUploadError("the client went away")
+
+        with pytest.raises(MediaError):
+            await self._tested.core.uploads.replace_content(
+                _SCOPE, media_id, Declared("audio/wav"), vanishing()
+            )
+
+    async def download(self, media_id: str) -> bytes | None:
+        media = await self._tested.core.library.get(_SCOPE, media_id)
+        if media.content is None:
+            return None
+        return await _bytes_of(self._tested, media_id, RenditionKind.ORIGINAL)
+
+    async def document(self, media_id: str) -> Mapping[str, Any]:
+        media = await self._tested.core.library.get(_SCOPE, media_id)
+        return {**media.document, "revision": media.revision}
+
+
+class TestPromisesOfTheCore(UploadPromises):
+    @pytest.fixture
+    async def driver(self, tested: CoreUnderTest) -> UploadDriver:
+        settings = tested.core.settings
+        await settings.put(_ADMIN, "crossbar", "max_upload_size", LIMIT_BYTES, node=None)
+        return _CoreDriver(tested)
+
+
+def tone(seconds: float, rate_hertz: int = 44100, channels: int = 2) -> bytes:
+    """Return a 440 Hz tone as a 16 bit WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(channels)
+        out.setsampwidth(2)
+        out.setframerate(rate_hertz)
+        samples = (
+            round(12000 * math.sin(2 * math.pi * 440 * n / rate_hertz))
+            for n in range(round(seconds * rate_hertz))
+        )
+        out.writeframes(b"".join(struct.pack("<h", each) * channels for each in samples))
+    return file.getvalue()
+
+
+async def _normalize(tested: CoreUnderTest, **values: object) -> None:
+    settings = tested.core.settings
+    await settings.put(_ADMIN, "crossbar.media", "normalize_media", value=True, node=None)
+    for key, value in values.items():
+        category = "crossbar.media" if key == "normalization_format" else "media"
+        await settings.put(_ADMIN, category, key, value, node=None)
+
+
+async def _upload(tested: CoreUnderTest, audio: bytes, media_id: str = "x") -> Mapping[str, Any]:
+    media = await tested.core.uploads.replace_content(
+        _SCOPE, media_id, Declared("audio/x-wav", len(audio)), _source(*cut(audio))
+    )
+    return media.document
+
+
+@pytest.fixture
+async def media(tested: CoreUnderTest) -> str:
+    return (await tested.core.library.create(_SCOPE, {"name": "n"}, "x")).id
+
+
+@pytest.mark.parametrize("streaming", [64, 0])
+async def test_a_wav_becomes_an_8_khz_mp3_and_the_original_stays(
+    tested: CoreUnderTest, media: str, streaming: int
+) -> None:
+    await _normalize(tested, max_streaming_conversions=streaming)
+    audio = tone(2)
+    document = await _upload(tested, audio)
+    assert document["content_type"] == "audio/mpeg"
+    assert document["sample_rate_hertz"] == 8000
+    assert document["duration_ms"] == pytest.approx(2000, abs=200)
+    assert "normalization_error" not in document
+    served = await _bytes_of(tested, media, None)
+    assert len(served) == document["content_length"]
+    assert served[:1] == b"\xff"
+    assert await _bytes_of(tested, media, RenditionKind.ORIGINAL) == audio
+
+
+async def test_a_normalized_wav_has_the_sizes_that_it_really_has(
+    tested: CoreUnderTest, media: str
+) -> None:
+    await _normalize(tested, normalization_format="wav", normalize_destination_args="-r 8000 -c 1")
+    await _upload(tested, tone(1.5))
+    served = await _bytes_of(tested, media, RenditionKind.NORMALIZED)
+    with wave.open(io.BytesIO(served)) as read:
+        assert read.getframerate() == 8000
+        assert read.getnframes() == pytest.approx(12000, abs=10)
+    content = (await tested.core.library.get(_SCOPE, media)).content
+    assert content is not None
+    assert content.normalized is not None
+
+    assert content.normalized.sha256 == hashlib.sha256(served).hexdigest()
+
+
+@pytest.mark.parametrize("streaming", [64, 0])
+async def test_a_failed_conversion_keeps_and_serves_the_original_and_says_why(
+    tested: CoreUnderTest, media: str, streaming: int
+) -> None:
+    await _normalize(
+        tested, normalize_executable="/nowhere/missing", max_streaming_conversions=streaming
+    )
+    audio = tone(0.5)
+    document = await _upload(tested, audio)
+    assert document["normalization_error"].startswith(
+        "failed to communicate with conversion utility: "
+    )
+    assert document["content_type"] == "audio/x-wav"
+    assert await _bytes_of(tested, media, None) == audio
+    with pytest.raises(NotAcceptableError):
+        await _bytes_of(tested, media, RenditionKind.NORMALIZED)
+    assert await _files(tested) == 1
+
+
+async def test_the_error_disappears_with_the_next_good_upload(
+    tested: CoreUnderTest, media: str
+) -> None:
+    await _normalize(tested, normalize_executable="missing")
+    assert "normalization_error" in await _upload(tested, tone(0.2))
+    await _normalize(tested, normalize_executable="sox")
+    assert "normalization_error" not in await _upload(tested, tone(0.2))
+    document = (await tested.core.library.update(_SCOPE, media, lambda _: {"name": "m"})).document
+    assert document["content_type"] == "audio/mpeg"
+
+
+async def test_a_metadata_update_keeps_what_is_said_of_the_content(
+    tested: CoreUnderTest, media: str
+) -> None:
+    await _normalize(tested, normalize_executable="missing")
+    before = await _upload(tested, tone(0.2))
+    after = await tested.core.library.update(
+        _SCOPE, media, lambda _: {"name": "m", "content_length": 1, "normalization_error": "x"}
+    )
+    for key in ("content_type", "content_length", "normalization_error", "duration_ms"):
+        assert after.document[key] == before[key]
+
+
+async def test_an_upload_that_breaks_while_it_is_converted_leaves_nothing(
+    tested: CoreUnderTest, media: str
+) -> None:
+    await _normalize(tested)
+
+    async def breaking() -> AsyncIterator[bytes | Finish]:
+        yield tone(1)[:50_000]
+        raise IncompleteUploadError("the client went away")
+
+    with pytest.raises(IncompleteUploadError):
+        await tested.core.uploads.replace_content(_SCOPE, media, Declared(), breaking())
+    assert await _files(tested) == 0
+    assert (await tested.core.library.get(_SCOPE, media)).content is None
+
+
+async def test_a_cancelled_upload_leaves_nothing(tested: CoreUnderTest, media: str) -> None:
+    await _normalize(tested)
+    started = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes | Finish]:
+        for chunk in cut(tone(3)):
+            yield chunk
+        started.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        upload = tasks.create_task(
+            tested.core.uploads.replace_content(_SCOPE, media, Declared(), endless())
+        )
+        await started.wait()
+        upload.cancel()
+    assert upload.cancelled()
+    assert await _files(tested) == 0
+
+
+async def test_a_full_queue_refuses_before_a_byte_is_read(
+    tested: CoreUnderTest, media: str
+) -> None:
+    await _normalize(tested, max_streaming_conversions=0, max_queued_conversions=0)
+
+    async def unread() -> AsyncIterator[bytes | Finish]:
+        pytest.fail("a byte was asked for")
+        yield b""
+
+    with pytest.raises(QueueFullError) as caught:
+        await tested.core.uploads.replace_content(_SCOPE, media, Declared(), unread())
+    assert int(caught.value.headers["retry-after"]) > 0
+
+
+async def test_many_uploads_at_once_are_all_normalized(tested: CoreUnderTest) -> None:
+    await _normalize(tested, max_streaming_conversions=3)
+    audio = tone(0.4)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(12):
+            await tested.core.library.create(_SCOPE, {"name": "n"}, f"m{number}")
+            tasks.create_task(_upload(tested, audio, f"m{number}"))
+    for number in range(12):
+        document = (await tested.core.library.get(_SCOPE, f"m{number}")).document
+        assert document["content_type"] == "audio/mpeg"
+
+
+async def test_a_media_deleted_meanwhile_takes_no_content(
+    tested: CoreUnderTest, media: str
+) -> None:
+    async def deleting() -> AsyncIterator[bytes | Finish]:
+        yield wav(5000)
+        await tested.core.library.delete(_SCOPE, media, hard=True)
+
+    with pytest.raises(MediaNotFoundError):
+        await tested.core.uploads.replace_content(_SCOPE, media, Declared(), deleting())
+    assert await _files(tested) == 0
+
+
+async def test_a_document_changed_meanwhile_keeps_the_change(
+    tested: CoreUnderTest, media: str
+) -> None:
+    async def changing() -> AsyncIterator[bytes | Finish]:
+        yield wav(5000)
+        await tested.core.library.patch(_SCOPE, media, {"name": "changed"})
+
+    stored = await tested.core.uploads.replace_content(_SCOPE, media, Declared(), changing())
+    assert stored.document["name"] == "changed"
+    assert stored.document["content_length"] == 5000
+
+
+@pytest.mark.parametrize(
+    ("declared", "hint", "served"),
+    [
+        ("audio/wav", None, "audio/wav"),
+        ("audio/x-wav; charset=binary", None, "audio/x-wav"),
+        ("AUDIO/WAVE", None, "audio/wave"),
+        ("audio/mp3", None, "audio/x-wav"),
+        (None, None, "audio/x-wav"),
+        ("application/octet-stream", "audio/wav", "audio/wav"),
+        ("application/octet-stream", "audio/mp3", "audio/x-wav"),
+    ],
+)
+async def test_what_is_inside_decides_and_a_declared_alias_of_it_is_kept(
+    tested: CoreUnderTest, declared: str | None, hint: str | None, served: str
+) -> None:
+    data = {"name": "n"} | ({"content_type": hint} if hint else {})
+    made = await tested.core.library.create(_SCOPE, data)
+    stored = await tested.core.uploads.replace_content(
+        _SCOPE, made.id, Declared(declared), _source(wav(3000))
+    )
+    assert stored.document["content_type"] == served
+
+
+async def test_a_type_that_is_not_stored_is_refused(tested: CoreUnderTest, media: str) -> None:
+    with pytest.raises(UnsupportedMediaTypeError) as caught:
+        await tested.core.uploads.check(_SCOPE, media, Declared("text/plain"))
+    assert "audio/x-wav" in caught.value.target
+
+
+class _FullBlobs(LocalBlobStore):
+    """A disk that is full after the first bytes."""
+
+    async def create(self, key: str) -> Any:
+        writer = await super().create(key)
+
+        async def write(_: Sequence[bytes]) -> None:
+            raise StorageFullError
+
+        writer.write = write  # type: ignore[method-assign]
+        return writer
+
+
+async def test_a_full_disk_fails_the_upload_and_keeps_what_there_was(
+    tested: CoreUnderTest, media: str, tmp_path: Path
+) -> None:
+    await _upload(tested, wav(4000, seed=1))
+    full = await make_core(tested.metadata, _FullBlobs(tmp_path / "blobs"))
+    with pytest.raises(StorageFullError):
+        await _upload(full, wav(5000, seed=2))
+    assert await _bytes_of(tested, media, None) == wav(4000, seed=1)
+    assert await _files(tested) == 1
+    await full.blobs.aclose()
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "expected"),
+    [
+        (0, None, (0, 100)),
+        (99, None, (99, 1)),
+        (10, 5, (10, 5)),
+        (90, 50, (90, 10)),
+        (-30, None, (70, 30)),
+        (-300, None, (0, 100)),
+    ],
+)
+def test_a_range_is_cut_at_the_end(
+    offset: int, length: int | None, expected: tuple[int, int]
+) -> None:
+    span = ByteRange.within(100, offset, length)
+    assert (span.offset, span.length) == expected
+
+
+def test_a_range_behind_the_end_is_refused() -> None:
+    with pytest.raises(RangeNotSatisfiableError):
+        ByteRange.within(100, 100, None)
