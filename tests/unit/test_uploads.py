@@ -16,6 +16,7 @@ import pytest
 
 from kazoo_media.accounts import AdminScope, WriteScope
 from kazoo_media.blobs.local import LocalBlobStore
+from kazoo_media.blobs.store import BlobWriter
 from kazoo_media.downloads import ByteRange
 from kazoo_media.errors import (
     IncompleteUploadError,
@@ -280,13 +281,16 @@ async def test_a_full_queue_refuses_before_a_byte_is_read(
 ) -> None:
     await _normalize(tested, max_streaming_conversions=0, max_queued_conversions=0)
 
+    asked = []
+
     async def unread() -> AsyncIterator[bytes | Finish]:
-        pytest.fail("a byte was asked for")
-        yield b""
+        asked.append(True)
+        yield wav(3000)
 
     with pytest.raises(QueueFullError) as caught:
         await tested.core.uploads.replace_content(_SCOPE, media, Declared(), unread())
     assert int(caught.value.headers["retry-after"]) > 0
+    assert not asked
 
 
 async def test_many_uploads_at_once_are_all_normalized(tested: CoreUnderTest) -> None:
@@ -354,17 +358,28 @@ async def test_a_type_that_is_not_stored_is_refused(tested: CoreUnderTest, media
     assert "audio/x-wav" in caught.value.target
 
 
+class _FullDisk(BlobWriter):
+    """A writer that gets no space for its first bytes."""
+
+    def __init__(self, inner: BlobWriter) -> None:
+        self._inner = inner
+
+    async def write(self, chunks: Sequence[bytes]) -> None:
+        raise StorageFullError
+
+    async def overwrite_head(self, head: bytes) -> None:
+        await self._inner.overwrite_head(head)
+
+    async def publish(self) -> None:
+        await self._inner.publish()
+
+    async def discard(self) -> None:
+        await self._inner.discard()
+
+
 class _FullBlobs(LocalBlobStore):
-    """A disk that is full after the first bytes."""
-
-    async def create(self, key: str) -> Any:
-        writer = await super().create(key)
-
-        async def write(_: Sequence[bytes]) -> None:
-            raise StorageFullError
-
-        writer.write = write  # type: ignore[method-assign]
-        return writer
+    async def create(self, key: str) -> BlobWriter:
+        return _FullDisk(await super().create(key))
 
 
 async def test_a_full_disk_fails_the_upload_and_keeps_what_there_was(
