@@ -1,0 +1,124 @@
+"""Operations on audio: upload and download."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from email.utils import formatdate
+
+from kazoo_media.accounts import ReadScope, WriteScope
+from kazoo_media.core import Core
+from kazoo_media.crossbar.answers import Answer
+from kazoo_media.crossbar.bodies import FORM, JSON_TYPES, Body, essence
+from kazoo_media.crossbar.conditions import asked_range, check_match, entity_tag, is_unchanged
+from kazoo_media.crossbar.dispositions import content_disposition
+from kazoo_media.crossbar.encodings import BASE64_TYPES, unwrapped
+from kazoo_media.crossbar.envelopes import Envelopes
+from kazoo_media.crossbar.identifiers import decoded
+from kazoo_media.crossbar.negotiation import Accept
+from kazoo_media.crossbar.requests import Request
+from kazoo_media.downloads import ByteRange
+from kazoo_media.errors import EmptyContentError, ValidationError, Violation
+from kazoo_media.model import Media, Rendition, RenditionKind
+from kazoo_media.uploads import Declared
+
+
+class Contents:
+    """Answers requests for audio and with audio."""
+
+    def __init__(self, core: Core, envelopes: Envelopes) -> None:
+        self._library = core.library
+        self._uploads = core.uploads
+        self._downloads = core.downloads
+        self._settings = core.settings
+        self._envelopes = envelopes
+
+    async def upload(self, scope: WriteScope, request: Request, body: Body) -> Answer:
+        """Replace the audio of a media and return its document."""
+        media_id = decoded(request.target.name)
+        if request.headers.get("if-match") or essence(request.content_type) in JSON_TYPES:
+            check_match(request.headers, await self._library.get(scope, media_id))
+        if essence(request.content_type) in JSON_TYPES:
+            raise EmptyContentError
+        encoding = request.headers.get("content-transfer-encoding", "")
+        await self._uploads.check(scope, media_id, _declared(request, encoding))
+        audio = await unwrapped(
+            request.content_type, encoding, request.size_bytes, body.settled_pieces()
+        )
+        declared = Declared(audio.content_type or None, audio.size_bytes)
+        media = await self._uploads.replace_content(scope, media_id, declared, audio.pieces)
+        return self._envelopes.of_media(request, media)
+
+    async def download(self, scope: ReadScope, request: Request) -> Answer:
+        """Return audio, or a part of it, or 304 when the client has it."""
+        media = await self._library.get(scope, decoded(request.target.name))
+        rendition = self._chosen(media, request)
+        tag = entity_tag(rendition.sha256)
+        last_modified = formatdate(media.modified_ms // 1000, usegmt=True)
+        headers = {
+            "etag": f'"{tag}"',
+            "last-modified": last_modified,
+            "cache-control": await self._cache_control(),
+            "vary": "accept",
+        }
+        if is_unchanged(request.headers, tag):
+            return Answer(304, content_type=rendition.content_type, headers=headers)
+        headers["accept-ranges"] = "bytes"
+        headers["content-disposition"] = content_disposition(
+            media,
+            rendition,
+            request.parameter("filename"),
+            inline=request.asked("inline") == "true",
+        )
+        whole = ByteRange(0, rendition.size_bytes)
+        if request.only_headers:
+            return Answer(200, b"", rendition.content_type, headers, size_bytes=whole.length)
+        part = asked_range(request.headers, rendition.size_bytes, tag, last_modified)
+        if part is not None:
+            last = part.offset + part.length - 1
+            headers["content-range"] = f"bytes {part.offset}-{last}/{rendition.size_bytes}"
+        return await self._streamed(rendition, part or whole, 206 if part else 200, headers)
+
+    async def _streamed(
+        self, rendition: Rendition, part: ByteRange, status: int, headers: dict[str, str]
+    ) -> Answer:
+        stream = self._pieces(rendition, part)
+        first = await anext(stream)  # what fails up to here is still a proper error
+        return Answer(status, first, rendition.content_type, headers, stream, part.length)
+
+    async def _pieces(self, rendition: Rendition, part: ByteRange) -> AsyncGenerator[bytes, None]:
+        async with await self._downloads.open(rendition, part) as download:
+            async for chunk in download.chunks():
+                yield chunk
+
+    def _chosen(self, media: Media, request: Request) -> Rendition:
+        forced = request.asked("rendition")
+        served = self._downloads.select(media, _rendition_kind(forced) if forced else None)
+        if forced or media.content is None:
+            return served
+        return Accept(request.accept).choose(media.content.renditions, request.target.extension)
+
+    async def _cache_control(self) -> str:
+        max_age_s: int = await self._settings.get("media", "cache_max_age_s")
+        return f"private, max-age={max_age_s}" if max_age_s else "private, no-cache"
+
+
+def _declared(request: Request, transfer_encoding: str) -> Declared:
+    """Return what is known of the audio before a byte is read: of wrapped audio nothing, or the
+    type.
+    """
+    kind = essence(request.content_type)
+    if kind in BASE64_TYPES or kind.startswith("multipart/"):
+        return Declared()
+    content_type = None if kind == FORM else request.content_type or None
+    if transfer_encoding:
+        return Declared(content_type)
+    return Declared(content_type, request.size_bytes)
+
+
+def _rendition_kind(text: str) -> RenditionKind:
+    kinds = [str(kind) for kind in RenditionKind]
+    if text not in kinds:
+        message = "Value not found in enumerated list of values"
+        extra = {"target": kinds, "value": text}
+        raise ValidationError([Violation("rendition", "enum", message, extra)])
+    return RenditionKind(text)

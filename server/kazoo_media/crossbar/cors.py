@@ -1,0 +1,38 @@
+"""Cross-origin access: browsers of any origin may use the API; a token is always needed. Source:
+Fetch standard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kazoo_media.crossbar.answers import Answer
+from kazoo_media.crossbar.operations import Resource, allowed, may_tunnel
+
+EXPOSED: Mapping[str, str] = {
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": (
+        "x-request-id, etag, location, content-range, content-disposition"
+    ),
+}
+"""Headers of every answer to a request from another origin, and of every error."""
+
+
+def preflight(resource: Resource) -> Answer:
+    """Return the answer to OPTIONS."""
+    verbs = allowed(resource)
+    if may_tunnel(resource) and "POST" not in verbs:
+        verbs.append("POST")
+    return Answer.whole(
+        200,
+        b"",
+        {
+            **EXPOSED,
+            "allow": ", ".join(allowed(resource)),
+            "access-control-allow-methods": ", ".join(verbs),
+            "access-control-allow-headers": (
+                "content-type, x-auth-token, x-kazoo-cluster-id, if-match, range, x-request-id"
+            ),
+            "access-control-max-age": "86400",
+        },
+    )

@@ -1,0 +1,99 @@
+"""Operations on documents: create, get, update, patch, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kazoo_media.accounts import ReadScope, WriteScope
+from kazoo_media.audio.formats import ACCEPTED_TYPES
+from kazoo_media.crossbar.answers import Answer
+from kazoo_media.crossbar.conditions import check_match, is_unchanged
+from kazoo_media.crossbar.envelopes import Envelopes, public
+from kazoo_media.crossbar.identifiers import decoded, location, twice_decoded
+from kazoo_media.crossbar.requests import Request
+from kazoo_media.errors import UnsupportedMediaTypeError, ValidationError, Violation
+from kazoo_media.library import Library
+from kazoo_media.model import SYSTEM_ACCOUNT_ID
+
+
+class Documents:
+    """Answers requests about documents."""
+
+    def __init__(self, library: Library, envelopes: Envelopes) -> None:
+        self._library = library
+        self._envelopes = envelopes
+
+    async def create(self, scope: WriteScope, request: Request) -> Answer:
+        """Add a document; 201 with its Location."""
+        media = await self._library.create(scope, request.data, _chosen_id(request.data))
+        account_id = "" if scope.account_id == SYSTEM_ACCOUNT_ID else scope.account_id
+        headers = {"location": location(account_id, media.id)}
+        return self._envelopes.of_media(request, media, 201, headers)
+
+    async def get(self, scope: ReadScope, request: Request) -> Answer:
+        """Return a document, or 304 when the client has it."""
+        media = await self._library.get(scope, decoded(request.target.name))
+        headers = {"etag": f'"{media.revision}"', "vary": "accept"}
+        if is_unchanged(request.headers, media.revision):
+            return Answer(304, headers=headers)
+        return self._envelopes.of_media(request, media, headers=headers)
+
+    async def update(self, scope: WriteScope, request: Request) -> Answer:
+        """Replace a document."""
+        media_id = decoded(request.target.name)
+        revision = await self._asked_revision(scope, request, media_id)
+        data = request.data
+        media = await self._library.update(scope, media_id, lambda _: data, revision)
+        return self._envelopes.of_media(request, media)
+
+    async def patch(self, scope: WriteScope, request: Request) -> Answer:
+        """Merge into a document."""
+        media_id = decoded(request.target.name)
+        revision = await self._asked_revision(scope, request, media_id)
+        media = await self._library.patch(scope, media_id, request.data, revision)
+        return self._envelopes.of_media(request, media)
+
+    async def delete(self, scope: WriteScope, request: Request) -> Answer:
+        """Delete a document; the answer has it as it was."""
+        media_id = decoded(request.target.name)
+        hard = request.data.get("hard_delete") in (True, "true") or (
+            request.asked("hard_delete") == "true"
+        )
+        revision = ""
+        if request.headers.get("if-match"):
+            media = await self._library.get(scope, media_id)
+            check_match(request.headers, media)
+            revision = media.revision
+        media = await self._library.delete(scope, media_id, hard=hard, if_revision=revision)
+        data = {**public(media), "_read_only": {"deleted": True}}
+        return Answer.whole(200, self._envelopes.success(request, data, revision=media.revision))
+
+    async def _asked_revision(self, scope: WriteScope, request: Request, media_id: str) -> str:
+        """Return the revision to change, "" for whichever there is.
+
+        Raises:
+            MediaNotFoundError: it does not exist.
+            PreconditionFailedError: If-Match names another revision.
+            UnsupportedMediaTypeError: the body is neither a document nor audio.
+        """
+        if not request.foreign and not request.headers.get("if-match"):
+            return ""
+        media = await self._library.get(scope, media_id)
+        check_match(request.headers, media)
+        if request.foreign:
+            message = f"content type {request.content_type!r} is neither JSON nor audio"
+            raise UnsupportedMediaTypeError(message, ACCEPTED_TYPES)
+        return media.revision if "*" not in request.headers["if-match"] else ""
+
+
+def _chosen_id(data: Mapping[str, Any]) -> str:
+    chosen = data.get("id")
+    if chosen is None:
+        return ""
+    if not isinstance(chosen, str):
+        text = "Value did not match type(s): string"
+        raise ValidationError(
+            [Violation("id", "type", text, {"target": "string", "value": chosen})]
+        )
+    return twice_decoded(chosen)

@@ -1,0 +1,78 @@
+"""Kazoo's JSON envelope, of successes, errors and streamed lists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from kazoo_media.crossbar.answers import Answer
+from kazoo_media.crossbar.identifiers import written
+from kazoo_media.crossbar.requests import Request
+from kazoo_media.errors import MediaError
+from kazoo_media.model import Media
+
+
+class Envelopes:
+    """Makes the envelopes of one node."""
+
+    def __init__(self, node_name: str, version: str) -> None:
+        self._node_name = node_name
+        self._version = version
+
+    def of_media(
+        self,
+        request: Request,
+        media: Media,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Return the answer with a document."""
+        data = self.success(request, public(media), revision=media.revision)
+        return Answer.whole(status, data, headers)
+
+    def success(self, request: Request, data: object, **extra: object) -> bytes:
+        """Return an envelope. `extra` holds `revision` and the like; it may give another
+        `auth_token`.
+        """
+        envelope = {"data": data, **self._common(request, "success"), **extra}
+        return orjson.dumps(envelope)
+
+    def tail(self, request: Request, extra: Mapping[str, Any]) -> bytes:
+        """Return what follows a streamed `{"data":...`: its comma, the other keys, the last
+        brace.
+        """
+        return b"," + orjson.dumps({**self._common(request, "success"), **extra})[1:]
+
+    def failure(self, request: Request, error: MediaError) -> Answer:
+        """Return the answer for an error."""
+        envelope = {
+            **self._common(request, "error"),
+            "message": error.kazoo_message,
+            "error": str(error.http_status),
+            "data": error.kazoo_data,
+        }
+        envelope.setdefault("auth_token", "undefined")
+        # Keys of a rejected body may be anything: OPT_NON_STR_KEYS is not needed, parsed JSON has
+        # none.
+        return Answer.whole(error.http_status, orjson.dumps(envelope), error.headers)
+
+    def _common(self, request: Request, status: str) -> dict[str, Any]:
+        common = {
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "version": self._version,
+            "node": self._node_name,
+            "request_id": request.request_id,
+            "status": status,
+        }
+        token = request.token
+        if token:
+            common["auth_token"] = token
+        return common
+
+
+def public(media: Media) -> dict[str, Any]:
+    """Return the document as clients see it."""
+    return {**media.document, "id": written(media.id, prompt=media.prompt_id is not None)}

@@ -1,0 +1,141 @@
+"""Multipart bodies: the first file part, as a stream. Source: RFC 7578."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from kazoo_media.errors import (
+    EmptyContentError,
+    IncompleteUploadError,
+    TooLargeError,
+    ValidationError,
+    Violation,
+)
+
+_OTHER_PARTS_BYTES = 5 * 1024 * 1024
+"""Most bytes of all that is not the file."""
+
+
+class MultipartFile:
+    """The first file part of a body: one with a file name, or with a type of its own.
+
+    Attributes:
+        content_type: Of the part, "" for none.
+        transfer_encoding: Of the part, "" for none.
+    """
+
+    def __init__(self, boundary: bytes, source: AsyncGenerator[bytes, None]) -> None:
+        self.content_type = ""
+        self.transfer_encoding = ""
+        self._source = source
+        self._ready: list[bytes] = []
+        self._other_bytes = 0
+        self._found = False
+        self._inside = False
+        self._ended = False
+        self._headers: dict[str, str] = {}
+        self._header: list[bytes] = [b"", b""]
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin_part,
+                "on_header_field": self._header_text(0),
+                "on_header_value": self._header_text(1),
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._end_headers,
+                "on_part_data": self._part_data,
+                "on_part_end": self._end_part,
+            },
+        )
+
+    @classmethod
+    async def open(cls, content_type: str, source: AsyncGenerator[bytes, None]) -> MultipartFile:
+        """Return the file part, read up to its headers.
+
+        Raises:
+            EmptyContentError: there is no file.
+            ValidationError: the body can not be read.
+            IncompleteUploadError: the body ended early.
+        """
+        boundary = parse_options_header(content_type)[1].get(b"boundary")
+        if not boundary:
+            raise _unreadable()
+        file = cls(boundary, source)
+        async for piece in source:
+            file._feed(piece)
+            if file._found:
+                return file
+        raise EmptyContentError
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield the file's bytes; what follows it is read and dropped.
+
+        Raises:
+            ValidationError: the body can not be read.
+            IncompleteUploadError: the body ended early.
+            TooLargeError: too much that is not the file.
+        """
+        for piece in self._taken():
+            yield piece
+        async for body in self._source:
+            self._feed(body)
+            for piece in self._taken():
+                yield piece
+        if not self._ended:
+            raise IncompleteUploadError("the file part has no end: send it again")
+
+    def _taken(self) -> list[bytes]:
+        ready, self._ready = self._ready, []
+        return ready
+
+    def _feed(self, piece: bytes) -> None:
+        before = len(self._ready)
+        try:
+            self._parser.write(piece)
+        except MultipartParseError as error:
+            raise _unreadable() from error
+        file_bytes = sum(map(len, self._ready[before:]))
+        self._other_bytes += len(piece) - file_bytes
+        if self._other_bytes > _OTHER_PARTS_BYTES:
+            raise TooLargeError(_OTHER_PARTS_BYTES)
+
+    def _begin_part(self) -> None:
+        self._headers = {}
+
+    def _header_text(self, index: int) -> Callable[[bytes, int, int], None]:
+        def add(data: bytes, start: int, end: int) -> None:
+            self._header[index] += data[start:end]
+
+        return add
+
+    def _end_header(self) -> None:
+        name, value = self._header
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+        self._header = [b"", b""]
+
+    def _end_headers(self) -> None:
+        if self._found:
+            return
+        options = parse_options_header(self._headers.get("content-disposition", ""))[1]
+        content_type = self._headers.get("content-type", "")
+        typed = content_type.lower().startswith(("audio/", "video/", "application/"))
+        if b"filename" in options or (typed and "json" not in content_type.lower()):
+            self._found = self._inside = True
+            self.content_type = content_type
+            self.transfer_encoding = self._headers.get("content-transfer-encoding", "")
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._inside:
+            self._ready.append(data[start:end])
+
+    def _end_part(self) -> None:
+        if self._inside:
+            self._inside, self._ended = False, True
+
+
+def _unreadable() -> ValidationError:
+    text = "the multipart body can not be read"
+    return ValidationError([Violation("file", "invalid", text, {})])

@@ -1,0 +1,127 @@
+"""What the client wants to get, and what it sends: JSON or audio, and which rendition.
+
+Source: RFC 9110, 12.5.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kazoo_media.audio.formats import extension_of, same_format
+from kazoo_media.crossbar.answers import JSON
+from kazoo_media.crossbar.bodies import essence
+from kazoo_media.crossbar.encodings import BASE64_TYPES
+from kazoo_media.crossbar.operations import Operation
+from kazoo_media.crossbar.requests import Request
+from kazoo_media.errors import NotAcceptableError
+from kazoo_media.model import Rendition
+
+_WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
+_JSON_ALIASES = {"application/x-json": JSON}
+_UPLOAD_TYPES = (
+    "application/octet-stream",
+    "multipart/form-data",
+    "multipart/mixed",
+    *BASE64_TYPES,
+)
+
+
+class _Rank(NamedTuple):
+    """How much a type is wanted; the order of the fields is the order of what counts."""
+
+    weight: float
+    precision: int
+    earliness: int
+
+
+@dataclass(frozen=True, slots=True)
+class _MediaRange:
+    content_type: str
+    rank: _Rank
+
+    def covers(self, content_type: str) -> bool:
+        if self.rank.precision == 2:
+            return same_format(self.content_type, content_type)
+        return self.rank.precision == 0 or content_type.startswith(self.content_type[:-1])
+
+
+class Accept:
+    """A parsed Accept header; an empty one accepts everything."""
+
+    def __init__(self, text: str) -> None:
+        self._ranges = [
+            _media_range(part, -index) for index, part in enumerate(text.split(",")) if part.strip()
+        ] or [_media_range("*/*", 0)]
+
+    @property
+    def prefers_audio(self) -> bool:
+        """Tell whether an audio or video type is wanted more than JSON."""
+        named = [
+            each.rank
+            for each in self._ranges
+            if each.rank.weight > 0 and each.content_type.startswith(("audio/", "video/"))
+        ]
+        return bool(named) and max(named) > (self.rank(JSON) or _Rank(0, 0, 0))
+
+    def check_json(self) -> None:
+        """Check that JSON may be sent.
+
+        Raises:
+            NotAcceptableError: it is not wanted.
+        """
+        if self.rank(JSON) is None:
+            raise NotAcceptableError(f"the answer is {JSON}", [JSON])
+
+    def choose(self, renditions: Sequence[Rendition], extension: str) -> Rendition:
+        """Return the most wanted rendition; between equals that of the extension, then the
+        preferred one.
+
+        Raises:
+            NotAcceptableError: none is wanted.
+        """
+        best: tuple[float, bool, int] | None = None
+        for index, each in enumerate(renditions):
+            rank = self.rank(each.content_type)
+            if rank is not None:
+                named = bool(extension) and extension_of(each.content_type) == extension.lower()
+                best = max(best or (0, False, 0), (rank.weight, named, -index))
+        if best is None:
+            types = list(dict.fromkeys(each.content_type for each in renditions))
+            raise NotAcceptableError("no rendition is of an accepted type", types)
+        return renditions[-best[2]]
+
+    def rank(self, content_type: str) -> _Rank | None:
+        """Return how much a type is wanted, None: not at all. The most precise range decides."""
+        covering = [each.rank for each in self._ranges if each.covers(content_type)]
+        if not covering:
+            return None
+        found = max(covering, key=lambda rank: (rank.precision, rank.weight, rank.earliness))
+        return found if found.weight > 0 else None
+
+
+def resolved(operation: Operation, request: Request) -> Operation:
+    """Return what is really asked: a media is a document and audio on one path."""
+    if operation is Operation.GET_MEDIA:
+        accept = request.accept
+        if accept and Accept(accept).prefers_audio:
+            return Operation.DOWNLOAD
+    elif operation is Operation.UPDATE_MEDIA:
+        kind = essence(request.content_type)
+        if kind.startswith(("audio/", "video/")) or kind in _UPLOAD_TYPES:
+            return Operation.UPLOAD
+    return operation
+
+
+def _media_range(text: str, earliness: int) -> _MediaRange:
+    content_type, *parameters = [part.strip().lower() for part in text.split(";")]
+    content_type = _JSON_ALIASES.get(content_type, content_type)
+    weight = 1.0
+    for parameter in parameters:
+        found = _WEIGHT.fullmatch(parameter.replace(" ", ""))
+        if found:
+            weight = float(found[1])
+    precision = 0 if content_type in {"*/*", "*"} else 1 if content_type.endswith("/*") else 2
+    return _MediaRange(content_type, _Rank(weight, precision, earliness))

@@ -1,0 +1,156 @@
+"""The one table of (resource, verb): dispatch, verb tunnelling, `Allow` and CORS follow it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from kazoo_media.errors import MethodNotAllowedError
+
+
+class Operation(enum.Enum):
+    """What a request asks for.
+
+    Attributes:
+        writes: Whether it needs the permission to change the account's media.
+    """
+
+    LIST_MEDIA = ("list media", False)
+    CREATE_MEDIA = ("create media", True)
+    GET_MEDIA = ("get media", False)
+    UPDATE_MEDIA = ("update media", True)
+    PATCH_MEDIA = ("patch media", True)
+    DELETE_MEDIA = ("delete media", True)
+    DOWNLOAD = ("download", False)
+    UPLOAD = ("upload", True)
+    LIST_PROMPTS = ("list prompts", False)
+    LIST_TRANSLATIONS = ("list translations", False)
+    LIST_LANGUAGES = ("list languages", False)
+    LIST_MEDIA_OF_LANGUAGE = ("list media of language", False)
+    LOG_IN = ("log in", False)
+
+    def __init__(self, title: str, writes: bool) -> None:  # noqa: FBT001 - a row of a table
+        self.title = title
+        self.writes = writes
+
+
+class Resource(enum.Enum):
+    """What a path names."""
+
+    MEDIA = enum.auto()
+    MEDIA_ITEM = enum.auto()
+    CONTENT = enum.auto()
+    PROMPTS = enum.auto()
+    PROMPT = enum.auto()
+    LANGUAGES = enum.auto()
+    LANGUAGE = enum.auto()
+    LOG_IN = enum.auto()
+
+
+OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
+    Resource.MEDIA: {"GET": Operation.LIST_MEDIA, "PUT": Operation.CREATE_MEDIA},
+    Resource.MEDIA_ITEM: {
+        "GET": Operation.GET_MEDIA,
+        "POST": Operation.UPDATE_MEDIA,
+        "PATCH": Operation.PATCH_MEDIA,
+        "DELETE": Operation.DELETE_MEDIA,
+    },
+    Resource.CONTENT: {"GET": Operation.DOWNLOAD, "POST": Operation.UPLOAD},
+    Resource.PROMPTS: {"GET": Operation.LIST_PROMPTS},
+    Resource.PROMPT: {"GET": Operation.LIST_TRANSLATIONS},
+    Resource.LANGUAGES: {"GET": Operation.LIST_LANGUAGES},
+    Resource.LANGUAGE: {"GET": Operation.LIST_MEDIA_OF_LANGUAGE},
+    Resource.LOG_IN: {"PUT": Operation.LOG_IN},
+}
+
+_RESERVED = {
+    "prompts": (Resource.PROMPTS, Resource.PROMPT),
+    "languages": (Resource.LANGUAGES, Resource.LANGUAGE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path names, in parts as the transcoder decoded them.
+
+    Attributes:
+        resource: None when the path names nothing.
+        account_id: "" in the system scope.
+        name: Media id, prompt id or language.
+        extension: Of `/raw.mp3`, without the dot.
+    """
+
+    resource: Resource | None
+    account_id: str = ""
+    name: str = ""
+    extension: str = ""
+
+    @classmethod
+    def of(cls, account_id: str, *parts: str) -> Target:
+        """Return the target of the path parts that follow `media`."""
+        if not parts:
+            return cls(Resource.MEDIA, account_id)
+        collection, item = _RESERVED.get(parts[0], (Resource.MEDIA_ITEM, Resource.CONTENT))
+        if len(parts) == 1:
+            return cls(collection, account_id, parts[0])
+        if len(parts) > 2:
+            return cls(None)
+        if item is not Resource.CONTENT:
+            return cls(item, account_id, parts[1])
+        word, _, extension = parts[1].partition(".")
+        return cls(item if word == "raw" else None, account_id, parts[0], extension)
+
+    @classmethod
+    def locate(cls, path: str) -> Target:
+        """Return the target of a whole path, for requests that no rule of the transcoder
+        matched.
+        """
+        version, *parts = [unquote(part) for part in path.split("/") if part] or [""]
+        if version not in {"v1", "v2"}:
+            return cls(None)
+        if parts == ["api_auth"]:
+            return cls(Resource.LOG_IN)
+        account_id = ""
+        if len(parts) > 2 and parts[0] == "accounts":
+            account_id, parts = parts[1], parts[2:]
+        return cls.of(account_id, *parts[1:]) if parts[:1] == ["media"] else cls(None)
+
+
+def allowed(resource: Resource) -> list[str]:
+    """Return the HTTP verbs of a resource, for `Allow` and CORS."""
+    verbs = OPERATIONS[resource]
+    listed = ["OPTIONS", *verbs]
+    if "GET" in verbs:
+        listed.insert(2, "HEAD")
+    return listed
+
+
+def operation_of(resource: Resource, verb: str) -> Operation:
+    """Return what a verb, in capital letters, asks of a resource.
+
+    Raises:
+        MethodNotAllowedError: nothing.
+    """
+    found = OPERATIONS[resource].get("GET" if verb == "HEAD" else verb)
+    if found is None:
+        raise MethodNotAllowedError(allowed(resource))
+    return found
+
+
+def may_tunnel(resource: Resource) -> bool:
+    """Tell whether a POST can mean something on a resource, by itself or with `verb=`."""
+    return any(verb != "GET" for verb in OPERATIONS[resource])
+
+
+def tunnelled(resource: Resource, verb: str) -> str:
+    """Return the verb that `verb=` makes of a POST, "" leaves it a POST.
+
+    Raises:
+        MethodNotAllowedError: it is no verb that changes something.
+    """
+    verb = verb.upper() or "POST"
+    if verb in {"GET", "HEAD", "OPTIONS"}:
+        raise MethodNotAllowedError(allowed(resource))
+    return verb

@@ -1,0 +1,125 @@
+"""Filters and paging: Kazoo's query parameters as a MediaQuery. Source: Kazoo crossbar_filter.erl,
+crossbar_doc.erl.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from kazoo_media.crossbar.identifiers import decoded, start_key
+from kazoo_media.crossbar.requests import Request
+from kazoo_media.errors import ValidationError, Violation
+from kazoo_media.model import Filter, FilterOperator, MediaQuery
+
+GREGORIAN_UNIX_OFFSET_S = 62_167_219_200
+"""Seconds from year 0, where Kazoo counts from, to 1970."""
+
+_KEY_OPERATORS = {
+    "has_key": FilterOperator.HAS_KEY,
+    "key_missing": FilterOperator.KEY_MISSING,
+    "has_value": FilterOperator.HAS_VALUE,
+    "value_missing": FilterOperator.VALUE_MISSING,
+    "missing_value": FilterOperator.VALUE_MISSING,
+}
+_VALUE_OPERATORS = (
+    ("filter_not_", FilterOperator.NOT_EQUALS),
+    ("filter_", FilterOperator.EQUALS),
+)
+_SECONDS = re.compile(r"-?\d{1,15}", re.ASCII)
+_PAGE_SIZE = re.compile(r"0*[1-9]\d{0,8}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Which part of a list is wanted.
+
+    Attributes:
+        size: Most rows of the answer; None: all, without paging keys.
+        start: The decoded start key, "" for none.
+        sent_start: The start key as it was sent, "" for none.
+    """
+
+    size: int | None
+    start: str
+    sent_start: str
+
+
+def paging_of(request: Request, default_size: int) -> Paging:
+    """Return the paging that a request asks for; a bad page size is as none.
+
+    Raises:
+        ValidationError: a start key that can be no id.
+    """
+    if request.parameter("paginate") not in {"", "true"}:
+        return Paging(None, "", "")
+    sent_size, sent_start = request.parameter("page_size"), request.parameter("start_key")
+    size = int(sent_size) if _PAGE_SIZE.fullmatch(sent_size) else default_size
+    return Paging(size, start_key(sent_start), sent_start)
+
+
+def media_query(request: Request, start: str) -> MediaQuery:
+    """Return the query with all filters of a request; its limit is the caller's to set.
+
+    Raises:
+        ValidationError: a time that is no number, an id that can be none.
+    """
+    return MediaQuery(
+        limit=1,
+        start=start or None,
+        descending=request.parameter("descending") == "true",
+        filters=tuple(_filters(request)),
+        created_from_ms=max(_times(request, "created_from"), default=None),
+        created_to_ms=min(_times(request, "created_to"), default=None),
+        modified_from_ms=max(_times(request, "modified_from"), default=None),
+        modified_to_ms=min(_times(request, "modified_to"), default=None),
+    )
+
+
+def _filters(request: Request) -> Iterator[Filter]:
+    for name, values in request.query.items():
+        operator = _KEY_OPERATORS.get(name)
+        if operator is not None:
+            yield from (Filter(_path(value), operator) for value in values if value)
+            continue
+        for prefix, operator in _VALUE_OPERATORS:
+            if name.startswith(prefix) and name != prefix:
+                path = _path(name.removeprefix(prefix))
+                yield from (Filter(path, operator, _wanted(path, value)) for value in values)
+                break
+
+
+def _path(key: str) -> tuple[str, ...]:
+    return tuple(key.split("."))
+
+
+def _wanted(path: tuple[str, ...], value: str) -> tuple[str, ...]:
+    """Return the texts of which any will do: a JSON array gives several."""
+    wanted = [value]
+    if value.startswith("["):
+        with contextlib.suppress(orjson.JSONDecodeError):  # a text that starts with a bracket
+            wanted = [_text(each) for each in orjson.loads(value)] or [value]
+    if path == ("id",):
+        wanted = [decoded(each) for each in wanted]
+    return tuple(wanted)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _times(request: Request, name: str) -> Iterator[int]:
+    """Yield bounds in Unix milliseconds; an upper bound takes in its whole second."""
+    for value in request.query.get(name, ()):
+        if not _SECONDS.fullmatch(value):
+            text = "Value did not match type(s): integer"
+            extra = {"target": "integer", "value": value}
+            raise ValidationError([Violation(name, "type", text, extra)])
+        milliseconds = (int(value) - GREGORIAN_UNIX_OFFSET_S) * 1000
+        yield milliseconds + 999 if name.endswith("_to") else milliseconds

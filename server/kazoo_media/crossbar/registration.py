@@ -1,0 +1,73 @@
+"""Registers the Crossbar service: which message field is which part of the path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+from google.protobuf.message_factory import GetMessageClass
+
+from kazoo_media.core import Core
+from kazoo_media.crossbar.operations import Resource, Target
+from kazoo_media.crossbar.servicer import CrossbarServicer, Locate
+from kazoo_media.crossbar.v2 import crossbar_service_pb2
+from kazoo_media.transport.serializers import lenient, pass_through
+
+_SERVICE = crossbar_service_pb2.DESCRIPTOR.services_by_name["CrossbarService"]
+
+
+def _media(message: Any, path: str) -> Target:  # noqa: ANN401 - requests of four rpcs
+    del path
+    return Target.of(message.account_id, message.media_id)
+
+
+def _attachment(message: Any, path: str) -> Target:  # noqa: ANN401 - requests of two rpcs
+    del path
+    return Target.of(message.account_id, message.media_id, message.attachment)
+
+
+_LOCATE: Mapping[str, Locate] = {
+    "ListMedia": lambda message, _: Target.of(message.account_id),
+    "CreateMedia": lambda message, _: Target.of(message.account_id),
+    "GetMedia": _media,
+    "UpdateMedia": _media,
+    "PatchMedia": _media,
+    "DeleteMedia": _media,
+    "DownloadRaw": _attachment,
+    "UploadRaw": _attachment,
+    "ListPrompts": lambda message, _: Target.of(message.account_id, "prompts"),
+    "ListTranslations": lambda message, _: Target.of(
+        message.account_id, "prompts", message.prompt_id
+    ),
+    "ListLanguages": lambda message, _: Target.of(message.account_id, "languages"),
+    "ListMediaByLanguage": lambda message, _: Target.of(
+        message.account_id, "languages", message.language
+    ),
+    "Authenticate": lambda *_: Target(Resource.LOG_IN),
+    "Fallback": lambda _, path: Target.locate(path),
+}
+
+
+def add_crossbar(server: grpc.aio.Server, core: Core, *, node_name: str, version: str) -> None:
+    """Make a server answer the REST surface.
+
+    Not with the generated function: its handlers would win over these, which can send what is no
+    protobuf.
+    """
+    servicer = CrossbarServicer(core, node_name, version)
+    handlers = {}
+    for method in _SERVICE.methods:
+        codecs = lenient(GetMessageClass(method.input_type)), pass_through
+        locate = _LOCATE[method.name]
+        if method.client_streaming:
+            handlers[method.name] = grpc.stream_unary_rpc_method_handler(
+                servicer.collecting(locate), *codecs
+            )
+        else:
+            handlers[method.name] = grpc.unary_stream_rpc_method_handler(
+                servicer.streaming(locate), *codecs
+            )
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(_SERVICE.full_name, handlers),)
+    )

@@ -1,0 +1,251 @@
+"""The REST surface: what every request goes through, and where each operation is answered.
+
+The order of checks, here and below: path and method (404, 405), OPTIONS, authentication (401),
+unknown account (404), permission (403), body shape (400), Accept (406), the document exists (404),
+validation (400), preconditions (412, 304), conflict (409), request type (415).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, cast
+
+import structlog
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.message import Message
+
+from kazoo_media.accounts import ReadScope, WriteScope
+from kazoo_media.core import Core
+from kazoo_media.crossbar.answers import MESSAGE_BYTES, Answer
+from kazoo_media.crossbar.authentication import authenticate, log_in
+from kazoo_media.crossbar.bodies import JSON_TYPES, Body, Piece, essence, read_envelope
+from kazoo_media.crossbar.content import Contents
+from kazoo_media.crossbar.cors import EXPOSED, preflight
+from kazoo_media.crossbar.documents import Documents
+from kazoo_media.crossbar.envelopes import Envelopes
+from kazoo_media.crossbar.lists import Lists
+from kazoo_media.crossbar.negotiation import Accept, resolved
+from kazoo_media.crossbar.operations import (
+    OPERATIONS,
+    Operation,
+    Resource,
+    Target,
+    may_tunnel,
+    operation_of,
+    tunnelled,
+)
+from kazoo_media.crossbar.requests import Request
+from kazoo_media.errors import (
+    AccountNotFoundError,
+    InternalError,
+    MediaError,
+    PathNotFoundError,
+    ValidationError,
+    Violation,
+)
+from kazoo_media.model import SYSTEM_ACCOUNT_ID
+from kazoo_media.transport.context import Call, Context
+from kazoo_media.transport.serializers import POISON, Malformed
+
+_log = structlog.get_logger()
+
+Locate = Callable[[Any, str], Target]
+"""Returns what a request message names; the text is the path as it was sent."""
+
+_Read = Callable[[ReadScope, Request], Awaitable[Answer]]
+_Write = Callable[[WriteScope, Request], Awaitable[Answer]]
+
+
+class CrossbarServicer:
+    """Answers the requests that the gateway transcodes."""
+
+    def __init__(self, core: Core, node_name: str, version: str) -> None:
+        self._accounts = core.accounts
+        self._envelopes = Envelopes(node_name, version)
+        documents = Documents(core.library, self._envelopes)
+        lists = Lists(core.library, core.prompts, core.settings, self._envelopes)
+        self._contents = Contents(core, self._envelopes)
+        self._reads: Mapping[Operation, _Read] = {
+            Operation.LIST_MEDIA: lists.media,
+            Operation.GET_MEDIA: documents.get,
+            Operation.DOWNLOAD: self._contents.download,
+            Operation.LIST_PROMPTS: lists.prompts,
+            Operation.LIST_TRANSLATIONS: lists.translations,
+            Operation.LIST_LANGUAGES: lists.languages,
+            Operation.LIST_MEDIA_OF_LANGUAGE: lists.media_of_language,
+        }
+        self._writes: Mapping[Operation, _Write] = {
+            Operation.CREATE_MEDIA: documents.create,
+            Operation.UPDATE_MEDIA: documents.update,
+            Operation.PATCH_MEDIA: documents.patch,
+            Operation.DELETE_MEDIA: documents.delete,
+        }
+
+    def streaming(
+        self, locate: Locate
+    ) -> Callable[[Message | Malformed, Context], AsyncGenerator[HttpBody | bytes, None]]:
+        """Return the behaviour of an rpc without a request body."""
+
+        async def answer(
+            message: Message | Malformed, context: Context
+        ) -> AsyncGenerator[HttpBody | bytes, None]:
+            request = _request(context, message, locate)
+            found = await self._answer(request, message, None)
+            rest = found.rest
+            try:
+                await context.send_initial_metadata(_metadata(found))
+                if request.only_headers:
+                    yield HttpBody(content_type=found.content_type)
+                    return
+                data = found.data
+                yield HttpBody(content_type=found.content_type, data=data[:MESSAGE_BYTES])
+                for start in range(MESSAGE_BYTES, len(data), MESSAGE_BYTES):
+                    yield HttpBody(data=data[start : start + MESSAGE_BYTES])
+                if rest is not None:
+                    async for piece in _unbroken(rest):
+                        yield piece
+            finally:
+                if rest is not None:
+                    await rest.aclose()
+
+        return answer
+
+    def collecting(
+        self, locate: Locate
+    ) -> Callable[[AsyncIterator[Message | Malformed], Context], Awaitable[HttpBody]]:
+        """Return the behaviour of an rpc with a request body."""
+
+        async def answer(
+            messages: AsyncIterator[Message | Malformed], context: Context
+        ) -> HttpBody:
+            first = await anext(messages, Malformed())
+            request = _request(context, first, locate)
+            pieces = cast("AsyncIterator[Piece]", messages)
+            body = None
+            if not isinstance(first, Malformed):
+                data = cast("Piece", first).body.data
+                body = Body(data, pieces, request.size_bytes)
+            found = await self._answer(request, first, body)
+            await context.send_initial_metadata(_metadata(found))
+            data = b"" if request.only_headers else found.data
+            return HttpBody(content_type=found.content_type, data=data)
+
+        return answer
+
+    async def _answer(
+        self, request: Request, message: Message | Malformed, body: Body | None
+    ) -> Answer:
+        """Return the answer of whatever became of a request."""
+        try:
+            _check_path(message)
+            answer = await self._answer_well(request, body)
+        except MediaError as error:
+            answer = self._envelopes.failure(request, error)
+        except Exception:  # noqa: BLE001 - the surface's last resort
+            _log.exception("a REST request failed")
+            answer = self._envelopes.failure(request, InternalError())
+        if answer.status >= 400 or "origin" in request.headers:
+            answer.headers = {**EXPOSED, **answer.headers}
+        return answer
+
+    async def _answer_well(self, request: Request, body: Body | None) -> Answer:
+        resource = request.target.resource
+        if resource is None:
+            raise PathNotFoundError
+        if request.verb == "OPTIONS":
+            return preflight(resource)
+        operation, problem = await _understood(request, resource, body)
+        if operation is Operation.LOG_IN:
+            return await self._log_in(request, problem)
+        caller = await authenticate(self._accounts, request)
+        Call.note_account(caller.account.id)
+        account_id = _account_id(request)
+        if not operation.writes:
+            read_scope = await self._accounts.read_scope(caller, account_id)
+            _check(request, operation, problem)
+            return await self._reads[operation](read_scope, request)
+        scope = await self._accounts.write_scope(caller, account_id)
+        _check(request, operation, problem)
+        if operation is Operation.UPLOAD and body is not None:
+            return await self._contents.upload(scope, request, body)
+        return await self._writes[operation](scope, request)
+
+    async def _log_in(self, request: Request, problem: MediaError | None) -> Answer:
+        _check(request, Operation.LOG_IN, problem)
+        return await log_in(self._accounts, self._envelopes, request)
+
+
+def _check_path(message: Message | Malformed) -> None:
+    if isinstance(message, Malformed):
+        raise ValidationError([Violation("path", "invalid", "the path must be UTF-8", {})])
+
+
+async def _understood(
+    request: Request, resource: Resource, body: Body | None
+) -> tuple[Operation, MediaError | None]:
+    """Return what is asked, and what is wrong with the body's shape. Audio is not read here.
+
+    Raises:
+        MethodNotAllowedError: the resource has no such verb.
+    """
+    if request.verb == "POST":
+        request.verb = tunnelled(resource, request.asked("verb"))
+    if request.verb != "POST" or not may_tunnel(resource):
+        operation_of(resource, request.verb)
+    asked = OPERATIONS[resource].get(request.verb)
+    is_json = essence(request.content_type) in JSON_TYPES
+    if asked is not None and resolved(asked, request) is Operation.UPLOAD and not is_json:
+        return Operation.UPLOAD, None
+    problem = None
+    if body is not None:
+        problem = await read_envelope(request, body)
+        if request.verb == "POST":
+            request.verb = tunnelled(resource, request.parameter("verb"))
+    return resolved(operation_of(resource, request.verb), request), problem
+
+
+def _check(request: Request, operation: Operation, problem: MediaError | None) -> None:
+    """Check the shape of the body, and that the client takes JSON where it gets JSON."""
+    if problem is not None:
+        raise problem
+    accept = request.accept
+    if accept and operation is not Operation.DOWNLOAD:
+        Accept(accept).check_json()
+
+
+def _account_id(request: Request) -> str:
+    """Return the account that the path names.
+
+    Raises:
+        AccountNotFoundError: it names the system scope as if it were an account.
+    """
+    account_id = request.target.account_id
+    if account_id == SYSTEM_ACCOUNT_ID:
+        raise AccountNotFoundError(account_id)
+    return account_id or SYSTEM_ACCOUNT_ID
+
+
+def _request(context: Context, message: Message | Malformed, locate: Locate) -> Request:
+    headers = cast("dict[str, str]", dict(context.invocation_metadata() or ()))
+    path = headers.get("x-rest-uri", "").partition("?")[0]
+    target = Target(None) if isinstance(message, Malformed) else locate(message, path)
+    return Request.of(target, headers, Call.begin(context).request_id)
+
+
+def _metadata(answer: Answer) -> list[tuple[str, str]]:
+    metadata = [("x-http-status", str(answer.status)), *answer.headers.items()]
+    if answer.size_bytes is not None:
+        metadata.append(("x-media-length", str(answer.size_bytes)))
+    return metadata
+
+
+async def _unbroken(rest: AsyncIterator[bytes]) -> AsyncGenerator[HttpBody | bytes, None]:
+    """Yield the rest of a body; a failure becomes a message that breaks the transfer: status and
+    headers are sent.
+    """
+    try:
+        async for data in rest:
+            yield HttpBody(data=data)
+    except Exception:  # noqa: BLE001 - whatever it is, the client must see a broken transfer
+        _log.exception("a REST answer broke off")
+        yield POISON

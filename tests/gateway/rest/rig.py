@@ -1,0 +1,161 @@
+"""The REST surface behind the real Envoy, over memory stores whose faults a test can ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc.aio
+import httpx
+from grpc_health.v1 import health, health_pb2_grpc
+
+from kazoo_media.accounts import AdminScope
+from kazoo_media.config import Config
+from kazoo_media.core import Core
+from kazoo_media.crossbar.registration import add_crossbar
+from kazoo_media.gateway import envoy_command, envoy_variables, write_configuration
+from kazoo_media.model import Account, BlobState
+from tests.core_fixtures import CoreUnderTest, make_core
+from tests.rpc.service import FaultyBlobStore
+
+_Result = TypeVar("_Result")
+NODE = "node1.example"
+VERSION = "9.8.7"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An account, its key and a token of it."""
+
+    id: str
+    api_key: str
+    token: str
+    account: Account
+
+    @property
+    def media(self) -> str:
+        """Return the path of its media."""
+        return f"/v2/accounts/{self.id}/media"
+
+
+class Rest:
+    """A running gateway with one worker in this process.
+
+    Attributes:
+        admin: The superduper admin's account.
+        tenant: An account below it; `child` is below that, `stranger` beside it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._socket = folder / "w.sock"
+        self.blobs = FaultyBlobStore()
+        self._under_test: CoreUnderTest = self.run(make_core(blobs=self.blobs))
+        self._server: grpc.aio.Server = self.run(self._serve())
+        self.port = _free_port()
+        variables = {
+            "KAZOO_MEDIA_DATA_DIR": str(folder),
+            "KAZOO_MEDIA_HTTP_PORT": str(self.port),
+            "KAZOO_MEDIA_GRPC_PORT": str(_free_port()),
+            "KAZOO_MEDIA_NODE_NAME": NODE,
+        }
+        config = Config.from_environ(variables)
+        path = write_configuration(config, folder, [self._socket])
+        self.log = folder / "envoy.log"
+        with self.log.open("wb") as log:
+            self._envoy = subprocess.Popen(
+                envoy_command(path, 1),
+                env={**os.environ, **envoy_variables(config)},
+                stdout=log,
+                stderr=log,
+            )
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.url, timeout=20)
+        self._wait_until_live()
+        self.admin = self._known(self._under_test.admin.account, self._under_test.api_key)
+        self.tenant = self.new_tenant()
+        self.child = self.new_tenant(self.tenant.id)
+        self.stranger = self.new_tenant()
+
+    @property
+    def core(self) -> Core:
+        """Return the core that the worker serves."""
+        return self._under_test.core
+
+    def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+        """Run a coroutine in the worker's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+
+    def new_tenant(self, parent_id: str = "") -> Tenant:
+        """Return a new account, empty."""
+        accounts = self.core.accounts
+        account, api_key = self.run(
+            accounts.create(self._under_test.admin, parent_id=parent_id, name="Tenant")
+        )
+        return self._known(account, api_key)
+
+    def put_setting(self, category: str, key: str, value: object) -> None:
+        """Change a setting; None: back to what it was."""
+        self.run(self.core.settings.put(AdminScope(), category, key, value, node=None))
+
+    def pending_uploads(self) -> int:
+        """Return how many uploads have begun and neither been committed nor discarded."""
+        rows = self.run(self._under_test.metadata.list_blobs("", 10_000))
+        return sum(row.state is BlobState.PENDING for row in rows)
+
+    def stop(self) -> None:
+        """End Envoy and the worker."""
+        self.client.close()
+        self._envoy.send_signal(signal.SIGTERM)
+        self._envoy.wait(10)
+        self.run(self._server.stop(None))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _serve(self) -> grpc.aio.Server:
+        server = grpc.aio.server(
+            options=[
+                ("grpc.max_metadata_size", 256 << 10),
+                ("grpc.absolute_max_metadata_size", 256 << 10),
+            ]
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
+        add_crossbar(server, self.core, node_name=NODE, version=VERSION)
+        server.add_insecure_port(f"unix:{self._socket}")
+        await server.start()
+        return server
+
+    def _known(self, account: Account, api_key: str) -> Tenant:
+        login = self.run(self.core.accounts.log_in(api_key))
+        return Tenant(account.id, api_key, login.token, account)
+
+    def _wait_until_live(self) -> None:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                if self.client.get("/healthz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            if self._envoy.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(self.log.read_text())
+            time.sleep(0.05)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
