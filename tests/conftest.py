@@ -1,0 +1,20 @@
+"""What holds in every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+pytest.register_assert_rewrite("tests.contract")
+
+
+@pytest.fixture(autouse=True)
+def blocking_calls_fail() -> Iterator[None]:
+    """Fail a test in which the service's own code blocks an event loop.
+
+    Only calls with a frame of kazoo_media below them count: tests and libraries may block.
+    """
+    with blockbuster_ctx("kazoo_media"):
+        yield

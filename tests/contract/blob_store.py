@@ -1,0 +1,278 @@
+"""The contract suite of blob stores."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from typing import ClassVar
+
+import pytest
+
+from kazoo_media.blobs.store import READ_CHUNK_BYTES, BlobReader, BlobStore, new_blob_key
+from kazoo_media.errors import StoreUnavailableError
+
+KIB_64 = 64 * 1024
+SIZES = [
+    0,
+    1,
+    KIB_64 - 1,
+    KIB_64,
+    KIB_64 + 1,
+    READ_CHUNK_BYTES - 1,
+    READ_CHUNK_BYTES,
+    READ_CHUNK_BYTES + 1,
+    3 * READ_CHUNK_BYTES + 17,
+]
+
+
+def noise(size: int) -> bytes:
+    """Return bytes in which every offset can be told from every other."""
+    return random.Random(size).randbytes(size)
+
+
+async def put(store: BlobStore, *chunks: bytes) -> str:
+    """Return the key of a new published blob."""
+    key = new_blob_key()
+    writer = await store.create(key)
+    await writer.write(chunks)
+    await writer.publish()
+    return key
+
+
+async def read(reader: BlobReader, offset: int, length: int) -> bytes:
+    """Return a range, after a look at how it came."""
+    chunks = [chunk async for chunk in reader.read(offset, length)]
+    assert all(0 < len(each) <= READ_CHUNK_BYTES for each in chunks)
+    return b"".join(chunks)
+
+
+async def content(store: BlobStore, key: str) -> bytes:
+    """Return all bytes of a published blob."""
+    reader = await store.open(key)
+    assert reader is not None
+    async with reader:
+        return await read(reader, 0, reader.size_bytes)
+
+
+async def names(store: BlobStore) -> set[tuple[str, bool]]:
+    """Return keys and whether they are published."""
+    return {(each.key, each.published) async for each in store.list()}
+
+
+class BlobStoreContract:
+    """Every promise of `BlobStore`. A subclass names its driver and supplies `store`."""
+
+    driver: ClassVar[type[BlobStore]]
+
+    @pytest.mark.parametrize("size", SIZES)
+    async def test_a_published_blob_is_read_back(self, store: BlobStore, size: int) -> None:
+        data = noise(size)
+        assert await content(store, await put(store, data)) == data
+
+    @pytest.mark.parametrize("chunk_size", [1, 7, KIB_64 - 1, KIB_64, KIB_64 + 1, 1 << 20])
+    async def test_chunks_of_any_size_are_joined(self, store: BlobStore, chunk_size: int) -> None:
+        data = noise(min(5000 * chunk_size, 2_000_000))
+        chunks = [data[at : at + chunk_size] for at in range(0, len(data), chunk_size)]
+        assert await content(store, await put(store, b"", *chunks, b"")) == data
+
+    async def test_writes_append(self, store: BlobStore) -> None:
+        key = new_blob_key()
+        writer = await store.create(key)
+        pieces: list[Sequence[bytes]] = [[b"ab", b"c"], [], [b""], [b"d"]]
+        for chunks in pieces:
+            await writer.write(chunks)
+        await writer.publish()
+        assert await content(store, key) == b"abcd"
+
+    async def test_a_blob_is_invisible_until_it_is_published(self, store: BlobStore) -> None:
+        key = new_blob_key()
+        writer = await store.create(key)
+        await writer.write([b"abc"])
+        assert await store.open(key) is None
+        await writer.publish()
+        assert await content(store, key) == b"abc"
+
+    async def test_an_unknown_key_is_no_blob(self, store: BlobStore) -> None:
+        assert await store.open(new_blob_key()) is None
+
+    async def test_the_head_can_be_overwritten(self, store: BlobStore) -> None:
+        key = new_blob_key()
+        writer = await store.create(key)
+        await writer.write([b"....", b"12345"])
+        await writer.overwrite_head(b"RIFF1")
+        await writer.write([b"6"])
+        await writer.publish()
+        assert await content(store, key) == b"RIFF123456"[:5] + b"23456"
+
+    @pytest.mark.parametrize(
+        ("offset", "length"),
+        [
+            (0, 0),
+            (0, 1),
+            (READ_CHUNK_BYTES - 1, 2),
+            (5, READ_CHUNK_BYTES),
+            (100, 2 * READ_CHUNK_BYTES + 1),
+            (2 * READ_CHUNK_BYTES + 999, 1),
+            (2 * READ_CHUNK_BYTES + 1000, 0),
+            (0, 2 * READ_CHUNK_BYTES + 1000),
+        ],
+    )
+    async def test_a_range_is_exactly_its_bytes(
+        self, store: BlobStore, offset: int, length: int
+    ) -> None:
+        data = noise(2 * READ_CHUNK_BYTES + 1000)
+        reader = await store.open(await put(store, data))
+        assert reader is not None
+        async with reader:
+            assert reader.size_bytes == len(data)
+            assert await read(reader, offset, length) == data[offset : offset + length]
+
+    async def test_one_reader_serves_many_ranges_at_once(self, store: BlobStore) -> None:
+        data = noise(3 * READ_CHUNK_BYTES)
+        reader = await store.open(await put(store, data))
+        assert reader is not None
+        async with reader:
+            offsets = [number * 12_345 for number in range(10)]
+            found = await asyncio.gather(*(read(reader, at, 700_000) for at in offsets))
+        assert found == [data[at : at + 700_000] for at in offsets]
+
+    async def test_a_read_may_be_given_up_half_way(self, store: BlobStore) -> None:
+        data = noise(4 * READ_CHUNK_BYTES)
+        key = await put(store, data)
+        for _ in range(20):
+            reader = await store.open(key)
+            assert reader is not None
+            async with reader:
+                async for chunk in reader.read(0, len(data)):
+                    assert chunk == data[: len(chunk)]
+                    break
+        assert await content(store, key) == data
+
+    async def test_a_cancelled_read_leaves_the_blob_readable(self, store: BlobStore) -> None:
+        data = noise(4 * READ_CHUNK_BYTES)
+        key = await put(store, data)
+        for steps in range(20):
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(content(store, key))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                task.cancel()
+            assert task.cancelled() or task.result() == data
+        assert await content(store, key) == data
+
+    async def test_deleting_does_not_disturb_an_open_reader(self, store: BlobStore) -> None:
+        data = noise(3 * READ_CHUNK_BYTES)
+        key = await put(store, data)
+        reader = await store.open(key)
+        assert reader is not None
+        async with reader:
+            await store.delete(key)
+            assert await store.open(key) is None
+            assert await read(reader, 0, len(data)) == data
+        assert await names(store) == set()
+
+    async def test_deleting_what_is_not_there_is_no_error(self, store: BlobStore) -> None:
+        key = await put(store, b"x")
+        await store.delete(new_blob_key())
+        await store.delete(key)
+        await store.delete(key)
+        assert await names(store) == set()
+
+    async def test_a_blob_deleted_while_written_is_not_published(self, store: BlobStore) -> None:
+        key = new_blob_key()
+        writer = await store.create(key)
+        await writer.write([b"abc"])
+        await store.delete(key)
+        with pytest.raises(StoreUnavailableError):
+            await writer.publish()
+        await writer.discard()
+        assert await store.open(key) is None
+        assert await names(store) == set()
+
+    async def test_a_discarded_blob_leaves_nothing(self, store: BlobStore) -> None:
+        for chunks in ([], [b"abc"]):
+            key = new_blob_key()
+            writer = await store.create(key)
+            await writer.write(chunks)
+            await writer.discard()
+            await writer.discard()
+            assert await store.open(key) is None
+        assert await names(store) == set()
+
+    async def test_discarding_after_publishing_keeps_the_blob(self, store: BlobStore) -> None:
+        key = new_blob_key()
+        writer = await store.create(key)
+        await writer.write([b"abc"])
+        await writer.publish()
+        await writer.discard()
+        assert await content(store, key) == b"abc"
+
+    async def test_a_listing_shows_published_and_unpublished(self, store: BlobStore) -> None:
+        before_ms = time.time_ns() // 1_000_000 - 1000
+        published = {await put(store, b"x" * size): size for size in range(20)}
+        unpublished = new_blob_key()
+        writer = await store.create(unpublished)
+        await writer.write([b"1234"])
+        listed = {each.key: each async for each in store.list()}
+        assert listed.keys() == {*published, unpublished}
+        assert not listed[unpublished].published
+        assert listed[unpublished].size_bytes == 4
+        for key, size in published.items():
+            assert listed[key].published
+            assert listed[key].size_bytes == size
+            assert before_ms <= listed[key].modified_ms <= time.time_ns() // 1_000_000 + 1000
+        await writer.discard()
+
+    async def test_an_empty_store_lists_nothing(self, store: BlobStore) -> None:
+        assert await names(store) == set()
+
+    async def test_many_blobs_are_written_at_once(self, store: BlobStore) -> None:
+        payloads = [noise(100_000 + number) for number in range(30)]
+        keys = await asyncio.gather(
+            *(put(store, each[:50_000], each[50_000:]) for each in payloads)
+        )
+        assert [await content(store, key) for key in keys] == payloads
+
+    async def test_a_cancelled_write_can_be_discarded(self, store: BlobStore) -> None:
+        data = noise(4 * 1024 * 1024)
+        for steps in range(20):
+            writer = await store.create(new_blob_key())
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(writer.write([data]))
+                for _ in range(steps % 3):
+                    await asyncio.sleep(0)
+                task.cancel()
+            await writer.discard()
+            # A thread still writing would hit this blob, which has the old one's descriptor.
+            assert await content(store, await put(store, b"clean")) == b"clean"
+        assert {published for _, published in await names(store)} == {True}
+
+    async def test_a_cancelled_publish_happened_or_did_not(self, store: BlobStore) -> None:
+        for steps in range(20):
+            key = new_blob_key()
+            writer = await store.create(key)
+            await writer.write([b"whole"])
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(writer.publish())
+                for _ in range(steps % 4):
+                    await asyncio.sleep(0)
+                task.cancel()
+            await writer.discard()
+            if (reader := await store.open(key)) is not None:
+                async with reader:
+                    assert await read(reader, 0, reader.size_bytes) == b"whole"
+        assert all(published for _, published in await names(store))
+
+    async def test_a_cancelled_create_leaves_nothing(self, store: BlobStore) -> None:
+        for steps in range(8):
+            key = new_blob_key()
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(store.create(key))
+                for _ in range(steps % 4):
+                    await asyncio.sleep(0)
+                task.cancel()
+            if not task.cancelled():
+                await task.result().discard()
+        assert await names(store) == set()

@@ -1,0 +1,35 @@
+"""The contract of metadata stores, on every driver."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kazoo_media.metadata.memory import MemoryMetadataStore
+from kazoo_media.metadata.sqlite import SqliteMetadataStore
+from kazoo_media.metadata.store import MetadataStore
+from tests.contract.metadata_store import MetadataStoreContract
+
+
+class TestMemoryMetadataStore(MetadataStoreContract):
+    driver = MemoryMetadataStore
+
+    @pytest.fixture
+    async def store(self) -> AsyncIterator[MetadataStore]:
+        store = MemoryMetadataStore()
+        yield store
+        await store.aclose()
+
+
+class TestSqliteMetadataStore(MetadataStoreContract):
+    driver = SqliteMetadataStore
+
+    @pytest.fixture(params=[False, True], ids=["alone", "shared"])
+    async def store(
+        self, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> AsyncIterator[MetadataStore]:
+        store = await SqliteMetadataStore.open(tmp_path / "m.sqlite", shared=request.param)
+        yield store
+        await store.aclose()

@@ -1,0 +1,209 @@
+"""What is the local store's own: files, modes, names, faults of a disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from kazoo_media.blobs.local import LocalBlobStore
+from kazoo_media.blobs.local_files import BlobFolder, read_exactly, write_all
+from kazoo_media.blobs.store import READ_CHUNK_BYTES
+from kazoo_media.errors import StorageFullError, StoreUnavailableError
+from tests.contract.blob_store import content, names, noise, put
+
+KEY = "0f" * 16
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "blobs"
+
+
+@pytest.fixture
+async def store(folder: Path) -> AsyncIterator[LocalBlobStore]:
+    store = LocalBlobStore(folder)
+    yield store
+    await store.aclose()
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_a_blob_is_a_private_file_named_by_its_key(
+    store: LocalBlobStore, folder: Path
+) -> None:
+    old_mask = os.umask(0)
+    try:
+        writer = await store.create(KEY)
+        await writer.write([b"abc"])
+        assert (folder / "0f" / f"{KEY}.part").read_bytes() == b"abc"
+        await writer.publish()
+    finally:
+        os.umask(old_mask)
+    path = folder / "0f" / KEY
+    assert path.read_bytes() == b"abc"
+    assert os.listdir(path.parent) == [KEY]
+    assert [_mode(each) for each in (path, path.parent, folder)] == [0o600, 0o700, 0o700]
+
+
+@pytest.mark.parametrize(
+    "key", ["", "../../etc/passwd", "0f/" + "0" * 29, "0F" * 16, "0f" * 15, "0f" * 17, KEY + "\n"]
+)
+async def test_what_could_be_a_path_is_no_key(store: LocalBlobStore, key: str) -> None:
+    for attempt in (store.create(key), store.open(key), store.delete(key)):
+        with pytest.raises(ValueError, match="not a blob key"):
+            await attempt
+
+
+async def test_a_new_store_on_the_same_folder_has_the_blobs(
+    store: LocalBlobStore, folder: Path
+) -> None:
+    key = await put(store, b"abc")
+    again = LocalBlobStore(folder)
+    assert await content(again, key) == b"abc"
+    await again.aclose()
+
+
+async def test_foreign_files_are_not_listed(store: LocalBlobStore, folder: Path) -> None:
+    key = await put(store, b"abc")
+    for name in ("lost+found", f"{key[:2]}/README", f"{key[:2]}/{key}.bak"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    assert await names(store) == {(key, True)}
+
+
+async def test_a_key_that_is_being_written_is_not_written_twice(store: LocalBlobStore) -> None:
+    writer = await store.create(KEY)
+    await writer.write([b"first"])
+    with pytest.raises(StoreUnavailableError):
+        await store.create(KEY)
+    await writer.publish()
+    assert await content(store, KEY) == b"first"
+
+
+async def _receive(chunks: AsyncIterator[bytes], received: list[bytes]) -> None:
+    while True:
+        received.append(await anext(chunks))
+
+
+@pytest.mark.parametrize("kept", [0, 1, READ_CHUNK_BYTES, READ_CHUNK_BYTES + 5])
+async def test_a_file_that_lost_its_end_is_an_error_not_a_short_read(
+    store: LocalBlobStore, folder: Path, kept: int
+) -> None:
+    data = noise(2 * READ_CHUNK_BYTES)
+    key = await put(store, data)
+    reader = await store.open(key)
+    assert reader is not None
+    os.truncate(folder / key[:2] / key, kept)
+    received: list[bytes] = []
+
+    async with reader:
+        with pytest.raises(StoreUnavailableError):
+            await _receive(reader.read(0, len(data)), received)
+    assert data[:kept].startswith(b"".join(received))
+
+
+async def test_no_descriptor_stays_open(store: LocalBlobStore) -> None:
+    key = await put(store, noise(2 * READ_CHUNK_BYTES))
+    before = os.listdir("/proc/self/fd")
+    for _ in range(5):
+        await content(store, key)
+        await put(store, b"x")
+        writer = await store.create(KEY)
+        await writer.discard()
+        assert await store.open("f" * 32) is None
+    assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, StorageFullError),
+        (errno.EDQUOT, StorageFullError),
+        (errno.EIO, StoreUnavailableError),
+    ],
+)
+@pytest.mark.parametrize("call", ["writev", "fsync", "rename"])
+async def test_a_failing_disk_publishes_nothing_and_keeps_nothing(
+    store: LocalBlobStore,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    number: int,
+    expected: type[Exception],
+) -> None:
+    writer = await store.create(KEY)
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    async def write() -> None:
+        await writer.write([b"abc"])
+        await writer.publish()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(expected):
+            await write()
+    await writer.discard()
+    assert await store.open(KEY) is None
+    assert await names(store) == set()
+
+
+async def test_a_name_that_may_not_last_is_taken_back(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def fail_on_folders(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EIO, "I/O error")
+        fsync(fd)
+
+    writer = await store.create(KEY)
+    await writer.write([b"abc"])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail_on_folders)
+        with pytest.raises(StoreUnavailableError):
+            await writer.publish()
+    await writer.discard()
+    assert await names(store) == set()
+
+
+def test_all_bytes_are_written_when_the_kernel_takes_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writev = os.writev
+
+    def take_seven(fd: int, views: Sequence[memoryview]) -> int:
+        return writev(fd, [b"".join(views)[:7]])
+
+    monkeypatch.setattr(os, "writev", take_seven)
+    data = noise(100)
+    chunks = [data[:5], b"", data[5:12], data[12:13], data[13:60], data[60:]]
+    fd = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+    write_all(fd, chunks)
+    os.close(fd)
+    assert (tmp_path / "file").read_bytes() == data
+
+
+def test_all_bytes_are_read_when_the_kernel_gives_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, length, at: pread(fd, min(length, 7), at))
+    (tmp_path / "file").write_bytes(b"0123456789" * 5)
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    assert read_exactly(fd, 3, 40) == (b"0123456789" * 5)[3:43]
+    with pytest.raises(EOFError):
+        read_exactly(fd, 3, 48)
+    os.close(fd)
+
+
+def test_a_folder_that_never_held_a_blob_has_no_subfolders(tmp_path: Path) -> None:
+    assert BlobFolder(tmp_path / "missing").subfolders() == []
