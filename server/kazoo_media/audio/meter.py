@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from typing_extensions import override
 
+from kazoo_media.audio.flac import FlacGauge
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.gauge import Gauge
 from kazoo_media.audio.walkers import AmrWalker, Mp3Walker, OggWalker
@@ -18,7 +19,7 @@ class DurationMeter:
     """Measures one stream of a known format, in constant memory, without decoding it.
 
     Exact for WAV with PCM, float, G.711, GSM or ADPCM, for AU, raw G.711 and GSM, mp3, Ogg Vorbis,
-    Ogg Opus and AMR; FLAC by its own header; other formats stay unknown.
+    Ogg Opus and AMR; FLAC by its own header or its last frames; other formats stay unknown.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
@@ -177,35 +178,12 @@ class _Au(Gauge):
         return declared != 0xFFFFFFFF and self._bytes < offset + declared
 
 
-class _Flac(Gauge):
-    """By STREAMINFO, which comes first. Source: RFC 9639, 8.2."""
-
-    _LENGTH = 4 + 4 + 34
-
-    def __init__(self) -> None:
-        self._head = b""
-
-    @override
-    def feed(self, chunk: bytes) -> None:
-        self._head += chunk[: self._LENGTH - len(self._head)]
-
-    @override
-    def facts(self) -> AudioFacts:
-        if len(self._head) < self._LENGTH or not self._head.startswith(b"fLaC"):
-            return AudioFacts()
-        packed = int.from_bytes(self._head[18:26], "big")
-        rate, channels, samples = packed >> 44, (packed >> 41 & 7) + 1, packed & (1 << 36) - 1
-        if not rate:
-            return AudioFacts()
-        return AudioFacts(round(samples * 1000 / rate) if samples else None, rate, channels)
-
-
 _GAUGES: Mapping[AudioFormat, Callable[[], Gauge]] = {
     AudioFormat.WAV: _Wav,
     AudioFormat.MP3: Mp3Walker,
     AudioFormat.OGG: OggWalker,
     AudioFormat.OPUS: OggWalker,
-    AudioFormat.FLAC: _Flac,
+    AudioFormat.FLAC: FlacGauge,
     AudioFormat.AMR: AmrWalker,
     AudioFormat.AU: _Au,
     AudioFormat.PCMA: lambda: _Raw(1, 1),

@@ -20,6 +20,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STDERR_BYTES = 8 * 1024
 _INPUT_PIPE_BYTES = 1024 * 1024  # one message of an upload
 _OUTPUT_PIPE_BYTES = 256 * 1024
+_PIPE_BYTES = 64 * 1024  # what may still lie in the pipe of stderr
 _NICE = 10
 
 
@@ -122,24 +123,20 @@ class ConverterProcess:
         self._popen.poll()
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
-        while self._stderr is not None and self._read_stderr():
-            pass
+        for _ in range(_PIPE_BYTES // _STDERR_BYTES):
+            self._read_stderr()
         self._close_stderr()
         self.stdin.close()
         self._exited.set()
 
-    def _read_stderr(self) -> bool:
-        """Keep the end of stderr; return False when there is nothing more now."""
+    def _read_stderr(self) -> None:
         if self._stderr is None:
-            return False
-        try:
+            return
+        with suppress(BlockingIOError):
             data = os.read(self._stderr, _STDERR_BYTES)
-        except BlockingIOError:
-            return False
-        if not data:
-            self._close_stderr()
-        self._complaints = (self._complaints + data)[-_STDERR_BYTES:]
-        return bool(data)
+            self._complaints = (self._complaints + data)[-_STDERR_BYTES:]
+            if not data:
+                self._close_stderr()
 
     def _close_stderr(self) -> None:
         fd, self._stderr = self._stderr, None

@@ -172,13 +172,8 @@ def _text_label(head: bytes) -> str | None:
     """Return a label if the whole head is printable text; it may end within a character."""
     if _MARKUP.match(head):
         return "HTML"
-    if not _CONTROLS.isdisjoint(head):
-        return None
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return None
-    if not all(each.isprintable() or each in _TEXT_CONTROLS for each in text):
+    text = _printable(head)
+    if not text:
         return None
     if _XML.match(head):
         return "XML"
@@ -187,3 +182,13 @@ def _text_label(head: bytes) -> str | None:
     # A quiet line is `UUUTUU` in A-law and `~~~~` in mu-law: only words count as text.
     has_words = re.search(r"\s", text) and re.search(r"\w", text)
     return "plain text" if has_words and len(set(text)) >= _FEWEST_CHARACTERS else None
+
+
+def _printable(head: bytes) -> str | None:
+    if not _CONTROLS.isdisjoint(head):
+        return None
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return None
+    return text if all(each.isprintable() or each in _TEXT_CONTROLS for each in text) else None

@@ -244,6 +244,9 @@ class SoxConversion(Conversion):
         # Arguments may change what the input means, and so how long it is.
         comparable = not self._command.source_arguments
         is_mp3 = self._command.source is AudioFormat.MP3
+        if is_mp3 and self._input_meter.facts().duration_ms is None:
+            # Any bytes hold frame syncs by chance, and sox plays those as noise.
+            return "there are no MP3 frames in the input"
         return failure_of(
             Evidence(
                 exit_code=process.exit_code,

@@ -1,0 +1,117 @@
+"""How long a FLAC is: by its header, or, when that was written into a pipe, by its last frames."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+
+from typing_extensions import override
+
+from kazoo_media.audio.gauge import Gauge
+from kazoo_media.model import AudioFacts
+
+_HEAD_BYTES = 4 + 4 + 34
+_TAIL_BYTES = 128 * 1024  # two frames of nearly any stream
+_SYNC = re.compile(rb"\xff[\xf8\xf9]")
+_MOST_CANDIDATES = 500  # the last ones; hostile bytes may hold thousands
+_BLOCK_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << n for n in range(8)))
+
+
+class FlacGauge(Gauge):
+    """Source: RFC 9639, 8.2 and 9.1."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._tail = b""
+
+    @override
+    def feed(self, chunk: bytes) -> None:
+        self._head += chunk[: _HEAD_BYTES - len(self._head)]
+        whole = chunk if len(chunk) >= _TAIL_BYTES else self._tail + chunk
+        self._tail = whole[-_TAIL_BYTES:]
+
+    @override
+    def facts(self) -> AudioFacts:
+        if len(self._head) < _HEAD_BYTES or not self._head.startswith(b"fLaC"):
+            return AudioFacts()
+        packed = int.from_bytes(self._head[18:26], "big")
+        rate, channels, samples = packed >> 44, (packed >> 41 & 7) + 1, packed & (1 << 36) - 1
+        if not rate:
+            return AudioFacts()
+        samples = samples or self._counted() or 0
+        return AudioFacts(round(samples * 1000 / rate) if samples else None, rate, channels)
+
+    def _counted(self) -> int | None:
+        """Return the samples up to the end by the last frame that follows its predecessor, since
+        any bytes may look like one frame header.
+        """
+        block = int.from_bytes(self._head[10:12], "big")
+        ends = list(_frame_spans(self._tail, block))
+        for (_, end), (start, last_end) in zip(ends[-2::-1], ends[:0:-1], strict=True):
+            if end == start:
+                return last_end
+        return ends[0][1] if len(ends) == 1 and ends[0][0] == 0 else None
+
+
+def _frame_spans(data: bytes, block: int) -> Iterator[tuple[int, int]]:
+    """Yield first and end sample of everything that looks like a frame header.
+
+    Args:
+        data: Any part of a stream.
+        block: Samples of all frames but the last, in a stream of fixed blocks.
+    """
+    for match in deque(_SYNC.finditer(data), maxlen=_MOST_CANDIDATES):
+        header = data[match.start() : match.start() + 16]
+        if len(header) < 16 or header[3] & 1 or _crc8(header[: _header_bytes(header)]):
+            continue
+        number, size = _coded_number(header), _block_size(header)
+        if number is not None and size:
+            start = number if header[1] & 1 else number * block
+            yield start, start + size
+
+
+def _number_bytes(header: bytes) -> int:
+    return max(1, 8 - (header[4] ^ 0xFF).bit_length())
+
+
+def _coded_number(header: bytes) -> int | None:
+    length = _number_bytes(header)
+    if length == 1:
+        return header[4] if header[4] < 0x80 else None
+    number = header[4] & (0x7F >> length)
+    for each in header[5 : 4 + length]:
+        number = number << 6 | each & 0x3F
+    return number if length <= 7 else None
+
+
+def _block_size(header: bytes) -> int:
+    code, at = header[2] >> 4, 4 + _number_bytes(header)
+    if code == 6:
+        return header[at] + 1
+    if code == 7:
+        return int.from_bytes(header[at : at + 2], "big") + 1
+    return _BLOCK_SIZES[code]
+
+
+def _header_bytes(header: bytes) -> int:
+    """Return the length with the CRC, over all of which the CRC is 0."""
+    block = {6: 1, 7: 2}.get(header[2] >> 4, 0)
+    rate = {12: 1, 13: 2, 14: 2}.get(header[2] & 15, 0)
+    return 4 + _number_bytes(header) + block + rate + 1
+
+
+def _crc8(data: bytes) -> int:
+    crc = 0
+    for each in data:
+        crc = _CRC8[crc ^ each]
+    return crc
+
+
+def _crc8_of(byte: int) -> int:
+    for _ in range(8):
+        byte = (byte << 1 ^ 0x07) & 0xFF if byte & 0x80 else byte << 1
+    return byte
+
+
+_CRC8 = bytes(_crc8_of(byte) for byte in range(256))

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.audio.sox_runs import Convert
+
+
+@pytest.fixture
+def convert(tmp_path: Path) -> Convert:
+    return Convert(tmp_path)
