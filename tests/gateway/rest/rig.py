@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
 import os
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc.aio
-import httpx
 from grpc_health.v1 import health, health_pb2_grpc
 
-from kazoo_media.accounts import AdminScope
+from kazoo_media.accounts import AdminScope, Caller
 from kazoo_media.config import Config
 from kazoo_media.core import Core
 from kazoo_media.crossbar.registration import add_crossbar
@@ -45,6 +47,26 @@ class Tenant:
     def media(self) -> str:
         """Return the path of its media."""
         return f"/v2/accounts/{self.id}/media"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer as it came over the wire; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """Return the envelope."""
+        envelope: dict[str, Any] = json.loads(self.body)
+        return envelope
+
+    @property
+    def data(self) -> Any:
+        """Return the envelope's data."""
+        return self.json["data"]
 
 
 class Rest:
@@ -80,8 +102,6 @@ class Rest:
                 stdout=log,
                 stderr=log,
             )
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.client = httpx.Client(base_url=self.url, timeout=20)
         self._wait_until_live()
         self.admin = self._known(self._under_test.admin.account, self._under_test.api_key)
         self.tenant = self.new_tenant()
@@ -92,6 +112,35 @@ class Rest:
     def core(self) -> Core:
         """Return the core that the worker serves."""
         return self._under_test.core
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> Reply:
+        """Send exactly this request and return the answer; an iterable body is sent chunked."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with closing(connection):
+            connection.putrequest(method, path, skip_accept_encoding=True)
+            chunked = body is not None and not isinstance(body, bytes)
+            if isinstance(body, bytes):
+                connection.putheader("content-length", str(len(body)))
+            elif chunked:
+                connection.putheader("transfer-encoding", "chunked")
+            for name, value in headers:
+                connection.putheader(name, value)
+            connection.endheaders(body, encode_chunked=chunked)
+            answer = connection.getresponse()
+            return Reply(
+                answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+            )
+
+    @property
+    def admin_caller(self) -> Caller:
+        """Return the admin, for the core."""
+        return self._under_test.admin
 
     def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
         """Run a coroutine in the worker's loop."""
@@ -116,7 +165,6 @@ class Rest:
 
     def stop(self) -> None:
         """End Envoy and the worker."""
-        self.client.close()
         self._envoy.send_signal(signal.SIGTERM)
         self._envoy.wait(10)
         self.run(self._server.stop(None))
@@ -145,9 +193,9 @@ class Rest:
         deadline = time.monotonic() + 20
         while True:
             try:
-                if self.client.get("/healthz").status_code == 200:
+                if self.send("GET", "/healthz").status == 200:
                     return
-            except httpx.TransportError:
+            except OSError:
                 pass
             if self._envoy.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(self.log.read_text())
