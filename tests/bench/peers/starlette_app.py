@@ -1,0 +1,261 @@
+"""The peer: the same media service as a Starlette application, written to be fast.
+
+It does the work of the product and nothing else: RS256 token with a cache, upload hashed and
+written to a file while it arrives, optionally through sox to a second one at the same time, fsync
+of file and folder, one durable SQLite transaction, metadata by one indexed read, download from
+disk. What the product does beyond that (prompts, languages, limits, resumption, discovery of the
+audio's format) it does not do: that only makes it a harder peer.
+
+    python -m tests.bench.peers.starlette_app FOLDER SOCKET
+
+FOLDER holds `public.pem`, the key that tokens are verified with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import apsw
+import orjson
+import uvicorn
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+_BATCH_BYTES = 1024 * 1024
+_PIPE = asyncio.subprocess.PIPE
+_SOX = ("sox", "-t", "wav", "-", "-r", "8000", "-t", "mp3", "-")
+_SCHEMA = """
+pragma journal_mode = wal;
+pragma synchronous = full;
+create table if not exists media (
+    account_id text not null, media_id text not null, document text not null,
+    blob text, size_bytes integer, sha256 text, normalized_blob text, normalized_sha256 text,
+    primary key (account_id, media_id)
+) without rowid;
+"""
+
+
+class Rows:
+    """Media rows in SQLite: written on one thread, read where asked."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = apsw.Connection(str(path))
+        self._writer.execute(_SCHEMA).fetchall()
+        self._reader = apsw.Connection(str(path))
+        self._thread = ThreadPoolExecutor(1)
+
+    async def write(self, sql: str, bindings: tuple[object, ...]) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._run, sql, bindings)
+
+    def read(self, columns: str, account_id: str, media_id: str) -> tuple[str, ...]:
+        """Return one row, read on the loop as the product does: by its key it takes microseconds.
+
+        Raises:
+            HTTPException: there is none.
+        """
+        sql = f"select {columns} from media where account_id = ? and media_id = ?"
+        row = self._reader.execute(sql, (account_id, media_id)).fetchone()
+        if row is None:
+            raise HTTPException(404)
+        return tuple(row)
+
+    def _run(self, sql: str, bindings: tuple[object, ...]) -> None:
+        self._writer.execute(sql, bindings).fetchall()
+
+
+class StoredFile:
+    """A file that is hashed and written on a thread while the next bytes arrive."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = secrets.token_hex(16)
+        self.size_bytes = 0
+        self.sha256 = hashlib.sha256()
+        self._final = folder / self.name
+        self._draft = folder / f"{self.name}.part"
+        self._file = self._draft.open("wb", buffering=0)
+        self._pending: asyncio.Future[None] | None = None
+
+    async def write(self, batch: bytearray) -> None:
+        """Start to store a batch when the one before is stored."""
+        await self.settle()
+        self.size_bytes += len(batch)
+        self._pending = asyncio.get_running_loop().run_in_executor(None, self._store, batch)
+
+    async def settle(self) -> None:
+        if self._pending is not None:
+            await self._pending
+
+    async def publish(self) -> None:
+        await self.settle()
+        await asyncio.to_thread(self._publish)
+
+    async def discard(self) -> None:
+        await self.settle()
+        self._file.close()
+        self._draft.unlink(missing_ok=True)
+
+    def _store(self, batch: bytearray) -> None:
+        self.sha256.update(batch)
+        self._file.write(batch)
+
+    def _publish(self) -> None:
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._draft.rename(self._final)
+        folder = os.open(self._final.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+class LargeFileResponse(FileResponse):
+    """Starlette's own response, with reads large enough that the thread hop does not show."""
+
+    chunk_size = _BATCH_BYTES
+
+
+class Service:
+    """The routes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._blobs = folder / "blobs"
+        self._blobs.mkdir(exist_ok=True)
+        self._rows = Rows(folder / "media.db")
+        self._key = RSAKey.import_key((folder / "public.pem").read_text())
+        self._verified: dict[str, tuple[str, int]] = {}
+
+    def application(self) -> Starlette:
+        media = "/v2/accounts/{account_id}/media"
+        return Starlette(
+            routes=[
+                Route(media, self.create, methods=["PUT"]),
+                Route(media + "/{media_id}", self.show, methods=["GET"]),
+                Route(media + "/{media_id}/raw", self.download, methods=["GET"]),
+                Route(media + "/{media_id}/raw", self.upload, methods=["POST"]),
+            ]
+        )
+
+    async def create(self, request: Request) -> Response:
+        account_id = self._account_of(request)
+        document = orjson.loads(await request.body())["data"]
+        document["id"] = secrets.token_hex(16)
+        sql = "insert into media (account_id, media_id, document) values (?, ?, ?)"
+        text = orjson.dumps(document).decode()
+        await self._rows.write(sql, (account_id, document["id"], text))
+        return _envelope(document, 201)
+
+    async def show(self, request: Request) -> Response:
+        account_id = self._account_of(request)
+        (text,) = self._rows.read("document", account_id, request.path_params["media_id"])
+        return _envelope(orjson.loads(text))
+
+    async def download(self, request: Request) -> Response:
+        account_id = self._account_of(request)
+        blob, sha256 = self._rows.read("blob, sha256", account_id, request.path_params["media_id"])
+        headers = {"etag": f'"{sha256}"'}
+        return LargeFileResponse(self._blobs / blob, headers=headers, media_type="audio/x-wav")
+
+    async def upload(self, request: Request) -> Response:
+        """Store the body; with `?normalize` also what sox makes of it, fed while it arrives."""
+        account_id = self._account_of(request)
+        media_id = request.path_params["media_id"]
+        (text,) = self._rows.read("document", account_id, media_id)
+        original = StoredFile(self._blobs)
+        normalized = StoredFile(self._blobs) if "normalize" in request.query_params else None
+        try:
+            await self._receive(request, original, normalized)
+        except BaseException:
+            await original.discard()
+            if normalized is not None:
+                await normalized.discard()
+            raise
+        await original.publish()
+        document = orjson.loads(text)
+        document["content_length"] = original.size_bytes
+        facts = [original.name, original.size_bytes, original.sha256.hexdigest(), None, None]
+        if normalized is not None:
+            await normalized.publish()
+            facts[3:] = [normalized.name, normalized.sha256.hexdigest()]
+        sql = (
+            "update media set document = ?, blob = ?, size_bytes = ?, sha256 = ?, "
+            "normalized_blob = ?, normalized_sha256 = ? where account_id = ? and media_id = ?"
+        )
+        await self._rows.write(sql, (orjson.dumps(document).decode(), *facts, account_id, media_id))
+        return _envelope(document)
+
+    async def _receive(
+        self, request: Request, original: StoredFile, normalized: StoredFile | None
+    ) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            sox = None
+            if normalized is not None:
+                sox = await asyncio.create_subprocess_exec(*_SOX, stdin=_PIPE, stdout=_PIPE)
+                tasks.create_task(_collect(sox, normalized))
+            batch = bytearray()
+            async for chunk in request.stream():
+                batch += chunk
+                if sox is not None and sox.stdin is not None:
+                    sox.stdin.write(chunk)
+                    await sox.stdin.drain()
+                if len(batch) >= _BATCH_BYTES:
+                    await original.write(batch)
+                    batch = bytearray()
+            await original.write(batch)
+            if sox is not None and sox.stdin is not None:
+                sox.stdin.close()
+
+    def _account_of(self, request: Request) -> str:
+        """Return the account of the path, after its token was found good for it."""
+        token = request.headers.get("x-auth-token", "")
+        account_id, expires_s = self._verified.get(token) or self._verify(token)
+        if expires_s <= time.time() or account_id != request.path_params["account_id"]:
+            raise HTTPException(401)
+        return account_id
+
+    def _verify(self, token: str) -> tuple[str, int]:
+        try:
+            claims = jwt.decode(token, self._key, algorithms=["RS256"]).claims
+        except (JoseError, ValueError) as error:
+            raise HTTPException(401) from error
+        self._verified[token] = (str(claims["account_id"]), int(claims["exp"]))
+        return self._verified[token]
+
+
+async def _collect(sox: asyncio.subprocess.Process, normalized: StoredFile) -> None:
+    """Store what sox writes until it ends."""
+    assert sox.stdout is not None
+    while batch := await sox.stdout.read(_BATCH_BYTES):
+        await normalized.write(bytearray(batch))
+    if await sox.wait():
+        raise HTTPException(500, "sox failed")
+
+
+def _envelope(document: dict[str, object], status: int = 200) -> Response:
+    body = {"data": document, "request_id": secrets.token_hex(16), "status": "success"}
+    return Response(orjson.dumps(body), status, media_type="application/json")
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    folder, socket = sys.argv[1:]
+    application = Service(Path(folder)).application()
+    uvicorn.run(application, uds=socket, loop="uvloop", access_log=False, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The import of a set of prompts, against `xargs -P2 sox`, which writes no rows and no fsync."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from itertools import cycle
+from pathlib import Path
+
+from tests.bench.http_load import MeasurementError
+from tests.bench.services import Services
+from tests.bench.table import Better, Contest, Line, Sample
+
+_LANGUAGES = (
+    *("en-us", "en-gb", "en-au", "en-ca", "en-nz", "en-ie", "en-za", "en-in", "fr-fr", "fr-ca"),
+    *("de-de", "de-at", "de-ch", "es-es", "es-mx", "it-it", "nl-nl", "nl-be", "pl-pl", "pt-pt"),
+)
+"""Each round imports another language: what is there already might cost less."""
+
+
+class PromptImport:
+    """The contest; both sides are timed as whole processes."""
+
+    def __init__(self, services: Services, prompts: Path, folder: Path) -> None:
+        """Keep the sides, the folder with the WAV files, and a folder for what sox makes."""
+        self._services = services
+        self._prompts = prompts
+        self._folder = folder
+        self._languages = cycle(_LANGUAGES)
+        self._rounds = 0
+
+    def contest(self) -> Contest:
+        """Return it."""
+        files = len(self._wav_files())
+        title = f"import of {files} prompts, normalized"
+        sides = {"ours": self._ours, "xargs -P2 sox": self._xargs}
+        line = Line(title, "s", "s", Better.LESS, 0.7, peer="xargs -P2 sox")
+        return Contest("import", sides, [line])
+
+    def _ours(self) -> Sample:
+        variables = {"KAZOO_MEDIA_DATA_DIR": str(self._services.normalizing.data_dir)}
+        command = [sys.executable, "-m", "kazoo_media", "prompts", "import"]
+        command += [str(self._prompts), next(self._languages)]
+        return _timed(command, os.environ | variables)
+
+    def _xargs(self) -> Sample:
+        self._rounds += 1
+        folder = self._folder / f"converted-{self._rounds}"
+        folder.mkdir()
+        command = ["xargs", "-0", "-P2", "-I{}", "sox", "-t", "wav", f"{self._prompts}/{{}}.wav"]
+        command += ["-r", "8000", "-t", "mp3", f"{folder}/{{}}.mp3"]
+        names = [path.stem for path in self._wav_files()]
+        sample = _timed(command, os.environ, "\0".join(names))
+        if len(list(folder.iterdir())) != len(names):
+            raise MeasurementError("xargs -P2 sox did not convert every prompt")
+        return sample
+
+    def _wav_files(self) -> list[Path]:
+        return sorted(self._prompts.glob("*.wav"))
+
+
+def _timed(
+    command: list[str], environment: os._Environ[str] | dict[str, str], text: str = ""
+) -> Sample:
+    os.sync()
+    started = time.perf_counter()
+    done = subprocess.run(
+        command, env=environment, input=text, capture_output=True, text=True, check=False
+    )
+    ended = time.perf_counter()
+    if done.returncode:
+        raise MeasurementError(f"{' '.join(command[:5])}: {done.stdout[-300:]}{done.stderr[-500:]}")
+    return {"s": ended - started}

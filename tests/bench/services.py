@@ -1,0 +1,95 @@
+"""What is measured: the built product twice, with and without normalization, and the peers.
+
+Each is started when it is first asked for and stopped with the ExitStack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import grpc
+from google.protobuf.struct_pb2 import Value
+
+from kazoo_media.v1.settings_service_pb2 import SetDefaultSettingRequest
+from kazoo_media.v1.settings_service_pb2_grpc import SettingsServiceStub
+from tests.bench.http_load import Endpoint, MeasurementError, ask
+from tests.bench.peers.running import Peers, running_peers
+from tests.product import Product
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service with its workers and its Envoy."""
+
+    endpoint: Endpoint
+    worker_pids: list[int]
+    envoy_pid: int
+    data_dir: Path
+
+
+class Services:
+    """Everything that a contest may need."""
+
+    def __init__(self, stack: ExitStack, folder: Path, size_bytes: int) -> None:
+        """Keep where to store.
+
+        Args:
+            stack: Stops what was started.
+            folder: An empty folder with a short path: sockets lie in it.
+            size_bytes: The largest upload that is to be accepted.
+        """
+        self._stack = stack
+        self._folder = folder
+        self._size_bytes = size_bytes
+
+    @cached_property
+    def plain(self) -> Running:
+        """The product as it is installed."""
+        return self._started("plain", normalize=False)
+
+    @cached_property
+    def normalizing(self) -> Running:
+        """The product with normalization on."""
+        return self._started("normalizing", normalize=True)
+
+    @cached_property
+    def peers(self) -> Peers:
+        """Starlette, and nginx where it is installed, behind an Envoy of their own."""
+        folder = self._folder / "peers"
+        folder.mkdir()
+        return self._stack.enter_context(running_peers(folder))
+
+    def _started(self, name: str, *, normalize: bool) -> Running:
+        folder = self._folder / name
+        folder.mkdir()
+        product = Product(folder)
+        try:
+            product.start()
+        except (AssertionError, OSError) as error:
+            raise MeasurementError(f"the product did not start: {error}") from error
+        self._stack.callback(product.stop)
+        port = urlsplit(product.rest_url).port or 80
+        nobody = Endpoint(port, product.account_id, "")
+        answer = ask(nobody, "PUT", "/v2/api_auth", {"data": {"api_key": product.api_key}})
+        endpoint = Endpoint(port, product.account_id, str(answer["auth_token"]))
+        values = {
+            ("crossbar.media", "normalize_media"): Value(bool_value=normalize),
+            ("crossbar", "max_upload_size"): Value(number_value=max(self._size_bytes, 1 << 29)),
+        }
+        _set_defaults(product.grpc_target, endpoint.token, values)
+        workers = [worker.pid for worker in product.workers().values()]
+        return Running(endpoint, workers, product.envoy().pid, product.data_dir)
+
+
+def _set_defaults(target: str, token: str, values: Mapping[tuple[str, str], Value]) -> None:
+    metadata = (("authorization", f"Bearer {token}"),)
+    with grpc.insecure_channel(target) as channel:
+        stub = SettingsServiceStub(channel)
+        for (category, key), value in values.items():
+            request = SetDefaultSettingRequest(category=category, key=key, value=value)
+            stub.SetDefaultSetting(request, metadata=metadata)

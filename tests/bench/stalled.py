@@ -1,0 +1,76 @@
+"""Peak memory of worker and Envoy while 32 uploads and 32 downloads stand still."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench.audio import write_music
+from tests.bench.http_load import Endpoint, create_media
+from tests.bench.memory import (
+    STALLED_CLIENTS,
+    UPLOAD_BYTES,
+    Memory,
+    PeakMemory,
+    stalled_downloads,
+    stalled_uploads,
+)
+from tests.bench.services import Services
+from tests.bench.table import Better, Contest, Line, Sample
+from tests.bench.transfers import stored
+
+
+class Stalled:
+    """The contest; it comes first, on processes that have done nothing yet."""
+
+    def __init__(self, services: Services, folder: Path, size_bytes: int) -> None:
+        """Keep the sides, a folder for audio, and the size of what is downloaded."""
+        self._services = services
+        self._folder = folder
+        self._size_bytes = size_bytes
+
+    def contest(self) -> Contest:
+        """Return it."""
+        titles = {
+            "idle": "memory, idle",
+            "uploads": f"peak memory, {STALLED_CLIENTS} uploads stalled half-way",
+            "downloads": f"peak memory, {STALLED_CLIENTS} downloads not read",
+        }
+        lines = [
+            Line(f"{title}: {part}", f"{metric} {part}", "MB", Better.LESS)
+            for metric, title in titles.items()
+            for part in ("worker", "Envoy")
+        ]
+        return Contest(
+            "memory", {"ours": self._ours, "starlette": self._starlette}, lines, once=True
+        )
+
+    def _ours(self) -> Sample:
+        ours = self._services.plain
+        return self._measured(ours.endpoint, ours.worker_pids, ours.envoy_pid)
+
+    def _starlette(self) -> Sample:
+        peers = self._services.peers
+        return self._measured(peers.endpoint, [peers.worker_pid], peers.envoy_pid)
+
+    def _measured(self, endpoint: Endpoint, worker_pids: list[int], envoy_pid: int) -> Sample:
+        def peak(stall: Callable[[], None]) -> Memory:
+            with PeakMemory(worker_pids, envoy_pid) as memory:
+                stall()
+            return memory.peak
+
+        idle = PeakMemory(worker_pids, envoy_pid).now()
+        music = self._folder / "stalled.wav"
+        write_music(music, self._size_bytes)
+        head = music.read_bytes()[: UPLOAD_BYTES // 2]
+        paths = [
+            f"{endpoint.media_path}/{create_media(endpoint)}/raw" for _ in range(STALLED_CLIENTS)
+        ]
+        uploads = peak(lambda: stalled_uploads(endpoint, paths, head))
+        path = stored(endpoint, music)
+        downloads = peak(lambda: stalled_downloads(endpoint, path))
+        return {
+            f"{metric} {part}": value
+            for metric, memory in (("idle", idle), ("uploads", uploads), ("downloads", downloads))
+            for part, value in (("worker", memory.worker), ("Envoy", memory.envoy))
+        }
