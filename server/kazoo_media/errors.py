@@ -62,15 +62,20 @@ class MediaError(Exception):
     http_status: ClassVar[int]
     kazoo_message: ClassVar[str]
 
-    def __init__(self, message: str, **facts: str | int) -> None:
-        super().__init__(message)
-        self.message = message
+    text: ClassVar[str] = ""
+    """The message when the raiser gives none."""
+    fixed_data: ClassVar[object] = None
+    """`kazoo_data` where Kazoo always sends the same."""
+
+    def __init__(self, message: str = "", **facts: str | int) -> None:
+        self.message = message or self.text
+        super().__init__(self.message)
         self.facts: dict[str, str] = {key: str(value) for key, value in facts.items()}
 
     @property
     def kazoo_data(self) -> object:
         """Return what Kazoo puts into `data`; most errors say their message there."""
-        return {"message": self.message}
+        return {"message": self.message} if self.fixed_data is None else self.fixed_data
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -83,14 +88,8 @@ class InternalError(MediaError):
 
     code, reason = Code.INTERNAL, "INTERNAL"
     http_status, kazoo_message = 500, "internal error"
-
-    def __init__(self) -> None:
-        super().__init__("internal error")
-
-    @property
-    def kazoo_data(self) -> object:
-        """Return an empty object, as Kazoo does."""
-        return {}
+    text = "internal error"
+    fixed_data: ClassVar[object] = {}
 
 
 class BadRequestError(MediaError):
@@ -105,9 +104,7 @@ class InvalidCredentialsError(MediaError):
 
     code, reason = Code.UNAUTHENTICATED, "INVALID_CREDENTIALS"
     http_status, kazoo_message = 401, "invalid_credentials"
-
-    def __init__(self) -> None:
-        super().__init__("invalid credentials")
+    text = "invalid credentials"
 
 
 class ForbiddenError(MediaError):
@@ -115,9 +112,7 @@ class ForbiddenError(MediaError):
 
     code, reason = Code.PERMISSION_DENIED, "FORBIDDEN"
     http_status, kazoo_message = 403, "forbidden"
-
-    def __init__(self) -> None:
-        super().__init__("forbidden")
+    text = "forbidden"
 
 
 class _BadIdentifierError(MediaError):
@@ -172,9 +167,7 @@ class PathNotFoundError(MediaError):
 
     code, reason = Code.NOT_FOUND, "PATH_NOT_FOUND"
     http_status, kazoo_message = 404, "not_found"
-
-    def __init__(self) -> None:
-        super().__init__("not found")
+    text = "not found"
 
 
 class MethodNotAllowedError(MediaError):
@@ -229,36 +222,31 @@ class ValidationError(MediaError):
         return data
 
 
-class ConflictError(MediaError):
+class _DatastoreConflictError(MediaError):
+    """Two writers want the same; Kazoo has one text for all of them."""
+
+    http_status, kazoo_message = 409, "datastore_conflict"
+    fixed_data: ClassVar[object] = {"message": "conflicting documents"}
+
+
+class ConflictError(_DatastoreConflictError):
     """The id exists already."""
 
     code, reason = Code.ALREADY_EXISTS, "CONFLICT"
-    http_status, kazoo_message = 409, "datastore_conflict"
 
     def __init__(self, identifier: str) -> None:
         super().__init__(f"{identifier!r} exists already", media_id=identifier)
 
-    @property
-    def kazoo_data(self) -> object:
-        """Return Kazoo's text."""
-        return {"message": "conflicting documents"}
 
-
-class StaleRevisionError(MediaError):
+class StaleRevisionError(_DatastoreConflictError):
     """The document changed between reading and writing it."""
 
     code, reason = Code.ABORTED, "STALE_REVISION"
-    http_status, kazoo_message = 409, "datastore_conflict"
 
     def __init__(self, media_id: str) -> None:
         super().__init__(
             f"{media_id!r} was changed by somebody else: read it again", media_id=media_id
         )
-
-    @property
-    def kazoo_data(self) -> object:
-        """Return Kazoo's text."""
-        return {"message": "conflicting documents"}
 
 
 class PreconditionFailedError(MediaError):
@@ -319,9 +307,7 @@ class EmptyContentError(_FileError):
     """The upload has no bytes."""
 
     reason, violation = "EMPTY_CONTENT", "required"
-
-    def __init__(self) -> None:
-        super().__init__("Please provide an media file")  # Kazoo's text, with its grammar
+    text = "Please provide an media file"  # Kazoo's text, with its grammar
 
 
 class NotAudioError(_FileError):
@@ -415,9 +401,7 @@ class StorageFullError(MediaError):
 
     code, reason = Code.RESOURCE_EXHAUSTED, "STORAGE_FULL"
     http_status, kazoo_message = 507, "insufficient_storage"
-
-    def __init__(self) -> None:
-        super().__init__("the storage is full: nothing was changed, try again when there is space")
+    text = "the storage is full: nothing was changed, try again when there is space"
 
 
 class StoreUnavailableError(_RetryLaterError):
@@ -435,13 +419,9 @@ class SpeechFailedError(MediaError):
 
     code, reason = Code.INTERNAL, "SPEECH_FAILED"
     http_status = 500
+    fixed_data: ClassVar[object] = {}
 
     @property
     def kazoo_message(self) -> str:  # type: ignore[override]
         """Return the provider's reason."""
         return self.message
-
-    @property
-    def kazoo_data(self) -> object:
-        """Return an empty object, as Kazoo does."""
-        return {}
