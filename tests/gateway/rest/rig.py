@@ -163,6 +163,13 @@ class Rest:
         rows = self.run(self._under_test.metadata.list_blobs("", 10_000))
         return sum(row.state is BlobState.PENDING for row in rows)
 
+    async def remove_blobs_of(self, account_id: str, media_id: str) -> None:
+        """Lose the audio of a media, as a broken disk does."""
+        media = await self._under_test.metadata.get_media(account_id, media_id)
+        assert media is not None
+        assert media.content is not None
+        await self.blobs.delete(media.content.original.blob_key)
+
     def stop(self) -> None:
         """End Envoy and the worker."""
         self._envoy.send_signal(signal.SIGTERM)
