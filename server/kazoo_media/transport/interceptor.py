@@ -89,25 +89,26 @@ async def _guarded(method: str, context: Context) -> AsyncIterator[None]:
     context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
     started = time.perf_counter()
     code = "CANCELLED"
+    failure: MediaError | None = None
     try:
         yield
         code = "OK"
     except MediaError as error:
-        code = error.code.name
-        await _abort(context, call, error)
+        failure = error
     except Exception:  # noqa: BLE001 - the one place: nothing unnamed reaches a client
-        code = "INTERNAL"
         _log.exception("unexpected failure", method=method, request_id=call.request_id)
-        await _abort(context, call, InternalError())
+        failure = InternalError()
     finally:
         _log.info(
             "call",
             method=method,
-            code=code,
+            code=failure.code.name if failure else code,
             ms=round((time.perf_counter() - started) * 1000, 1),
             request_id=call.request_id,
             account_id=call.account_id,
         )
+    if failure:
+        await _abort(context, call, failure)
 
 
 async def _abort(context: Context, call: Call, error: MediaError) -> None:
