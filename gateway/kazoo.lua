@@ -1,0 +1,115 @@
+-- The REST listener's part that Envoy has no setting for: what the worker may believe of a request,
+-- and how its answer becomes HTTP. A path is matched without its query string, so that no
+-- "?account_id=..." can override a path variable; the worker reads the query from x-rest-uri.
+
+local DROP = {
+  "x-http-status", "x-media-length", "grpc-status", "grpc-message", "grpc-status-details-bin",
+  "grpc-encoding", "grpc-accept-encoding", "x-envoy-upstream-healthchecked-cluster",
+}
+
+-- HTTP status of a gRPC error that no surface has turned into an envelope: message, data.
+local ERRORS = {
+  ["400"] = {"bad request", '{"message":"the request can not be read"}'},
+  ["401"] = {"invalid_credentials", '{"message":"invalid credentials"}'},
+  ["403"] = {"forbidden", '{"message":"forbidden"}'},
+  ["404"] = {"not_found", '{"message":"not found"}'},
+  ["429"] = {"too_many_requests", '{"message":"too many requests"}'},
+  ["500"] = {"internal error", "{}"},
+  ["503"] = {"datastore_unreachable", '{"message":"datastore timeout"}'},
+  ["504"] = {"gateway_timeout", '{"message":"no answer in time"}'},
+}
+local EXPOSED = "x-request-id, etag, location, content-range, content-disposition"
+
+local function unescape(text)
+  return (text:gsub("+", " "):gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+local function escape_byte(byte) return string.format("%%%02X", byte:byte()) end
+
+local function json_escape(byte) return string.format("\\u%04x", byte:byte()) end
+
+-- The URI for the log: no token, however its name is written.
+local function masked(uri)
+  local path, query = uri:match("^([^?]*)%?(.*)$")
+  if not path then return uri end
+  local pairs_ = {}
+  for pair in query:gmatch("[^&]+") do
+    local key = pair:match("^[^=]*")
+    local name = unescape(key):lower():gsub("-", "_")
+    if name == "auth_token" or name == "api_key" then pair = key .. "=***" end
+    pairs_[#pairs_ + 1] = pair
+  end
+  return path .. "?" .. table.concat(pairs_, "&")
+end
+
+-- Headers that only Envoy may set, and those that gRPC would refuse the call for.
+local function is_unwanted(name)
+  return name:sub(1, 7) == "x-rest-" or name:sub(1, 8) == "x-envoy-" or name:sub(1, 5) == "grpc-"
+    or name:sub(-4) == "-bin" or (name:sub(1, 1) ~= ":" and name:find("[^0-9a-z_.%-]") ~= nil)
+end
+
+local function clean(headers)
+  local unwanted = {}
+  for name, _ in pairs(headers) do
+    if is_unwanted(name) then unwanted[#unwanted + 1] = name end
+  end
+  for _, name in ipairs(unwanted) do headers:remove(name) end
+end
+
+local function prepare(handle)
+  local headers = handle:headers()
+  clean(headers)
+  local uri = headers:get(":path"):gsub("[\128-\255]", escape_byte)  -- metadata are ASCII
+  local version, rest = uri:match("^/(v1)(.*)$")
+  if version and (rest == "" or rest:find("^[/?]")) then uri = "/v2" .. rest end
+  local content_type, length = headers:get("content-type"), headers:get("content-length")
+  local noted = handle:streamInfo():dynamicMetadata()
+  noted:set("kazoo_media", "uri", masked(uri))
+  noted:set("kazoo_media", "request_id", headers:get("x-request-id"))
+  headers:add("x-rest-uri", uri)
+  headers:add("x-rest-method", headers:get(":method"))
+  if content_type then headers:add("x-rest-content-type", content_type) end
+  if length then headers:add("x-rest-content-length", length) end
+  -- The transcoder lets gRPC pass untouched; on this listener it is a request like any other.
+  if content_type and content_type:lower():find("^%s*application/grpc") then
+    headers:replace("content-type", "application/octet-stream")
+  end
+  headers:replace(":path", (uri:gsub("%?.*$", "")))
+end
+
+function envoy_on_request(handle)
+  -- Envoy lets a request pass when its script fails: a half-cleaned one must not (CONNECT has no path).
+  if not pcall(prepare, handle) then handle:respond({[":status"] = "400"}, "") end
+end
+
+local function envelope(status, request_id)
+  local error = ERRORS[status]
+  return string.format(
+    '{"data":%s,"error":"%s","message":"%s","status":"error","auth_token":"undefined",'
+      .. '"request_id":"%s","node":"%s","version":"%s","timestamp":"%s"}',
+    error[2], status, error[1], (request_id:gsub('[%c"\\\128-\255]', json_escape)),
+    os.getenv("GATEWAY_NODE") or "", os.getenv("GATEWAY_VERSION") or "",
+    os.date("!%Y-%m-%dT%H:%M:%SZ"))
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local status, length = headers:get("x-http-status"), headers:get("x-media-length")
+  local grpc_status = headers:get("grpc-status")
+  for _, name in ipairs(DROP) do headers:remove(name) end
+  if status then
+    headers:replace(":status", status)
+  elseif grpc_status and grpc_status ~= "0" then
+    local code = headers:get(":status")
+    if not ERRORS[code] then code = "500" end
+    local noted = handle:streamInfo():dynamicMetadata():get("kazoo_media")
+    headers:replace(":status", code)
+    headers:replace("content-type", "application/json")
+    headers:replace("access-control-allow-origin", "*")
+    headers:replace("access-control-expose-headers", EXPOSED)
+    if code == "503" or code == "429" then headers:replace("retry-after", "1") end
+    handle:body(true):setBytes(envelope(code, noted["request_id"]))
+    return
+  end
+  if length then headers:replace("content-length", length) end
+end

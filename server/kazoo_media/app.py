@@ -1,0 +1,134 @@
+"""The composition root of a worker: picks stores, wires the surfaces, serves, drains."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import signal
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from pathlib import Path
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from kazoo_media.accounts import Accounts
+from kazoo_media.blobs.local import LocalBlobStore
+from kazoo_media.blobs.store import BlobStore
+from kazoo_media.bootstrap import Bootstrap
+from kazoo_media.config import Config
+from kazoo_media.core import Core
+from kazoo_media.crossbar.registration import add_crossbar
+from kazoo_media.downloads import Downloads
+from kazoo_media.library import Library
+from kazoo_media.metadata.sqlite import SqliteMetadataStore
+from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.normalization import Normalizer
+from kazoo_media.prompts import Prompts
+from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
+from kazoo_media.settings import Settings
+from kazoo_media.sweeper import Sweeper
+from kazoo_media.tokens import Tokens, load_private_key
+from kazoo_media.transport.interceptor import CallInterceptor
+from kazoo_media.uploads import Uploads
+
+SERVER_OPTIONS = (
+    # gRPC-core's own window grows to 17 MB for each stuck upload: 2.7 MB with these, same speed.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 1 << 20),
+    # Envoy lets 60 KiB of headers in and sends the path three times; the defaults end in
+    # RESOURCE_EXHAUSTED.
+    ("grpc.max_metadata_size", 256 << 10),
+    ("grpc.absolute_max_metadata_size", 256 << 10),
+    ("grpc.so_reuseport", 0),
+)
+"""Channel options of every server behind the gateway."""
+
+_SWEEP_S = 300.0
+
+_log = structlog.get_logger()
+_GRACE_S = 3.0
+"""How long running calls may go on after SIGTERM; the supervisor has drained before."""
+
+
+async def run_worker(config: Config, index: int, socket_path: Path) -> None:
+    """Serve on a unix socket until SIGTERM; then let running calls end, for a few seconds."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        metadata = await SqliteMetadataStore.open(
+            config.data_dir / "metadata.sqlite", shared=config.workers > 1
+        )
+        stack.push_async_callback(metadata.aclose)
+        blobs = LocalBlobStore(config.data_dir / "blobs")
+        stack.push_async_callback(blobs.aclose)
+        core = await _core(config, metadata, blobs)
+        if index == 0:
+            await _bootstrap(config, metadata, core.accounts)
+        server, status = _server(config, core)
+        server.add_insecure_port(f"unix:{socket_path}")
+        async with asyncio.TaskGroup() as tasks:
+            # One worker sweeps: more would only find the same rows.
+            sweeping = index == 0 and tasks.create_task(Sweeper(metadata, blobs).run(_SWEEP_S))
+            await server.start()
+            _log.info("serving", worker=index)
+            await stop.wait()
+            await status.enter_graceful_shutdown()
+            await server.stop(_GRACE_S)
+            if sweeping:
+                sweeping.cancel()
+
+
+async def _core(config: Config, metadata: MetadataStore, blobs: BlobStore) -> Core:
+    private_key = await asyncio.to_thread(load_private_key, config.data_dir / "signing-key.pem")
+    tokens = Tokens(metadata, private_key)
+    await tokens.publish()
+    temporary_folder = config.data_dir / "tmp"
+    await asyncio.to_thread(temporary_folder.mkdir, mode=0o700, exist_ok=True)
+    settings = Settings(metadata, config.node_name, config.converters)
+    library = Library(metadata, settings)
+    normalizer = Normalizer(settings, temporary_folder)
+    return Core(
+        accounts=Accounts(metadata, tokens),
+        settings=settings,
+        library=library,
+        prompts=Prompts(metadata),
+        uploads=Uploads(metadata, blobs, library, settings, normalizer),
+        downloads=Downloads(blobs),
+    )
+
+
+def _server(config: Config, core: Core) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
+    server = grpc.aio.server(interceptors=[CallInterceptor()], options=SERVER_OPTIONS)
+    status = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(status, server)
+    add_services(server, core)
+    add_crossbar(server, core, node_name=config.node_name, version=version("kazoo-media"))
+    add_crossbar(
+        server, core, node_name=config.node_name, version=importlib.metadata.version("kazoo-media")
+    )
+    names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return server, status
+
+
+async def _bootstrap(config: Config, metadata: MetadataStore, accounts: Accounts) -> None:
+    """Make the master account on the first start; keep the addresses in bootstrap.json true."""
+    known = await asyncio.to_thread(Bootstrap.read, config.data_dir)
+    # A crash between account and file would leave an account whose key nobody has.
+    begun = config.data_dir / "bootstrap.begun"
+    if known:
+        wanted = Bootstrap.new(config, known.account_id, known.api_key)
+    elif await metadata.list_accounts(None, "", 1) and not await asyncio.to_thread(begun.exists):
+        _log.warning("bootstrap.json is missing: commands need KAZOO_MEDIA_API_KEY")
+        return
+    else:
+        await asyncio.to_thread(begun.touch)
+        account, api_key = await accounts.create_master("master")
+        wanted = Bootstrap.new(config, account.id, api_key)
+    if wanted != known:
+        await asyncio.to_thread(wanted.write, config.data_dir)
+    await asyncio.to_thread(begun.unlink, missing_ok=True)

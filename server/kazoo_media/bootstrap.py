@@ -1,0 +1,77 @@
+"""`bootstrap.json`: how the commands on this machine reach the service, and the master account."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from kazoo_media.config import Config, ConfigError
+
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound here, replaced
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """The content of `bootstrap.json`.
+
+    Attributes:
+        rest_url: Without a path and a slash at the end; https with TLS.
+        grpc_target: host:port.
+    """
+
+    account_id: str
+    api_key: str
+    rest_url: str
+    grpc_target: str
+
+    @classmethod
+    def new(cls, config: Config, account_id: str, api_key: str) -> Self:
+        """Return what a client on this machine needs to reach a service of this configuration."""
+        host = _WILDCARDS.get(config.host, config.host)
+        host = f"[{host}]" if ":" in host else host
+        scheme = "https" if config.tls_cert else "http"
+        return cls(
+            account_id=account_id,
+            api_key=api_key,
+            rest_url=f"{scheme}://{host}:{config.http_port}",
+            grpc_target=f"{host}:{config.grpc_port}",
+        )
+
+    @staticmethod
+    def path(data_dir: Path) -> Path:
+        """Return where the file lies."""
+        return data_dir / "bootstrap.json"
+
+    @classmethod
+    def read(cls, data_dir: Path) -> Self | None:
+        """Return the file's content, or None when there is no file.
+
+        Raises:
+            ConfigError: the file holds something else.
+        """
+        path = cls.path(data_dir)
+        try:
+            return cls(**json.loads(path.read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{path} is damaged: mend or remove it ({error})") from error
+
+    def write(self, data_dir: Path) -> None:
+        """Replace the file, mode 0600, durably: a crash leaves the old content or the new."""
+        path = self.path(data_dir)
+        draft = path.with_suffix(".draft")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(asdict(self), file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        folder = os.open(data_dir, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

