@@ -57,10 +57,9 @@ def test_a_bad_token_is_401(rest: Rest, tenant: Tenant, token: str) -> None:
 
 
 def test_a_claimed_account_must_be_the_tokens(rest: Rest, tenant: Tenant) -> None:
-    headers = {"x_auth_token": tenant.token}
-    path = f"GET {tenant.media}"
-    assert _status(rest, path, x_auth_account_id=tenant.id, **headers) == 200
-    assert _status(rest, path, x_auth_account_id=rest.stranger.id, **headers) == 401
+    path, token = f"GET {tenant.media}", tenant.token
+    assert _status(rest, path, x_auth_token=token, x_auth_account_id=tenant.id) == 200
+    assert _status(rest, path, x_auth_token=token, x_auth_account_id=rest.stranger.id) == 401
 
 
 def test_logging_in_gives_a_token(rest: Rest, tenant: Tenant) -> None:

@@ -73,6 +73,10 @@ _BEGINNINGS = {
         _WAV[:100_000],
     ),
     "chunked": (("content-type: audio/wav", "transfer-encoding: chunked"), _chunk(_WAV[:100_000])),
+    "chunked, short": (
+        ("content-type: audio/wav", "transfer-encoding: chunked"),
+        _chunk(_WAV[:2000]),
+    ),
     "chunked base64": (
         ("content-type: application/base64", "transfer-encoding: chunked"),
         _chunk(_BASE64),

@@ -138,11 +138,10 @@ def test_an_update_replaces_all_public_keys(rest: Rest, tenant: Tenant) -> None:
     media_id = create(rest, tenant, description="old", ui_metadata={"ui": "monster-ui"})
     upload(rest, tenant, media_id, tone(0.1))
     before = ask(rest, tenant, f"GET {{M}}/{media_id}")
-    body = {"auth_token": "", "data": {**before.data, "name": "new", "id": "other"}}
-    del body["data"]["description"]
-    reply = ask(rest, tenant, f"POST {{M}}/{media_id}", body)
     expected = {**before.data, "name": "new"}
     del expected["description"]
+    body = {"auth_token": "", "data": {**expected, "id": "other"}}
+    reply = ask(rest, tenant, f"POST {{M}}/{media_id}", body)
     assert (reply.status, reply.data) == (200, expected)
     assert int(reply.json["revision"].partition("-")[0]) == 3
     assert ask(rest, tenant, f"GET {{M}}/{media_id}/raw").body == tone(0.1)
