@@ -32,6 +32,7 @@ _VOICE = re.compile(
 
 _CONTENT_KEYS = ("content_type", "content_length")
 _SERVICE_KEYS = (
+    "attachment_name",
     "normalization_error",
     "normalization_warning",
     "duration_ms",
@@ -78,7 +79,8 @@ def with_content_keys(
 
     Args:
         document: A validated document, or a stored one whose content keys are replaced.
-        outcome: `normalization_error` and `normalization_warning`, as far as there are any.
+        outcome: `attachment_name`, `normalization_error` and `normalization_warning`, as far as
+            there are any.
     """
     if content is None:
         return dict(document)
@@ -96,8 +98,8 @@ def with_content_keys(
 
 
 def conversion_outcome(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a stored document says of the last conversion."""
-    keys = ("normalization_error", "normalization_warning")
+    """Return what a stored document says of the last upload and its conversion."""
+    keys = ("attachment_name", "normalization_error", "normalization_warning")
     return {key: document[key] for key in keys if key in document}
 
 

@@ -23,10 +23,12 @@ class Declared:
         content_type: MIME type, parameters allowed; None or `application/octet-stream`: by looking
             at the bytes.
         size_bytes: How many bytes will come, None when it is not known.
+        attachment_name: File name that downloads are saved under; "": one made of the media's name.
     """
 
     content_type: str | None = None
     size_bytes: int | None = None
+    attachment_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,9 +132,10 @@ class Library:
         """
         default_language = await self._settings.get("media", "default_language")
         while True:
-            current = await self._current(scope, media_id, if_revision)
+            current = await self.get(scope, media_id)
             document = validated(edit(current), current.content, default_language)
             _check_same_prompt(media_id, document)
+            _check_revision(current, if_revision)
             if document.get("tts") != current.document.get("tts"):
                 _refuse_speech(document)
             changed = replace(
@@ -186,7 +187,8 @@ class Library:
             PreconditionFailedError: the revision is another.
         """
         while True:
-            current = await self._current(scope, media_id, if_revision)
+            current = await self.get(scope, media_id)
+            _check_revision(current, if_revision)
             remove = self._store.remove_media
             if not hard and current.prompt_id is None:
                 remove = self._store.soft_delete_media
@@ -196,11 +198,10 @@ class Library:
                 continue
             return current
 
-    async def _current(self, scope: WriteScope, media_id: str, if_revision: str) -> Media:
-        current = await self.get(scope, media_id)
-        if if_revision and current.revision != if_revision:
-            raise PreconditionFailedError(if_revision, current.revision)
-        return current
+
+def _check_revision(current: Media, if_revision: str) -> None:
+    if if_revision and current.revision != if_revision:
+        raise PreconditionFailedError(if_revision, current.revision)
 
 
 def _check_same_prompt(media_id: str, document: Mapping[str, Any]) -> None:

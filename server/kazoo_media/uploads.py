@@ -107,19 +107,24 @@ class Uploads:
             transfer = Transfer(self._store, self._blobs, scope.account_id, normalization)
             try:
                 received = await transfer.run(intake, source_format, content_type)
-                return await self._commit(scope, media_id, received)
+                return await self._commit(scope, media_id, declared, received)
             except BaseException:
                 await transfer.discard()
                 raise
 
-    async def _commit(self, scope: WriteScope, media_id: str, received: Received) -> Media:
+    async def _commit(
+        self, scope: WriteScope, media_id: str, declared: Declared, received: Received
+    ) -> Media:
         """Make the content live; a change of the document meanwhile is kept."""
+        outcome = dict(received.outcome)
+        if declared.attachment_name:
+            outcome["attachment_name"] = declared.attachment_name
         while True:
             current = await self._library.get(scope, media_id)
             now_ms = int(time.time() * 1000)
             changed = replace(
                 current,
-                document=with_content_keys(current.document, received.content, received.outcome),
+                document=with_content_keys(current.document, received.content, outcome),
                 revision=next_revision(current.revision),
                 modified_ms=now_ms,
                 content=received.content,

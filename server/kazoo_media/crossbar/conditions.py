@@ -23,19 +23,24 @@ def is_unchanged(headers: Mapping[str, str], tag: str) -> bool:
 
 
 def check_match(headers: Mapping[str, str], media: Media) -> None:
-    """Check If-Match against a media's revision, or the digest of its audio.
+    """Check If-Match.
 
     Raises:
-        PreconditionFailedError: it names neither.
+        PreconditionFailedError: it does not hold.
     """
+    if not matches(headers, media):
+        raise PreconditionFailedError(headers["if-match"], media.revision)
+
+
+def matches(headers: Mapping[str, str], media: Media) -> bool:
+    """Tell whether If-Match, if there is one, names a media's revision, or its audio."""
     sent = headers.get("if-match")
     if not sent:
-        return
+        return True
     current = {"*", media.revision}
     if media.content is not None:
         current |= {entity_tag(each.sha256) for each in media.content.renditions}
-    if current.isdisjoint(_tags(sent, weak=False)):
-        raise PreconditionFailedError(sent, media.revision)
+    return not current.isdisjoint(_tags(sent, weak=False))
 
 
 def entity_tag(sha256: str) -> str:

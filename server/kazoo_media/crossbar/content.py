@@ -44,7 +44,8 @@ class Contents:
         audio = await unwrapped(
             request.content_type, encoding, request.size_bytes, body.settled_pieces()
         )
-        declared = Declared(audio.content_type or None, audio.size_bytes)
+        name = request.parameter("filename")
+        declared = Declared(audio.content_type or None, audio.size_bytes, name)
         media = await self._uploads.replace_content(scope, media_id, declared, audio.pieces)
         return self._envelopes.of_media(request, media)
 

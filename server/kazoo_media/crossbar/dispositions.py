@@ -18,19 +18,20 @@ def content_disposition(
     """Return the header's value.
 
     Args:
-        asked_name: File name that the client asked for, "" for the media's name or id with an
-            extension.
+        asked_name: File name that the client asks for, "" for that of the upload, or the media's.
     """
-    name = _UNSAFE.sub("_", asked_name or _own_name(media, rendition))[:_NAME_LIMIT]
+    chosen = asked_name or str(media.document.get("attachment_name", ""))
+    named = chosen or str(media.document.get("name") or media.id)
+    name = _UNSAFE.sub("_", _with_extension(named, rendition, own="." in chosen))
     ascii_name = "".join(character if character.isascii() else "_" for character in name)
     kind = "inline" if inline else "attachment"
     value = f'{kind}; filename="{ascii_name}"'
     return value if name == ascii_name else f"{value}; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _own_name(media: Media, rendition: Rendition) -> str:
-    name = str(media.document.get("name") or media.id)
+def _with_extension(name: str, rendition: Rendition, *, own: bool) -> str:
+    """Return the name with the rendition's extension, unless it has that or its own."""
     extension = extension_of(rendition.content_type)
-    if extension is None or name.lower().endswith(f".{extension}"):
-        return name
+    if own or extension is None or name.lower().endswith(f".{extension}"):
+        return name[:_NAME_LIMIT]
     return f"{name[: _NAME_LIMIT - len(extension) - 1]}.{extension}"

@@ -8,7 +8,7 @@ from typing import Any
 from kazoo_media.accounts import ReadScope, WriteScope
 from kazoo_media.audio.formats import ACCEPTED_TYPES
 from kazoo_media.crossbar.answers import Answer
-from kazoo_media.crossbar.conditions import check_match, is_unchanged
+from kazoo_media.crossbar.conditions import check_match, is_unchanged, matches
 from kazoo_media.crossbar.envelopes import Envelopes, public
 from kazoo_media.crossbar.identifiers import decoded, location, twice_decoded
 from kazoo_media.crossbar.requests import Request
@@ -74,17 +74,19 @@ class Documents:
 
         Raises:
             MediaNotFoundError: it does not exist.
-            PreconditionFailedError: If-Match names another revision.
+            PreconditionFailedError: the body is foreign, and If-Match names another revision. With
+                a document it is for the library to say: what is wrong with that comes first.
             UnsupportedMediaTypeError: the body is neither a document nor audio.
         """
-        if not request.foreign and not request.headers.get("if-match"):
+        sent = request.headers.get("if-match")
+        if not request.foreign and not sent:
             return ""
         media = await self._library.get(scope, media_id)
-        check_match(request.headers, media)
         if request.foreign:
+            check_match(request.headers, media)
             message = f"content type {request.content_type!r} is neither JSON nor audio"
             raise UnsupportedMediaTypeError(message, ACCEPTED_TYPES)
-        return media.revision if "*" not in request.headers["if-match"] else ""
+        return media.revision if matches(request.headers, media) else str(sent)
 
 
 def _chosen_id(data: Mapping[str, Any]) -> str:

@@ -188,6 +188,8 @@ async def _understood(
     Raises:
         MethodNotAllowedError: the resource has no such verb.
     """
+    if body is None:
+        return resolved(operation_of(resource, request.verb), request), None
     if request.verb == "POST":
         request.verb = tunnelled(resource, request.asked("verb"))
     if request.verb != "POST" or not may_tunnel(resource):
@@ -196,11 +198,9 @@ async def _understood(
     is_json = essence(request.content_type) in JSON_TYPES
     if asked is not None and resolved(asked, request) is Operation.UPLOAD and not is_json:
         return Operation.UPLOAD, None
-    problem = None
-    if body is not None:
-        problem = await read_envelope(request, body)
-        if request.verb == "POST":
-            request.verb = tunnelled(resource, request.parameter("verb"))
+    problem = await read_envelope(request, body)
+    if request.verb == "POST":
+        request.verb = tunnelled(resource, request.parameter("verb"))
     return resolved(operation_of(resource, request.verb), request), problem
 
 

@@ -224,7 +224,8 @@ def test_a_head_ignores_ranges(rest: Rest, shelf: Tenant) -> None:
         ("", 'a"b\\c/d\r\n', 'attachment; filename="a_b_c_d__.wav"'),
         ("?inline=true", "x", 'inline; filename="x.wav"'),
         ("?filename=my.wav", "x", 'attachment; filename="my.wav"'),
-        ("?filename=%C5%BC", "x", "attachment; filename=\"_\"; filename*=UTF-8''%C5%BC"),
+        ("?filename=my", "x", 'attachment; filename="my.wav"'),
+        ("?filename=%C5%BC.x", "x", "attachment; filename=\"_.x\"; filename*=UTF-8''%C5%BC.x"),
     ],
 )
 def test_audio_is_saved_under_a_good_name(

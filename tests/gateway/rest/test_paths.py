@@ -207,5 +207,15 @@ def test_a_tunnelled_verb_acts_on_the_document(rest: Rest, tenant: Tenant) -> No
         Case("POST {M}/abc", 401, b"x", {"content-type": "audio/mp3"}, token=False),
     ]
 )
-def test_the_order_of_checks(rest: Rest, tenant: Tenant, case: Case) -> None:
+def test_the_order_of_checks_before_the_document(rest: Rest, tenant: Tenant, case: Case) -> None:
     case.run(rest, tenant)
+
+
+def test_the_order_of_checks_on_the_document(rest: Rest, tenant: Tenant) -> None:
+    path = f"POST {{M}}/{create(rest, tenant)}"
+    stale = {"if-match": '"1-stale"'}
+    foreign = {"content-type": "application/pdf"}
+    assert ask(rest, tenant, path, {"data": {"name": ""}}, stale).status == 400
+    assert ask(rest, tenant, path, {"data": {"name": "x"}}, stale).status == 412
+    assert ask(rest, tenant, path, b"%PDF", {**foreign, **stale}).status == 412
+    assert ask(rest, tenant, path, b"%PDF", foreign).status == 415

@@ -267,6 +267,23 @@ def test_every_upload_replaces_the_audio_before(rest: Rest, tenant: Tenant) -> N
     assert (found.body, found.headers["content-type"]) == (mp3, "audio/mp3")
 
 
+def test_an_upload_may_name_what_is_downloaded(rest: Rest, tenant: Tenant) -> None:
+    media_id = create(rest, tenant)
+    headers = {"content-type": "audio/wav"}
+    named = ask(rest, tenant, f"POST {{M}}/{media_id}/raw?filename=moh", _WAV, headers)
+    assert named.data["attachment_name"] == "moh"
+    path = f"{{M}}/{media_id}"
+    ask(rest, tenant, f"POST {path}", {"data": {"name": "new", "attachment_name": "mine"}})
+    found = ask(rest, tenant, f"GET {path}/raw")
+    assert found.headers["content-disposition"] == 'attachment; filename="moh.wav"'
+    ask(rest, tenant, f"POST {{M}}/{media_id}/raw?filename=a.wave", _WAV, headers)
+    found = ask(rest, tenant, f"GET {path}/raw")
+    assert found.headers["content-disposition"] == 'attachment; filename="a.wave"'
+    upload(rest, tenant, media_id, _WAV)
+    found = ask(rest, tenant, f"GET {path}/raw")
+    assert found.headers["content-disposition"] == 'attachment; filename="new.wav"'
+
+
 def test_a_failed_conversion_is_told(rest: Rest, tenant: Tenant) -> None:
     rest.put_setting("crossbar.media", "normalize_media", value=True)
     try:
