@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from kazoo_media.crossbar.content_types import FORM, JSON_TYPES, essence
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import (
     IncompleteUploadError,
@@ -18,9 +19,7 @@ from kazoo_media.errors import (
     Violation,
 )
 
-JSON_LIMIT_BYTES = 5 * 1024 * 1024
-FORM = "application/x-www-form-urlencoded"
-JSON_TYPES = ("application/json", "application/x-json")
+_JSON_LIMIT_BYTES = 5 * 1024 * 1024
 _ABORT_WINDOW_S = 0.05
 """An aborted upload ends like a complete one; its cancellation came at most 8 ms later in thousands
 of trials.
@@ -88,15 +87,15 @@ async def read_envelope(request: Request, body: Body) -> MediaError | None:
     """
     kind = essence(request.content_type)
     wanted = kind in {"", FORM, *JSON_TYPES}
-    if wanted and (request.size_bytes or 0) > JSON_LIMIT_BYTES:
-        raise TooLargeError(JSON_LIMIT_BYTES)
+    if wanted and (request.size_bytes or 0) > _JSON_LIMIT_BYTES:
+        raise TooLargeError(_JSON_LIMIT_BYTES)
     pieces: list[bytes] = []
     total = 0
     async for piece in body.pieces():
         pieces.append(piece)
         total += len(piece)
-        if total > JSON_LIMIT_BYTES:
-            raise TooLargeError(JSON_LIMIT_BYTES)
+        if total > _JSON_LIMIT_BYTES:
+            raise TooLargeError(_JSON_LIMIT_BYTES)
         if not wanted and piece.strip():
             if not b"".join(pieces).lstrip().startswith(b"{"):
                 request.foreign = True
@@ -108,11 +107,6 @@ async def read_envelope(request: Request, body: Body) -> MediaError | None:
     except MediaError as error:
         return error
     return None
-
-
-def essence(content_type: str) -> str:
-    """Return a MIME type without parameters, in lower case."""
-    return content_type.partition(";")[0].strip().lower()
 
 
 def _fields(text: bytes, kind: str) -> object:

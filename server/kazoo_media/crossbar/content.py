@@ -8,10 +8,11 @@ from email.utils import formatdate
 from kazoo_media.accounts import ReadScope, WriteScope
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
-from kazoo_media.crossbar.bodies import FORM, JSON_TYPES, Body, essence
+from kazoo_media.crossbar.bodies import Body
 from kazoo_media.crossbar.conditions import asked_range, check_match, entity_tag, is_unchanged
+from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES, essence
 from kazoo_media.crossbar.dispositions import content_disposition
-from kazoo_media.crossbar.encodings import BASE64_TYPES, unwrapped
+from kazoo_media.crossbar.encodings import unwrapped
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.identifiers import decoded
 from kazoo_media.crossbar.negotiation import Accept

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kazoo_media.crossbar.answers import Answer
-from kazoo_media.crossbar.operations import Resource, allowed, may_tunnel
+from kazoo_media.crossbar.operations import Resource
 
 EXPOSED: Mapping[str, str] = {
     "access-control-allow-origin": "*",
@@ -20,15 +20,15 @@ EXPOSED: Mapping[str, str] = {
 
 def preflight(resource: Resource) -> Answer:
     """Return the answer to OPTIONS."""
-    verbs = allowed(resource)
-    if may_tunnel(resource) and "POST" not in verbs:
+    verbs = list(resource.allowed)
+    if resource.may_tunnel and "POST" not in verbs:
         verbs.append("POST")
     return Answer.whole(
         200,
         b"",
         {
             **EXPOSED,
-            "allow": ", ".join(allowed(resource)),
+            "allow": ", ".join(resource.allowed),
             "access-control-allow-methods": ", ".join(verbs),
             "access-control-allow-headers": (
                 "content-type, x-auth-token, x-kazoo-cluster-id, if-match, range, x-request-id"

@@ -8,11 +8,10 @@ import binascii
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from kazoo_media.crossbar.bodies import FORM, essence
+from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, essence
 from kazoo_media.crossbar.multipart import MultipartFile
 from kazoo_media.errors import ValidationError, Violation
 
-BASE64_TYPES = ("application/base64", "application/x-base64")
 _DATA_URI_BYTES = 1024
 _WHITESPACE = b" \t\r\n"
 

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from kazoo_media.audio.formats import extension_of, same_format
 from kazoo_media.crossbar.answers import JSON
-from kazoo_media.crossbar.bodies import essence
-from kazoo_media.crossbar.encodings import BASE64_TYPES
+from kazoo_media.crossbar.content_types import BASE64_TYPES, essence
 from kazoo_media.crossbar.operations import Operation
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import NotAcceptableError

@@ -48,6 +48,41 @@ class Resource(enum.Enum):
     LANGUAGE = enum.auto()
     LOG_IN = enum.auto()
 
+    @property
+    def allowed(self) -> list[str]:
+        """Return the HTTP verbs of the resource, for `Allow` and CORS."""
+        verbs = ["OPTIONS", *OPERATIONS[self]]
+        if "GET" in verbs:
+            verbs.insert(2, "HEAD")
+        return verbs
+
+    @property
+    def may_tunnel(self) -> bool:
+        """Tell whether a POST can mean something here, by itself or with `verb=`."""
+        return any(verb != "GET" for verb in OPERATIONS[self])
+
+    def operation(self, verb: str) -> Operation:
+        """Return what a verb, in capital letters, asks for.
+
+        Raises:
+            MethodNotAllowedError: nothing.
+        """
+        found = OPERATIONS[self].get("GET" if verb == "HEAD" else verb)
+        if found is None:
+            raise MethodNotAllowedError(self.allowed)
+        return found
+
+    def tunnelled(self, verb: str) -> str:
+        """Return the verb that `verb=` makes of a POST, "" leaves it a POST.
+
+        Raises:
+            MethodNotAllowedError: it is no verb that changes something.
+        """
+        verb = verb.upper() or "POST"
+        if verb in {"GET", "HEAD", "OPTIONS"}:
+            raise MethodNotAllowedError(self.allowed)
+        return verb
+
 
 OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
     Resource.MEDIA: {"GET": Operation.LIST_MEDIA, "PUT": Operation.CREATE_MEDIA},
@@ -116,41 +151,3 @@ class Target:
         if len(parts) > 2 and parts[0] == "accounts":
             account_id, parts = parts[1], parts[2:]
         return cls.of(account_id, *parts[1:]) if parts[:1] == ["media"] else cls(None)
-
-
-def allowed(resource: Resource) -> list[str]:
-    """Return the HTTP verbs of a resource, for `Allow` and CORS."""
-    verbs = OPERATIONS[resource]
-    listed = ["OPTIONS", *verbs]
-    if "GET" in verbs:
-        listed.insert(2, "HEAD")
-    return listed
-
-
-def operation_of(resource: Resource, verb: str) -> Operation:
-    """Return what a verb, in capital letters, asks of a resource.
-
-    Raises:
-        MethodNotAllowedError: nothing.
-    """
-    found = OPERATIONS[resource].get("GET" if verb == "HEAD" else verb)
-    if found is None:
-        raise MethodNotAllowedError(allowed(resource))
-    return found
-
-
-def may_tunnel(resource: Resource) -> bool:
-    """Tell whether a POST can mean something on a resource, by itself or with `verb=`."""
-    return any(verb != "GET" for verb in OPERATIONS[resource])
-
-
-def tunnelled(resource: Resource, verb: str) -> str:
-    """Return the verb that `verb=` makes of a POST, "" leaves it a POST.
-
-    Raises:
-        MethodNotAllowedError: it is no verb that changes something.
-    """
-    verb = verb.upper() or "POST"
-    if verb in {"GET", "HEAD", "OPTIONS"}:
-        raise MethodNotAllowedError(allowed(resource))
-    return verb

@@ -18,8 +18,9 @@ from kazoo_media.accounts import ReadScope, WriteScope
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import MESSAGE_BYTES, Answer
 from kazoo_media.crossbar.authentication import authenticate, log_in
-from kazoo_media.crossbar.bodies import JSON_TYPES, Body, Piece, essence, read_envelope
+from kazoo_media.crossbar.bodies import Body, Piece, read_envelope
 from kazoo_media.crossbar.content import Contents
+from kazoo_media.crossbar.content_types import JSON_TYPES, essence
 from kazoo_media.crossbar.cors import EXPOSED, preflight
 from kazoo_media.crossbar.documents import Documents
 from kazoo_media.crossbar.envelopes import Envelopes
@@ -30,9 +31,6 @@ from kazoo_media.crossbar.operations import (
     Operation,
     Resource,
     Target,
-    may_tunnel,
-    operation_of,
-    tunnelled,
 )
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import (
@@ -189,19 +187,19 @@ async def _understood(
         MethodNotAllowedError: the resource has no such verb.
     """
     if body is None:
-        return resolved(operation_of(resource, request.verb), request), None
+        return resolved(resource.operation(request.verb), request), None
     if request.verb == "POST":
-        request.verb = tunnelled(resource, request.asked("verb"))
-    if request.verb != "POST" or not may_tunnel(resource):
-        operation_of(resource, request.verb)
+        request.verb = resource.tunnelled(request.asked("verb"))
+    if request.verb != "POST" or not resource.may_tunnel:
+        resource.operation(request.verb)
     asked = OPERATIONS[resource].get(request.verb)
     is_json = essence(request.content_type) in JSON_TYPES
     if asked is not None and resolved(asked, request) is Operation.UPLOAD and not is_json:
         return Operation.UPLOAD, None
     problem = await read_envelope(request, body)
     if request.verb == "POST":
-        request.verb = tunnelled(resource, request.parameter("verb"))
-    return resolved(operation_of(resource, request.verb), request), problem
+        request.verb = resource.tunnelled(request.parameter("verb"))
+    return resolved(resource.operation(request.verb), request), problem
 
 
 def _check(request: Request, operation: Operation, problem: MediaError | None) -> None:
