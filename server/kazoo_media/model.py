@@ -210,6 +210,29 @@ class Account:
     key_generation: int = 1
 
 
+def account_key(name: str) -> str:
+    """Return an account's name as log-ins are compared: lower-case letters and digits only.
+
+    Source: Kazoo kzd_accounts:normalize_name/1.
+    """
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who logs in to an account with a name and a password.
+
+    Attributes:
+        id: Unique everywhere, 32 lower-case hex digits; Kazoo's `owner_id`.
+        name: Unique in the account.
+    """
+
+    account_id: str
+    id: str
+    name: str
+    created_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class SigningKey:
     """The public half of a node's signing key.

@@ -10,6 +10,7 @@ import base64
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +35,13 @@ class Claims:
     """What a good token says.
 
     Attributes:
+        key_generation: Of the account's API key when the token was issued; None in a token of
+            another cluster.
         expires_s: Unix time in seconds.
     """
 
     account_id: str
-    key_generation: int
+    key_generation: int | None
     expires_s: int
 
 
@@ -70,10 +73,31 @@ def load_private_key(path: Path) -> rsa.RSAPrivateKey:
     return loaded
 
 
+def load_trusted_keys(folder: Path) -> dict[str, str]:
+    """Return the public keys in a folder of PEM files named by their kid; none when there is none.
+
+    Blocking: for start-up only.
+    """
+    return {path.stem: path.read_text() for path in sorted(folder.glob("*.pem"))}
+
+
 class Tokens:
     """Signs with this node's key, verifies with all nodes' keys."""
 
-    def __init__(self, store: MetadataStore, private_key: rsa.RSAPrivateKey) -> None:
+    def __init__(
+        self,
+        store: MetadataStore,
+        private_key: rsa.RSAPrivateKey,
+        trusted_keys: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep the keys.
+
+        Args:
+            store: Knows the public keys of all nodes.
+            private_key: This node's.
+            trusted_keys: PEM public keys of another Kazoo cluster by kid; its tokens are good here
+                for accounts of the same id.
+        """
         public = private_key.public_key()
         der = public.public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -92,6 +116,9 @@ class Tokens:
         self._public_pem = public.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()
+        self._trusted_keys = {
+            kid: RSAKey.import_key(pem) for kid, pem in (trusted_keys or {}).items()
+        }
         self._verifying_keys: dict[str, RSAKey] = {}
         self._verified: OrderedDict[str, Claims] = OrderedDict()
 
@@ -101,13 +128,14 @@ class Tokens:
             SigningKey(self._kid, self._public_pem, int(time.time() * 1000))
         )
 
-    def issue(self, account_id: str, key_generation: int) -> tuple[str, int]:
-        """Return a token and when it ends, Unix seconds."""
+    def issue(self, account_id: str, key_generation: int, owner_id: str = "") -> tuple[str, int]:
+        """Return a token and when it ends, Unix seconds; owner_id: the user who logged in."""
         now = int(time.time())
         expires_s = now + TOKEN_LIFETIME_S
         claims = {
             "iss": ISSUER,
             "account_id": account_id,
+            **({"owner_id": owner_id} if owner_id else {}),
             "key_generation": key_generation,
             "iat": now,
             "exp": expires_s,
@@ -134,18 +162,19 @@ class Tokens:
 
     async def _verified_claims(self, token: str) -> Claims:
         try:
-            decoded = jwt.decode(token, await self._key_of(token), algorithms=["RS256"])
-            claims = decoded.claims
+            kid = _kid_of(token)
+            claims = jwt.decode(token, await self._key(kid), algorithms=["RS256"]).claims
             if claims["iss"] != ISSUER:
                 raise InvalidCredentialsError
-            return Claims(
-                str(claims["account_id"]), int(claims["key_generation"]), int(claims["exp"])
-            )
+            own = kid not in self._trusted_keys
+            generation = int(claims["key_generation"]) if own else None
+            return Claims(str(claims["account_id"]), generation, int(claims["exp"]))
         except (JoseError, KeyError, ValueError, TypeError) as error:
             raise InvalidCredentialsError from error
 
-    async def _key_of(self, token: str) -> RSAKey:
-        kid = _kid_of(token)
+    async def _key(self, kid: str) -> RSAKey:
+        if kid in self._trusted_keys:
+            return self._trusted_keys[kid]
         if kid not in self._verifying_keys:
             for row in await self._store.list_signing_keys():
                 self._verifying_keys[row.kid] = RSAKey.import_key(row.public_pem)

@@ -10,7 +10,7 @@ import pytest
 
 from kazoo_media.errors import ConflictError
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.model import Account, SettingRow, SigningKey
+from kazoo_media.model import Account, SettingRow, SigningKey, User, account_key
 
 
 def _account(account_id: str, *ancestor_ids: str) -> Account:
@@ -36,6 +36,37 @@ class AccountContract:
         assert await store.get_account("a") == _account("a")
         assert await store.find_account("second") is None
         assert await store.list_accounts("x", "", 9) == []
+
+    async def test_accounts_are_found_by_the_letters_of_their_name_or_by_realm(
+        self, store: MetadataStore
+    ) -> None:
+        first = replace(_account("a"), name="My Company, Inc.", realm="SIP.example.com")
+        second = replace(_account("b"), name="mycompanyinc")
+        for account in (first, second, replace(_account("c"), name="other")):
+            await store.insert_account(account, f"key of {account.id}")
+        assert await store.find_accounts(account_key("MY company-inc"), "") == [first, second]
+        assert await store.find_accounts("", "sip.example.com") == [first]
+        assert await store.find_accounts("", "") == []
+        assert await store.find_accounts("nobody", "") == []
+
+    async def test_a_user_is_found_by_any_credential_of_the_own_account(
+        self, store: MetadataStore
+    ) -> None:
+        user = User("a", "u1", "Ünï", 5)
+        assert await store.put_user(user, ["one", "two"]) == user
+        await store.put_user(User("a", "u2", "other", 6), ["three"])
+        assert await store.find_user("a", "one") == user
+        assert await store.find_user("a", "two") == user
+        assert await store.find_user("b", "one") is None
+        assert await store.find_user("a", "") is None
+
+    async def test_new_credentials_replace_the_old_ones_and_keep_the_user(
+        self, store: MetadataStore
+    ) -> None:
+        user = await store.put_user(User("a", "u1", "name", 5), ["old"])
+        assert await store.put_user(User("a", "u2", "name", 9), ["new"]) == user
+        assert await store.find_user("a", "old") is None
+        assert await store.find_user("a", "new") == user
 
     async def test_descendants_of_every_depth_are_listed_and_paged(
         self, store: MetadataStore

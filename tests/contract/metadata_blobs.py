@@ -52,6 +52,33 @@ class BlobRowContract:
             BlobRow(ACCOUNT, "", BlobState.LIVE, 2500, 5, f"{5:064x}")
         }
 
+    async def test_a_purge_frees_ids_and_blobs_of_what_was_soft_deleted_long_enough_ago(
+        self, store: MetadataStore
+    ) -> None:
+        kept = {}
+        for account, media_id, deleted_ms in (
+            (ACCOUNT, "old", 3000),
+            (ACCOUNT, "young", 5000),
+            (OTHER_ACCOUNT, "foreign", 3000),
+            (ACCOUNT, "live", None),
+        ):
+            media = make_media(media_id, account)
+            await store.insert_media(media)
+            content = make_content(1, normalized=False)
+            saved = await upload(store, media, content)
+            kept[media_id] = keys_of(content)[0]
+            if deleted_ms is not None:
+                await store.soft_delete_media(account, media_id, saved.revision, deleted_ms)
+        assert await store.purge_media(ACCOUNT, 4000, 10, now_ms=9000) == 1
+        states = await _states(store)
+        assert states.pop(kept["old"]) is BlobState.DEAD
+        assert set(states.values()) == {BlobState.LIVE}
+        await store.insert_media(make_media("old"))
+        assert await store.purge_media(None, 6000, 1, now_ms=9000) == 1
+        assert await store.purge_media(None, 6000, 10, now_ms=9000) == 1
+        assert await store.purge_media(None, 6000, 10, now_ms=9000) == 0
+        assert await store.get_media(ACCOUNT, "live") is not None
+
     async def test_a_content_of_one_rendition_replaces_one_of_two(
         self, store: MetadataStore
     ) -> None:

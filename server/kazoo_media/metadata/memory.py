@@ -20,6 +20,8 @@ from kazoo_media.model import (
     MediaQuery,
     SettingRow,
     SigningKey,
+    User,
+    account_key,
 )
 
 
@@ -28,10 +30,11 @@ class MemoryMetadataStore(MetadataStore):
 
     def __init__(self) -> None:
         self._media: dict[tuple[str, str], Media] = {}
-        self._deleted: set[tuple[str, str]] = set()
+        self._deleted: dict[tuple[str, str], int] = {}
         self._blobs: dict[tuple[str, str], BlobRow] = {}
         self._accounts: dict[str, Account] = {}
         self._api_keys: dict[str, str] = {}
+        self._users: dict[tuple[str, str], tuple[User, tuple[str, ...]]] = {}
         self._signing_keys: dict[str, SigningKey] = {}
         self._settings: dict[tuple[str, str, str], SettingRow] = {}
         self._settings_revision = 0
@@ -62,7 +65,7 @@ class MemoryMetadataStore(MetadataStore):
         self, account_id: str, media_id: str, expected_revision: str, now_ms: int
     ) -> None:
         self._expect(account_id, media_id, expected_revision)
-        self._deleted.add((account_id, media_id))
+        self._deleted[account_id, media_id] = now_ms
 
     @override
     async def remove_media(
@@ -71,6 +74,20 @@ class MemoryMetadataStore(MetadataStore):
         current = self._expect(account_id, media_id, expected_revision)
         self._kill_content(current, now_ms)
         del self._media[account_id, media_id]
+
+    @override
+    async def purge_media(
+        self, account_id: str | None, deleted_until_ms: int, limit: int, now_ms: int
+    ) -> int:
+        purged = [
+            key
+            for key, deleted_ms in sorted(self._deleted.items(), key=lambda each: each[::-1])
+            if deleted_ms <= deleted_until_ms and account_id in (None, key[0])
+        ][:limit]
+        for key in purged:
+            del self._deleted[key]
+            self._kill_content(self._media.pop(key), now_ms)
+        return len(purged)
 
     @override
     async def list_media(self, account_id: str, query: MediaQuery) -> list[Media]:
@@ -197,6 +214,32 @@ class MemoryMetadataStore(MetadataStore):
         self._accounts[account_id] = account
         self._api_keys[account_id] = api_key_sha256
         return account
+
+    @override
+    async def find_accounts(self, name_key: str, realm: str) -> list[Account]:
+        wanted = name_key or realm
+        if not wanted:
+            return []
+        found = [
+            each
+            for each in self._accounts.values()
+            if wanted == (account_key(each.name) if name_key else each.realm.lower())
+        ]
+        return sorted(found, key=lambda each: each.id)[:100]
+
+    @override
+    async def put_user(self, user: User, credential_digests: Sequence[str]) -> User:
+        key = (user.account_id, user.name)
+        known, _ = self._users.setdefault(key, (user, ()))
+        self._users[key] = known, tuple(credential_digests)
+        return known
+
+    @override
+    async def find_user(self, account_id: str, credential_digest: str) -> User | None:
+        for user, digests in self._users.values():
+            if user.account_id == account_id and credential_digest in digests:
+                return user
+        return None
 
     @override
     async def add_signing_key(self, key: SigningKey) -> None:

@@ -33,6 +33,8 @@ from kazoo_media.model import (
     MediaQuery,
     SettingRow,
     SigningKey,
+    User,
+    account_key,
 )
 
 _GET_MEDIA = f"{SELECT_MEDIA} where m.account = ? and m.id = ? and m.deleted_at is null"
@@ -99,6 +101,14 @@ class SqliteMetadataStore(MetadataStore):
             lambda db: transactions.remove_media(
                 db, account_id, media_id, expected_revision, now_ms
             )
+        )
+
+    @override
+    async def purge_media(
+        self, account_id: str | None, deleted_until_ms: int, limit: int, now_ms: int
+    ) -> int:
+        return await self._engine.write(
+            lambda db: transactions.purge_media(db, account_id, deleted_until_ms, limit, now_ms)
         )
 
     @override
@@ -213,11 +223,15 @@ class SqliteMetadataStore(MetadataStore):
             orjson.dumps(account.ancestor_ids).decode(),
             api_key_sha256,
             account.key_generation,
+            account_key(account.name),
+            account.realm.lower(),
         )
 
         def insert(db: apsw.Connection) -> None:
             db.execute(
-                "insert into account values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing", row
+                "insert into account values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " on conflict do nothing",
+                row,
             )
             if db.changes() == 0:
                 raise ConflictError(account.id)
@@ -263,6 +277,30 @@ class SqliteMetadataStore(MetadataStore):
             return account_of(rows[0]) if rows else None
 
         return await self._engine.write(replace)
+
+    @override
+    async def find_accounts(self, name_key: str, realm: str) -> list[Account]:
+        column, wanted = ("name_key", name_key) if name_key else ("realm_key", realm)
+        if not wanted:
+            return []
+        sql = f"{SELECT_ACCOUNT} where a.{column} = ? order by a.id limit 100"
+        return [account_of(row) for row in await self._read(sql, (wanted,))]
+
+    @override
+    async def put_user(self, user: User, credential_digests: Sequence[str]) -> User:
+        return await self._engine.write(
+            lambda db: transactions.put_user(db, user, credential_digests)
+        )
+
+    @override
+    async def find_user(self, account_id: str, credential_digest: str) -> User | None:
+        rows = await self._read(
+            "select u.account, u.id, u.name, u.created from user_credential c"
+            " join user u on u.account = c.account and u.name = c.name"
+            " where c.account = ? and c.digest = ?",
+            (account_id, credential_digest),
+        )
+        return User(*rows[0]) if rows else None
 
     @override
     async def add_signing_key(self, key: SigningKey) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import apsw
 import orjson
 
 from kazoo_media.errors import ConflictError, IncompleteUploadError, StaleRevisionError
-from kazoo_media.model import Media, Rendition
+from kazoo_media.model import Media, Rendition, User
 
 
 def insert_media(db: apsw.Connection, media: Media) -> None:
@@ -83,6 +86,37 @@ def commit_content(db: apsw.Connection, media: Media, expected_revision: str, no
         ),
     )
     _kill(db, media.account_id, previous, now_ms)
+
+
+def purge_media(
+    db: apsw.Connection, account_id: str | None, deleted_until_ms: int, limit: int, now_ms: int
+) -> int:
+    """Remove soft-deleted media; see the contract."""
+    rows = db.execute(
+        "select account, id from media where deleted_at <= ?1 and (?2 is null or account = ?2)"
+        " order by deleted_at, account, id limit ?3",
+        (deleted_until_ms, account_id, limit),
+    ).fetchall()
+    for account, media_id in rows:
+        _kill(db, str(account), _blob_keys(db, str(account), str(media_id)), now_ms)
+    db.executemany("delete from media where account = ? and id = ?", rows)
+    return len(rows)
+
+
+def put_user(db: apsw.Connection, user: User, credential_digests: Sequence[str]) -> User:
+    """Add a user or replace their credentials; see the contract."""
+    db.execute(
+        "insert into user values (?, ?, ?, ?) on conflict do nothing",
+        (user.account_id, user.name, user.id, user.created_ms),
+    )
+    name = (user.account_id, user.name)
+    db.execute("delete from user_credential where account = ? and name = ?", name)
+    db.executemany(
+        "insert into user_credential values (?, ?, ?)",
+        [(user.account_id, digest, user.name) for digest in credential_digests],
+    )
+    [row] = db.execute("select id, created from user where account = ? and name = ?", name)
+    return replace(user, id=str(row[0]), created_ms=int(row[1]))
 
 
 def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_ms: int) -> None:

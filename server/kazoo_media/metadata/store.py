@@ -23,7 +23,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from kazoo_media.model import Account, BlobRow, Media, MediaQuery, SettingRow, SigningKey
+from kazoo_media.model import Account, BlobRow, Media, MediaQuery, SettingRow, SigningKey, User
 
 
 class MetadataStore(ABC):
@@ -76,6 +76,14 @@ class MetadataStore(ABC):
 
         Raises:
             StaleRevisionError: there is no live media of this id with `expected_revision`.
+        """
+
+    @abstractmethod
+    async def purge_media(
+        self, account_id: str | None, deleted_until_ms: int, limit: int, now_ms: int
+    ) -> int:
+        """Remove media soft-deleted at or before a time, of an account or of all (None); their
+        blobs become dead, their ids free. Return how many, at most `limit`.
         """
 
     @abstractmethod
@@ -190,6 +198,22 @@ class MetadataStore(ABC):
         """Store a new digest, count the key generation up, return the account; None when there is
         none.
         """
+
+    @abstractmethod
+    async def find_accounts(self, name_key: str, realm: str) -> list[Account]:
+        """Return accounts by the one that is not "": `account_key` of the name, or the realm in
+        lower case; by id, at most 100.
+        """
+
+    # Users. Credentials are known by their digests only.
+
+    @abstractmethod
+    async def put_user(self, user: User, credential_digests: Sequence[str]) -> User:
+        """Add a user, or give the one of that name other credentials; return it with its own id."""
+
+    @abstractmethod
+    async def find_user(self, account_id: str, credential_digest: str) -> User | None:
+        """Return the user of an account who has a credential with this digest, or None."""
 
     # Keys and settings.
 

@@ -16,6 +16,7 @@ create table media (
 );
 create index media_language on media (account, language, id) where deleted_at is null;
 create index media_prompt on media (account, prompt_id, id) where deleted_at is null;
+create index media_deleted on media (deleted_at) where deleted_at is not null;
 
 create table blob (
     account text not null,
@@ -42,14 +43,33 @@ create table account (
     created integer not null,
     ancestors text not null,    -- JSON array, the root first
     api_key_sha256 text not null,
-    key_generation integer not null
+    key_generation integer not null,
+    name_key text not null,     -- the name as account_key() makes it, for logging in
+    realm_key text not null     -- the realm in lower case
 ) without rowid;
 create index account_api_key on account (api_key_sha256);
+create index account_name_key on account (name_key, id);
+create index account_realm_key on account (realm_key, id);
 
 create table account_ancestor (
     ancestor text not null,
     account text not null,
     primary key (ancestor, account)
+) without rowid;
+
+create table user (
+    account text not null,
+    name text not null,
+    id text not null,
+    created integer not null,
+    primary key (account, name)
+) without rowid;
+
+create table user_credential (
+    account text not null,
+    digest text not null,
+    name text not null,
+    primary key (account, digest)
 ) without rowid;
 
 create table signing_key (
