@@ -10,6 +10,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kazoo_media.accounts import Accounts, Caller
+from kazoo_media.attempts import Attempts
 from kazoo_media.blobs.memory import MemoryBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.core import Core
@@ -22,6 +23,7 @@ from kazoo_media.prompts import Prompts
 from kazoo_media.settings import Settings
 from kazoo_media.tokens import Tokens
 from kazoo_media.uploads import Uploads
+from kazoo_media.users import Users
 
 
 @cache
@@ -60,6 +62,8 @@ async def make_core(
     library = Library(metadata, settings)
     core = Core(
         accounts=accounts,
+        users=Users(metadata, accounts),
+        attempts=Attempts(),
         settings=settings,
         library=library,
         prompts=Prompts(metadata),

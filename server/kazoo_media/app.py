@@ -11,10 +11,11 @@ from pathlib import Path
 
 import grpc.aio
 import structlog
-from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from kazoo_media.accounts import Accounts
+from kazoo_media.attempts import Attempts
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.bootstrap import Bootstrap
@@ -30,9 +31,10 @@ from kazoo_media.prompts import Prompts
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.settings import Settings
 from kazoo_media.sweeper import Sweeper
-from kazoo_media.tokens import Tokens, load_private_key
+from kazoo_media.tokens import Tokens, load_private_key, load_trusted_keys
 from kazoo_media.transport.interceptor import CallInterceptor
 from kazoo_media.uploads import Uploads
+from kazoo_media.users import Users
 
 SERVER_OPTIONS = (
     # gRPC-core's own window grows to 17 MB for each stuck upload: 2.7 MB with these, same speed.
@@ -73,6 +75,8 @@ async def run_worker(config: Config, index: int, socket_path: Path) -> None:
         async with asyncio.TaskGroup() as tasks:
             # One worker sweeps: more would only find the same rows.
             sweeping = index == 0 and tasks.create_task(Sweeper(metadata, blobs).run(_SWEEP_S))
+            for name in SERVICE_NAMES:
+                await status.set(name, health_pb2.HealthCheckResponse.SERVING)
             await server.start()
             _log.info("serving", worker=index)
             await stop.wait()
@@ -84,15 +88,19 @@ async def run_worker(config: Config, index: int, socket_path: Path) -> None:
 
 async def _core(config: Config, metadata: MetadataStore, blobs: BlobStore) -> Core:
     private_key = await asyncio.to_thread(load_private_key, config.data_dir / "signing-key.pem")
-    tokens = Tokens(metadata, private_key)
+    trusted_keys = await asyncio.to_thread(load_trusted_keys, config.data_dir / "trusted_keys")
+    tokens = Tokens(metadata, private_key, trusted_keys)
     await tokens.publish()
     temporary_folder = config.data_dir / "tmp"
     await asyncio.to_thread(temporary_folder.mkdir, mode=0o700, exist_ok=True)
     settings = Settings(metadata, config.node_name, config.converters)
     library = Library(metadata, settings)
     normalizer = Normalizer(settings, temporary_folder)
+    accounts = Accounts(metadata, tokens)
     return Core(
-        accounts=Accounts(metadata, tokens),
+        accounts=accounts,
+        users=Users(metadata, accounts),
+        attempts=Attempts(),
         settings=settings,
         library=library,
         prompts=Prompts(metadata),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kazoo_media.accounts import Accounts
+from kazoo_media.attempts import Attempts
 from kazoo_media.downloads import Downloads
 from kazoo_media.library import Library
 from kazoo_media.prompts import Prompts
 from kazoo_media.settings import Settings
 from kazoo_media.uploads import Uploads
+from kazoo_media.users import Users
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,8 @@ class Core:
     """All that a surface may call."""
 
     accounts: Accounts
+    users: Users
+    attempts: Attempts
     settings: Settings
     library: Library
     prompts: Prompts
