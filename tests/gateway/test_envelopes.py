@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 
 from tests.gateway.running import Gateway
-from tests.gateway.wire import Answer, exchange
+from tests.gateway.wire import Answer, connect, exchange, read_answer
 
 pytestmark = pytest.mark.gateway
 
@@ -47,6 +49,27 @@ def test_a_broken_request(gateway: Gateway, head: str) -> None:
 def test_headers_over_60_kib(gateway: Gateway) -> None:
     head = f"GET / HTTP/1.1\r\nHost: a\r\nx-long: {'a' * 70_000}\r\n\r\n"
     check(exchange(gateway.rest_port, head.encode()), 431, "headers_too_large")
+
+
+def test_a_request_that_does_not_arrive(runtime: Path) -> None:
+    with (
+        Gateway(runtime, rest={"request_headers_timeout": "0.2s"}) as gateway,
+        connect(gateway.rest_port) as connection,
+    ):
+        connection.sendall(b"GET /v2/media HTTP/1.1\r\n")
+        check(read_answer(connection), 408, "request_timeout")
+
+
+def test_an_answer_that_does_not_come(runtime: Path) -> None:
+    with (
+        Gateway(runtime, rest={"stream_idle_timeout": "0.3s"}) as gateway,
+        connect(gateway.rest_port) as connection,
+    ):
+        head = b"POST /v2/media/M?pause=5 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
+        connection.sendall(head + b"{}")
+        answer = read_answer(connection)
+        check(answer, 504, "gateway_timeout")
+        assert answer.headers["retry-after"] == "1"
 
 
 def test_healthz_is_200_without_a_token(http: httpx.Client) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import ctypes
-import os
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -19,15 +15,13 @@ from kazoo_media.config import Config, ConfigError
 from kazoo_media.logs import configure_logging
 from kazoo_media.supervisor import StartError, Supervisor
 
-_PR_SET_PDEATHSIG = 1
-
 
 def serve() -> None:
     """Run the service: workers and the gateway, configured by KAZOO_MEDIA_* variables."""
     configure_logging("supervisor")
     try:
         config = Config.from_environ()
-        asyncio.run(Supervisor(config, lambda live: _announce(config, live)).run())
+        Supervisor(config, lambda live: _announce(config, live)).run()
     except (ConfigError, StartError) as error:
         typer.echo(f"kazoo-media serve: {error}", err=True)
         raise typer.Exit(1) from None
@@ -36,28 +30,17 @@ def serve() -> None:
 def worker(
     index: Annotated[int, typer.Option(help="Its number, from 0.")],
     socket: Annotated[Path, typer.Option(help="The unix socket to listen on.")],
-    parent: Annotated[
-        int, typer.Option(help="Process id of the supervisor: the worker ends with it.")
-    ],
 ) -> None:
     """Run one worker. `serve` starts as many as it needs."""
     # `serve` and the other commands do without the server's packages: half a second.
     from kazoo_media.app import run_worker  # noqa: PLC0415
 
     configure_logging(f"worker-{index}")
-    _end_with(parent)
     try:
         uvloop.run(run_worker(Config.from_environ(), index, socket))
     except ConfigError as error:
         typer.echo(f"kazoo-media worker: {error}", err=True)
         raise typer.Exit(1) from None
-
-
-def _end_with(parent: int) -> None:
-    """Let the kernel kill this process when its parent ends: crashes are safe, orphans are not."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before that
-        os._exit(1)
 
 
 def _announce(config: Config, live: Bootstrap) -> None:

@@ -1,0 +1,269 @@
+"""`kazoo-media serve`: starts, restarts what dies, drains, refuses what can not work."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import grpc
+import httpx
+import psutil
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.product import Product, free_port, wait_until
+
+pytestmark = pytest.mark.e2e
+
+
+@contextmanager
+def log_in(product: Product) -> Iterator[httpx.Client]:
+    """Give a client of the master account."""
+    with httpx.Client(base_url=product.rest_url, timeout=20) as client:
+        answer = client.put("/v2/api_auth", json={"data": {"api_key": product.api_key}})
+        assert answer.status_code == 201, answer.text
+        client.headers["x-auth-token"] = answer.json()["auth_token"]
+        yield client
+
+
+def create(product: Product, client: httpx.Client) -> str:
+    """Add a document and return its URL."""
+    media = f"/v2/accounts/{product.account_id}/media"
+    answer = client.put(media, json={"data": {"name": "greeting"}})
+    assert answer.status_code == 201, answer.text
+    return f"{media}/{answer.json()['data']['id']}"
+
+
+def test_the_first_start_makes_an_account_that_can_log_in(product: Product) -> None:
+    path = product.data_dir / "bootstrap.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(product.data_dir.stat().st_mode) == 0o700
+    assert set(json.loads(path.read_text())) == {
+        *("account_id", "api_key", "rest_url", "grpc_target")
+    }
+    with log_in(product) as client:
+        assert client.get(f"/v2/accounts/{product.account_id}/media").status_code == 200
+
+
+def test_the_output_says_where_everything_is_and_nothing_secret(product: Product) -> None:
+    output = product.output()
+    assert output.splitlines()[-1] == f"ready {product.rest_url} {product.grpc_target}"
+    assert product.account_id in output
+    assert str(product.data_dir / "bootstrap.json") in output
+    assert product.api_key not in output
+
+
+def test_every_log_line_is_json_without_secrets(product: Product) -> None:
+    with log_in(product) as client:
+        token = client.headers["x-auth-token"]
+        client.get(f"/v2/media?auth_token={token}")
+    wait_until(lambda: "auth_token=***" in product.log(), "the request is in the access log")
+    assert {line.get("process") for line in product.log_lines()} >= {"worker-0"}
+    assert token not in product.log()
+    assert product.api_key not in product.log()
+
+
+def test_healthz_is_200_without_a_token(product: Product) -> None:
+    assert httpx.get(f"{product.rest_url}/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("service", ["", "kazoo_media.v1.MediaService"])
+def test_grpc_health_is_serving(product: Product, service: str) -> None:
+    with grpc.insecure_channel(product.grpc_target) as channel:
+        request = health_pb2.HealthCheckRequest(service=service)
+        answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=10)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_a_second_serve_on_the_data_folder_is_refused(product: Product) -> None:
+    refused = serve(data_dir=str(product.data_dir))
+    assert refused.returncode == 1
+    assert str(product.data_dir) in refused.stderr
+    assert "another `kazoo-media serve`" in refused.stderr
+    assert httpx.get(f"{product.rest_url}/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("variable", ["http_port", "grpc_port"])
+def test_a_port_in_use_is_named(tmp_path: Path, variable: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused = serve(data_dir=str(tmp_path / "data"), **{variable: port})
+    assert refused.returncode == 1
+    assert f"KAZOO_MEDIA_{variable.upper()}={port}" in refused.stderr
+    assert "Address already in use" in refused.stderr
+
+
+def test_an_unknown_variable_stops_the_start(tmp_path: Path) -> None:
+    refused = serve(data_dir=str(tmp_path), worker="2")
+    assert refused.returncode == 1
+    assert "KAZOO_MEDIA_WORKER:" in refused.stderr
+    assert "KAZOO_MEDIA_WORKERS" in refused.stderr
+
+
+def test_a_worker_that_can_not_start_ends_the_start(tmp_path: Path) -> None:
+    (tmp_path / "metadata.sqlite").write_bytes(b"this is no database" * 100)
+    refused = serve(data_dir=str(tmp_path))
+    assert refused.returncode == 1
+    assert "worker-0 ended with code" in refused.stderr
+
+
+def test_a_killed_worker_is_started_again(tmp_path: Path) -> None:
+    with Product(tmp_path, workers="2") as product, log_in(product) as client:
+        url = create(product, client)
+        wait_until(lambda: both_serve(product, client, url), "both workers serve")
+        killed = product.kill_worker(1)
+        for _ in range(20):
+            assert client.get(url).status_code == 200
+        wait_until(lambda: 1 in product.workers(), "worker 1 runs again")
+        assert product.workers()[1].pid != killed
+
+
+def test_a_killed_envoy_is_started_again(tmp_path: Path) -> None:
+    with Product(tmp_path) as product:
+        product.envoy().kill()
+        wait_until(lambda: is_live(product), "it serves again")
+
+
+def test_data_and_account_outlive_a_restart_on_other_ports(tmp_path: Path) -> None:
+    with Product(tmp_path) as first, log_in(first) as client:
+        url = create(first, client)
+        account_id, api_key, rest_url = first.account_id, first.api_key, first.rest_url
+    with Product(tmp_path) as second, log_in(second) as client:
+        assert client.get(url).json()["data"]["name"] == "greeting"
+        assert (second.account_id, second.api_key) == (account_id, api_key)
+        assert second.rest_url != rest_url
+
+
+def test_without_bootstrap_json_no_second_account_is_made(tmp_path: Path) -> None:
+    with Product(tmp_path) as first:
+        api_key = first.api_key
+    (first.data_dir / "bootstrap.json").unlink()
+    with Product(tmp_path) as second:
+        assert not (second.data_dir / "bootstrap.json").exists()
+        address = second.output().splitlines()[-1].split()[1]
+        answer = httpx.put(f"{address}/v2/api_auth", json={"data": {"api_key": api_key}})
+        assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything_and_leaves_nothing_behind(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with Product(tmp_path, workers="2") as product:
+        processes = psutil.Process(product.process.pid).children(recursive=True)
+        [runtime] = {
+            Path(p.cmdline()[p.cmdline().index("--socket") + 1]).parent
+            for p in product.workers().values()
+        }
+        assert product.stop(number) == 0
+    assert not any(process.is_running() for process in processes)
+    assert not runtime.exists()
+
+
+def test_workers_and_envoy_die_with_the_supervisor(tmp_path: Path) -> None:
+    product = Product(tmp_path, workers="2").start()
+    processes = psutil.Process(product.process.pid).children(recursive=True)
+    assert len(processes) == 3
+    product.kill()
+    wait_until(lambda: not any(map(is_alive, processes)), "no process is left")
+    with Product(tmp_path) as again:
+        assert is_live(again)
+
+
+def test_a_running_upload_is_finished_before_the_stop(tmp_path: Path) -> None:
+    with Product(tmp_path) as product, log_in(product) as client:
+        url = create(product, client)
+        with begun_upload(product, client, url) as (upload, rest):
+            product.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: '"draining"' in product.log(), "it drains")
+            upload.sendall(rest)
+            assert upload.recv(65536).startswith(b"HTTP/1.1 200")
+        assert product.process.wait(20) == 0
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    with Product(tmp_path, drain_s="300") as product, log_in(product) as client:
+        url = create(product, client)
+        with begun_upload(product, client, url):
+            product.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: '"draining"' in product.log(), "it drains")
+            assert product.is_running()
+            product.process.send_signal(signal.SIGTERM)
+            assert product.process.wait(20) == 0
+
+
+def test_a_stop_waits_no_longer_than_the_drain_time(tmp_path: Path) -> None:
+    with Product(tmp_path, drain_s="1") as product, log_in(product) as client:
+        url = create(product, client)
+        with begun_upload(product, client, url) as (upload, _):
+            product.process.send_signal(signal.SIGTERM)
+            assert product.process.wait(20) == 0
+            assert b" 200 " not in upload.recv(65536)
+    with Product(tmp_path) as again, log_in(again) as client:
+        assert client.get(f"{url}/raw").status_code == 404
+
+
+@contextmanager
+def begun_upload(
+    product: Product, client: httpx.Client, url: str
+) -> Iterator[tuple[socket.socket, bytes]]:
+    """Give a connection with an upload whose first 2 MB are stored, and the bytes that miss."""
+    data = io.BytesIO()
+    with wave.open(data, "wb") as writer:
+        writer.setparams((1, 2, 8000, 0, "NONE", ""))
+        writer.writeframes(bytes(2_100_000))
+    audio = data.getvalue()
+    token = client.headers["x-auth-token"]
+    head = f"POST {url}/raw HTTP/1.1\r\nHost: a\r\nX-Auth-Token: {token}\r\n"
+    head += f"Content-Type: audio/wav\r\nContent-Length: {len(audio)}\r\n\r\n"
+    address = urlsplit(product.rest_url)
+    with socket.create_connection((address.hostname, address.port), timeout=20) as upload:
+        upload.sendall(head.encode() + audio[:-1000])
+        blobs = product.data_dir / "blobs"
+        wait_until(lambda: any(path.is_file() for path in blobs.rglob("*")), "the upload has begun")
+        yield upload, audio[-1000:]
+
+
+def serve(**variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `serve` with free ports until it ends by itself."""
+    wanted = {"http_port": str(free_port()), "grpc_port": str(free_port()), **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "kazoo_media", "serve"],
+        env={f"KAZOO_MEDIA_{name.upper()}": value for name, value in wanted.items()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def both_serve(product: Product, client: httpx.Client, url: str) -> bool:
+    assert client.get(url).status_code == 200
+    seen = {Path(str(line["worker"])).name for line in product.log_lines() if "worker" in line}
+    return seen >= {"worker-0.sock", "worker-1.sock"}
+
+
+def is_live(product: Product) -> bool:
+    try:
+        return httpx.get(f"{product.rest_url}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
