@@ -5,12 +5,16 @@ a thread.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import grpc.aio
 import pytest
 
+from kazoo_media.v1.media_pb2 import Media
+from kazoo_media.v1.media_service_pb2 import CreateMediaRequest
+from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
+from tests.rpc.media_client import Client
 from tests.rpc.service import Live, Service, Tenant, ThreadedService
 
 
@@ -67,6 +71,20 @@ def admin_stub(grpc_stub: Any, admin: Tenant) -> TenantStub:
 
 
 @pytest.fixture
+def create(grpc_channel: Any, tenant: Tenant) -> Callable[..., Media]:
+    """Return a function that creates a media of the tenant, with a name unless one is given."""
+    stub: Any = MediaServiceStub(grpc_channel)
+
+    def create(**fields: Any) -> Media:
+        media = Media(**{"name": "File"} | fields)
+        request = CreateMediaRequest(account_id=tenant.account_id, media=media)
+        made: Media = stub.CreateMedia(request, metadata=tenant.metadata).media
+        return made
+
+    return create
+
+
+@pytest.fixture
 async def live() -> AsyncIterator[Live]:
     """Give a service and a channel to it in the test's own loop, for what a blocking stub can not
     do.
@@ -77,3 +95,10 @@ async def live() -> AsyncIterator[Live]:
         async with grpc.aio.insecure_channel(address) as channel:
             yield Live(service, channel, await service.tenant(), address)
         await service.stop()
+
+
+@pytest.fixture
+async def client(live: Live) -> Client:
+    client = Client(live)
+    await client.create()
+    return client

@@ -10,8 +10,6 @@ import pytest
 from kazoo_media.v1.language_service_pb2 import ListLanguagesRequest, ListMediaByLanguageRequest
 from kazoo_media.v1.language_service_pb2_grpc import LanguageServiceStub
 from kazoo_media.v1.media_pb2 import Media
-from kazoo_media.v1.media_service_pb2 import CreateMediaRequest
-from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from kazoo_media.v1.prompt_service_pb2 import ListPromptsRequest, ListTranslationsRequest
 from kazoo_media.v1.prompt_service_pb2_grpc import PromptServiceStub
 from tests.rpc.service import Tenant, refused
@@ -28,21 +26,7 @@ def languages(grpc_channel: Any) -> Any:
 
 
 @pytest.fixture
-def create(grpc_channel: Any, tenant: Tenant) -> Callable[..., None]:
-    stub: Any = MediaServiceStub(grpc_channel)
-
-    def create(**fields: Any) -> None:
-        media = Media(name="File", **fields)
-        stub.CreateMedia(
-            CreateMediaRequest(account_id=tenant.account_id, media=media),
-            metadata=tenant.metadata,
-        )
-
-    return create
-
-
-@pytest.fixture
-def filled(create: Callable[..., None]) -> None:
+def filled(create: Callable[..., Media]) -> None:
     for prompt_id, used in (("agent", ["fr-FR", "en-US", "de"]), ("vm", ["fr-fr"]), ("z", ["de"])):
         for language in used:
             create(prompt_id=prompt_id, language=language)

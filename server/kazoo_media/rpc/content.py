@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from kazoo_media.downloads import ByteRange, Download
@@ -9,6 +11,7 @@ from kazoo_media.errors import BadRequestError, IncompleteUploadError
 from kazoo_media.model import Rendition, RenditionKind
 from kazoo_media.rpc.convert import rendition_message
 from kazoo_media.rpc.fields import enum_value, not_negative, required, violation
+from kazoo_media.transport.context import Call, Context
 from kazoo_media.uploads import Declared, Finish
 from kazoo_media.v1 import media_pb2
 from kazoo_media.v1.media_service_pb2 import (
@@ -22,6 +25,9 @@ _KINDS: Mapping[int, RenditionKind | None] = {
     media_pb2.RENDITION_KIND_ORIGINAL: RenditionKind.ORIGINAL,
     media_pb2.RENDITION_KIND_NORMALIZED: RenditionKind.NORMALIZED,
 }
+
+_DRAIN_BYTES = 4 * 1024 * 1024
+_DRAIN_S = 0.05
 
 
 async def read_header(messages: AsyncIterator[UploadContentRequest]) -> UploadContentRequest.Header:
@@ -45,10 +51,11 @@ def declared_of(header: UploadContentRequest.Header) -> Declared:
 
 
 async def read_parts(
-    messages: AsyncIterator[UploadContentRequest],
+    messages: AsyncIterator[UploadContentRequest], context: Context
 ) -> AsyncGenerator[bytes | Finish, None]:
-    """Yield the data of an upload, at last its finish.
+    """Invite the client to send, then yield the data of an upload, at last its finish.
 
+    The invitation is for clients that wait: what can be refused unread was refused before it.
     The finish is held back until the stream ends: only then is it certain that nothing follows.
 
     Raises:
@@ -56,6 +63,7 @@ async def read_parts(
         IncompleteUploadError: there is no finish. A client that goes away ends its stream just like
             one that is done: the messages stop, cancellation follows milliseconds later.
     """
+    await Call.invite(context)
     finish: Finish | None = None
     async for message in messages:
         part = message.WhichOneof("part")
@@ -72,6 +80,21 @@ async def read_parts(
             "the stream ended without a finish: nothing was changed, send it again"
         )
     yield finish
+
+
+async def drain(messages: AsyncIterator[UploadContentRequest]) -> None:
+    """Read the rest of a refused upload if it is small and comes soon.
+
+    A client that is refused while it sends may lose the status: grpc.aio's then reports INTERNAL
+    "Internal error from Core", in 2 to 7 of 100 refusals.
+    """
+    drained_bytes = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_S):
+            async for message in messages:
+                drained_bytes += message.ByteSize()
+                if drained_bytes > _DRAIN_BYTES:
+                    return
 
 
 def wanted_kind(request: DownloadContentRequest) -> RenditionKind | None:

@@ -8,9 +8,11 @@ from contextlib import aclosing
 from typing_extensions import override
 
 from kazoo_media.core import Core
+from kazoo_media.errors import MediaError
 from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.content import (
     declared_of,
+    drain,
     read_header,
     read_parts,
     responses,
@@ -87,12 +89,16 @@ class MediaServicer(MediaServiceServicer):
         self, request_iterator: AsyncIterator[pb.UploadContentRequest], context: Context
     ) -> pb.UploadContentResponse:
         messages = aiter(request_iterator)
-        header = await read_header(messages)
-        scope = await self._callers.may_write(context, header.account_id)
-        async with aclosing(read_parts(messages)) as source:
-            media = await self._uploads.replace_content(
-                scope, header.media_id, declared_of(header), source
-            )
+        try:
+            header = await read_header(messages)
+            scope = await self._callers.may_write(context, header.account_id)
+            async with aclosing(read_parts(messages, context)) as source:
+                media = await self._uploads.replace_content(
+                    scope, header.media_id, declared_of(header), source
+                )
+        except MediaError:
+            await drain(messages)
+            raise
         return pb.UploadContentResponse(media=media_message(media))
 
     @override

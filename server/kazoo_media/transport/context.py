@@ -43,6 +43,13 @@ class Call:
         """Remember for the log who makes the current call."""
         _current.get().account_id = account_id
 
+    @classmethod
+    async def invite(cls, context: Context) -> None:
+        """Send the response headers of the current call now: what comes next from the client is
+        wanted.
+        """
+        await context.send_initial_metadata(((REQUEST_ID_KEY, _current.get().request_id),))
+
 
 _current: ContextVar[Call] = ContextVar("kazoo_media_call")
 
