@@ -1,0 +1,27 @@
+"""The typed async client: `Client`, what it raises, and the messages it takes and returns.
+
+Needs nothing of the server's packages.
+"""
+
+from kazoo_media.client.client import Client
+from kazoo_media.client.connection import TlsFiles
+from kazoo_media.client.downloads import Download
+from kazoo_media.client.errors import FieldViolation, MediaServiceError
+from kazoo_media.client.uploads import Progress
+from kazoo_media.v1.media_pb2 import Media, MediaSource, Rendition, RenditionKind
+from kazoo_media.v1.media_service_pb2 import DownloadContentRequest, ListMediaRequest
+
+__all__ = [
+    "Client",
+    "Download",
+    "DownloadContentRequest",
+    "FieldViolation",
+    "ListMediaRequest",
+    "Media",
+    "MediaServiceError",
+    "MediaSource",
+    "Progress",
+    "Rendition",
+    "RenditionKind",
+    "TlsFiles",
+]

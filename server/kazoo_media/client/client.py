@@ -1,0 +1,340 @@
+"""The typed client of a running service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc.aio
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.struct_pb2 import Value
+
+from kazoo_media.client.connection import Connection, Metadata, TlsFiles, open_channel
+from kazoo_media.client.downloads import Download, save
+from kazoo_media.client.errors import MediaServiceError
+from kazoo_media.client.uploads import Progress, begin, opened, send
+from kazoo_media.v1 import (
+    account_service_pb2,
+    account_service_pb2_grpc,
+    language_service_pb2,
+    language_service_pb2_grpc,
+    media_pb2,
+    media_service_pb2,
+    media_service_pb2_grpc,
+    prompt_service_pb2,
+    prompt_service_pb2_grpc,
+    settings_service_pb2,
+    settings_service_pb2_grpc,
+)
+
+_PAGE_ROWS = 200
+
+
+def _no_progress(transferred_bytes: int, total_bytes: int | None) -> None:
+    """Tell nobody."""
+
+
+class Client:
+    """A connection to the service, safe for any number of concurrent calls.
+
+    Usage:
+        async with Client("127.0.0.1:50051", api_key=key) as client:
+            media = await client.create_media(account_id, Media(name="Music on hold"))
+            await client.upload(account_id, media.id, Path("hold.wav"))
+            async for each in client.list_media(ListMediaRequest(account_id=account_id)):
+                ...
+
+    Every method raises MediaServiceError when the service refuses or does not answer. Calls whose
+    repetition is harmless are repeated a few times while the service is UNAVAILABLE.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        api_key: str = "",
+        token: str = "",
+        tls: TlsFiles | None = None,
+        timeout_s: float = 30.0,
+    ) -> None:
+        """Keep what is needed; the connection is made by `async with`.
+
+        Args:
+            target: host:port.
+            api_key: Tokens are issued for it and renewed as needed.
+            token: Used instead of, or before one is issued for, the API key.
+            tls: None: a plain connection.
+            timeout_s: Longest time a call may take; transfers may take any time.
+
+        Raises:
+            ValueError: neither API key nor token.
+        """
+        if not api_key and not token:
+            raise ValueError("a client needs an api_key or a token")
+        self._target, self._tls = target, tls
+        self._identity = api_key, token, timeout_s
+
+    async def __aenter__(self) -> Self:
+        channel = await open_channel(self._target, self._tls)
+        self._connection = Connection(channel, *self._identity)
+        self._media = media_service_pb2_grpc.MediaServiceStub(channel)
+        self._prompts = prompt_service_pb2_grpc.PromptServiceStub(channel)
+        self._languages = language_service_pb2_grpc.LanguageServiceStub(channel)
+        self._settings = settings_service_pb2_grpc.SettingsServiceStub(channel)
+        self._accounts = account_service_pb2_grpc.AccountServiceStub(channel)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._connection.aclose()
+
+    async def token(self) -> str:
+        """Return a token that is good for at least a minute, where there is an API key."""
+        return await self._connection.token()
+
+    async def account_id(self) -> str:
+        """Return the id of the account that this client acts for."""
+        return await self._connection.account_id()
+
+    async def create_media(self, account_id: str, media: media_pb2.Media) -> media_pb2.Media:
+        """Return a new document without audio. With an id of its own choice a caller may repeat
+        this: the second time it fails with CONFLICT.
+        """
+        request = media_service_pb2.CreateMediaRequest(account_id=account_id, media=media)
+        return (await self._connection.unary(self._media.CreateMedia, request)).media
+
+    async def get_media(self, account_id: str, media_id: str) -> media_pb2.Media:
+        """Return a document."""
+        request = media_service_pb2.GetMediaRequest(account_id=account_id, media_id=media_id)
+        return (await self._connection.unary(self._media.GetMedia, request)).media
+
+    async def list_media(
+        self, request: media_service_pb2.ListMediaRequest
+    ) -> AsyncIterator[media_pb2.Media]:
+        """Yield all documents that match, page by page."""
+        async for page in self._pages(self._media.ListMedia, request):
+            for media in page.media:
+                yield media
+
+    async def update_media(
+        self,
+        account_id: str,
+        media: media_pb2.Media,
+        fields: Sequence[str] = (),
+        if_revision: str = "",
+    ) -> media_pb2.Media:
+        """Return a document, `media.id`, with those fields changed; none named: all replaced."""
+        request = media_service_pb2.UpdateMediaRequest(
+            account_id=account_id,
+            media=media,
+            update_mask=FieldMask(paths=fields),
+            if_revision=if_revision,
+        )
+        return (await self._connection.unary(self._media.UpdateMedia, request)).media
+
+    async def delete_media(
+        self, account_id: str, media_id: str, *, hard: bool = False, if_revision: str = ""
+    ) -> media_pb2.Media:
+        """Delete a document with its audio; return it as it was. `hard`: the id is free again."""
+        request = media_service_pb2.DeleteMediaRequest(
+            account_id=account_id, media_id=media_id, hard=hard, if_revision=if_revision
+        )
+        return (await self._connection.unary(self._media.DeleteMedia, request)).media
+
+    async def upload(
+        self,
+        account_id: str,
+        media_id: str,
+        source: Path | AsyncIterable[bytes],
+        content_type: str = "",
+        progress: Progress = _no_progress,
+    ) -> media_pb2.Media:
+        """Replace the audio of a media by a file or by what an iterator yields.
+
+        When it returns the audio is durable and live; after any error, the source's own too, the
+        previous audio is.
+        """
+        if isinstance(source, Path):
+            async with opened(source) as (blocks, size_bytes):
+                header = media_service_pb2.UploadContentRequest.Header(
+                    account_id=account_id,
+                    media_id=media_id,
+                    content_type=content_type,
+                    expected_bytes=size_bytes,
+                )
+                return await self._upload(header, blocks, progress)
+        header = media_service_pb2.UploadContentRequest.Header(
+            account_id=account_id, media_id=media_id, content_type=content_type
+        )
+        return await self._upload(header, source, progress)
+
+    @asynccontextmanager
+    async def download_stream(
+        self, request: media_service_pb2.DownloadContentRequest
+    ) -> AsyncIterator[Download]:
+        """Yield a download that has begun; leaving the block ends it.
+
+        Usage:
+            async with client.download_stream(DownloadContentRequest(...)) as download:
+                async for data in download:
+                    ...
+        """
+        calls: list[Any] = []
+
+        async def attempt(metadata: Metadata) -> Download:
+            calls.append(self._media.DownloadContent(request, metadata=metadata))
+            return await Download.begin(calls[-1])
+
+        try:
+            yield await self._connection.authorized(attempt)
+        finally:
+            for call in calls:
+                call.cancel()
+
+    async def download(
+        self,
+        account_id: str,
+        media_id: str,
+        destination: Path,
+        rendition: media_pb2.RenditionKind.ValueType = media_pb2.RENDITION_KIND_UNSPECIFIED,
+        progress: Progress = _no_progress,
+    ) -> media_pb2.Rendition:
+        """Write the audio of a media to a file and return what it is.
+
+        The file appears when it is complete and durable. After any error it is as it was before.
+        """
+        request = media_service_pb2.DownloadContentRequest(
+            account_id=account_id, media_id=media_id, rendition=rendition
+        )
+        async with self.download_stream(request) as download:
+            await save(download, destination, progress)
+            return download.rendition
+
+    async def list_prompts(self, account_id: str) -> AsyncIterator[prompt_service_pb2.PromptCount]:
+        """Yield the prompts of an account with the number of their translations."""
+        request = prompt_service_pb2.ListPromptsRequest(account_id=account_id)
+        async for page in self._pages(self._prompts.ListPrompts, request):
+            for prompt in page.prompts:
+                yield prompt
+
+    async def list_translations(self, account_id: str, prompt_id: str) -> AsyncIterator[str]:
+        """Yield the media ids of a prompt in all languages."""
+        request = prompt_service_pb2.ListTranslationsRequest(
+            account_id=account_id, prompt_id=prompt_id
+        )
+        async for page in self._pages(self._prompts.ListTranslations, request):
+            for media_id in page.media_ids:
+                yield media_id
+
+    async def list_languages(self, account_id: str) -> language_service_pb2.ListLanguagesResponse:
+        """Return the languages of an account with the number of their media."""
+        request = language_service_pb2.ListLanguagesRequest(account_id=account_id)
+        return await self._connection.unary(self._languages.ListLanguages, request)
+
+    async def list_media_by_language(self, account_id: str, language: str) -> AsyncIterator[str]:
+        """Yield the ids of the media of a language; "": of those without one."""
+        request = language_service_pb2.ListMediaByLanguageRequest(
+            account_id=account_id, language=language
+        )
+        async for page in self._pages(self._languages.ListMediaByLanguage, request):
+            for media_id in page.media_ids:
+                yield media_id
+
+    async def get_settings(
+        self, category: str = "", key: str = "", node: str = ""
+    ) -> list[settings_service_pb2.Setting]:
+        """Return the settings of a category, or one of them, as a node ("": any) sees them."""
+        request = settings_service_pb2.GetSettingsRequest(category=category, key=key, node=node)
+        response = await self._connection.unary(self._settings.GetSettings, request)
+        return list(response.settings)
+
+    async def set_setting(
+        self, category: str, key: str, value: Value, node: str = ""
+    ) -> settings_service_pb2.Setting:
+        """Set a value for one node, "": the one that answers; null removes it."""
+        request = settings_service_pb2.SetSettingRequest(
+            category=category, key=key, value=value, node=node
+        )
+        return (await self._connection.unary(self._settings.SetSetting, request)).setting
+
+    async def set_default_setting(
+        self, category: str, key: str, value: Value
+    ) -> settings_service_pb2.Setting:
+        """Set the value for all nodes that have none of their own; null removes it."""
+        request = settings_service_pb2.SetDefaultSettingRequest(
+            category=category, key=key, value=value
+        )
+        return (await self._connection.unary(self._settings.SetDefaultSetting, request)).setting
+
+    async def flush_settings(self) -> None:
+        """Make every worker read the settings anew."""
+        request = settings_service_pb2.FlushSettingsRequest()
+        await self._connection.unary(self._settings.FlushSettings, request)
+
+    async def create_account(
+        self, request: account_service_pb2.CreateAccountRequest
+    ) -> account_service_pb2.CreateAccountResponse:
+        """Return a new account and its API key, which nobody can ask for again."""
+        return await self._connection.unary(self._accounts.CreateAccount, request)
+
+    async def get_account(self, account_id: str = "") -> account_service_pb2.Account:
+        """Return an account, "": the caller's own."""
+        request = account_service_pb2.GetAccountRequest(account_id=account_id)
+        return (await self._connection.unary(self._accounts.GetAccount, request)).account
+
+    async def list_accounts(
+        self, ancestor_id: str = ""
+    ) -> AsyncIterator[account_service_pb2.Account]:
+        """Yield the accounts below an ancestor; "": below the caller, for superduper admins all."""
+        request = account_service_pb2.ListAccountsRequest(ancestor_id=ancestor_id)
+        async for page in self._pages(self._accounts.ListAccounts, request):
+            for account in page.accounts:
+                yield account
+
+    async def rotate_api_key(self, account_id: str = "") -> str:
+        """Return the new API key of an account, "": the caller's own. All its tokens have ended;
+        a client that had its own key replaced can not go on.
+        """
+        request = account_service_pb2.RotateApiKeyRequest(account_id=account_id)
+        return (await self._connection.unary(self._accounts.RotateApiKey, request)).api_key
+
+    async def _upload(
+        self,
+        header: media_service_pb2.UploadContentRequest.Header,
+        source: AsyncIterable[bytes],
+        progress: Progress,
+    ) -> media_pb2.Media:
+        calls: list[Any] = []
+
+        async def attempt(metadata: Metadata) -> None:
+            calls.append(self._media.UploadContent(metadata=metadata))
+            await begin(calls[-1], header)
+
+        try:
+            await self._connection.authorized(attempt)
+            # From here on nothing is repeated: what a source has yielded is gone, and the rest of
+            # it must not pass for all of it.
+            return await send(calls[-1], source, header.expected_bytes, progress)
+        except grpc.aio.AioRpcError as error:
+            raise MediaServiceError.of(error) from error
+        finally:
+            for call in calls:
+                call.cancel()
+
+    async def _pages(self, method: Callable[..., Any], request: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - of five types
+        """Yield all responses of a list method."""
+        page_request = type(request)()
+        page_request.CopyFrom(request)
+        page_request.page_size = request.page_size or _PAGE_ROWS
+        while True:
+            page: Any = await self._connection.unary(method, page_request)
+            yield page
+            if not page.next_page_token:
+                return
+            page_request.page_token = page.next_page_token

@@ -1,0 +1,200 @@
+"""The channel to the service, and the token that goes with every call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from kazoo_media.client.errors import MediaServiceError
+from kazoo_media.v1 import (
+    account_service_pb2,
+    account_service_pb2_grpc,
+    language_service_pb2,
+    media_service_pb2,
+    prompt_service_pb2,
+    settings_service_pb2,
+)
+
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
+T = TypeVar("T")
+_Response = TypeVar("_Response", bound=Message)
+
+_RENEW_BEFORE_S = 60
+_RECEIVE_LIMIT_BYTES = 64 << 20  # a page of large documents
+# Others, repeated after an answer that was lost, would report the success of the first try as a
+# failure: ALREADY_EXISTS, NOT_FOUND, or another revision than `if_revision`.
+_REPEATABLE_PREFIXES = ("Get", "List", "Set", "Flush", "Issue")
+_RETRY_POLICY = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.2s",
+    "maxBackoff": "2s",
+    "backoffMultiplier": 2.5,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files for TLS.
+
+    Attributes:
+        root: Certificates to trust. None: those that gRPC brings along.
+        cert: The client's certificate chain, for a service that wants one.
+        key: Its private key.
+    """
+
+    root: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+
+async def open_channel(target: str, tls: TlsFiles | None) -> grpc.aio.Channel:
+    """Return a channel. gRPC itself repeats calls that may be, after a growing pause.
+
+    Raises:
+        OSError: a file can not be read.
+    """
+    options = [
+        ("grpc.max_receive_message_length", _RECEIVE_LIMIT_BYTES),
+        ("grpc.service_config", json.dumps(_service_config())),
+    ]
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options)
+    credentials = await asyncio.to_thread(_credentials, tls)
+    return grpc.aio.secure_channel(target, credentials, options)
+
+
+def _credentials(tls: TlsFiles) -> grpc.ChannelCredentials:
+    root, key, cert = (
+        None if path is None else path.read_bytes() for path in (tls.root, tls.key, tls.cert)
+    )
+    return grpc.ssl_channel_credentials(root, key, cert)
+
+
+class Connection:
+    """A channel with an identity."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, api_key: str, token: str, timeout_s: float
+    ) -> None:
+        """Keep them.
+
+        Args:
+            channel: Closed by `aclose`.
+            api_key: Tokens are issued for it as needed. "": `token` is used as long as it lasts.
+            token: The first token; "": issue one.
+            timeout_s: Longest time a call with one request and one response may take.
+        """
+        self.channel = channel
+        self._api_key = api_key
+        self._token = token
+        self._renew_at = float("inf")
+        self._account_id = ""
+        self._issuing = asyncio.Lock()
+        self._timeout_s = timeout_s
+        self._accounts = account_service_pb2_grpc.AccountServiceStub(channel)
+
+    async def aclose(self) -> None:
+        """End running calls and close the channel."""
+        await self.channel.close()
+
+    async def unary(
+        self,
+        method: Callable[..., grpc.aio.UnaryUnaryCall[Any, _Response]],
+        request: Message,
+    ) -> _Response:
+        """Return the response to a request.
+
+        Raises:
+            MediaServiceError: the call failed.
+        """
+
+        async def attempt(metadata: Metadata) -> _Response:
+            return await method(request, metadata=metadata, timeout=self._timeout_s)
+
+        return await self.authorized(attempt)
+
+    async def authorized(self, attempt: Callable[[Metadata], Awaitable[T]]) -> T:
+        """Return what an attempt returns; it is made again with a new token when the service does
+        not take the old one.
+
+        Raises:
+            MediaServiceError: the attempt failed.
+        """
+        token = await self.token()
+        try:
+            try:
+                return await attempt((("x-auth-token", token),))
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAUTHENTICATED or not self._api_key:
+                    raise
+                renewed = await self.token(rejected=token)
+                return await attempt((("x-auth-token", renewed),))
+        except grpc.aio.AioRpcError as error:
+            raise MediaServiceError.of(error) from error
+
+    async def token(self, rejected: str = "") -> str:
+        """Return a token that is good for a while, and another one than a rejected one.
+
+        Raises:
+            MediaServiceError: none could be issued.
+        """
+        async with self._issuing:
+            if not self._token or self._token == rejected or time.time() >= self._renew_at:
+                await self._issue()
+            return self._token
+
+    async def account_id(self) -> str:
+        """Return the id of the account that the calls are made for.
+
+        Raises:
+            MediaServiceError: it could not be asked.
+        """
+        await self.token()
+        if not self._account_id:
+            own = await self.unary(
+                self._accounts.GetAccount, account_service_pb2.GetAccountRequest()
+            )
+            self._account_id = own.account.id
+        return self._account_id
+
+    async def _issue(self) -> None:
+        request = account_service_pb2.IssueTokenRequest(api_key=self._api_key)
+        try:
+            issued = await self._accounts.IssueToken(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise MediaServiceError.of(error) from error
+        self._token = issued.token
+        self._account_id = issued.account_id
+        # Never at once again, however wrong this machine's clock is.
+        now = time.time()
+        self._renew_at = max(issued.expire_time.seconds, now + 2 * _RENEW_BEFORE_S)
+        self._renew_at -= _RENEW_BEFORE_S
+
+
+def _service_config() -> dict[str, Any]:
+    """Return gRPC's retry policy. Source: gRFC A6."""
+    modules = (
+        account_service_pb2,
+        language_service_pb2,
+        media_service_pb2,
+        prompt_service_pb2,
+        settings_service_pb2,
+    )
+    names = [
+        {"service": service.full_name, "method": method.name}
+        for module in modules
+        for service in module.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if method.name.startswith(_REPEATABLE_PREFIXES)
+    ]
+    return {"methodConfig": [{"name": names, "retryPolicy": _RETRY_POLICY}]}

@@ -1,0 +1,97 @@
+"""Sends audio to the service."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import grpc
+import grpc.aio
+
+from kazoo_media.v1 import media_pb2
+from kazoo_media.v1.media_service_pb2 import UploadContentRequest, UploadContentResponse
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+"""Called with the bytes transferred so far and, where it is known, how many there will be."""
+
+Call: TypeAlias = grpc.aio.StreamUnaryCall[UploadContentRequest, UploadContentResponse]
+
+_MESSAGE_BYTES = 512 * 1024
+_INVITATION_KEY = "x-request-id"
+
+
+async def begin(call: Call, header: UploadContentRequest.Header) -> None:
+    """Announce an upload over a fresh call; return when the service wants the bytes.
+
+    Raises:
+        grpc.aio.AioRpcError: it refused; nothing was taken from any source.
+    """
+    await _write(call, UploadContentRequest(header=header))
+    # A refusal brings no initial metadata of the service's own; its status may come a moment later.
+    if _INVITATION_KEY not in dict(await call.initial_metadata()):
+        await call
+
+
+async def send(
+    call: Call, source: AsyncIterable[bytes], expected_bytes: int, progress: Progress
+) -> media_pb2.Media:
+    """Upload all that a source yields over a call that has begun; return the media as it is then.
+
+    Raises:
+        grpc.aio.AioRpcError: the service refused; nothing was changed.
+        Exception: whatever the source raises; nothing was changed.
+    """
+    size_bytes, digest = 0, hashlib.sha256()
+    async for data in source:
+        for block in _cut(data):
+            await _write(call, UploadContentRequest(data=block))
+            digest.update(block)
+            size_bytes += len(block)
+            progress(size_bytes, expected_bytes or None)
+    finish = UploadContentRequest.Finish(size_bytes=size_bytes, sha256=digest.hexdigest())
+    await _write(call, UploadContentRequest(finish=finish))
+    await call.done_writing()
+    return (await call).media
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[tuple[AsyncIterable[bytes], int]]:
+    """Yield a file as a source, and its size in bytes.
+
+    Raises:
+        OSError: it can not be read.
+    """
+    file = await asyncio.to_thread(path.open, "rb")
+    try:
+        yield _blocks(file), await asyncio.to_thread(_size_of, file)
+    finally:
+        await asyncio.to_thread(file.close)
+
+
+async def _write(call: Call, message: UploadContentRequest) -> None:
+    try:
+        await call.write(message)
+    except asyncio.InvalidStateError:
+        await call  # it is over already: its status says why
+        raise
+
+
+def _size_of(file: BinaryIO) -> int:
+    size_bytes = file.seek(0, 2)
+    file.seek(0)
+    return size_bytes
+
+
+async def _blocks(file: BinaryIO) -> AsyncIterator[bytes]:
+    while block := await asyncio.to_thread(file.read, _MESSAGE_BYTES):
+        yield block
+
+
+def _cut(data: bytes) -> list[bytes]:
+    if len(data) <= _MESSAGE_BYTES:
+        return [data] if data else []
+    return [data[at : at + _MESSAGE_BYTES] for at in range(0, len(data), _MESSAGE_BYTES)]
