@@ -1,0 +1,70 @@
+"""The README: what it shows works as shown."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kazoo_media.config import variables
+from tests.product import Product
+
+_ROOT = Path(__file__).parents[2]
+_README = (_ROOT / "README.md").read_text()
+
+pytestmark = pytest.mark.e2e
+
+
+def _blocks(heading: str, language: str) -> list[str]:
+    section = _README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+
+
+def _run(product: Product, folder: Path, script: str) -> str:
+    """Run a script as a reader would who started the service in `folder`."""
+    script = script.replace("localhost:8000", product.rest_url.removeprefix("http://"))
+    script = script.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_five_minutes_with_curl_python_and_the_commands(tmp_path: Path) -> None:
+    with Product(tmp_path) as product:
+        (tmp_path / "var").symlink_to(product.data_dir)
+        curl = _run(product, tmp_path, "".join(_blocks("Five minutes with curl", "")))
+        assert curl.count('"status":"success"') == 9
+        assert curl.count("same\n") == 2
+        assert '"content_type":"audio/mpeg"' in curl
+        assert "Sample Rate    : 8000" in curl
+        assert '"vm-enter_pass":1' in curl
+
+        heading = "Five minutes with Python and the command line"
+        [program] = _blocks(heading, "python")
+        (tmp_path / "program.py").write_text(program)
+        printed = _run(product, tmp_path, f"{sys.executable} program.py")
+        assert printed.startswith("audio/mpeg ")
+        assert (tmp_path / "greeting.mp3").stat().st_size == int(printed.split()[1])
+
+        [commands] = _blocks(heading, "")
+        listed = _run(product, tmp_path, commands)
+        assert "vm-enter_pass" in listed
+
+
+def test_the_configuration_table_is_what_the_service_reads() -> None:
+    lines = ["| variable | type | default | meaning |", "|---|---|---|---|"]
+    for each in variables():
+        lines.append(f"| `{each.name}` | {each.kind} | {each.default or 'none'} | {each.help} |")
+    marker = "<!-- configuration: checked against config.py by a test -->\n"
+    shown = _README.split(marker)[1].split("<!-- end of configuration -->")[0]
+    assert shown.strip() == "\n".join(lines)
