@@ -198,6 +198,21 @@ class Library:
                 continue
             return current
 
+    async def purge(self, scope: WriteScope, deleted_until_ms: int) -> int:
+        """Remove for good what was soft-deleted until a time; return how many.
+
+        Their ids are free afterwards; the sweeper takes the audio.
+        """
+        total = 0
+        while True:
+            now_ms = int(time.time() * 1000)
+            purged = await self._store.purge_media(
+                scope.account_id, deleted_until_ms, _ITERATION_ROWS, now_ms
+            )
+            total += purged
+            if purged < _ITERATION_ROWS:
+                return total
+
 
 def _check_revision(current: Media, if_revision: str) -> None:
     if if_revision and current.revision != if_revision:

@@ -74,9 +74,9 @@ class BlobRowContract:
         assert states.pop(kept["old"]) is BlobState.DEAD
         assert set(states.values()) == {BlobState.LIVE}
         await store.insert_media(make_media("old"))
-        assert await store.purge_media(None, 6000, 1, now_ms=9000) == 1
-        assert await store.purge_media(None, 6000, 10, now_ms=9000) == 1
-        assert await store.purge_media(None, 6000, 10, now_ms=9000) == 0
+        assert await store.purge_media(ACCOUNT, 6000, 0, now_ms=9000) == 0
+        assert await store.purge_media(ACCOUNT, 6000, 10, now_ms=9000) == 1
+        assert await store.purge_media(ACCOUNT, 6000, 10, now_ms=9000) == 0
         assert await store.get_media(ACCOUNT, "live") is not None
 
     async def test_a_content_of_one_rendition_replaces_one_of_two(

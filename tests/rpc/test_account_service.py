@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from kazoo_media.attempts import BURST
 from kazoo_media.v1.account_service_pb2 import (
     CreateAccountRequest,
     GetAccountRequest,
     IssueTokenRequest,
     ListAccountsRequest,
+    PutUserRequest,
     RotateApiKeyRequest,
 )
 from kazoo_media.v1.account_service_pb2_grpc import AccountServiceStub
@@ -138,3 +140,29 @@ def test_a_bad_page_is_refused(stub: Any) -> None:
         stub.ListAccounts(ListAccountsRequest(page_token="!"))
     with refused("INVALID_ARGUMENT", "VALIDATION"):
         stub.ListAccounts(ListAccountsRequest(page_size=-1))
+
+
+def test_a_user_is_added_and_keeps_the_id_with_another_password(
+    stub: Any, grpc_stub: Any, tenant: Tenant, other: Tenant
+) -> None:
+    first = stub.PutUser(PutUserRequest(name="ann", password="first word")).user
+    assert (first.account_id, first.name, len(first.id)) == (tenant.account_id, "ann", 32)
+    assert stub.PutUser(PutUserRequest(name="ann", password="second word")).user == first
+    with refused("INVALID_ARGUMENT", "VALIDATION") as refusal:
+        stub.PutUser(PutUserRequest(name="a:b", password="short"))
+    assert refusal.fields == ["name", "password"]
+    assert "short" not in refusal.text
+    with refused("PERMISSION_DENIED", "FORBIDDEN"):
+        stub.PutUser(PutUserRequest(account_id=other.account_id, name="ann", password="secret"))
+
+
+def test_guessing_keys_is_slowed_down_for_the_address_that_does(grpc_stub: Any) -> None:
+    guess = IssueTokenRequest(api_key="0" * 64)
+    peer = (("x-rest-peer", "192.0.2.7"),)
+    for _ in range(BURST):
+        with refused("UNAUTHENTICATED", "INVALID_CREDENTIALS"):
+            grpc_stub.IssueToken(guess, metadata=peer)
+    with refused("RESOURCE_EXHAUSTED", "TOO_MANY_REQUESTS"):
+        grpc_stub.IssueToken(guess, metadata=peer)
+    with refused("UNAUTHENTICATED", "INVALID_CREDENTIALS"):
+        grpc_stub.IssueToken(guess, metadata=(("x-rest-peer", "192.0.2.8"),))

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from kazoo_media.v1 import media_pb2
 from kazoo_media.v1.media_pb2 import Media, Tts
 from kazoo_media.v1.media_service_pb2 import (
     DeleteMediaRequest,
     GetMediaRequest,
+    PurgeMediaRequest,
     UpdateMediaRequest,
     UploadContentRequest,
 )
@@ -267,3 +269,21 @@ def test_a_refusal_reaches_a_client_that_does_not_stop_sending(
 
     with refused("INVALID_ARGUMENT", "NOT_AUDIO"):
         grpc_stub.UploadContent(endless(), metadata=tenant.metadata)
+
+
+def test_a_purge_frees_the_ids_of_what_was_soft_deleted(
+    create: Any, grpc_stub: Any, tenant: Tenant
+) -> None:
+    for media_id in ("deleted", "kept"):
+        create(id=media_id)
+    request = DeleteMediaRequest(account_id=tenant.account_id, media_id="deleted")
+    grpc_stub.DeleteMedia(request, metadata=tenant.metadata)
+    early = PurgeMediaRequest(account_id=tenant.account_id, deleted_until=Timestamp(seconds=1))
+    assert grpc_stub.PurgeMedia(early, metadata=tenant.metadata).purged_count == 0
+    now = Timestamp()
+    now.GetCurrentTime()
+    purge = PurgeMediaRequest(account_id=tenant.account_id, deleted_until=now)
+    assert grpc_stub.PurgeMedia(purge, metadata=tenant.metadata).purged_count == 1
+    create(id="deleted")
+    with refused("ALREADY_EXISTS", "CONFLICT"):
+        create(id="kept")

@@ -27,7 +27,7 @@ _MODULES = (
     (prompt_service_pb2, prompt_service_pb2_grpc, "PromptService"),
     (language_service_pb2, language_service_pb2_grpc, "LanguageService"),
 )
-_WRITING = ("CreateMedia", "UpdateMedia", "DeleteMedia", "UploadContent")
+_WRITING = ("CreateMedia", "UpdateMedia", "DeleteMedia", "PurgeMedia", "UploadContent")
 _RPCS = [
     (service, method.name)
     for module, _, service in _MODULES

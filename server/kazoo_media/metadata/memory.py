@@ -77,12 +77,12 @@ class MemoryMetadataStore(MetadataStore):
 
     @override
     async def purge_media(
-        self, account_id: str | None, deleted_until_ms: int, limit: int, now_ms: int
+        self, account_id: str, deleted_until_ms: int, limit: int, now_ms: int
     ) -> int:
         purged = [
             key
             for key, deleted_ms in sorted(self._deleted.items(), key=lambda each: each[::-1])
-            if deleted_ms <= deleted_until_ms and account_id in (None, key[0])
+            if deleted_ms <= deleted_until_ms and account_id == key[0]
         ][:limit]
         for key in purged:
             del self._deleted[key]

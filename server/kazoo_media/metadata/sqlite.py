@@ -105,7 +105,7 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def purge_media(
-        self, account_id: str | None, deleted_until_ms: int, limit: int, now_ms: int
+        self, account_id: str, deleted_until_ms: int, limit: int, now_ms: int
     ) -> int:
         return await self._engine.write(
             lambda db: transactions.purge_media(db, account_id, deleted_until_ms, limit, now_ms)

@@ -89,17 +89,16 @@ def commit_content(db: apsw.Connection, media: Media, expected_revision: str, no
 
 
 def purge_media(
-    db: apsw.Connection, account_id: str | None, deleted_until_ms: int, limit: int, now_ms: int
+    db: apsw.Connection, account_id: str, deleted_until_ms: int, limit: int, now_ms: int
 ) -> int:
     """Remove soft-deleted media; see the contract."""
     rows = db.execute(
-        "select account, id from media where deleted_at <= ?1 and (?2 is null or account = ?2)"
-        " order by deleted_at, account, id limit ?3",
-        (deleted_until_ms, account_id, limit),
+        "select id from media where account = ? and deleted_at <= ? order by deleted_at, id limit ?",
+        (account_id, deleted_until_ms, limit),
     ).fetchall()
-    for account, media_id in rows:
-        _kill(db, str(account), _blob_keys(db, str(account), str(media_id)), now_ms)
-    db.executemany("delete from media where account = ? and id = ?", rows)
+    for (media_id,) in rows:
+        _kill(db, account_id, _blob_keys(db, account_id, str(media_id)), now_ms)
+        db.execute("delete from media where account = ? and id = ?", (account_id, media_id))
     return len(rows)
 
 

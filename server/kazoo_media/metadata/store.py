@@ -80,10 +80,10 @@ class MetadataStore(ABC):
 
     @abstractmethod
     async def purge_media(
-        self, account_id: str | None, deleted_until_ms: int, limit: int, now_ms: int
+        self, account_id: str, deleted_until_ms: int, limit: int, now_ms: int
     ) -> int:
-        """Remove media soft-deleted at or before a time, of an account or of all (None); their
-        blobs become dead, their ids free. Return how many, at most `limit`.
+        """Remove media of an account that were soft-deleted at or before a time; their blobs become
+        dead, their ids free. Return how many, at most `limit`.
         """
 
     @abstractmethod

@@ -7,9 +7,9 @@ from typing_extensions import override
 
 from kazoo_media.core import Core
 from kazoo_media.rpc.callers import Callers
-from kazoo_media.rpc.convert import account_message
+from kazoo_media.rpc.convert import account_message, user_message
 from kazoo_media.rpc.paging import page_token, rows_of, start_of
-from kazoo_media.transport.context import Call, Context
+from kazoo_media.transport.context import PEER_KEY, Call, Context, metadata_value
 from kazoo_media.v1 import account_service_pb2 as pb
 from kazoo_media.v1.account_service_pb2_grpc import AccountServiceServicer
 
@@ -20,6 +20,8 @@ class AccountServicer(AccountServiceServicer):
     def __init__(self, core: Core) -> None:
         self._callers = Callers(core.accounts)
         self._accounts = core.accounts
+        self._users = core.users
+        self._attempts = core.attempts
 
     @override
     async def CreateAccount(
@@ -67,10 +69,17 @@ class AccountServicer(AccountServiceServicer):
         return pb.RotateApiKeyResponse(api_key=api_key)
 
     @override
+    async def PutUser(self, request: pb.PutUserRequest, context: Context) -> pb.PutUserResponse:
+        caller = await self._callers.identify(context)
+        user = await self._users.put(caller, request.account_id, request.name, request.password)
+        return pb.PutUserResponse(user=user_message(user))
+
+    @override
     async def IssueToken(
         self, request: pb.IssueTokenRequest, context: Context
     ) -> pb.IssueTokenResponse:
-        login = await self._accounts.log_in(request.api_key)
+        with self._attempts.counted(metadata_value(context, PEER_KEY) or "", ""):
+            login = await self._accounts.log_in(request.api_key)
         Call.note_account(login.account.id)
         return pb.IssueTokenResponse(
             token=login.token,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kazoo_media.errors import ValidationError, Violation
-from kazoo_media.model import Account, Media, Rendition, RenditionKind
+from kazoo_media.model import Account, Media, Rendition, RenditionKind, User
 from kazoo_media.rpc.fields import enum_value
 from kazoo_media.rpc.values import from_value, to_timestamp, to_value
 from kazoo_media.settings import Origin, Setting
@@ -125,6 +125,16 @@ def account_message(account: Account) -> account_service_pb2.Account:
         language=account.language,
         superduper_admin=account.superduper_admin,
         create_time=to_timestamp(account.created_ms),
+    )
+
+
+def user_message(user: User) -> account_service_pb2.User:
+    """Return a user as a message."""
+    return account_service_pb2.User(
+        id=user.id,
+        account_id=user.account_id,
+        name=user.name,
+        create_time=to_timestamp(user.created_ms),
     )
 
 

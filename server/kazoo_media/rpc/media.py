@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -83,6 +84,17 @@ class MediaServicer(MediaServiceServicer):
             scope, media_id, hard=request.hard, if_revision=request.if_revision
         )
         return pb.DeleteMediaResponse(media=media_message(media))
+
+    @override
+    async def PurgeMedia(
+        self, request: pb.PurgeMediaRequest, context: Context
+    ) -> pb.PurgeMediaResponse:
+        scope = await self._callers.may_write(context, request.account_id)
+        until_ms = int(time.time() * 1000)
+        if request.HasField("deleted_until"):
+            until_ms = request.deleted_until.ToMilliseconds()
+        count = await self._library.purge(scope, until_ms)
+        return pb.PurgeMediaResponse(purged_count=count)
 
     @override
     async def UploadContent(

@@ -14,6 +14,8 @@ import structlog
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 REQUEST_ID_KEY = "x-request-id"
+PEER_KEY = "x-rest-peer"
+"""Metadata key of the client's address; the gateway sets it on both listeners."""
 _REQUEST_ID_LIMIT = 128
 
 

@@ -16,7 +16,7 @@ create table media (
 );
 create index media_language on media (account, language, id) where deleted_at is null;
 create index media_prompt on media (account, prompt_id, id) where deleted_at is null;
-create index media_deleted on media (deleted_at) where deleted_at is not null;
+create index media_deleted on media (account, deleted_at) where deleted_at is not null;
 
 create table blob (
     account text not null,
