@@ -93,7 +93,8 @@ def purge_media(
 ) -> int:
     """Remove soft-deleted media; see the contract."""
     rows = db.execute(
-        "select id from media where account = ? and deleted_at <= ? order by deleted_at, id limit ?",
+        "select id from media where account = ? and deleted_at <= ?"
+        " order by deleted_at, id limit ?",
         (account_id, deleted_until_ms, limit),
     ).fetchall()
     for (media_id,) in rows:
