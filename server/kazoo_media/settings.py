@@ -72,7 +72,9 @@ KNOWN: Mapping[tuple[str, str], _Known] = {
     ("crossbar", "pagination_page_size"): _Known(
         50, "Rows of a list page when a request names no size.", _between(1, 10_000)
     ),
-    ("crossbar.media", "normalize_media"): _Known(built_in=False, description="Whether uploads are normalized."),
+    ("crossbar.media", "normalize_media"): _Known(
+        built_in=False, description="Whether uploads are normalized."
+    ),
     ("crossbar.media", "normalization_format"): _Known(
         "mp3", "Format that uploads are normalized to.", _one_of("mp3", "wav", "ogg", "flac")
     ),
