@@ -62,9 +62,11 @@ def test_five_minutes_with_curl_python_and_the_commands(tmp_path: Path) -> None:
 
 
 def test_the_configuration_table_is_what_the_service_reads() -> None:
-    lines = ["| variable | type | default | meaning |", "|---|---|---|---|"]
-    for each in variables():
-        lines.append(f"| `{each.name}` | {each.kind} | {each.default or 'none'} | {each.help} |")
+    lines = [
+        "| variable | type | default | meaning |",
+        "|---|---|---|---|",
+        *(f"| `{v.name}` | {v.kind} | {v.default or 'none'} | {v.help} |" for v in variables()),
+    ]
     marker = "<!-- configuration: checked against config.py by a test -->\n"
     shown = _README.split(marker)[1].split("<!-- end of configuration -->")[0]
     assert shown.strip() == "\n".join(lines)
