@@ -71,7 +71,7 @@ def _remove_foreign(folder: Path) -> None:
     folder.rmdir()
 
 
-class GenerateProtobuf(BuildHookInterface):
+class GenerateProtobuf(BuildHookInterface):  # type: ignore[type-arg]
     """Hatchling's entry to `generate`."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
