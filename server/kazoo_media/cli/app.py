@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from kazoo_media.cli import accounts, config, languages, media, prompts
+from kazoo_media.cli.fsck import fsck
 from kazoo_media.cli.serve import serve, worker
+from kazoo_media.cli.transfers import download, upload
 
 app = typer.Typer(
     help="A media service for telephony platforms.",
@@ -14,3 +17,11 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command(hidden=True)(worker)
+app.add_typer(accounts.app, name="accounts")
+app.add_typer(config.app, name="config")
+app.add_typer(prompts.app, name="prompts")
+app.add_typer(languages.app, name="languages")
+app.add_typer(media.app, name="media")
+app.command()(upload)
+app.command()(download)
+app.command()(fsck)

@@ -1,0 +1,119 @@
+"""`kazoo-media config`: the service's settings, Kazoo's system_config."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import NULL_VALUE, Value
+
+from kazoo_media.cli.output import print_json, print_table
+from kazoo_media.cli.session import Session, calls_service
+from kazoo_media.v1.settings_service_pb2 import Setting
+
+app = typer.Typer(help="Settings, changed while the service runs.", no_args_is_help=True)
+
+_Category = Annotated[str, typer.Argument(help="For example crossbar.media.")]
+_Key = Annotated[str, typer.Argument(help="For example normalize_media.")]
+_NewValue = Annotated[str, typer.Argument(help="Taken as the setting's type.")]
+_Node = Annotated[str, typer.Option(help="Name of the node.", show_default="this node")]
+
+
+@app.command()
+@calls_service
+async def get(
+    session: Session,
+    category: Annotated[str, typer.Argument(help="Only this category.")] = "",
+    key: Annotated[str, typer.Argument(help="Only this key: prints its value alone.")] = "",
+    *,
+    node: _Node = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show settings as they are in force on a node."""
+    settings = await session.client.get_settings(category, key, node)
+    if as_json:
+        print_json([_fields(each) for each in settings])
+    elif key:
+        typer.echo(_text(settings[0]))
+    else:
+        print_table(
+            ("category", "key", "value", "from", "description"),
+            (
+                (each.category, each.key, _text(each), _origin(each), each.description)
+                for each in settings
+            ),
+        )
+
+
+@app.command("set")
+@calls_service
+async def set_value(
+    session: Session, category: _Category, key: _Key, value: _NewValue, *, node: _Node = ""
+) -> None:
+    """Set a value for one node."""
+    wanted = Value(string_value=value)
+    _confirm(await session.client.set_setting(category, key, wanted, node))
+
+
+@app.command("set-default")
+@calls_service
+async def set_default(session: Session, category: _Category, key: _Key, value: _NewValue) -> None:
+    """Set the value for all nodes that have none of their own."""
+    wanted = Value(string_value=value)
+    _confirm(await session.client.set_default_setting(category, key, wanted))
+
+
+@app.command()
+@calls_service
+async def unset(
+    session: Session,
+    category: _Category,
+    key: _Key,
+    *,
+    default: Annotated[bool, typer.Option("--default", help="The value for all nodes.")] = False,
+    node: _Node = "",
+) -> None:
+    """Remove the value of one node, or the one for all nodes."""
+    nothing = Value(null_value=NULL_VALUE)
+    if default:
+        _confirm(await session.client.set_default_setting(category, key, nothing))
+    else:
+        _confirm(await session.client.set_setting(category, key, nothing, node))
+
+
+@app.command()
+@calls_service
+async def flush(session: Session) -> None:
+    """Make every worker read the settings anew."""
+    await session.client.flush_settings()
+
+
+def _confirm(setting: Setting) -> None:
+    """Print what is in force now: a node's own value wins over the one for all."""
+    typer.echo(f"{setting.category}.{setting.key} = {_text(setting)} (from: {_origin(setting)})")
+
+
+def _value(setting: Setting) -> object:
+    value: object = MessageToDict(setting.value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _text(setting: Setting) -> str:
+    value = _value(setting)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _origin(setting: Setting) -> str:
+    return Setting.Origin.Name(setting.origin).removeprefix("ORIGIN_").lower().replace("_", "-")
+
+
+def _fields(setting: Setting) -> dict[str, Any]:
+    return {
+        "category": setting.category,
+        "key": setting.key,
+        "value": _value(setting),
+        "origin": _origin(setting),
+        "description": setting.description,
+    }

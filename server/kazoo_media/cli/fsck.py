@@ -1,0 +1,120 @@
+"""`kazoo-media fsck`: compare the two stores of the data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kazoo_media.cli.output import count_bar, print_table
+from kazoo_media.cli.session import CommandError, failures_reported
+from kazoo_media.config import Config
+
+if TYPE_CHECKING:
+    from kazoo_media.fsck import FsckReport
+
+
+def fsck(
+    *,
+    digests: Annotated[
+        bool, typer.Option("--digests", help="Read all audio and compare its SHA-256.")
+    ] = False,
+    remove_orphans: Annotated[
+        bool, typer.Option("--remove-orphans", help="Remove files that belong to nothing.")
+    ] = False,
+) -> None:
+    """Compare what the metadata store says with the files; the service may run meanwhile.
+
+    Exit code 1 when something is lost or wrong. Files that belong to nothing, which crashes leave,
+    are neither.
+    """
+    with failures_reported():
+        folder = Config.from_environ().data_dir
+        with _lock(folder) as is_ours:
+            if not is_ours:
+                typer.echo(
+                    "The service is running: audio that is being uploaded is left alone.", err=True
+                )
+            report = asyncio.run(_check(folder, digests=digests, remove_orphans=remove_orphans))
+        _print(report)
+
+
+async def _check(folder: Path, *, digests: bool, remove_orphans: bool) -> FsckReport:
+    # Here, so that the other commands start without the server's packages.
+    from kazoo_media.blobs.local import LocalBlobStore  # noqa: PLC0415
+    from kazoo_media.errors import MediaError  # noqa: PLC0415
+    from kazoo_media.fsck import check  # noqa: PLC0415
+    from kazoo_media.metadata.migrations import SchemaError  # noqa: PLC0415
+    from kazoo_media.metadata.sqlite import SqliteMetadataStore  # noqa: PLC0415
+
+    try:
+        async with AsyncExitStack() as stack:
+            # Shared: workers may write meanwhile.
+            metadata = await SqliteMetadataStore.open(folder / "metadata.sqlite", shared=True)
+            stack.push_async_callback(metadata.aclose)
+            blobs = LocalBlobStore(folder / "blobs")
+            stack.push_async_callback(blobs.aclose)
+            progress = stack.enter_context(count_bar("Checking"))
+            return await check(
+                metadata,
+                blobs,
+                read_digests=digests,
+                progress=lambda rows: progress(rows, None),
+                remove_orphans=remove_orphans,
+            )
+    except (MediaError, SchemaError) as error:
+        raise CommandError(str(error)) from error
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool]:
+    """Keep the service from starting meanwhile; False: it runs already.
+
+    Raises:
+        CommandError: this is no data folder.
+    """
+    if not (folder / "metadata.sqlite").is_file():
+        raise CommandError(f"{folder} has no metadata.sqlite: set KAZOO_MEDIA_DATA_DIR")
+    with (folder / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _print(report: FsckReport) -> None:
+    from kazoo_media.fsck import FindingKind  # noqa: PLC0415 - as above
+
+    if report.findings:
+        print_table(
+            ("finding", "account", "blob", "expected", "found"),
+            (
+                (each.kind.value, each.account_id, each.key, each.expected, each.actual)
+                for each in report.findings
+            ),
+        )
+        typer.echo()
+    harmless = (FindingKind.ORPHAN, FindingKind.LEFTOVER)
+    bad = [each for each in report.findings if each.kind not in harmless]
+    print_table(
+        ("rows", "live", "files", "lost_or_wrong", "without_row", "removed"),
+        [
+            (
+                report.row_count,
+                report.live_count,
+                report.file_count,
+                len(bad),
+                len(report.findings) - len(bad),
+                report.removed_count,
+            )
+        ],
+    )
+    if bad:
+        raise typer.Exit(1)

@@ -1,0 +1,63 @@
+"""`kazoo-media media`: documents."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from google.protobuf.json_format import MessageToDict
+
+from kazoo_media.cli.output import print_json, print_table
+from kazoo_media.cli.session import Session, calls_service
+from kazoo_media.client import ListMediaRequest, Media
+
+app = typer.Typer(help="Media documents.", no_args_is_help=True)
+
+_Account = Annotated[
+    str,
+    typer.Option(metavar="ID", show_default="the API key's", help="Account, or system."),
+]
+_MediaId = Annotated[str, typer.Argument(help="For example en-us/vm-enter_pass.")]
+
+
+@app.command("list")
+@calls_service
+async def list_media(
+    session: Session,
+    *,
+    account: _Account = "",
+    language: Annotated[str, typer.Option(help="Only media of this language.")] = "",
+) -> None:
+    """List media."""
+    request = ListMediaRequest(
+        account_id=account or await session.client.account_id(), language=language
+    )
+    media = [each async for each in session.client.list_media(request)]
+    print_table(("id", "name", "language", "content_type", "bytes"), map(_row, media))
+
+
+@app.command()
+@calls_service
+async def get(session: Session, media_id: _MediaId, *, account: _Account = "") -> None:
+    """Show a document as JSON."""
+    owner = account or await session.client.account_id()
+    media = await session.client.get_media(owner, media_id)
+    print_json(MessageToDict(media, preserving_proto_field_name=True))
+
+
+@app.command()
+@calls_service
+async def delete(
+    session: Session,
+    media_id: _MediaId,
+    *,
+    account: _Account = "",
+    hard: Annotated[bool, typer.Option("--hard", help="For good: the id is free again.")] = False,
+) -> None:
+    """Delete a document with its audio."""
+    owner = account or await session.client.account_id()
+    await session.client.delete_media(owner, media_id, hard=hard)
+
+
+def _row(media: Media) -> tuple[object, ...]:
+    return media.id, media.name, media.language, media.content_type, media.content_length
