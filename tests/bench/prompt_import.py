@@ -34,7 +34,7 @@ class PromptImport:
     def contest(self) -> Contest:
         """Return it."""
         files = len(self._wav_files())
-        title = f"import of {files} prompts, normalized"
+        title = f"import of {files} prompts: xargs -P2 sox"
         sides = {"ours": self._ours, "xargs -P2 sox": self._xargs}
         line = Line(title, "s", "s", Better.LESS, 0.7, peer="xargs -P2 sox")
         return Contest("import", sides, [line])

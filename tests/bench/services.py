@@ -5,6 +5,7 @@ Each is started when it is first asked for and stopped with the ExitStack.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -60,14 +61,12 @@ class Services:
     @cached_property
     def peers(self) -> Peers:
         """Starlette, and nginx where it is installed, behind an Envoy of their own."""
-        folder = self._folder / "peers"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix="peers", dir=self._folder))
         return self._stack.enter_context(running_peers(folder))
 
     def _started(self, name: str, *, normalize: bool) -> Running:
-        folder = self._folder / name
-        folder.mkdir()
-        product = Product(folder)
+        # Of its own for each try: the next contest starts it again when this one fails.
+        product = Product(Path(tempfile.mkdtemp(prefix=name, dir=self._folder)))
         try:
             product.start()
         except (AssertionError, OSError) as error:
@@ -92,4 +91,7 @@ def _set_defaults(target: str, token: str, values: Mapping[tuple[str, str], Valu
         stub = SettingsServiceStub(channel)
         for (category, key), value in values.items():
             request = SetDefaultSettingRequest(category=category, key=key, value=value)
-            stub.SetDefaultSetting(request, metadata=metadata)
+            try:
+                stub.SetDefaultSetting(request, metadata=metadata)
+            except grpc.RpcError as error:
+                raise MeasurementError(f"{category}.{key} could not be set: {error}") from error

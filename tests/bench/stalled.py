@@ -33,8 +33,8 @@ class Stalled:
         """Return it."""
         titles = {
             "idle": "memory, idle",
-            "uploads": f"peak memory, {STALLED_CLIENTS} uploads stalled half-way",
-            "downloads": f"peak memory, {STALLED_CLIENTS} downloads not read",
+            "uploads": f"peak memory, {STALLED_CLIENTS} stalled uploads",
+            "downloads": f"peak memory, {STALLED_CLIENTS} stalled downloads",
         }
         lines = [
             Line(f"{title}: {part}", f"{metric} {part}", "MB", Better.LESS)

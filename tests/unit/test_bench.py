@@ -110,3 +110,13 @@ def test_generated_music_is_a_wav_file_of_exactly_the_size_asked_for(music: byte
     assert music[:4] == b"RIFF"
     assert int.from_bytes(music[4:8], "little") == MUSIC_BYTES - 8
     assert int.from_bytes(music[40:44], "little") == MUSIC_BYTES - 44
+
+
+def test_the_peer_refuses_a_token_from_before_the_key_was_replaced(
+    peer: httpx.Client, folder: Path
+) -> None:
+    media_id = created(peer)
+    with sqlite3.connect(folder / "media.db") as database:
+        database.execute("update account set key_generation = 2")
+    database.close()
+    assert peer.get(f"{MEDIA}/{media_id}").status_code == 401

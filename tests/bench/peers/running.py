@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,7 @@ def running_peers(folder: Path) -> Iterator[Peers]:
         envoy = str(Path(sys.executable).parent / "envoy")
         command = [envoy, "-c", str(configuration), "--concurrency", "1"]
         command += ["--disable-hot-restart", "--log-level", "error"]
-        with _running(command, lambda: _answers("127.0.0.1", port)) as envoy_pid:
+        with _running(folder, command, lambda: _answers("127.0.0.1", port)) as envoy_pid:
             endpoint = Endpoint(port, ACCOUNT_ID, token)
             yield Peers(endpoint, worker_pid, envoy_pid, binary is not None)
 
@@ -76,9 +76,10 @@ def running_starlette(folder: Path) -> Iterator[tuple[int, str]]:
     )
     (folder / "public.pem").write_bytes(public)
     path = str(folder / "app.sock")
-    command = [sys.executable, "-m", "tests.bench.peers.starlette_app", str(folder), path]
+    command = [sys.executable, "-m", "tests.bench.peers.starlette_app"]
+    command += [str(folder), path, ACCOUNT_ID]
     environment = os.environ | WORKER_ENVIRONMENT
-    with _running(command, lambda: _answers(path, None), environment) as pid:
+    with _running(folder, command, lambda: _answers(path, None), environment) as pid:
         yield pid, _token(key)
 
 
@@ -97,20 +98,26 @@ def _running_nginx(binary: str | None, folder: Path) -> Iterator[None]:
     command = [binary, "-e", str(folder / "error.log"), "-c", str(configuration)]
     if os.geteuid() == 0:
         command += ["-g", "user root;"]  # its own user could not enter the folder
-    with _running(command, lambda: _answers(str(folder / "nginx.sock"), None)):
+    with _running(folder, command, lambda: _answers(str(folder / "nginx.sock"), None)):
         yield
 
 
 @contextmanager
 def _running(
-    command: Sequence[str], ready: Callable[[], bool], environment: dict[str, str] | None = None
+    folder: Path,
+    command: Sequence[str],
+    ready: Callable[[], bool],
+    environment: Mapping[str, str] = os.environ,
 ) -> Iterator[int]:
-    process = subprocess.Popen(command, env=environment)
+    log = folder / "log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + _START_S
         while not ready():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise MeasurementError(f"{Path(command[0]).name} did not start")
+                text = log.read_text(errors="replace")[-500:]
+                raise MeasurementError(f"{Path(command[0]).name} did not start: {text}")
             time.sleep(0.05)
         yield process.pid
     finally:
@@ -145,7 +152,7 @@ def _token(key: rsa.RSAPrivateKey) -> str:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    claims = {"account_id": ACCOUNT_ID, "exp": int(time.time()) + 24 * 3600}
+    claims = {"account_id": ACCOUNT_ID, "key_generation": 1, "exp": int(time.time()) + 24 * 3600}
     return jwt.encode({"alg": "RS256"}, claims, RSAKey.import_key(pem))
 
 

@@ -6,9 +6,9 @@ of file and folder, one durable SQLite transaction, metadata by one indexed read
 disk. What the product does beyond that (prompts, languages, limits, resumption, discovery of the
 audio's format) it does not do: that only makes it a harder peer.
 
-    python -m tests.bench.peers.starlette_app FOLDER SOCKET
+    python -m tests.bench.peers.starlette_app FOLDER SOCKET ACCOUNT_ID
 
-FOLDER holds `public.pem`, the key that tokens are verified with.
+FOLDER holds `public.pem`, the key that tokens are verified with; the account is made.
 """
 
 from __future__ import annotations
@@ -45,15 +45,21 @@ create table if not exists media (
     blob text, size_bytes integer, sha256 text, normalized_blob text, normalized_sha256 text,
     primary key (account_id, media_id)
 ) without rowid;
+create table if not exists account (
+    account_id text primary key, key_generation integer not null
+) without rowid;
 """
 
 
 class Rows:
     """Media rows in SQLite: written on one thread, read where asked."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, account_id: str) -> None:
         self._writer = apsw.Connection(str(path))
         self._writer.execute(_SCHEMA).fetchall()
+        self._writer.execute(
+            "insert or ignore into account values (?, 1)", (account_id,)
+        ).fetchall()
         self._reader = apsw.Connection(str(path))
         self._thread = ThreadPoolExecutor(1)
 
@@ -72,6 +78,12 @@ class Rows:
         if row is None:
             raise HTTPException(404)
         return tuple(row)
+
+    def key_generation(self, account_id: str) -> int | None:
+        """Return which tokens of an account are good, None when it does not exist."""
+        sql = "select key_generation from account where account_id = ?"
+        row = self._reader.execute(sql, (account_id,)).fetchone()
+        return None if row is None else int(row[0])
 
     def _run(self, sql: str, bindings: tuple[object, ...]) -> None:
         self._writer.execute(sql, bindings).fetchall()
@@ -132,12 +144,12 @@ class LargeFileResponse(FileResponse):
 class Service:
     """The routes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, account_id: str) -> None:
         self._blobs = folder / "blobs"
         self._blobs.mkdir(exist_ok=True)
-        self._rows = Rows(folder / "media.db")
+        self._rows = Rows(folder / "media.db", account_id)
         self._key = RSAKey.import_key((folder / "public.pem").read_text())
-        self._verified: dict[str, tuple[str, int]] = {}
+        self._verified: dict[str, tuple[str, int, int]] = {}
 
     def application(self) -> Starlette:
         media = "/v2/accounts/{account_id}/media"
@@ -157,12 +169,12 @@ class Service:
         sql = "insert into media (account_id, media_id, document) values (?, ?, ?)"
         text = orjson.dumps(document).decode()
         await self._rows.write(sql, (account_id, document["id"], text))
-        return _envelope(document, 201)
+        return _envelope(request, document, 201)
 
     async def show(self, request: Request) -> Response:
         account_id = self._account_of(request)
         (text,) = self._rows.read("document", account_id, request.path_params["media_id"])
-        return _envelope(orjson.loads(text))
+        return _envelope(request, orjson.loads(text))
 
     async def download(self, request: Request) -> Response:
         account_id = self._account_of(request)
@@ -196,7 +208,7 @@ class Service:
             "normalized_blob = ?, normalized_sha256 = ? where account_id = ? and media_id = ?"
         )
         await self._rows.write(sql, (orjson.dumps(document).decode(), *facts, account_id, media_id))
-        return _envelope(document)
+        return _envelope(request, document)
 
     async def _receive(
         self, request: Request, original: StoredFile, normalized: StoredFile | None
@@ -220,20 +232,26 @@ class Service:
                 sox.stdin.close()
 
     def _account_of(self, request: Request) -> str:
-        """Return the account of the path, after its token was found good for it."""
+        """Return the account of the path, after its token was found good for it.
+
+        As in the product a token seen before costs no signature check, but a read of the account:
+        its API key may have been replaced meanwhile.
+        """
         token = request.headers.get("x-auth-token", "")
-        account_id, expires_s = self._verified.get(token) or self._verify(token)
-        if expires_s <= time.time() or account_id != request.path_params["account_id"]:
+        account_id, generation, expires_s = self._verified.get(token) or self._verify(token)
+        good = expires_s > time.time() and account_id == request.path_params["account_id"]
+        if not good or self._rows.key_generation(account_id) != generation:
             raise HTTPException(401)
         return account_id
 
-    def _verify(self, token: str) -> tuple[str, int]:
+    def _verify(self, token: str) -> tuple[str, int, int]:
         try:
             claims = jwt.decode(token, self._key, algorithms=["RS256"]).claims
         except (JoseError, ValueError) as error:
             raise HTTPException(401) from error
-        self._verified[token] = (str(claims["account_id"]), int(claims["exp"]))
-        return self._verified[token]
+        facts = str(claims["account_id"]), int(claims["key_generation"]), int(claims["exp"])
+        self._verified[token] = facts
+        return facts
 
 
 async def _collect(sox: asyncio.subprocess.Process, normalized: StoredFile) -> None:
@@ -245,15 +263,28 @@ async def _collect(sox: asyncio.subprocess.Process, normalized: StoredFile) -> N
         raise HTTPException(500, "sox failed")
 
 
-def _envelope(document: dict[str, object], status: int = 200) -> Response:
-    body = {"data": document, "request_id": secrets.token_hex(16), "status": "success"}
-    return Response(orjson.dumps(body), status, media_type="application/json")
+def _envelope(request: Request, document: dict[str, object], status: int = 200) -> Response:
+    """Return what the product returns: Kazoo's envelope with a revision, that is also the ETag."""
+    text = orjson.dumps(document)
+    revision = hashlib.md5(text, usedforsecurity=False).hexdigest()
+    body = {
+        "data": document,
+        "revision": revision,
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "version": "1.0.0",
+        "node": "peer",
+        "request_id": request.headers.get("x-request-id", ""),
+        "status": "success",
+        "auth_token": request.headers["x-auth-token"],
+    }
+    headers = {"etag": f'"{revision}"'}
+    return Response(orjson.dumps(body), status, headers, media_type="application/json")
 
 
 def main() -> None:
     """Serve until SIGTERM."""
-    folder, socket = sys.argv[1:]
-    application = Service(Path(folder)).application()
+    folder, socket, account_id = sys.argv[1:]
+    application = Service(Path(folder), account_id).application()
     uvicorn.run(application, uds=socket, loop="uvloop", access_log=False, log_level="warning")
 
 
