@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 
 from kazoo_media.client.errors import MediaServiceError
+from kazoo_media.client.files import open_file
 from kazoo_media.client.uploads import Progress
 from kazoo_media.v1 import media_pb2
 from kazoo_media.v1.media_service_pb2 import DownloadContentRequest, DownloadContentResponse
@@ -82,8 +83,9 @@ async def save(download: Download, destination: Path, progress: Progress) -> Non
         OSError: the file can not be written.
     """
     draft = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.part")
-    file = await asyncio.to_thread(draft.open, "xb")
+    file = None
     try:
+        file = await open_file(draft, "xb")
         size_bytes = 0
         async for data in download:
             await asyncio.to_thread(file.write, data)
@@ -107,9 +109,10 @@ def _publish(file: BinaryIO, draft: Path, destination: Path) -> None:
         os.close(folder)
 
 
-def _discard(file: BinaryIO, draft: Path) -> None:
+def _discard(file: BinaryIO | None, draft: Path) -> None:
     draft.unlink(missing_ok=True)
-    file.close()
+    if file is not None:
+        file.close()
 
 
 def _incomplete(message: str) -> MediaServiceError:

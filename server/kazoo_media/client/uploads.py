@@ -12,6 +12,7 @@ from typing import BinaryIO, TypeAlias
 import grpc
 import grpc.aio
 
+from kazoo_media.client.files import open_file
 from kazoo_media.v1 import media_pb2
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest, UploadContentResponse
 
@@ -65,7 +66,7 @@ async def opened(path: Path) -> AsyncIterator[tuple[AsyncIterable[bytes], int]]:
     Raises:
         OSError: it can not be read.
     """
-    file = await asyncio.to_thread(path.open, "rb")
+    file = await open_file(path, "rb")
     try:
         yield _blocks(file), await asyncio.to_thread(_size_of, file)
     finally:

@@ -1,0 +1,290 @@
+"""The commands against the built product, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.audio_samples import noise, tone
+from tests.e2e.stalling_proxy import StallingProxy
+from tests.product import Product, free_port
+
+pytestmark = pytest.mark.e2e
+
+LARGE = noise(200, rate=16000)  # 6 MB
+
+
+class Shell:
+    """Runs commands in a folder, with the product's data folder in the environment."""
+
+    def __init__(self, data_dir: Path, folder: Path) -> None:
+        self.folder = folder
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("KAZOO_MEDIA_")},
+            "KAZOO_MEDIA_DATA_DIR": str(data_dir),
+        }
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "kazoo_media", *arguments],
+            cwd=self.folder,
+            env={**self._environment, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
+        """Return exit code, stdout and stderr."""
+        with self.start(*arguments, **variables) as process:
+            out, err = process.communicate(timeout=50)
+        return process.returncode, out, err
+
+    def ok(self, *arguments: str, **variables: str) -> str:
+        """Return the stdout of a command that succeeds."""
+        code, out, err = self.run(*arguments, **variables)
+        assert code == 0, err
+        return out
+
+    def fails(self, *arguments: str, code: int = 1, **variables: str) -> str:
+        """Return the stderr of a command that fails: one line for code 1."""
+        found, _, err = self.run(*arguments, **variables)
+        assert found == code, err
+        assert "Traceback" not in err
+        if code == 1:
+            assert len(err.splitlines()) == 1, err
+        return err
+
+    def account(self, *options: str) -> dict[str, Any]:
+        """Return a new account with its key."""
+        made: dict[str, Any] = json.loads(self.ok("accounts", "create", "Acme", "--json", *options))
+        return made
+
+
+@pytest.fixture
+def shell(product: Product, tmp_path: Path) -> Shell:
+    return Shell(product.data_dir, tmp_path)
+
+
+@pytest.fixture
+def large(shell: Shell) -> str:
+    """Return the id of a media of 6 MB."""
+    media_id = f"large-{uuid4().hex}"
+    (shell.folder / "large.wav").write_bytes(LARGE)
+    shell.ok("upload", "large.wav", media_id, "--create", "Large")
+    return media_id
+
+
+def test_an_account_is_created_listed_and_works_with_its_key(shell: Shell) -> None:
+    made = shell.account("--realm", "acme.example")
+    assert made["realm"] == "acme.example"
+    listed = json.loads(shell.ok("accounts", "list", "--json"))
+    assert made["id"] in [each["id"] for each in listed]
+    own = json.loads(shell.ok("accounts", "get", "--json", KAZOO_MEDIA_API_KEY=made["api_key"]))
+    assert own["id"] == made["id"]
+    child = shell.account("--parent", made["id"])
+    below = json.loads(shell.ok("accounts", "list", "--ancestor", made["id"], "--json"))
+    assert [each["id"] for each in below] == [child["id"]]
+
+
+def test_a_rotated_key_ends_the_old_one(shell: Shell) -> None:
+    made = shell.account()
+    new = shell.ok("accounts", "rotate-key", made["id"]).strip()
+    shell.ok("accounts", "get", "--api-key", new)
+    assert "the API key is not valid" in shell.fails(
+        "accounts", "get", "--api-key", made["api_key"]
+    )
+
+
+def test_rotating_the_key_of_bootstrap_json_keeps_the_commands_working(tmp_path: Path) -> None:
+    with Product(tmp_path) as product:
+        shell = Shell(product.data_dir, tmp_path)
+        new = shell.ok("accounts", "rotate-key").strip()
+        assert product.api_key == new
+        shell.ok("accounts", "get")
+
+
+def test_the_token_is_all_that_is_printed(shell: Shell) -> None:
+    token = shell.ok("accounts", "token")
+    assert token.count(".") == 2
+    assert len(token.split()) == 1
+
+
+def test_settings_are_set_shown_and_unset(shell: Shell) -> None:
+    name = ("crossbar.media", "normalization_format")
+    assert shell.ok("config", "get", *name) == "mp3\n"
+    shell.ok("config", "set-default", *name, "ogg")
+    shell.ok("config", "set", *name, "wav")
+    assert shell.ok("config", "get", *name) == "wav\n"
+    [found] = json.loads(shell.ok("config", "get", *name, "--json"))
+    assert (found["value"], found["origin"]) == ("wav", "node")
+    assert shell.ok("config", "get", *name, "--node", "another") == "ogg\n"
+    shell.ok("config", "unset", *name)
+    assert shell.ok("config", "get", *name) == "ogg\n"
+    shell.ok("config", "unset", *name, "--default")
+    shell.ok("config", "flush")
+    assert shell.ok("config", "get", *name) == "mp3\n"
+    assert shell.ok("config", "get", "crossbar.media", "normalize_media") == "false\n"
+    assert shell.ok("config", "get", "crossbar", "max_upload_size") == "536870912\n"
+
+
+def test_a_setting_that_can_not_be_is_refused_by_name(shell: Shell) -> None:
+    error = shell.fails("config", "set", "crossbar.media", "normalization_format", "exe")
+    assert "normalization_format" in error
+    assert "'exe'" in error
+
+
+def test_prompts_are_imported_overwritten_and_counted(shell: Shell) -> None:
+    folder = shell.folder / "prompts"
+    folder.mkdir()
+    for number in range(12):
+        (folder / f"cli-{number}.wav").write_bytes(tone(0.1, frequency_hertz=200 + number))
+    (folder / "cli-bad.WAV").write_text("%PDF-1.7 is not audio\n" * 50)
+    language = f"x-{uuid4().hex[:8]}"
+    code, out, _ = shell.run("prompts", "import", "prompts", language, "--json")
+    summary = json.loads(out)
+    assert code == 1
+    assert (summary["imported"], summary["overwritten"]) == (12, 0)
+    assert summary["bytes"] == 12 * len(tone(0.1))
+    [failed] = summary["failed"]
+    assert failed["file"] == "cli-bad.WAV"
+    assert "not audio" in failed["reason"]
+
+    (folder / "cli-bad.WAV").unlink()
+    (folder / "cli-3.wav").write_bytes(tone(0.4))
+    table = shell.ok("prompts", "import", "prompts", language)
+    assert table.splitlines()[0].split()[:3] == ["imported", "overwritten", "failed"]
+    assert table.splitlines()[1].split()[:3] == ["0", "12", "0"]
+    shell.ok("download", f"{language}/cli-3", "got.wav", "--account", "system")
+    assert (shell.folder / "got.wav").read_bytes() == tone(0.4)
+    assert f"{language}" in shell.ok("languages", "list")
+    listed = {each["prompt_id"] for each in json.loads(shell.ok("prompts", "list", "--json"))}
+    assert {f"cli-{number}" for number in range(12)} <= listed
+    assert "cli-bad" not in listed
+
+
+def test_prompts_of_an_account_are_its_own(shell: Shell) -> None:
+    made = shell.account()
+    folder = shell.folder / "own"
+    folder.mkdir()
+    (folder / "own-hello.wav").write_bytes(tone(0.1))
+    # No language given, and no permission to read the setting: the usual one.
+    shell.ok(
+        *("prompts", "import", "own", "--account", made["id"]), *("--api-key", made["api_key"])
+    )
+    own = shell.ok("media", "list", "--account", made["id"])
+    assert "en-us/own-hello" in own
+    assert "own-hello" not in shell.ok("prompts", "list")
+    error = shell.run("prompts", "import", "own", "--api-key", made["api_key"])[1]
+    assert "may not" in error
+
+
+def test_a_folder_without_prompts_is_an_error(shell: Shell) -> None:
+    assert "no *.wav or *.mp3" in shell.fails("prompts", "import", ".")
+
+
+def test_audio_comes_back_as_it_was_sent(shell: Shell, large: str) -> None:
+    printed = shell.ok("download", large)
+    assert printed.splitlines()[0] == f"{large}.wav"
+    assert (shell.folder / f"{large}.wav").read_bytes() == LARGE
+    shell.ok("download", large, "other.bin", "--rendition", "original")
+    assert (shell.folder / "other.bin").read_bytes() == LARGE
+    assert "normalized" in shell.fails("download", large, "--rendition", "normalized")
+    shell.ok("media", "delete", large, "--hard")
+    assert "does not exist" in shell.fails("media", "get", large)
+
+
+def test_a_refused_upload_removes_the_media_that_was_created_for_it(shell: Shell) -> None:
+    (shell.folder / "empty.wav").touch()
+    shell.fails("upload", "empty.wav", "cli-empty", "--create", "Empty")
+    assert "does not exist" in shell.fails("media", "get", "cli-empty")
+
+
+def test_a_killed_download_leaves_nothing_that_looks_complete(
+    shell: Shell, product: Product, large: str
+) -> None:
+    with StallingProxy(product.grpc_target, 2_000_000) as proxy:
+        process = shell.start("download", large, "got.wav", "--target", proxy.target)
+        assert proxy.stalled.wait(20)
+        process.kill()
+        process.communicate(timeout=20)
+    assert not (shell.folder / "got.wav").exists()
+
+
+@pytest.mark.parametrize("end", ["cut", "interrupt"])
+def test_a_download_that_breaks_leaves_the_folder_as_it_was(
+    shell: Shell, product: Product, large: str, end: str
+) -> None:
+    (shell.folder / "got.wav").write_bytes(b"old")
+    before = sorted(os.listdir(shell.folder))
+    with StallingProxy(product.grpc_target, 2_000_000) as proxy:
+        process = shell.start("download", large, "got.wav", "--target", proxy.target)
+        assert proxy.stalled.wait(20)
+        if end == "cut":
+            proxy.cut()
+        else:
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert "Traceback" not in err
+    assert (shell.folder / "got.wav").read_bytes() == b"old"
+    assert sorted(os.listdir(shell.folder)) == before
+
+
+def test_a_service_that_is_not_there_is_named_with_what_to_do(shell: Shell) -> None:
+    target = f"127.0.0.1:{free_port()}"
+    error = shell.fails("accounts", "list", "--target", target)
+    assert target in error
+    assert "kazoo-media serve" in error
+
+
+def test_without_a_service_the_commands_say_what_they_look_for(tmp_path: Path) -> None:
+    error = Shell(tmp_path / "nothing", tmp_path).fails("accounts", "list")
+    assert "bootstrap.json" in error
+    assert "kazoo-media serve" in error
+
+
+def test_a_wrong_command_line_is_told_from_a_failure(shell: Shell) -> None:
+    shell.fails("upload", "nowhere.wav", "x", code=2)
+    shell.fails("prompts", "import", "nowhere", code=2)
+    shell.fails("config", "set", "crossbar.media", code=2)
+
+
+def test_fsck_finds_what_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "hold.wav").write_bytes(LARGE)
+    shell = Shell(tmp_path / "data", tmp_path)
+    with Product(tmp_path):
+        shell.ok("upload", "hold.wav", "hold", "--create", "Hold")
+        code, _, err = shell.run("fsck", "--digests")
+        assert code == 0
+        assert "service is running" in err
+    shell.ok("fsck", "--digests")
+    [blob] = [path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()]
+    blob.with_name(blob.name[:2] + "0" * 30).write_bytes(b"belongs to nothing")
+    assert "file without a row" in shell.ok("fsck")
+    shell.ok("fsck", "--remove-orphans")
+    assert "file without a row" not in shell.ok("fsck")
+    damaged = blob.read_bytes()[:-1] + b"\xff"
+    blob.chmod(0o600)
+    blob.write_bytes(damaged)
+    shell.ok("fsck")
+    code, out, _ = shell.run("fsck", "--digests")
+    assert code == 1
+    assert "wrong digest" in out
+    blob.unlink()
+    code, out, _ = shell.run("fsck")
+    assert code == 1
+    assert "missing" in out
+
+
+def test_fsck_of_another_folder_is_refused(tmp_path: Path) -> None:
+    assert "KAZOO_MEDIA_DATA_DIR" in Shell(tmp_path, tmp_path).fails("fsck")
