@@ -262,7 +262,7 @@ class TestResources:
 async def _settled() -> None:
     """Wait for what a cancelled start still has to clear away."""
     for _ in range(1000):
-        if not psutil.Process().children():
+        if not any(child.name() == "sox" for child in psutil.Process().children()):
             break
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
