@@ -1,34 +1,17 @@
-"""The schema of a document: which keys, which values, which defaults.
+"""Documents: what is stored for what a client sent, prompt ids, ids that clients choose.
 
-Pure functions. Source: Kazoo's schemas/media.json and kz_json_schema.erl, for the texts too.
+Pure functions.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kazoo_media.audio.formats import ACCEPTED_TYPES
+from kazoo_media.document_schema import RULES
 from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.model import Content
-
-MEDIA_SOURCES = ("recording", "upload", "tts")
-DEFAULT_VOICE = "female/en-US"
-# fmt: off
-_LOCALES = (
-    "en-US", "en-CA", "en-AU", "en-GB", "es-US", "es-ES", "fr-CA", "fr-FR", "zh-CN", "zh-HK",
-    "zh-TW", "ja-JP", "ko-KR", "da-DK", "de-DE", "fi-FI", "it-IT", "nb-NO", "nl-NL", "pl-PL",
-    "pt-BR", "pt-PT", "ru-RU", "sv-SE", "hu-HU", "cs-CZ", "tr-TR", "ca-ES",
-)
-# fmt: on
-VOICES = tuple(f"{gender}/{locale}" for locale in _LOCALES for gender in ("female", "male"))
-_VOICE = re.compile(
-    r"(?:(?:fe)?male/(?:"
-    + "|".join(_LOCALES)
-    + r")(?:/\w+)?)|(?:[a-z]{2,3}-[A-Z]{2}-(?:Standard|Wavenet)-[A-Z])",
-    re.IGNORECASE,
-)
 
 _CONTENT_KEYS = ("content_type", "content_length")
 _SERVICE_KEYS = (
@@ -152,11 +135,13 @@ def check_media_id(media_id: str, field: str = "id") -> None:
 
 def _apply_defaults(document: dict[str, Any], default_language: str) -> None:
     document.setdefault("language", default_language)
-    document.setdefault("media_source", "upload")
-    document.setdefault("streamable", True)
-    tts = document.setdefault("tts", {})
-    if isinstance(tts, dict):
-        document["tts"] = {"voice": DEFAULT_VOICE, **tts}
+    for key, rule in RULES.items():
+        if rule.default is not None:
+            document.setdefault(key, rule.default)
+        sent = document.setdefault(key, {}) if rule.keys else None
+        if isinstance(sent, dict):
+            inner = {name: each.default for name, each in rule.keys.items() if each.default}
+            document[key] = {**inner, **sent}
     if document["language"] is None:
         del document["language"]
 
@@ -170,100 +155,7 @@ def _violations(document: dict[str, Any]) -> Iterator[Violation]:
     """Yield every violation; strings that read as a wanted integer or boolean are replaced by
     it.
     """
-    for key, check in _RULES.items():
+    for key, rule in RULES.items():
         if key in document:
-            value, violation = check(key, document[key])
-            document[key] = value
-            if violation is not None:
-                yield violation
-    tts = document.get("tts")
-    if isinstance(tts, dict):
-        for key, check in _TTS_RULES.items():
-            if key in tts:
-                _, violation = check(f"tts.{key}", tts[key])
-                if violation is not None:
-                    yield violation
-
-
-_Check = Callable[[str, Any], tuple[Any, Violation | None]]
-
-
-def _wrong_type(field: str, wanted: str, value: object) -> tuple[Any, Violation]:
-    text = f"Value did not match type(s): {wanted}"
-    return value, Violation(field, "type", text, {"target": wanted, "value": value})
-
-
-def _string(low: int = 0, high: int | None = None) -> _Check:
-    def check(field: str, value: object) -> tuple[Any, Violation | None]:
-        if not isinstance(value, str):
-            return _wrong_type(field, "string", value)
-        if len(value) < low:
-            text = f"String must be at least {low} characters"
-            return value, Violation(
-                field, "minLength", text, {"target": low, "cause": value, "value": value}
-            )
-        if high is not None and len(value) > high:
-            text = f"String must not be more than {high} characters"
-            return value, Violation(
-                field, "maxLength", text, {"target": high, "cause": value, "value": value}
-            )
-        return value, None
-
-    return check
-
-
-def _enum(permitted: tuple[str, ...], accepts: Callable[[str], bool]) -> _Check:
-    def check(field: str, value: object) -> tuple[Any, Violation | None]:
-        if not isinstance(value, str):
-            return _wrong_type(field, "string", value)
-        if not accepts(value):
-            text = "Value not found in enumerated list of values"
-            return value, Violation(
-                field, "enum", text, {"target": list(permitted), "value": value}
-            )
-        return value, None
-
-    return check
-
-
-def _boolean(field: str, value: object) -> tuple[Any, Violation | None]:
-    if isinstance(value, str) and value in {"true", "false"}:
-        return value == "true", None
-    return (value, None) if isinstance(value, bool) else _wrong_type(field, "boolean", value)
-
-
-def _integer(low: int) -> _Check:
-    def check(field: str, value: object) -> tuple[Any, Violation | None]:
-        if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            return _wrong_type(field, "integer", value)
-        if value < low:
-            text = f"Value must be at least {low}"
-            return value, Violation(field, "minimum", text, {"target": low, "value": value})
-        return value, None
-
-    return check
-
-
-def _object(field: str, value: object) -> tuple[Any, Violation | None]:
-    return (value, None) if isinstance(value, dict) else _wrong_type(field, "object", value)
-
-
-_RULES: Mapping[str, _Check] = {
-    "name": _string(1, 128),
-    "description": _string(1, 128),
-    "language": _string(),
-    "media_source": _enum(MEDIA_SOURCES, MEDIA_SOURCES.__contains__),
-    "streamable": _boolean,
-    "prompt_id": _string(),
-    "content_type": _enum(ACCEPTED_TYPES, ACCEPTED_TYPES.__contains__),
-    "content_length": _integer(1),
-    "source_id": _string(32, 32),
-    "source_type": _string(),
-    "tts": _object,
-}
-_TTS_RULES: Mapping[str, _Check] = {
-    "text": _string(1),
-    "voice": _enum(VOICES, lambda value: _VOICE.fullmatch(value) is not None),
-}
+            document[key] = rule.read(document[key])
+            yield from rule.violations(key, document[key])

@@ -1,0 +1,156 @@
+"""The keys of a document as one table: checks, Kazoo's texts and the JSON schema follow it.
+
+Source: Kazoo's schemas/media.json and kz_json_schema.erl, for the texts too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kazoo_media.audio.formats import ACCEPTED_TYPES
+from kazoo_media.errors import Violation
+
+MEDIA_SOURCES = ("recording", "upload", "tts")
+DEFAULT_VOICE = "female/en-US"
+# fmt: off
+_LOCALES = (
+    "en-US", "en-CA", "en-AU", "en-GB", "es-US", "es-ES", "fr-CA", "fr-FR", "zh-CN", "zh-HK",
+    "zh-TW", "ja-JP", "ko-KR", "da-DK", "de-DE", "fi-FI", "it-IT", "nb-NO", "nl-NL", "pl-PL",
+    "pt-BR", "pt-PT", "ru-RU", "sv-SE", "hu-HU", "cs-CZ", "tr-TR", "ca-ES",
+)
+# fmt: on
+VOICES = tuple(f"{gender}/{locale}" for locale in _LOCALES for gender in ("female", "male"))
+_VOICE = (
+    r"(?i:(?:fe)?male/(?:" + "|".join(_LOCALES) + r")(?:/\w+)?"
+    r"|[a-z]{2,3}-[A-Z]{2}-(?:Standard|Wavenet)-[A-Z])"
+)
+_INTEGER = r"-?\d{1,18}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the value of one key must be.
+
+    Attributes:
+        kind: JSON type: string, boolean, integer or object.
+        low: Least characters of a string, least value of an integer.
+        high: Most characters of a string.
+        permitted: The values there are; a `pattern` of more decides instead of it.
+        default: None: there is none.
+        keys: The rules of an object's keys.
+    """
+
+    kind: str
+    about: str
+    low: int | None = None
+    high: int | None = None
+    permitted: tuple[str, ...] = ()
+    pattern: str = ""
+    default: object = None
+    keys: Mapping[str, Rule] = field(default_factory=dict)
+
+    def read(self, value: object) -> object:
+        """Return the value; text that reads as a wanted integer or boolean is taken as such."""
+        if not isinstance(value, str):
+            return value
+        if self.kind == "boolean" and value in {"true", "false"}:
+            return value == "true"
+        if self.kind == "integer" and re.fullmatch(_INTEGER, value):
+            return int(value)
+        return value
+
+    def violations(self, name: str, value: object) -> Iterator[Violation]:
+        """Yield what is wrong with a value that was read; `name` is its dotted path."""
+        if not _is_of(self.kind, value):
+            text = f"Value did not match type(s): {self.kind}"
+            yield Violation(name, "type", text, {"target": self.kind, "value": value})
+        elif isinstance(value, str):
+            yield from self._violations_of_text(name, value)
+        elif isinstance(value, dict):
+            for key, rule in self.keys.items():
+                if key in value:
+                    yield from rule.violations(f"{name}.{key}", value[key])
+        elif isinstance(value, int) and self.low is not None and value < self.low:
+            text = f"Value must be at least {self.low}"
+            yield Violation(name, "minimum", text, {"target": self.low, "value": value})
+
+    def _violations_of_text(self, name: str, value: str) -> Iterator[Violation]:
+        if not self._permits(value):
+            text = "Value not found in enumerated list of values"
+            yield Violation(name, "enum", text, {"target": list(self.permitted), "value": value})
+        if self.low is not None and len(value) < self.low:
+            text = f"String must be at least {self.low} characters"
+            extra: Mapping[str, object] = {"target": self.low, "cause": value, "value": value}
+            yield Violation(name, "minLength", text, extra)
+        if self.high is not None and len(value) > self.high:
+            text = f"String must not be more than {self.high} characters"
+            extra = {"target": self.high, "cause": value, "value": value}
+            yield Violation(name, "maxLength", text, extra)
+
+    def _permits(self, value: str) -> bool:
+        if self.pattern:
+            return re.fullmatch(self.pattern, value) is not None
+        return not self.permitted or value in self.permitted
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Return the rule as a JSON schema of what is stored. Source: JSON Schema 2020-12."""
+        limits = {
+            "string": {"minLength": self.low, "maxLength": self.high},
+            "integer": {"minimum": self.low},
+        }.get(self.kind, {})
+        schema = {"type": self.kind, "description": self.about, **limits, "default": self.default}
+        if self.pattern:  # known to more than JSON Schema can say: letters of any case
+            schema["examples"] = list(self.permitted)
+        elif self.permitted:
+            schema["enum"] = list(self.permitted)
+        if self.keys:
+            schema["properties"] = {key: rule.schema for key, rule in self.keys.items()}
+        return {key: value for key, value in schema.items() if value is not None}
+
+
+RULES: Mapping[str, Rule] = {
+    "name": Rule("string", "A friendly name for the media", 1, 128),
+    "description": Rule("string", "A brief description, usually the original file name", 1, 128),
+    "language": Rule(
+        "string", "The language of the media; the setting media.default_language if not given"
+    ),
+    "media_source": Rule(
+        "string", "The source of the media", permitted=MEDIA_SOURCES, default="upload"
+    ),
+    "streamable": Rule("boolean", "Whether the media can be streamed", default=True),
+    "prompt_id": Rule("string", "The prompt that this media is a translation of"),
+    "content_type": Rule(
+        "string",
+        "Overrides the type of the upload as long as there is no audio, then its type",
+        permitted=ACCEPTED_TYPES,
+    ),
+    "content_length": Rule("integer", "Bytes of the audio", 1),
+    "source_id": Rule(
+        "string", "If generated from a callflow module, the id of the properties", 32, 32
+    ),
+    "source_type": Rule("string", "If generated from a callflow module, the module's name"),
+    "tts": Rule(
+        "object",
+        "What to speak",
+        keys={
+            "text": Rule("string", "The text to be converted into audio", 1),
+            "voice": Rule(
+                "string",
+                "The voice to speak with",
+                permitted=VOICES,
+                pattern=_VOICE,
+                default=DEFAULT_VOICE,
+            ),
+        },
+    ),
+}
+
+
+def _is_of(kind: str, value: object) -> bool:
+    if kind == "integer":
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, {"string": str, "boolean": bool, "object": dict}[kind])
