@@ -75,15 +75,31 @@ class Transfer:
         return received
 
     async def discard(self) -> None:
-        """Stop the converter and remove what was stored. The sweeper would do it as well, later."""
+        """Stop the converter and remove what was stored, unless it is live: a commit that is
+        cancelled may have happened. The sweeper would do it as well, later.
+
+        A client that leaves shows first as an incomplete upload; its cancellation follows, and
+        must not stop this: it is raised when all is done.
+        """
+        discarding = asyncio.ensure_future(self._discard())
+        cancellation: asyncio.CancelledError | None = None
+        while not discarding.done():
+            try:
+                await asyncio.wait([discarding])
+            except asyncio.CancelledError as error:
+                cancellation = error
+        discarding.result()
+        if cancellation is not None:
+            raise cancellation
+
+    async def _discard(self) -> None:
         if self._conversion is not None:
             await self._conversion.kill()
         for writer in self._writers:
             await writer.discard()
         try:
             now_ms = int(time.time() * 1000)
-            await self._store.abandon_blobs(self._account_id, self._keys, now_ms)
-            for key in self._keys:
+            for key in await self._store.abandon_blobs(self._account_id, self._keys, now_ms):
                 await self._blobs.delete(key)
         except MediaError:
             return  # the error that led here is the one to report; the sweeper tries again

@@ -145,7 +145,7 @@ class BlobRowContract:
         keys = keys_of(content)
         await store.begin_upload(ACCOUNT, keys, 3000)
         for lost in (keys[0], keys[1]):
-            await store.abandon_blobs(ACCOUNT, [lost], 3500)
+            assert await store.abandon_blobs(ACCOUNT, [lost], 3500) == [lost]
             with pytest.raises(IncompleteUploadError):
                 await store.commit_content(saved_with(media, content), media.revision, 4000)
             assert await store.get_media(ACCOUNT, "m") == media
@@ -186,13 +186,13 @@ class BlobRowContract:
         media = await upload(store, media, content, now_ms=2000)
         keys = keys_of(content)
         await store.touch_blobs(ACCOUNT, keys, 9000)
-        await store.abandon_blobs(ACCOUNT, [*keys, "0" * 32], 9000)
+        assert await store.abandon_blobs(ACCOUNT, [*keys, "0" * 32], 9000) == []
         assert await store.expire_pending(99_000, 9000) == 0
         rows = await store.list_blobs("", 9)
         assert {(each.state, each.touched_ms) for each in rows} == {(BlobState.LIVE, 2000)}
         await store.remove_media(ACCOUNT, "m", media.revision, 3000)
         await store.touch_blobs(ACCOUNT, keys, 9000)
-        await store.abandon_blobs(ACCOUNT, keys, 9000)
+        assert await store.abandon_blobs(ACCOUNT, keys, 9000) == []
         rows = await store.list_blobs("", 9)
         assert {(each.state, each.touched_ms) for each in rows} == {(BlobState.DEAD, 3000)}
 

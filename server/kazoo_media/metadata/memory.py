@@ -153,8 +153,10 @@ class MemoryMetadataStore(MetadataStore):
         self._put(replace(current, content=media.content), media)
 
     @override
-    async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
-        self._kill(self._pending(account_id, keys), now_ms)
+    async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> list[str]:
+        pending = self._pending(account_id, keys)
+        self._kill(pending, now_ms)
+        return [row.key for row in pending]
 
     @override
     async def expire_pending(self, untouched_since_ms: int, now_ms: int) -> int:

@@ -180,11 +180,9 @@ class SqliteMetadataStore(MetadataStore):
         )
 
     @override
-    async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
-        await self._write_many(
-            "update blob set state = 'dead', touched = ?"
-            " where account = ? and key = ? and state = 'pending'",
-            [(now_ms, account_id, key) for key in keys],
+    async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> list[str]:
+        return await self._engine.write(
+            lambda db: transactions.abandon_blobs(db, account_id, keys, now_ms)
         )
 
     @override

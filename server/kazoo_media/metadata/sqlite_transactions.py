@@ -88,6 +88,18 @@ def commit_content(db: apsw.Connection, media: Media, expected_revision: str, no
     _kill(db, media.account_id, previous, now_ms)
 
 
+def abandon_blobs(
+    db: apsw.Connection, account_id: str, keys: Sequence[str], now_ms: int
+) -> list[str]:
+    """Mark those keys that are pending as dead; see the contract."""
+    rows = db.executemany(
+        "update blob set state = 'dead', touched = ?"
+        " where account = ? and key = ? and state = 'pending' returning key",
+        [(now_ms, account_id, key) for key in keys],
+    )
+    return [str(key) for (key,) in rows]
+
+
 def purge_media(
     db: apsw.Connection, account_id: str, deleted_until_ms: int, limit: int, now_ms: int
 ) -> int:

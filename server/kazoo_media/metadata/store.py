@@ -144,9 +144,9 @@ class MetadataStore(ABC):
         """
 
     @abstractmethod
-    async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
-        """Mark those keys that are pending as dead. Unknown keys and other states are left
-        alone.
+    async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> list[str]:
+        """Mark those keys that are pending as dead and return them. Unknown keys and other states
+        are left alone. Commits that began before this call are decided when it looks.
         """
 
     @abstractmethod
