@@ -8,8 +8,9 @@ import sys
 import time
 from itertools import cycle
 from pathlib import Path
+from urllib.parse import quote
 
-from tests.bench.http_load import MeasurementError
+from tests.bench.http_load import MeasurementError, ask
 from tests.bench.services import Services
 from tests.bench.table import Better, Contest, Line, Sample
 
@@ -40,10 +41,16 @@ class PromptImport:
         return Contest("import", sides, [line])
 
     def _ours(self) -> Sample:
-        variables = {"KAZOO_MEDIA_DATA_DIR": str(self._services.normalizing.data_dir)}
+        ours = self._services.normalizing
+        language = next(self._languages)
         command = [sys.executable, "-m", "kazoo_media", "prompts", "import"]
-        command += [str(self._prompts), next(self._languages)]
-        return _timed(command, os.environ | variables)
+        command += [str(self._prompts), language]
+        sample = _timed(command, os.environ | {"KAZOO_MEDIA_DATA_DIR": str(ours.data_dir)})
+        last = self._wav_files()[-1].stem
+        document = ask(ours.endpoint, "GET", f"/v2/media/{language}%2F{quote(last)}")["data"]
+        if document.get("content_type") != "audio/mpeg":
+            raise MeasurementError(f"the import did not normalize: {document}")
+        return sample
 
     def _xargs(self) -> Sample:
         self._rounds += 1
