@@ -10,7 +10,7 @@ import struct
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -45,26 +45,26 @@ class Tenant:
     token: str
     http: httpx.Client = field(repr=False)
     channel: grpc.Channel = field(repr=False)
+    _opened: list[socket.socket] = field(default_factory=list, repr=False)
 
     @classmethod
     @contextmanager
-    def log_in(cls, product: Product, api_key: str = "", target: str = "") -> Iterator[Self]:
-        """Give the account of an API key, the master account without one.
-
-        Args:
-            product: Where.
-            api_key: Its key.
-            target: Where its gRPC calls go, when not straight to the product.
-        """
+    def log_in(cls, product: Product, api_key: str = "") -> Iterator[Self]:
+        """Give the account of an API key, the master account without one."""
         with (
             httpx.Client(base_url=product.rest_url, timeout=HANG_S) as http,
-            grpc.insecure_channel(target or product.grpc_target, _CHANNEL_OPTIONS) as channel,
+            grpc.insecure_channel(product.grpc_target, _CHANNEL_OPTIONS) as channel,
         ):
             key = api_key or product.api_key
             answer = http.put("/v2/api_auth", json={"data": {"api_key": key}}).json()
             token, account_id = answer["auth_token"], answer["data"]["account_id"]
             http.headers["x-auth-token"] = token
-            yield cls(product, account_id, token, http, channel)
+            tenant = cls(product, account_id, token, http, channel)
+            try:
+                yield tenant
+            finally:
+                for each in tenant._opened:  # a test that failed left them as they were
+                    reset(each)
 
     @contextmanager
     def new_tenant(self) -> Iterator[Self]:
@@ -83,6 +83,17 @@ class Tenant:
     def stub(self) -> MediaServiceStub:
         """Return the typed media service."""
         return MediaServiceStub(self.channel)
+
+    def connect(self, receive_buffer_bytes: int = 0) -> socket.socket:
+        """Return a connection to the REST port, closed at the end if it still is open then."""
+        address = urlsplit(self.product.rest_url)
+        connection = socket.socket()
+        self._opened.append(connection)
+        if receive_buffer_bytes:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        connection.settimeout(HANG_S)
+        connection.connect((address.hostname, address.port))
+        return connection
 
     def path(self, media_id: str = "", *, raw: bool = False) -> str:
         """Return the path of the account's media, of one of them, of its audio."""
@@ -150,7 +161,7 @@ class RestUpload:
             length = f"Content-Length: {size_bytes}"
         path = tenant.path(media_id, raw=True)
         lines = (f"POST {path} HTTP/1.1", length, "Content-Type: audio/wav", *headers)
-        self.socket = _connect(tenant)
+        self.socket = tenant.connect()
         self.socket.sendall(_head(tenant, lines))
 
     def send(self, data: bytes) -> None:
@@ -219,26 +230,38 @@ class RestDownload:
 
     def __init__(self, tenant: Tenant, media_id: str) -> None:
         """Send the request and read the head of a 200."""
-        self.socket = _connect(tenant, receive_buffer_bytes=64 * 1024)
+        self.socket = tenant.connect(receive_buffer_bytes=64 * 1024)
         self.socket.sendall(_head(tenant, (f"GET {tenant.path(media_id, raw=True)} HTTP/1.1",)))
-        self._stream = self.socket.makefile("rb", buffering=4096)
-        status = self._stream.readline()
-        assert status.split()[1] == b"200", status
-        headers = dict(
-            line.decode().lower().rstrip().split(": ", 1)
-            for line in iter(self._stream.readline, b"\r\n")
-        )
-        self.length = int(headers["content-length"])
+        head, _, self._ahead = self._received_until(b"\r\n\r\n").partition(b"\r\n\r\n")
+        status, *lines = head.decode().splitlines()
+        assert status.split()[1] == "200", head
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        self.length = self._left = int(headers["content-length"])
 
-    def read(self, size_bytes: int = -1) -> bytes:
-        """Return so many bytes; fewer when the connection ended before, -1: all there are."""
-        data: bytes = self._stream.read(self.length if size_bytes < 0 else size_bytes)
-        return data
+    def read(self, size_bytes: int | None = None) -> bytes:
+        """Return so many bytes, None: all that are left; fewer when the connection ended before."""
+        wanted = self._left if size_bytes is None else size_bytes
+        pieces = [self._ahead[:wanted]]
+        self._ahead = self._ahead[wanted:]
+        missing = wanted - len(pieces[0])
+        with suppress(ConnectionError):
+            while missing and (data := self.socket.recv(min(missing, 65536))):
+                pieces.append(data)
+                missing -= len(data)
+        self._left -= wanted - missing
+        return b"".join(pieces)
 
     def close(self) -> None:
         """Close the connection."""
-        self._stream.close()
         self.socket.close()
+
+    def _received_until(self, end: bytes) -> bytes:
+        received = b""
+        while end not in received:
+            data = self.socket.recv(1024)
+            assert data, received
+            received += data
+        return received
 
 
 class Relay:
@@ -250,6 +273,12 @@ class Relay:
         self._sockets: list[socket.socket] = []
         self.target = "{}:{}".format(*self._listener.getsockname())
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @contextmanager
+    def tenant_of(self, tenant: Tenant) -> Iterator[Tenant]:
+        """Give the same account with gRPC calls that go through here."""
+        with grpc.insecure_channel(self.target, _CHANNEL_OPTIONS) as channel:
+            yield replace(tenant, channel=channel)
 
     def cut(self) -> None:
         """Reset every connection, on both sides, and take no more."""
@@ -335,16 +364,6 @@ def _count(product: Product, state: str) -> int:
         return int(database.execute(query, (state,)).fetchone()[0])
     finally:
         database.close()
-
-
-def _connect(tenant: Tenant, receive_buffer_bytes: int = 0) -> socket.socket:
-    address = urlsplit(tenant.product.rest_url)
-    connection = socket.socket()
-    if receive_buffer_bytes:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-    connection.settimeout(HANG_S)
-    connection.connect((address.hostname, address.port))
-    return connection
 
 
 def _head(tenant: Tenant, lines: Sequence[str]) -> bytes:
