@@ -10,7 +10,7 @@ import hashlib
 from kazoo_media.blobs.store import BlobStore, BlobWriter
 
 _BATCH_BYTES = 1024 * 1024
-_QUEUED_BATCHES = 2
+_QUEUED_BATCHES = 1
 _INLINE_HASH_BYTES = 64 * 1024
 """Hashing less than this costs less than handing it to a thread."""
 
@@ -19,7 +19,7 @@ class RenditionWriter:
     """One blob being written by two tasks: a producer calls `write` and `finish`, another runs
     `store`.
 
-    At most three batches of a MiB are held: a slow store slows the producer down.
+    At most two batches of a MiB are held: a slow store slows the producer down.
     """
 
     def __init__(self, writer: BlobWriter, key: str) -> None:

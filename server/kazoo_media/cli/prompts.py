@@ -34,7 +34,7 @@ async def import_folder(
     ] = "",
     *,
     account: _Account = "system",
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="Files at the same time.")] = 8,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Files at the same time.")] = 16,
     as_json: _AsJson = False,
 ) -> None:
     """Import a folder of prompts; those that exist are overwritten.
