@@ -93,7 +93,7 @@ async def save(download: Download, destination: Path, progress: Progress) -> Non
             progress(size_bytes, download.length_bytes)
         await asyncio.to_thread(_publish, file, draft, destination)
     except BaseException:
-        await asyncio.to_thread(_discard, file, draft)
+        await asyncio.shield(asyncio.to_thread(_discard, file, draft))
         raise
 
 
