@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ class Shell:
 
     def __init__(self, data_dir: Path, folder: Path) -> None:
         self.folder = folder
-        self._environment = {
+        self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("KAZOO_MEDIA_")},
             "KAZOO_MEDIA_DATA_DIR": str(data_dir),
         }
@@ -36,7 +37,7 @@ class Shell:
         return subprocess.Popen(
             [sys.executable, "-m", "kazoo_media", *arguments],
             cwd=self.folder,
-            env={**self._environment, **variables},
+            env={**self.environment, **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -111,6 +112,54 @@ def test_rotating_the_key_of_bootstrap_json_keeps_the_commands_working(tmp_path:
         new = shell.ok("accounts", "rotate-key").strip()
         assert product.api_key == new
         shell.ok("accounts", "get")
+
+
+def test_a_user_is_added_with_a_password_that_is_typed_unseen(
+    shell: Shell, product: Product
+) -> None:
+    made = shell.account()
+    master, slave = pty.openpty()
+    # getpass reads from the controlling terminal: setsid makes this the one.
+    command = ["setsid", "--ctty", "--wait", sys.executable, "-m", "kazoo_media"]
+    command += ["accounts", "add-user", "ann", "--account", made["id"]]
+    with subprocess.Popen(
+        command, env=shell.environment, stdin=slave, stdout=slave, stderr=slave
+    ) as process:
+        os.close(slave)
+        shown = _read_until(master, "Password: ")
+        os.write(master, b"secret word\n")
+        shown += _read_until(master, "Repeat for confirmation: ")
+        os.write(master, b"secret word\n")
+        shown += _read_until(master, None)
+        assert process.wait(30) == 0, shown
+    os.close(master)
+    assert "ann" in shown
+    assert "secret word" not in shown
+    assert "secret word" not in product.log()
+
+
+def _read_until(terminal: int, wanted: str | None) -> str:
+    """Return what a terminal shows until the text, None: until the program ends."""
+    shown = ""
+    while wanted is None or wanted not in shown:
+        try:
+            read = os.read(terminal, 4096)
+        except OSError:  # how a terminal without a program reads
+            break
+        shown += read.decode()
+    return shown
+
+
+def test_a_purge_frees_the_id_of_a_deleted_media(shell: Shell) -> None:
+    (shell.folder / "tone.wav").write_bytes(tone(0.2))
+    key = shell.account()["api_key"]
+    own = {"KAZOO_MEDIA_API_KEY": key}
+    shell.ok("upload", "tone.wav", "x", "--create", "First", **own)
+    shell.ok("media", "delete", "x", **own)
+    shell.fails("upload", "tone.wav", "x", "--create", "Second", **own)
+    assert shell.ok("media", "purge", "--older-than-days", "1", **own).startswith("0 ")
+    assert shell.ok("media", "purge", **own).startswith("1 ")
+    shell.ok("upload", "tone.wav", "x", "--create", "Second", **own)
 
 
 def test_the_token_is_all_that_is_printed(shell: Shell) -> None:

@@ -92,6 +92,23 @@ async def rotate_key(session: Session, account_id: _AccountId = "") -> None:
     typer.echo(api_key)
 
 
+@app.command("add-user")
+@calls_service
+async def add_user(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="1 to 128 characters, no colon.")],
+    *,
+    account: Annotated[str, typer.Option(help="Account of the user; else the API key's.")] = "",
+) -> None:
+    """Let somebody log in over REST with name and password, which is asked for and not shown.
+
+    A user who exists already gets the new password.
+    """
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    user = await session.client.put_user(name, password, account)
+    print_table(("owner_id", "name", "account_id"), [(user.id, user.name, user.account_id)])
+
+
 @app.command()
 @calls_service
 async def token(session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -57,6 +58,24 @@ async def delete(
     """Delete a document with its audio."""
     owner = account or await session.client.account_id()
     await session.client.delete_media(owner, media_id, hard=hard)
+
+
+@app.command()
+@calls_service
+async def purge(
+    session: Session,
+    *,
+    account: _Account = "",
+    older_than_days: Annotated[
+        int, typer.Option(min=0, help="Only what was deleted at least so many days ago.")
+    ] = 0,
+) -> None:
+    """Remove for good what was deleted softly: the ids are free again, the audio goes."""
+    owner = account or await session.client.account_id()
+    until = datetime.now(UTC) - timedelta(days=older_than_days)
+    # A whole second later: what was deleted within this one is meant too.
+    count = await session.client.purge_media(owner, until + timedelta(seconds=1))
+    typer.echo(f"{count} media removed for good")
 
 
 def _row(media: Media) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +12,7 @@ from typing import Any, Self
 import grpc.aio
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from kazoo_media.client.connection import Connection, Metadata, TlsFiles, open_channel
 from kazoo_media.client.downloads import Download, save
@@ -146,6 +148,13 @@ class Client:
             account_id=account_id, media_id=media_id, hard=hard, if_revision=if_revision
         )
         return (await self._connection.unary(self._media.DeleteMedia, request)).media
+
+    async def purge_media(self, account_id: str, deleted_until: datetime) -> int:
+        """Remove for good what was soft-deleted until a time; return how many media."""
+        request = media_service_pb2.PurgeMediaRequest(
+            account_id=account_id, deleted_until=Timestamp(seconds=int(deleted_until.timestamp()))
+        )
+        return (await self._connection.unary(self._media.PurgeMedia, request)).purged_count
 
     async def upload(
         self,
@@ -303,6 +312,17 @@ class Client:
         """
         request = account_service_pb2.RotateApiKeyRequest(account_id=account_id)
         return (await self._connection.unary(self._accounts.RotateApiKey, request)).api_key
+
+    async def put_user(
+        self, name: str, password: str, account_id: str = ""
+    ) -> account_service_pb2.User:
+        """Return a user who may log in over REST, added or given this password; account "": the
+        caller's own.
+        """
+        request = account_service_pb2.PutUserRequest(
+            account_id=account_id, name=name, password=password
+        )
+        return (await self._connection.unary(self._accounts.PutUser, request)).user
 
     async def _upload(
         self,
