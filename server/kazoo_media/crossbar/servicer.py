@@ -26,6 +26,7 @@ from kazoo_media.crossbar.documents import Documents
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.lists import Lists
 from kazoo_media.crossbar.negotiation import Accept, resolved
+from kazoo_media.crossbar.openapi import described
 from kazoo_media.crossbar.operations import (
     OPERATIONS,
     Operation,
@@ -60,6 +61,7 @@ class CrossbarServicer:
     def __init__(self, core: Core, node_name: str, version: str) -> None:
         self._accounts = core.accounts
         self._envelopes = Envelopes(node_name, version)
+        self._description = described(version)
         documents = Documents(core.library, self._envelopes)
         lists = Lists(core.library, core.prompts, core.settings, self._envelopes)
         self._contents = Contents(core, self._envelopes)
@@ -155,6 +157,8 @@ class CrossbarServicer:
         operation, problem = await _understood(request, resource, body)
         if operation is Operation.LOG_IN:
             return await self._log_in(request, problem)
+        if operation is Operation.DESCRIBE_API:
+            return Answer.whole(200, self._description)
         caller = await authenticate(self._accounts, request)
         Call.note_account(caller.account.id)
         account_id = _account_id(request)

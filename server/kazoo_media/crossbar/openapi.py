@@ -1,0 +1,190 @@
+"""The OpenAPI description of the REST surface, made from what serves it: paths, verbs and comments
+of the proto files, the table of operations, the rules of documents, the error classes.
+
+Source: OpenAPI 3.1.0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+from google.api import annotations_pb2
+from google.protobuf.descriptor_pb2 import (
+    FileDescriptorProto,
+    FileDescriptorSet,
+    MethodDescriptorProto,
+)
+
+from kazoo_media.crossbar.openapi_operations import (
+    BODIES,
+    FACTS,
+    PARAMETERS,
+    Facts,
+    refusals_of,
+    success_answer,
+)
+from kazoo_media.crossbar.openapi_schemas import Schema, error_answers, reference, schemas
+from kazoo_media.crossbar.operations import OPERATIONS, Operation, Target
+from kazoo_media.gateway_files import gateway_folder
+
+_PROTO = "kazoo_media/crossbar/v2/crossbar_service.proto"
+_VARIABLE = re.compile(r"\{(\w+)\}")
+_SHAPES: Mapping[str, Schema] = {
+    "account_id": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"},
+    "attachment": {"type": "string", "pattern": r"^raw(\.[A-Za-z0-9]+)?$"},
+}
+_SERVICE_FIELD, _METHOD_FIELD, _MESSAGE_FIELD, _FIELD_FIELD = 6, 2, 4, 2
+"""Numbers in descriptor.proto, of which the paths of comments are made."""
+
+
+def described(version: str) -> bytes:
+    """Return the description as JSON."""
+    return orjson.dumps(_description(version))
+
+
+def _description(version: str) -> Schema:
+    proto = _Proto.read()
+    paths: dict[str, Schema] = {}
+    for method, verb, path in proto.rules():
+        item = paths.setdefault(path.removeprefix("/v2"), _path_item(proto, method, path))
+        item[verb.lower()] = _operation(proto, method, verb, path)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "kazoo-media",
+            "version": version,
+            "description": proto.comment_of_file(),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/v2"}, {"url": "/v1", "description": "The same"}],
+        "security": [{"token": []}, {"query_token": []}, {"bearer": []}],
+        "paths": paths,
+        "components": _components(),
+    }
+
+
+def _components() -> Schema:
+    return {
+        "schemas": schemas(),
+        "responses": error_answers(),
+        "parameters": {name: {"name": name, **each} for name, each in PARAMETERS.items()},
+        "requestBodies": {name: {"content": content} for name, content in BODIES.items()},
+        "securitySchemes": {
+            "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+            "query_token": {"type": "apiKey", "in": "query", "name": "auth_token"},
+            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        },
+    }
+
+
+def _path_item(proto: _Proto, method: MethodDescriptorProto, path: str) -> Schema:
+    parameters = [
+        {
+            "in": "path",
+            "name": name,
+            "required": True,
+            "description": proto.comment_of_field(method.input_type, name),
+            "schema": _SHAPES.get(name, {"type": "string", "minLength": 1}),
+        }
+        for name in _VARIABLE.findall(path)
+    ]
+    return {"parameters": parameters} if parameters else {}
+
+
+def _operation(proto: _Proto, method: MethodDescriptorProto, verb: str, path: str) -> Schema:
+    verbs = _verbs_of(path)
+    operation = verbs.get("GET" if verb == "HEAD" else verb)
+    tunnelled = operation is None
+    if operation is None:
+        operation = next(each for each in verbs.values() if FACTS[each].body)
+    facts = FACTS[operation]
+    scope = "" if "{account_id}" in path or not facts.needs_token else "System"
+    suffix = verb.title() if tunnelled or verb == "HEAD" else ""
+    described_operation: Schema = {
+        "operationId": f"{method.name}{scope}{suffix}",
+        "summary": operation.title,
+        "description": proto.comment_of_method(method.name),
+        "parameters": [reference("parameters", name) for name in _parameters(facts, tunnelled)],
+        "responses": _answers(facts, with_body=verb != "HEAD"),
+    }
+    if facts.body:
+        described_operation["requestBody"] = reference("requestBodies", facts.body)
+    if not facts.needs_token:
+        described_operation["security"] = []
+    return described_operation
+
+
+def _verbs_of(path: str) -> Mapping[str, Operation]:
+    """Return the operations of a path as a client writes it."""
+    resource = Target.locate(_VARIABLE.sub("raw", path)).resource
+    if resource is None:
+        raise ValueError(f"{path} names nothing")
+    return OPERATIONS[resource]
+
+
+def _parameters(facts: Facts, tunnelled: bool) -> Sequence[str]:  # noqa: FBT001 - of one call
+    return [*facts.parameters, "verb"] if tunnelled else facts.parameters
+
+
+def _answers(facts: Facts, *, with_body: bool) -> Schema:
+    successes: dict[int, list[str]] = {}
+    for status, name in facts.successes:
+        successes.setdefault(status, []).append(name if with_body else "")
+    answers = {str(status): success_answer(status, names) for status, names in successes.items()}
+    for status in refusals_of(facts):
+        refusal = reference("responses", str(status))
+        answers[str(status)] = refusal if with_body else {"description": "As with GET"}
+    return answers
+
+
+class _Proto:
+    """The proto file of the surface, with its comments."""
+
+    def __init__(self, file: FileDescriptorProto) -> None:
+        self._file = file
+        [self._service] = file.service
+        self._comments = {
+            tuple(each.path): each.leading_comments.strip()
+            for each in file.source_code_info.location
+        }
+
+    @classmethod
+    def read(cls) -> _Proto:
+        """Return it from the descriptor set that the gateway works with."""
+        data = (gateway_folder() / "kazoo_media.binpb").read_bytes()
+        files = FileDescriptorSet.FromString(data).file
+        return cls(next(file for file in files if file.name == _PROTO))
+
+    def rules(self) -> Iterator[tuple[MethodDescriptorProto, str, str]]:
+        """Yield every rpc with the verb and the path of each of its rules, but for the one that
+        takes every verb.
+        """
+        for method in self._service.method:
+            first: Any = method.options.Extensions[annotations_pb2.http]
+            for rule in (first, *first.additional_bindings):
+                kind = rule.WhichOneof("pattern")
+                verb, path = kind.upper(), getattr(rule, kind)
+                if kind == "custom":
+                    verb, path = rule.custom.kind, rule.custom.path
+                if verb != "*":
+                    yield method, verb, path
+
+    def comment_of_file(self) -> str:
+        """Return what the service says of itself."""
+        return self._comments.get((_SERVICE_FIELD, 0), "")
+
+    def comment_of_method(self, name: str) -> str:
+        """Return what an rpc does."""
+        index = [method.name for method in self._service.method].index(name)
+        return self._comments.get((_SERVICE_FIELD, 0, _METHOD_FIELD, index), "")
+
+    def comment_of_field(self, message_type: str, name: str) -> str:
+        """Return what a field of a request message is."""
+        messages = [message.name for message in self._file.message_type]
+        message = messages.index(message_type.rpartition(".")[2])
+        fields = [each.name for each in self._file.message_type[message].field]
+        path = (_MESSAGE_FIELD, message, _FIELD_FIELD, fields.index(name))
+        return self._comments.get(path, "")

@@ -1,0 +1,216 @@
+"""What the OpenAPI description says of each operation: parameters, bodies, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kazoo_media.audio.formats import ACCEPTED_TYPES
+from kazoo_media.crossbar.answers import JSON
+from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES
+from kazoo_media.crossbar.openapi_schemas import Schema, media_id_schema, reference
+from kazoo_media.crossbar.operations import Operation
+from kazoo_media.model import RenditionKind
+from kazoo_media.users import METHODS
+
+_TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"enum": ["true", "false"]}
+_SECONDS: Schema = {"type": "integer", "minimum": 0, "maximum": 999_999_999_999_999}
+_KEYS: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
+
+
+def _query(about: str, schema: Schema, **more: object) -> Schema:
+    return {"in": "query", "description": about, "schema": schema, **more}
+
+
+def _header(name: str, about: str) -> Schema:
+    return {"in": "header", "name": name, "description": about, "schema": _TEXT}
+
+
+_GREGORIAN = "in seconds since the year 0: Unix time + 62167219200"
+PARAMETERS: Mapping[str, Schema] = {
+    "filters": _query(
+        "`filter_K=V` and `filter_not_K=V`: key K, dotted when nested, is or is not V; V may be a"
+        " JSON array, then any of it. Language compares without regard to case.",
+        {"type": "object", "patternProperties": {"^filter_(not_)?[a-z]": _TEXT}},
+        style="form",
+        explode=True,
+    ),
+    "has_key": _query("Only media that have these keys", _KEYS),
+    "key_missing": _query("Only media that lack these keys", _KEYS),
+    "has_value": _query("Only media where these keys have a value", _KEYS),
+    "value_missing": _query("Only media where these keys have no value", _KEYS),
+    "missing_value": _query("The same as value_missing", _KEYS),
+    "created_from": _query(f"Created at this time or later, {_GREGORIAN}", _SECONDS),
+    "created_to": _query(f"Created at this time or earlier, {_GREGORIAN}", _SECONDS),
+    "modified_from": _query(f"Changed at this time or later, {_GREGORIAN}", _SECONDS),
+    "modified_to": _query(f"Changed at this time or earlier, {_GREGORIAN}", _SECONDS),
+    "descending": _query("Whether ids come in descending order", _FLAG),
+    "paginate": _query("`false`: all rows in one answer", _FLAG),
+    "page_size": _query(
+        "Most rows of the answer; the setting crossbar.pagination_page_size if not given",
+        {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+    ),
+    "start_key": _query("The `next_start_key` of the page before", _TEXT),
+    "accept": _query("In place of the header Accept", _TEXT),
+    "verb": _query("What a POST stands for", {"enum": ["PUT", "PATCH", "DELETE"]}),
+    "hard_delete": _query("`true`: document and audio are removed for good", _FLAG),
+    "filename": _query("The name of the file", _TEXT),
+    "rendition": _query(
+        "Which rendition, whatever Accept says", {"enum": [str(kind) for kind in RenditionKind]}
+    ),
+    "inline": _query("`true`: to be shown, not saved", _FLAG),
+    "if_match": _header("If-Match", "Only if the document has this revision"),
+    "if_none_match": _header("If-None-Match", "304 if nothing else is there"),
+    "if_range": _header("If-Range", "The whole audio if it is another than this"),
+    "range": _header("Range", "One range of bytes; several are answered with the whole"),
+    "transfer_encoding": _header("Content-Transfer-Encoding", "`base64`: the body is base64 text"),
+}
+_LIST_PARAMETERS = ("paginate", "page_size", "start_key", "accept")
+_FILTER_PARAMETERS = tuple(PARAMETERS)[: tuple(PARAMETERS).index("paginate")]
+_AUDIO_PARAMETERS = ("rendition", "inline", "filename", "if_none_match", "if_range", "range")
+
+_FILE: Schema = {
+    "type": "object",
+    "properties": {"file": {"contentMediaType": "application/octet-stream"}},
+}
+_AUDIO_BODIES: Schema = {
+    **{content_type: {} for content_type in (*ACCEPTED_TYPES, "application/octet-stream")},
+    **{
+        content_type: {"schema": {"type": "string", "contentEncoding": "base64"}}
+        for content_type in BASE64_TYPES
+    },
+    "multipart/form-data": {"schema": _FILE},
+}
+
+
+def _json_bodies(data: Schema) -> Schema:
+    envelope = {"type": "object", "properties": {"data": data}, "required": ["data"]}
+    bodies: Schema = {content_type: {"schema": envelope} for content_type in JSON_TYPES}
+    bodies[FORM] = {"schema": {"type": "object", "description": "or JSON, as `curl -d` sends it"}}
+    return bodies
+
+
+_CHOSEN_ID: Schema = {
+    "properties": {"id": {**media_id_schema(), "pattern": r"^[^%\u0000]*$"}},
+}
+_API_KEY: Schema = {
+    "type": "object",
+    "properties": {"api_key": {"type": "string", "minLength": 64, "maxLength": 64}},
+    "required": ["api_key"],
+}
+_CREDENTIALS: Schema = {
+    "type": "object",
+    "properties": {
+        "credentials": {"type": "string", "description": "Hex digest of `name:password`"},
+        "method": {"enum": list(METHODS), "default": METHODS[0]},
+        "account_name": {"type": "string"},
+        "account_realm": {"type": "string"},
+        "realm": {"type": "string", "description": "The same as account_realm"},
+    },
+    "required": ["credentials"],
+}
+_NEW_MEDIA = reference("schemas", "NewMedia")
+BODIES: Mapping[str, Schema] = {
+    "create": _json_bodies({"allOf": [_NEW_MEDIA, _CHOSEN_ID]}),
+    "update": _json_bodies(_NEW_MEDIA) | _AUDIO_BODIES,
+    "patch": _json_bodies(reference("schemas", "MediaChanges")),
+    "delete": _json_bodies({"type": "object", "properties": {"hard_delete": {"type": "boolean"}}}),
+    "upload": _AUDIO_BODIES,
+    "log_in": _json_bodies(_API_KEY),
+    "log_in_user": _json_bodies(_CREDENTIALS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of an operation beyond its path.
+
+    Attributes:
+        parameters: Names in PARAMETERS.
+        successes: Status, and the envelope or "" for none, or `audio`.
+        refusals: HTTP statuses of errors beyond those that every operation may have.
+        body: Name in BODIES, "" for none.
+        needs_token: Whether the caller must have logged in.
+    """
+
+    parameters: Sequence[str]
+    successes: Sequence[tuple[int, str]]
+    refusals: Sequence[int] = ()
+    body: str = ""
+    needs_token: bool = True
+
+
+_ALWAYS = (400, 405, 408, 413, 429, 431, 500, 503, 504)
+_TOKEN = (401, 403, 404, 406)
+_WRITE = (412, 507)
+_AUDIO = ((200, "audio"), (206, "audio"), (304, ""))
+_LIST = (*_LIST_PARAMETERS,)
+
+FACTS: Mapping[Operation, Facts] = {
+    Operation.LIST_MEDIA: Facts((*_FILTER_PARAMETERS, *_LIST), [(200, "MediaListEnvelope")]),
+    Operation.CREATE_MEDIA: Facts(
+        ("accept",), [(201, "DocumentEnvelope")], (409, 415, 507), "create"
+    ),
+    Operation.GET_MEDIA: Facts(
+        ("accept", *_AUDIO_PARAMETERS), [(200, "DocumentEnvelope"), *_AUDIO], (416,)
+    ),
+    Operation.UPDATE_MEDIA: Facts(
+        ("accept", "verb", "filename", "hard_delete", "if_match", "transfer_encoding"),
+        [(200, "DocumentEnvelope")],
+        (409, 415, *_WRITE),
+        "update",
+    ),
+    Operation.PATCH_MEDIA: Facts(
+        ("accept", "if_match"), [(200, "DocumentEnvelope")], (409, 415, *_WRITE), "patch"
+    ),
+    Operation.DELETE_MEDIA: Facts(
+        ("accept", "hard_delete", "if_match"), [(200, "DocumentEnvelope")], _WRITE, "delete"
+    ),
+    Operation.DOWNLOAD: Facts(("accept", *_AUDIO_PARAMETERS), _AUDIO, (416,)),
+    Operation.UPLOAD: Facts(
+        ("accept", "filename", "if_match", "transfer_encoding"),
+        [(200, "DocumentEnvelope")],
+        (409, 415, *_WRITE),
+        "upload",
+    ),
+    Operation.LIST_PROMPTS: Facts(_LIST, [(200, "CountsEnvelope")]),
+    Operation.LIST_TRANSLATIONS: Facts(_LIST, [(200, "IdsEnvelope")]),
+    Operation.LIST_LANGUAGES: Facts(_LIST, [(200, "CountsEnvelope")]),
+    Operation.LIST_MEDIA_OF_LANGUAGE: Facts(_LIST, [(200, "IdsEnvelope")]),
+    Operation.LOG_IN: Facts(
+        ("accept",), [(201, "LoginEnvelope")], (401, 406), "log_in", needs_token=False
+    ),
+    Operation.LOG_IN_USER: Facts(
+        ("accept",), [(201, "LoginEnvelope")], (401, 406), "log_in_user", needs_token=False
+    ),
+    Operation.DESCRIBE_API: Facts((), [(200, "description")], needs_token=False),
+}
+
+
+def success_answer(status: int, names: Sequence[str]) -> Schema:
+    """Return one good answer: all that it may carry."""
+    content: dict[str, Any] = {}
+    for name in names:
+        if name == "audio":
+            content |= {"audio/*": {}, "video/*": {}}
+        elif name == "description":
+            content[JSON] = {"schema": {"type": "object", "required": ["openapi", "paths"]}}
+        elif name:
+            content[JSON] = {"schema": reference("schemas", name)}
+    about = {201: "Created", 206: "A part of the audio", 304: "The client has it already"}
+    answer: Schema = {"description": about.get(status, "Well")}
+    if content:
+        answer["content"] = content
+    headers: Schema = {}
+    if status == 201 and "DocumentEnvelope" in names:
+        headers["Location"] = {"schema": _TEXT, "required": True}
+    if status == 206:
+        headers["Content-Range"] = {"schema": _TEXT, "required": True}
+    return answer | ({"headers": headers} if headers else {})
+
+
+def refusals_of(facts: Facts) -> list[int]:
+    """Return the HTTP statuses of all errors that an operation may have."""
+    return sorted({*_ALWAYS, *facts.refusals, *(_TOKEN if facts.needs_token else ())})

@@ -1,0 +1,168 @@
+"""The shapes in the OpenAPI description: documents, envelopes, an answer for each error class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kazoo_media.crossbar.answers import JSON
+from kazoo_media.document_schema import RULES, Rule
+from kazoo_media.documents import MEDIA_ID_LIMIT
+from kazoo_media.errors import MediaError, SpeechFailedError
+
+Schema = dict[str, Any]
+
+_STRING: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_GATEWAY_WORDS: Mapping[int, str] = {
+    408: "request_timeout",
+    431: "headers_too_large",
+    504: "gateway_timeout",
+}
+"""What the gateway alone answers. Source: gateway/envoy.yaml."""
+_ANSWER_HEADERS: Mapping[int, Mapping[str, Schema]] = {
+    405: {"Allow": {"schema": _STRING, "required": True}},
+    416: {"Content-Range": {"schema": {"type": "string", "pattern": r"^bytes \*/\d+$"}}},
+    429: {"Retry-After": {"schema": _COUNT, "required": True}},
+    503: {"Retry-After": {"schema": _COUNT, "required": True}},
+}
+
+
+def reference(kind: str, name: str) -> Schema:
+    """Return a reference to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def schemas() -> dict[str, Schema]:
+    """Return all shapes by name."""
+    data = {
+        "Document": reference("schemas", "Media"),
+        "Media list": {"type": "array", "items": reference("schemas", "MediaRow")},
+        "Counts": {
+            "type": "array",
+            "items": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+        },
+        "Ids": {"type": "array", "items": _STRING},
+        "Login": {
+            "type": "object",
+            "properties": {"account_id": _STRING, "account_name": _STRING, "language": _STRING},
+            "required": ["account_id"],
+        },
+    }
+    return {
+        "Media": _stored_document(),
+        "MediaRow": _row(),
+        "NewMedia": _sent_document(required=True) | {"required": ["name"]},
+        "MediaChanges": _sent_document(required=False),
+        "ErrorEnvelope": _envelope("error", {"type": ["object", "array"]}, "message", "error"),
+        **{
+            f"{name.title().replace(' ', '')}Envelope": _envelope("success", shape)
+            for name, shape in data.items()
+        },
+    }
+
+
+def error_answers() -> dict[str, Schema]:
+    """Return the answer of each HTTP status, from the error classes that have it."""
+    words: dict[int, dict[str, str]] = {
+        status: {word: "The gateway's own answer."} for status, word in _GATEWAY_WORDS.items()
+    }
+    for error in _leaves(MediaError):
+        word = "" if error is SpeechFailedError else error.kazoo_message
+        about = (error.__doc__ or "").partition("\n")[0]
+        known = words.setdefault(error.http_status, {})
+        known[word] = f"{known[word]} {about}" if word in known else about
+    return {str(status): _error_answer(status, known) for status, known in sorted(words.items())}
+
+
+def _leaves(error: type[MediaError]) -> Iterator[type[MediaError]]:
+    below = error.__subclasses__()
+    if not below:
+        yield error
+    for each in below:
+        yield from _leaves(each)
+
+
+def _error_answer(status: int, words: Mapping[str, str]) -> Schema:
+    lines = [f"- `{word}`: {about}" if word else f"- {about}" for word, about in words.items()]
+    message = {"enum": list(words)} if all(words) else {}
+    told: Schema = {"error": {"const": str(status)}, "message": {"type": "string", **message}}
+    shape = {"allOf": [reference("schemas", "ErrorEnvelope"), {"properties": told}]}
+    answer = {"description": "\n".join(lines), "content": {JSON: {"schema": shape}}}
+    headers = _ANSWER_HEADERS.get(status)
+    return answer | ({"headers": dict(headers)} if headers else {})
+
+
+def _envelope(status: str, data: Schema, *more: str) -> Schema:
+    properties: Schema = {
+        "data": data,
+        "status": {"const": status},
+        "request_id": _STRING,
+        "node": _STRING,
+        "version": _STRING,
+        "timestamp": {"type": "string", "format": "date-time"},
+        "auth_token": _STRING,
+    }
+    if more:
+        properties |= dict.fromkeys(more, _STRING)
+    else:
+        properties |= {
+            "revision": _STRING,
+            "page_size": _COUNT,
+            "start_key": _STRING,
+            "next_start_key": _STRING,
+        }
+    always = ["data", "status", "request_id", "node", "version", "timestamp", *more]
+    return {"type": "object", "properties": properties, "required": always}
+
+
+def _stored_document() -> Schema:
+    owned: Schema = {
+        "id": {**_STRING, "description": "That of a prompt has its slash percent-encoded"},
+        "duration_ms": _COUNT,
+        "sample_rate_hertz": _COUNT,
+        "channel_count": _COUNT,
+        "normalization_error": _STRING,
+        "normalization_warning": _STRING,
+        "attachment_name": _STRING,
+        "_read_only": {"type": "object", "description": "Of a deleted media"},
+    }
+    properties = {key: rule.schema for key, rule in RULES.items()} | owned
+    return {"type": "object", "properties": properties, "required": ["id", "name"]}
+
+
+def _sent_document(*, required: bool) -> Schema:
+    properties = {key: _sent(rule, nullable=not required) for key, rule in RULES.items()}
+    return {
+        "type": "object",
+        "properties": properties,
+        "description": "Other keys are kept, but for those that start with `_` or `pvt_`",
+    }
+
+
+def _sent(rule: Rule, *, nullable: bool) -> Schema:
+    """Return what a client may send: also text that reads as a boolean or an integer, and null
+    where that removes a key.
+    """
+    schema = rule.schema
+    choices = [schema]
+    if rule.kind == "boolean":
+        choices.append({"enum": ["true", "false"]})
+    elif rule.kind == "integer":
+        choices.append({"type": "string", "pattern": r"^[1-9][0-9]{0,16}$"})
+    if nullable:
+        choices.append({"type": "null"})
+    return schema if len(choices) == 1 else {"anyOf": choices}
+
+
+def _row() -> Schema:
+    properties: Schema = {
+        key: RULES[key].schema for key in ("name", "media_source", "language", "content_type")
+    }
+    properties |= {"id": _STRING, "is_prompt": {"type": "boolean"}}
+    return {"type": "object", "properties": properties, "required": ["id", "is_prompt"]}
+
+
+def media_id_schema() -> Schema:
+    """Return the shape of an id that a client chooses."""
+    return {"type": "string", "minLength": 1, "maxLength": MEDIA_ID_LIMIT}

@@ -1,0 +1,15 @@
+"""Where the gateway's files lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGED = Path(__file__).parent / "gateway"
+_CHECKOUT = Path(__file__).parents[2] / "gateway"
+
+
+def gateway_folder() -> Path:
+    """Return where `envoy.yaml`, `kazoo.lua` and `kazoo_media.binpb` lie: in the installed package,
+    or in the checkout.
+    """
+    return _PACKAGED if (_PACKAGED / "envoy.yaml").is_file() else _CHECKOUT

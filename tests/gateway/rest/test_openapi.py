@@ -1,0 +1,184 @@
+"""The OpenAPI description: valid, and what the service really does."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from openapi_spec_validator import validate
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from kazoo_media.audio.formats import ACCEPTED_TYPES
+from kazoo_media.crossbar.openapi_operations import FACTS
+from kazoo_media.crossbar.operations import OPERATIONS, Operation
+from tests.gateway.rest.rig import Rest, Tenant
+
+pytestmark = pytest.mark.gateway
+
+_SEED = int(os.environ.get("KAZOO_TEST_SEED", "20261124"))
+_EXAMPLES = 20
+_CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+_NO_SPEECH = "no speech provider is available to create TTS media"
+
+
+@pytest.fixture(scope="module")
+def description(rest: Rest) -> dict[str, Any]:
+    return rest.send("GET", "/v2/openapi.json").json
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_it_is_served_without_a_token(rest: Rest, version: str) -> None:
+    whole = rest.send("GET", f"/{version}/openapi.json")
+    assert (whole.status, whole.headers["content-type"]) == (200, "application/json")
+    head = rest.send("HEAD", f"/{version}/openapi.json")
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-length"] == str(len(whole.body))
+    options = rest.send("OPTIONS", f"/{version}/openapi.json")
+    assert (options.status, options.headers["allow"]) == (200, "OPTIONS, GET, HEAD")
+    assert rest.send("PUT", f"/{version}/openapi.json", b"").status == 405
+
+
+def test_it_is_valid(description: dict[str, Any]) -> None:
+    validate(description)
+    assert description["openapi"] == "3.1.0"
+
+
+def test_every_operation_is_in_it(description: dict[str, Any]) -> None:
+    assert set(FACTS) == set(Operation)
+    told = {
+        (item[verb]["summary"], verb)
+        for item in description["paths"].values()
+        for verb in item
+        if verb != "parameters"
+    }
+    wanted = {
+        (operation.title, verb.lower())
+        for verbs in OPERATIONS.values()
+        for verb, operation in verbs.items()
+    }
+    assert wanted <= told
+    assert len({item["operationId"] for item in _operations(description)}) == sum(
+        1 for _ in _operations(description)
+    )
+    assert all(item["description"] for item in _operations(description))
+
+
+@pytest.mark.timeout(240)
+def test_what_it_describes_is_what_happens(rest: Rest, description: dict[str, Any]) -> None:
+    """Property-based requests from the description; a failure prints how to repeat it."""
+    print(f"KAZOO_TEST_SEED={_SEED}")
+    tenant = rest.new_tenant()
+    schemathesis.serializer(*ACCEPTED_TYPES, "application/octet-stream")(_as_bytes)
+    schemathesis.serializer("application/base64", "application/x-base64")(_as_bytes)
+    schema = schemathesis.openapi.from_dict(description)
+    answers: dict[int, int] = {}
+    with requests.Session() as session:
+        for number, result in enumerate(schema.get_all_operations()):
+            operation: Any = result.ok()  # type: ignore[union-attr]
+            for mode in GenerationMode:
+                _hold(_Run(rest, tenant, session, answers), operation, number, mode)
+    print(answers)
+    assert {200, 201, 206, 304, 400, 404, 405} <= set(answers)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Where the requests go, and how often each status came back."""
+
+    rest: Rest
+    tenant: Tenant
+    session: requests.Session
+    answers: dict[int, int]
+
+
+def _hold(run: _Run, operation: Any, number: int, mode: GenerationMode) -> None:
+    """Send requests made from one operation's description and check the answers."""
+    rest, tenant = run.rest, run.tenant
+    scoped = "{account_id}" in operation.path
+    token = tenant.token if scoped else rest.admin.token
+    media_id_with_audio = _media_with_audio(rest, tenant)
+
+    @seed(_SEED + number)
+    @settings(
+        max_examples=_EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        case=operation.as_strategy(generation_mode=mode),
+        media_id=st.sampled_from([media_id_with_audio, media_id_with_audio, None]),
+        accept=st.sampled_from(["audio/*", "application/json", None]),
+        wanted=st.sampled_from(["bytes=0-9", "bytes=99999-", None, None]),
+    )
+    def holds(case: Any, media_id: str | None, accept: str | None, wanted: str | None) -> None:
+        if accept is not None and "accept" in (case.query or {}):
+            case.query["accept"] = accept
+        if wanted is not None and operation.method == "get":
+            case.headers = {"Range": wanted}
+        if scoped:
+            case.path_parameters["account_id"] = tenant.id
+        if media_id is not None and "media_id" in case.path_parameters:
+            case.path_parameters["media_id"] = media_id
+        headers = {"X-Auth-Token": token} if operation.definition.raw.get("security") != [] else {}
+        base_url = f"http://127.0.0.1:{rest.port}/v2"
+        response = case.call(base_url=base_url, headers=headers, session=run.session, timeout=20)
+        run.answers[response.status_code] = run.answers.get(response.status_code, 0) + 1
+        spoken = response.status_code == 500 and response.json()["message"] == _NO_SPEECH
+        if not spoken:
+            case.validate_response(response, checks=_CHECKS)
+
+    # There is nothing to get wrong where there are no parameters.
+    with suppress(*([Unsatisfiable] if mode is GenerationMode.NEGATIVE else [])):
+        holds()
+
+
+def _media_with_audio(rest: Rest, tenant: Tenant) -> str:
+    headers = [("x-auth-token", tenant.token)]
+    created = rest.send("PUT", tenant.media, b'{"data":{"name":"Tone"}}', headers)
+    media_id: str = created.data["id"]
+    audio = b"\xff\xfb\x90\x00" + bytes(413)
+    uploaded = rest.send(
+        "POST",
+        f"{tenant.media}/{media_id}/raw",
+        audio * 4,
+        [*headers, ("content-type", "audio/mp3")],
+    )
+    assert uploaded.status == 200
+    return media_id
+
+
+def _as_bytes(context: Any, value: Any) -> bytes:
+    del context
+    if isinstance(value, bytes):
+        return value
+    return random.Random(repr(value)).randbytes(64) + repr(value).encode(errors="replace")
+
+
+def _operations(description: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for item in description["paths"].values():
+        yield from (operation for verb, operation in item.items() if verb != "parameters")
