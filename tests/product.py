@@ -70,11 +70,12 @@ class Product:
         """Start without waiting."""
         with self._out.open("wb") as out, self._err.open("ab") as err:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "kazoo_media", "serve"],
-                env=self._environment,
-                stdout=out,
-                stderr=err,
+                self.command(), env=self._environment, stdout=out, stderr=err
             )
+
+    def command(self) -> list[str]:
+        """Return what `launch` starts."""
+        return [sys.executable, "-m", "kazoo_media", "serve"]
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 40.0) -> int:
         """Send a signal and return the exit code."""
@@ -170,8 +171,15 @@ class Product:
         return [json.loads(line) for line in self.log().splitlines()]
 
     def _children(self) -> list[psutil.Process]:
-        running = psutil.Process(self.process.pid).children()
-        return [child for child in running if child.status() != psutil.STATUS_ZOMBIE]
+        return list(filter(is_alive, psutil.Process(self.process.pid).children()))
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Tell whether a process has not ended."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _command(process: psutil.Process) -> list[str]:

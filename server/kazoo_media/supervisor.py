@@ -8,7 +8,7 @@ Theory of operation:
    supervisor alone. The kernel kills them when it ends, whatever way (tether.py).
 3. When `/healthz` through Envoy is 200 the service is announced. What ends before that ends the
    start; what ends later is started again, at first at once, then with growing pauses.
-4. The first SIGTERM or SIGINT drains: `/healthz` fails, running requests go on for at most
+4. The first SIGTERM or SIGINT drains: both ports close, running requests go on for at most
    `drain_s`, then workers and Envoy stop. The second stops at once.
 """
 
@@ -136,7 +136,7 @@ class Supervisor:
     async def _drain(self, admin: Admin) -> None:
         _log.info("draining", at_most_s=self._config.drain_s)
         with suppress(OSError, TimeoutError):  # without Envoy there is nothing to wait for
-            await asyncio.to_thread(admin.fail_health_check)
+            await asyncio.to_thread(admin.begin_drain)
             async with asyncio.timeout(self._config.drain_s):
                 # ASYNC110 wants an Event: what is awaited is in another process.
                 while await asyncio.to_thread(admin.running_requests):  # noqa: ASYNC110

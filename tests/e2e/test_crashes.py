@@ -1,0 +1,409 @@
+"""Processes that die or are told to stop in the middle of everything; a disk that is full."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+import httpx
+import psutil
+import pytest
+from typing_extensions import override
+
+from kazoo_media.blobs.local import LocalBlobStore
+from kazoo_media.fsck import check
+from kazoo_media.metadata.sqlite import SqliteMetadataStore
+from kazoo_media.sweeper import Sweeper
+from kazoo_media.v1 import media_service_pb2 as media_pb
+from tests.contract.upload_promises import wav
+from tests.e2e.clients import (
+    HANG_S,
+    GrpcUpload,
+    RestDownload,
+    RestUpload,
+    Tenant,
+    pending_blobs,
+)
+from tests.product import Product, is_alive, wait_until
+from tests.rpc.service import refusal_of
+
+pytestmark = pytest.mark.e2e
+
+_KILLS = 8
+_BLOCK = bytes(range(256)) * 4096  # 1 MiB
+
+
+def may_mount() -> bool:
+    """Tell whether a test may have a disk of its own."""
+    attempt = ["unshare", "-m", "sh", "-c", "mount -t tmpfs -o size=1m tmpfs /tmp"]
+    return shutil.which("unshare") is not None and not subprocess.call(
+        attempt, stderr=subprocess.DEVNULL
+    )
+
+
+class Uploader(threading.Thread):
+    """A client that adds media with audio, one after the other, until it is stopped.
+
+    Attributes:
+        acknowledged: Digest of the audio by media id, of uploads that were answered with success.
+        failed: How many requests failed.
+    """
+
+    def __init__(self, product: Product, seed: int, *, over_grpc: bool) -> None:
+        super().__init__()
+        self.acknowledged: dict[str, str] = {}
+        self.failed = 0
+        self._product = product
+        self._random = random.Random(seed)
+        self._upload = self._grpc if over_grpc else self._rest
+        self._stopped = threading.Event()
+        self.start()
+
+    def stop(self) -> None:
+        """Return when the last upload has ended."""
+        self._stopped.set()
+        self.join()
+
+    @override
+    def run(self) -> None:
+        with Tenant.log_in(self._product) as tenant:
+            while not self._stopped.is_set():
+                size_bytes = self._random.choice((2_000, 60_000, 1_500_000))
+                audio = wav(size_bytes, seed=self._random.getrandbits(32))
+                try:
+                    media_id = self._upload(tenant, audio)
+                except (AssertionError, OSError, httpx.TransportError, grpc.RpcError):
+                    self.failed += 1
+                else:
+                    self.acknowledged[media_id] = hashlib.sha256(audio).hexdigest()
+
+    def _rest(self, tenant: Tenant, audio: bytes) -> str:
+        return tenant.with_audio(audio)
+
+    def _grpc(self, tenant: Tenant, audio: bytes) -> str:
+        media_id = tenant.create()
+        upload = GrpcUpload(tenant, media_id)
+        upload.send(audio)
+        upload.finish()
+        return media_id
+
+
+class Reader(threading.Thread):
+    """A client that reads one document again and again until it is stopped.
+
+    Attributes:
+        answered: How many times it got it.
+        failed: How many times it did not.
+    """
+
+    def __init__(self, product: Product, media_id: str) -> None:
+        super().__init__()
+        self.answered = self.failed = 0
+        self._product = product
+        self._media_id = media_id
+        self._stopped = threading.Event()
+        self.start()
+
+    def stop(self) -> None:
+        """Return when the last request has ended."""
+        self._stopped.set()
+        self.join()
+
+    @override
+    def run(self) -> None:
+        with Tenant.log_in(self._product) as tenant:
+            while not self._stopped.is_set():
+                try:
+                    tenant.document(self._media_id)
+                except (AssertionError, httpx.TransportError):
+                    self.failed += 1
+                else:
+                    self.answered += 1
+
+
+@pytest.mark.timeout(150)
+def test_killed_workers_lose_nothing_acknowledged_and_tear_nothing(tmp_path: Path) -> None:
+    with Product(tmp_path, workers="2") as product, Tenant.log_in(product) as admin:
+        clients = [Uploader(product, seed, over_grpc=seed % 2 == 1) for seed in range(4)]
+        reader = Reader(product, admin.create())
+        try:
+            for number in range(_KILLS):
+                kill_one_of_two(product, number % 2)
+        finally:
+            for client in (*clients, reader):
+                client.stop()
+        wait_until(lambda: len(product.workers()) == 2, "both workers run again")
+        for client in clients:
+            assert client.acknowledged, "it has uploaded nothing"
+            assert client.failed <= _KILLS, "more failed than what was in flight"
+            for media_id, sha256 in client.acknowledged.items():
+                assert digest_of(admin.download(media_id)) == sha256
+        assert reader.answered
+        assert reader.failed == 0, "a request that only reads is retried"
+        assert expect_whole(admin) >= sum(len(each.acknowledged) for each in clients)
+    asyncio.run(expect_clean(product.data_dir))
+
+
+def kill_one_of_two(product: Product, index: int) -> None:
+    """Kill a worker while both serve and uploads run."""
+    wait_until(lambda: all_listen(product, 2), "both workers serve")
+    time.sleep(random.uniform(0.3, 0.8))  # Envoy finds that out; then it is any moment
+    wait_until(lambda: pending_blobs(product) > 0, "an upload runs")
+    killed = product.kill_worker(index)
+    wait_until(lambda: killed not in (each.pid for each in product.workers().values()), "it died")
+
+
+def all_listen(product: Product, workers: int) -> bool:
+    running = product.workers().values()
+    with suppress(psutil.Error):
+        return len(running) == workers and all(
+            any("worker-" in str(each.laddr) for each in worker.net_connections("unix"))
+            for worker in running
+        )
+    return False
+
+
+def expect_whole(tenant: Tenant) -> int:
+    """Check that all content is complete and return how much there is."""
+    request = media_pb.ListMediaRequest(account_id=tenant.account_id, page_size=1000)
+    count = 0
+    while True:
+        page = tenant.stub.ListMedia(request, metadata=tenant.metadata)
+        for media in page.media:
+            for rendition in media.renditions:
+                assert digest_of(tenant.download(media.id)) == rendition.sha256
+                count += 1
+        if not page.next_page_token:
+            return count
+        request.page_token = page.next_page_token
+
+
+def digest_of(audio: bytes | None) -> str:
+    return hashlib.sha256(audio or b"").hexdigest()
+
+
+async def expect_clean(data_dir: Path) -> None:
+    """Check that after a sweep rows and files are the same, byte for byte."""
+    metadata = await SqliteMetadataStore.open(data_dir / "metadata.sqlite", shared=False)
+    blobs = LocalBlobStore(data_dir / "blobs")
+    sweeper = Sweeper(
+        metadata,
+        blobs,
+        pending_grace_ms=0,
+        dead_grace_ms=0,
+        clock=itertools.count(10**13).__next__,
+    )
+    await sweeper.sweep()
+    await sweeper.sweep()  # what expired in the first is due in the second
+    report = await check(metadata, blobs, read_digests=True, progress=lambda _: None)
+    await blobs.aclose()
+    await metadata.aclose()
+    assert report.findings == ()
+    assert report.live_count == report.file_count == report.row_count
+
+
+def test_a_killed_supervisor_leaves_a_folder_that_serves_again(tmp_path: Path) -> None:
+    audio = wav(300_000, seed=1)
+    product = Product(tmp_path, workers="2").start()
+    processes = psutil.Process(product.process.pid).children(recursive=True)
+    with Tenant.log_in(product) as admin:
+        kept, torn = admin.with_audio(audio), admin.create()
+        upload = RestUpload(admin, torn, len(audio))
+        upload.send(audio[:-1])
+        wait_until(lambda: pending_blobs(product) > 0, "the upload has begun")
+        product.kill()
+        wait_until(lambda: not any(map(is_alive, processes)), "no process is left")
+    with Product(tmp_path) as again, Tenant.log_in(again) as admin:
+        assert admin.download(kept) == audio
+        assert admin.download(torn) is None
+        admin.upload(torn, audio)
+        assert admin.download(torn) == audio
+    asyncio.run(expect_clean(again.data_dir))
+
+
+def test_a_killed_envoy_costs_only_what_was_in_flight(tmp_path: Path) -> None:
+    audio = wav(300_000, seed=1)
+    with Product(tmp_path) as product, Tenant.log_in(product) as admin:
+        [worker] = product.workers().values()
+        kept, torn = admin.with_audio(audio), admin.create()
+        upload = RestUpload(admin, torn, len(audio))
+        upload.send(audio[:-1])
+        wait_until(lambda: pending_blobs(product) > 0, "the upload has begun")
+        product.envoy().kill()
+        with pytest.raises((OSError, IndexError)):
+            upload.finish()
+        wait_until(lambda: pending_blobs(product) == 0, "the upload was given up")
+        wait_until(lambda: is_live(product), "it serves again")
+        assert product.workers()[0].pid == worker.pid
+        assert (admin.download(kept), admin.download(torn)) == (audio, None)
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """Give a product whose only worker may be killed."""
+    with Product(tmp_path_factory.mktemp("killed")) as running:
+        yield running
+
+
+@pytest.fixture
+def large(product: Product) -> Iterator[tuple[Tenant, str]]:
+    """Give a media whose audio fills every buffer on its way."""
+    wait_until(lambda: is_live(product), "it serves")
+    with Tenant.log_in(product) as admin:
+        yield admin, admin.with_audio(LARGE)
+
+
+LARGE = wav(44) + _BLOCK * 64
+
+
+def test_a_download_whose_worker_dies_is_a_broken_transfer(
+    product: Product, large: tuple[Tenant, str]
+) -> None:
+    admin, media_id = large
+    download = RestDownload(admin, media_id)
+    received = download.read(1000)
+    product.kill_worker()
+    received += download.read()
+    assert len(received) < download.length == len(LARGE)
+    assert LARGE.startswith(received)
+    wait_until(lambda: admin.http.get(admin.path(media_id)).status_code == 200, "it serves again")
+    assert admin.download(media_id) == LARGE
+
+
+def test_curl_fails_when_the_worker_dies(
+    product: Product, large: tuple[Tenant, str], tmp_path: Path
+) -> None:
+    admin, media_id = large
+    url = f"{product.rest_url}{admin.path(media_id, raw=True)}"
+    saved = tmp_path / "saved"
+    command = ["curl", "--silent", "--fail", "--limit-rate", "4M", "--output", str(saved)]
+    command += ["--header", f"X-Auth-Token: {admin.token}", url]
+    with subprocess.Popen(command) as curl:
+        wait_until(lambda: saved.exists() and saved.stat().st_size > 0, "curl has begun")
+        product.kill_worker()
+        assert curl.wait(HANG_S) in {18, 56}  # partial file, failure in receiving
+
+
+def test_a_grpc_download_whose_worker_dies_ends_with_a_status(
+    product: Product, large: tuple[Tenant, str]
+) -> None:
+    admin, media_id = large
+    download = admin.receive(media_id)
+    next(download)
+    product.kill_worker()
+    with pytest.raises(grpc.RpcError) as broken:
+        list(download)
+    # Envoy resets the stream; what gRPC calls that depends on the moment.
+    assert broken.value.code() in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE}
+
+
+def test_a_stop_lets_running_transfers_finish_and_takes_no_new_ones(tmp_path: Path) -> None:
+    audio = wav(300_000, seed=1)
+    product = Product(tmp_path).start()
+    processes = psutil.Process(product.process.pid).children(recursive=True)
+    with Tenant.log_in(product) as admin:
+        large, media_id = admin.with_audio(LARGE), admin.create()
+        download = RestDownload(admin, large)
+        first = download.read(1000)
+        upload, call = RestUpload(admin, media_id, len(audio)), GrpcUpload(admin, admin.create())
+        upload.send(audio[:-1])
+        call.send(audio)
+        wait_until(lambda: pending_blobs(product) == 2, "both uploads have begun")
+        product.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: '"draining"' in product.log(), "it drains")
+        wait_until(lambda: refuses_newcomers(product), "it takes no new requests")
+        upload.send(audio[-1:])
+        assert upload.finish().json()["data"]["content_length"] == len(audio)
+        assert call.finish().media.content_length == len(audio)
+        assert first + download.read() == LARGE
+        assert product.process.wait(HANG_S) == 0
+    assert not any(map(is_alive, processes))
+    with Product(tmp_path) as again, Tenant.log_in(again) as admin:
+        assert admin.download(media_id) == audio
+
+
+def refuses_newcomers(product: Product) -> bool:
+    """Tell whether a new connection is refused, or its request answered with 503."""
+    try:
+        return httpx.get(f"{product.rest_url}/v2/media").status_code == 503
+    except httpx.TransportError:
+        return True
+
+
+class ConfinedProduct(Product):
+    """The product with its folder on a disk of its own, of 24 MiB, that only its processes see."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._mount_point = self.data_dir
+        self._mount_point.mkdir()
+
+    @override
+    def command(self) -> list[str]:
+        script = 'mount -t tmpfs -o size=24m,mode=700 tmpfs "$0" && exec "$@"'
+        return ["unshare", "-m", "sh", "-c", script, str(self._mount_point), *super().command()]
+
+    @override
+    def launch(self) -> None:
+        super().launch()
+        # Where that disk is for those who do not see it.
+        self.data_dir = Path(f"/proc/{self.process.pid}/root{self._mount_point}")
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounting a small disk is not permitted here")
+def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
+    small, kept = wav(1_000_000, seed=1), wav(3_000_000, seed=2)
+    with ConfinedProduct(tmp_path) as product, Tenant.log_in(product) as admin:
+        media_id = admin.with_audio(kept)
+        before = admin.document(media_id)
+        larger_than_the_disk = wav(30_000_000, seed=3)
+        expect_full(admin, media_id, larger_than_the_disk)
+        filler = product.data_dir / "filler"
+        fill(filler)
+        expect_full(admin, media_id, small)
+        assert admin.document(media_id) == before
+        assert admin.download(media_id) == kept
+        filler.unlink()
+        assert admin.document(media_id) == before
+        admin.upload(media_id, small)
+        assert admin.download(media_id) == small
+
+
+def expect_full(admin: Tenant, media_id: str, audio: bytes) -> None:
+    """Check that an upload is refused on both surfaces because there is no space."""
+    headers = {"content-type": "audio/wav"}
+    answer = admin.http.post(admin.path(media_id, raw=True), content=audio, headers=headers)
+    assert (answer.status_code, answer.json()["message"]) == (507, "insufficient_storage")
+    upload = GrpcUpload(admin, media_id)
+    upload.send(audio)
+    with pytest.raises(grpc.RpcError) as refused:
+        upload.finish()
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refusal_of(refused.value).info.reason == "STORAGE_FULL"
+
+
+def fill(path: Path) -> None:
+    """Write a file that leaves no space."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
+def is_live(product: Product) -> bool:
+    try:
+        return httpx.get(f"{product.rest_url}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
