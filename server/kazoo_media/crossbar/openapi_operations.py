@@ -12,7 +12,6 @@ from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES
 from kazoo_media.crossbar.openapi_schemas import Schema, media_id_schema, reference
 from kazoo_media.crossbar.operations import Operation
 from kazoo_media.model import RenditionKind
-from kazoo_media.users import METHODS
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"enum": ["true", "false"]}
@@ -100,17 +99,6 @@ _API_KEY: Schema = {
     "properties": {"api_key": {"type": "string", "minLength": 64, "maxLength": 64}},
     "required": ["api_key"],
 }
-_CREDENTIALS: Schema = {
-    "type": "object",
-    "properties": {
-        "credentials": {"type": "string", "description": "Hex digest of `name:password`"},
-        "method": {"enum": list(METHODS), "default": METHODS[0]},
-        "account_name": {"type": "string"},
-        "account_realm": {"type": "string"},
-        "realm": {"type": "string", "description": "The same as account_realm"},
-    },
-    "required": ["credentials"],
-}
 _NEW_MEDIA = reference("schemas", "NewMedia")
 BODIES: Mapping[str, Schema] = {
     "create": _json_bodies({"allOf": [_NEW_MEDIA, _CHOSEN_ID]}),
@@ -119,7 +107,6 @@ BODIES: Mapping[str, Schema] = {
     "delete": _json_bodies({"type": "object", "properties": {"hard_delete": {"type": "boolean"}}}),
     "upload": _AUDIO_BODIES,
     "log_in": _json_bodies(_API_KEY),
-    "log_in_user": _json_bodies(_CREDENTIALS),
 }
 
 
@@ -181,9 +168,6 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.LIST_MEDIA_OF_LANGUAGE: Facts(_LIST, [(200, "IdsEnvelope")]),
     Operation.LOG_IN: Facts(
         ("accept",), [(201, "LoginEnvelope")], (401, 406), "log_in", needs_token=False
-    ),
-    Operation.LOG_IN_USER: Facts(
-        ("accept",), [(201, "LoginEnvelope")], (401, 406), "log_in_user", needs_token=False
     ),
     Operation.DESCRIBE_API: Facts((), [(200, "description")], needs_token=False),
 }
