@@ -141,8 +141,9 @@ def test_killed_workers_lose_nothing_acknowledged_and_tear_nothing(tmp_path: Pat
             for number in range(_KILLS):
                 kill_one_of_two(product, number % 2)
         finally:
-            for client in (*clients, reader):
+            for client in clients:
                 client.stop()
+            reader.stop()
         wait_until(lambda: len(product.workers()) == 2, "both workers run again")
         for client in clients:
             assert client.acknowledged, "it has uploaded nothing"
