@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import queue
 import socket
 import sqlite3
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -335,6 +338,20 @@ def reset(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.shutdown(socket.SHUT_RD)  # says nothing to the peer, but wakes who reads here
     connection.close()
+
+
+def command(product: Product, *arguments: str) -> str:
+    """Run `kazoo-media` with these arguments on the product's machine; return what it printed."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("KAZOO_MEDIA_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "kazoo_media", *arguments],
+        env={**inherited, "KAZOO_MEDIA_DATA_DIR": str(product.data_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
 
 
 def pending_blobs(product: Product) -> int:

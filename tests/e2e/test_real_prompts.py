@@ -1,0 +1,82 @@
+"""Real prompts, where the folder `shared/audio` lies beside the checkout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kazoo_media.v1 import media_service_pb2 as media_pb
+from tests.e2e.clients import Tenant, command
+from tests.product import Product
+
+_PROMPTS = Path(__file__).parents[3] / "shared" / "audio" / "prompts"
+_COUNTS = {"en-us": 172, "fr-fr": 156}
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(
+        not _PROMPTS.is_dir(), reason="there are no real prompts in ../shared/audio/prompts"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
+    with (
+        Product(tmp_path_factory.mktemp("prompts"), workers="2") as product,
+        Tenant.log_in(product) as tenant,
+    ):
+        yield tenant
+
+
+@pytest.fixture(scope="module")
+def summaries(admin: Tenant) -> dict[str, dict[str, object]]:
+    """Import every language and return the commands' summaries."""
+    found = {}
+    for language in _COUNTS:
+        folder = str(_PROMPTS / language)
+        found[language] = json.loads(
+            command(admin.product, "prompts", "import", folder, language, "--json")
+        )
+    return found
+
+
+def test_every_prompt_is_imported(summaries: dict[str, dict[str, object]]) -> None:
+    for language, count in _COUNTS.items():
+        summary = summaries[language]
+        assert (summary["imported"], summary["overwritten"]) == (count, 0)
+        assert summary["failed"] == []
+
+
+@pytest.mark.usefixtures("summaries")
+def test_prompts_are_counted_over_their_languages(admin: Tenant) -> None:
+    answer = admin.http.get("/v2/media/prompts", params={"paginate": "false"})
+    assert b'"vm-enter_pass":2' in answer.content
+    names = [{path.stem for path in files(language)} for language in _COUNTS]
+    expected = {name: sum(name in each for each in names) for name in set.union(*names)}
+    assert answer.json()["data"] == [expected]
+
+
+@pytest.mark.usefixtures("summaries")
+def test_languages_are_counted(admin: Tenant) -> None:
+    answer = admin.http.get("/v2/media/languages", params={"paginate": "false"})
+    assert answer.json()["data"] == [_COUNTS]
+
+
+@pytest.mark.usefixtures("summaries")
+@pytest.mark.parametrize("language", _COUNTS)
+def test_prompts_come_back_byte_for_byte(admin: Tenant, language: str) -> None:
+    for path in files(language):
+        media_id = f"{language}/{path.stem}"
+        url = f"/v2/media/{language}%2F{path.stem}/raw"
+        assert admin.http.get(url).content == path.read_bytes()
+        request = media_pb.DownloadContentRequest(account_id="system", media_id=media_id)
+        messages = admin.stub.DownloadContent(request, metadata=admin.metadata)
+        assert b"".join(message.data for message in messages) == path.read_bytes()
+
+
+def files(language: str) -> list[Path]:
+    return sorted((_PROMPTS / language).glob("*.wav"))
