@@ -48,11 +48,15 @@ class Attempts:
         bucket = self._bucket((peer, account))
         if bucket.left < 1:
             raise TooManyRequestsError(math.ceil((1 - bucket.left) * SECONDS_EACH))
+        bucket.left -= 1  # before it runs: of many at once, no more than there are left may begin
+        returned = 1
         try:
             yield
         except InvalidCredentialsError:
-            bucket.left -= 1
+            returned = 0
             raise
+        finally:
+            bucket.left += returned
 
     def _bucket(self, key: tuple[str, str]) -> _Bucket:
         now_s = self._clock()

@@ -26,6 +26,14 @@ _SERVICE_KEYS = (
 
 MEDIA_ID_LIMIT = 1024
 _PERCENT_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_STREAMS = (
+    "silence_stream://",
+    "tone_stream://",
+    "local_stream://",
+    "shout://",
+    "http://",
+    "https://",
+)
 _RESERVED_IDS = ("prompts", "languages")
 
 
@@ -108,8 +116,20 @@ def prompt_media_id(document: Mapping[str, Any]) -> str | None:
     prompt_id = document.get("prompt_id")
     if not prompt_id:
         return None
+    if is_stream(str(prompt_id)):
+        return str(prompt_id)
+    prompt_id = str(prompt_id).removeprefix("/system_media/")
     language = str(document.get("language") or "").lower()
     return f"{language}/{prompt_id}" if language else str(prompt_id)
+
+
+def is_stream(prompt_id: str) -> bool:
+    """Tell whether a prompt id names no prompt but what a switch plays itself: it has no
+    translations, so its media's id is the prompt id alone.
+
+    Source: Kazoo kz_media_util:prompt_id/2.
+    """
+    return prompt_id == "silence" or prompt_id.startswith(_STREAMS)
 
 
 def check_media_id(media_id: str, field: str = "id") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
 
 import pytest
 
@@ -145,3 +146,14 @@ def test_good_log_ins_cost_nothing() -> None:
     for _ in range(10 * BURST):
         with attempts.counted("1.2.3.4", "one"):
             pass
+
+
+def test_of_many_at_once_no_more_begin_than_may_fail() -> None:
+    attempts = Attempts(_Clock())
+    with ExitStack() as running:
+        for _ in range(BURST):
+            running.enter_context(attempts.counted("1.2.3.4", "one"))
+        with pytest.raises(TooManyRequestsError), attempts.counted("1.2.3.4", "one"):
+            pass
+    with attempts.counted("1.2.3.4", "one"):
+        pass

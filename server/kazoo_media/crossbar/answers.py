@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
 JSON = "application/json"
+CSV = "text/csv"
 
 MESSAGE_BYTES = 512 * 1024
 """Most bytes of one message: Envoy's transcoder refuses more than 1 MiB."""

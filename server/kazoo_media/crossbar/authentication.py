@@ -1,17 +1,24 @@
-"""Who is calling: tokens, and `api_auth`."""
+"""Who is calling: tokens, `api_auth` and `user_auth`. Source: Kazoo cb_api_auth.erl,
+cb_user_auth.erl.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from kazoo_media.accounts import Accounts, Caller
+from kazoo_media.accounts import Accounts, Caller, Login
+from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import InvalidCredentialsError, ValidationError, Violation
-from kazoo_media.model import Account
+from kazoo_media.model import Account, account_key
+from kazoo_media.users import METHODS
 
 _API_KEY_CHARACTERS = 64
+_ACCOUNT_CHARACTERS = 128
+"""What counts of an account's name to tell attempts apart: enough for all real ones."""
 
 
 async def authenticate(accounts: Accounts, request: Request) -> Caller:
@@ -30,18 +37,55 @@ async def authenticate(accounts: Accounts, request: Request) -> Caller:
     return caller
 
 
-async def log_in(accounts: Accounts, envelopes: Envelopes, request: Request) -> Answer:
-    """Return the answer with a new token for the API key in the body.
-
-    Raises:
-        ValidationError: no key, or one of a wrong length.
-        InvalidCredentialsError: no account has this key.
+class LogIns:
+    """Answers requests to log in. Those who guess are slowed down, each address and each account
+    apart.
     """
-    login = await accounts.log_in(_checked_key(request.data.get("api_key")))
-    data = envelopes.success(
-        request, _described(login.account), revision="automatic", auth_token=login.token
-    )
-    return Answer.whole(201, data)
+
+    def __init__(self, core: Core, envelopes: Envelopes) -> None:
+        self._accounts = core.accounts
+        self._users = core.users
+        self._attempts = core.attempts
+        self._envelopes = envelopes
+
+    async def with_key(self, request: Request) -> Answer:
+        """Return the answer with a new token for the API key in the body.
+
+        Raises:
+            ValidationError: no key, or one of a wrong length.
+            InvalidCredentialsError: no account has this key.
+            TooManyRequestsError: too many were wrong.
+        """
+        key = _checked_key(request.data.get("api_key"))
+        with self._attempts.counted(request.peer, ""):
+            login = await self._accounts.log_in(key)
+        return self._answer(request, login, {})
+
+    async def as_user(self, request: Request) -> Answer:
+        """Return the answer with a new token for a user's credentials.
+
+        Raises:
+            ValidationError: no credentials, or a field of a wrong type.
+            InvalidCredentialsError: no such account, or no such user in it.
+            TooManyRequestsError: too many were wrong.
+        """
+        data = request.data
+        _check_user(data)
+        name, realm = data.get("account_name") or "", data.get("account_realm") or ""
+        realm = realm or data.get("realm") or ""
+        account = (account_key(name) or realm.lower())[:_ACCOUNT_CHARACTERS]
+        with self._attempts.counted(request.peer, account):
+            found = await self._users.log_in(data["credentials"], name, realm)
+        return self._answer(request, found.login, {"owner_id": found.user.id})
+
+    def _answer(self, request: Request, login: Login, more: Mapping[str, Any]) -> Answer:
+        data = self._envelopes.success(
+            request,
+            {**_described(login.account), **more},
+            revision="automatic",
+            auth_token=login.token,
+        )
+        return Answer.whole(201, data)
 
 
 def _described(account: Account) -> dict[str, Any]:
@@ -61,16 +105,40 @@ def _checked_key(key: object) -> str:
     wanted = _API_KEY_CHARACTERS
     if isinstance(key, str) and len(key) == wanted:
         return key
-    extra: dict[str, object] = {"value": key}
     if key is None:
-        code, text, extra = "required", "Field is required but missing", {"value": "api_key"}
-    elif not isinstance(key, str):
-        code, text = "type", "Value did not match type(s): string"
-        extra["target"] = "string"
+        raise ValidationError([_required("api_key")])
+    if not isinstance(key, str):
+        raise ValidationError([_no_string("api_key", key)])
+    if len(key) < wanted:
+        code, text = "minLength", f"String must be at least {wanted} characters"
     else:
-        extra |= {"target": wanted, "cause": key}
-        if len(key) < wanted:
-            code, text = "minLength", f"String must be at least {wanted} characters"
-        else:
-            code, text = "maxLength", f"String must not be more than {wanted} characters"
+        code, text = "maxLength", f"String must not be more than {wanted} characters"
+    extra = {"target": wanted, "cause": key, "value": key}
     raise ValidationError([Violation("api_key", code, text, extra)])
+
+
+def _check_user(data: Mapping[str, Any]) -> None:
+    fields = ("credentials", "method", "account_name", "account_realm", "realm")
+    violations = [
+        _no_string(field, data[field])
+        for field in fields
+        if data.get(field) is not None and not isinstance(data[field], str)
+    ]
+    if data.get("credentials") is None:
+        violations.append(_required("credentials"))
+    method = data.get("method")
+    if isinstance(method, str) and method not in METHODS:
+        text = "Value not found in enumerated list of values"
+        extra = {"target": list(METHODS), "value": method}
+        violations.append(Violation("method", "enum", text, extra))
+    if violations:
+        raise ValidationError(violations)
+
+
+def _required(field: str) -> Violation:
+    return Violation(field, "required", "Field is required but missing", {"value": field})
+
+
+def _no_string(field: str, value: object) -> Violation:
+    text = "Value did not match type(s): string"
+    return Violation(field, "type", text, {"target": "string", "value": value})

@@ -19,7 +19,7 @@ _FARTHEST = 10**18
 def is_unchanged(headers: Mapping[str, str], tag: str) -> bool:
     """Tell whether If-None-Match names the tag; weak tags count."""
     sent = headers.get("if-none-match")
-    return sent is not None and not {"*", tag}.isdisjoint(_tags(sent, weak=True))
+    return bool(sent) and not {"*", tag}.isdisjoint(_tags(sent or "", weak=True))
 
 
 def check_match(headers: Mapping[str, str], media: Media) -> None:
@@ -28,19 +28,40 @@ def check_match(headers: Mapping[str, str], media: Media) -> None:
     Raises:
         PreconditionFailedError: it does not hold.
     """
-    if not matches(headers, media):
-        raise PreconditionFailedError(headers["if-match"], media.revision)
-
-
-def matches(headers: Mapping[str, str], media: Media) -> bool:
-    """Tell whether If-Match, if there is one, names a media's revision, or its audio."""
     sent = headers.get("if-match")
-    if not sent:
-        return True
-    current = {"*", media.revision}
-    if media.content is not None:
-        current |= {entity_tag(each.sha256) for each in media.content.renditions}
-    return not current.isdisjoint(_tags(sent, weak=False))
+    if sent and (_current(media) | {"*"}).isdisjoint(_tags(sent, weak=False)):
+        raise PreconditionFailedError(sent, media.revision)
+
+
+def check_conditions(headers: Mapping[str, str], media: Media) -> None:
+    """Check If-Match and If-None-Match of a request that changes a media.
+
+    Raises:
+        PreconditionFailedError: one does not hold.
+    """
+    check_match(headers, media)
+    sent = headers.get("if-none-match")
+    if sent and not (_current(media) | {"*"}).isdisjoint(_tags(sent, weak=True)):
+        raise PreconditionFailedError(f"anything but {sent}", media.revision)
+
+
+def is_conditional(headers: Mapping[str, str]) -> bool:
+    """Tell whether a change depends on what is there."""
+    return bool(headers.get("if-match") or headers.get("if-none-match"))
+
+
+def pinned_revision(headers: Mapping[str, str], media: Media) -> str:
+    """Return the revision that a change with good conditions must find, "" for whichever there
+    is.
+    """
+    sent = headers.get("if-match", "")
+    return media.revision if sent and "*" not in _tags(sent, weak=False) else ""
+
+
+def _current(media: Media) -> set[str]:
+    """Return the tags that name a media: its revision, and its audio."""
+    renditions = () if media.content is None else media.content.renditions
+    return {media.revision, *(entity_tag(each.sha256) for each in renditions)}
 
 
 def entity_tag(sha256: str) -> str:

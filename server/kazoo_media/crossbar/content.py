@@ -9,7 +9,14 @@ from kazoo_media.accounts import ReadScope, WriteScope
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.bodies import Body
-from kazoo_media.crossbar.conditions import asked_range, check_match, entity_tag, is_unchanged
+from kazoo_media.crossbar.conditions import (
+    asked_range,
+    check_conditions,
+    check_match,
+    entity_tag,
+    is_conditional,
+    is_unchanged,
+)
 from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES, essence
 from kazoo_media.crossbar.dispositions import content_disposition
 from kazoo_media.crossbar.encodings import unwrapped
@@ -36,8 +43,8 @@ class Contents:
     async def upload(self, scope: WriteScope, request: Request, body: Body) -> Answer:
         """Replace the audio of a media and return its document."""
         media_id = decoded(request.target.name)
-        if request.headers.get("if-match") or essence(request.content_type) in JSON_TYPES:
-            check_match(request.headers, await self._library.get(scope, media_id))
+        if is_conditional(request.headers) or essence(request.content_type) in JSON_TYPES:
+            check_conditions(request.headers, await self._library.get(scope, media_id))
         if essence(request.content_type) in JSON_TYPES:
             raise EmptyContentError
         encoding = request.headers.get("content-transfer-encoding", "")
@@ -53,6 +60,7 @@ class Contents:
     async def download(self, scope: ReadScope, request: Request) -> Answer:
         """Return audio, or a part of it, or 304 when the client has it."""
         media = await self._library.get(scope, decoded(request.target.name))
+        check_match(request.headers, media)
         rendition = self._chosen(media, request)
         tag = entity_tag(rendition.sha256)
         last_modified = formatdate(media.modified_ms // 1000, usegmt=True)
@@ -97,7 +105,7 @@ class Contents:
         served = self._downloads.select(media, _rendition_kind(forced) if forced else None)
         if forced or media.content is None:
             return served
-        return Accept(request.accept).choose(media.content.renditions, request.target.extension)
+        return Accept.of(request.accept).choose(media.content.renditions, request.target.extension)
 
     async def _cache_control(self) -> str:
         max_age_s: int = await self._settings.get("media", "cache_max_age_s")

@@ -22,16 +22,25 @@ def content_disposition(
     """
     chosen = asked_name or str(media.document.get("attachment_name", ""))
     named = chosen or str(media.document.get("name") or media.id)
-    name = _UNSAFE.sub("_", _with_extension(named, rendition, own="." in chosen))
+    extension = "" if "." in chosen else extension_of(rendition.content_type) or ""
+    return disposition("inline" if inline else "attachment", named, extension)
+
+
+def disposition(kind: str, named: str, extension: str) -> str:
+    """Return the header's value for a name that anybody chose.
+
+    Args:
+        kind: `inline` or `attachment`.
+        extension: What the name shall end with, without the dot; "": it stays as it is.
+    """
+    name = _UNSAFE.sub("_", _with_extension(named, extension))
     ascii_name = "".join(character if character.isascii() else "_" for character in name)
-    kind = "inline" if inline else "attachment"
     value = f'{kind}; filename="{ascii_name}"'
     return value if name == ascii_name else f"{value}; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _with_extension(name: str, rendition: Rendition, *, own: bool) -> str:
-    """Return the name with the rendition's extension, unless it has that or its own."""
-    extension = extension_of(rendition.content_type)
-    if own or extension is None or name.lower().endswith(f".{extension}"):
+def _with_extension(name: str, extension: str) -> str:
+    """Return the name with an extension, unless it has that already."""
+    if not extension or name.lower().endswith(f".{extension}"):
         return name[:_NAME_LIMIT]
     return f"{name[: _NAME_LIMIT - len(extension) - 1]}.{extension}"

@@ -8,11 +8,23 @@ from typing import Any
 from kazoo_media.accounts import ReadScope, WriteScope
 from kazoo_media.audio.formats import ACCEPTED_TYPES
 from kazoo_media.crossbar.answers import Answer
-from kazoo_media.crossbar.conditions import check_match, is_unchanged, matches
+from kazoo_media.crossbar.conditions import (
+    check_conditions,
+    check_match,
+    is_conditional,
+    is_unchanged,
+    pinned_revision,
+)
 from kazoo_media.crossbar.envelopes import Envelopes, public
 from kazoo_media.crossbar.identifiers import decoded, location, twice_decoded
 from kazoo_media.crossbar.requests import Request
-from kazoo_media.errors import UnsupportedMediaTypeError, ValidationError, Violation
+from kazoo_media.documents import validated
+from kazoo_media.errors import (
+    PreconditionFailedError,
+    UnsupportedMediaTypeError,
+    ValidationError,
+    Violation,
+)
 from kazoo_media.library import Library
 from kazoo_media.model import SYSTEM_ACCOUNT_ID
 
@@ -26,6 +38,10 @@ class Documents:
 
     async def create(self, scope: WriteScope, request: Request) -> Answer:
         """Add a document; 201 with its Location."""
+        if_match = request.headers.get("if-match")
+        if if_match:
+            validated(request.data, None, "")  # what is wrong with the document comes first
+            raise PreconditionFailedError(if_match, "")
         media = await self._library.create(scope, request.data, _chosen_id(request.data))
         account_id = "" if scope.account_id == SYSTEM_ACCOUNT_ID else scope.account_id
         headers = {"location": location(account_id, media.id)}
@@ -34,6 +50,7 @@ class Documents:
     async def get(self, scope: ReadScope, request: Request) -> Answer:
         """Return a document, or 304 when the client has it."""
         media = await self._library.get(scope, decoded(request.target.name))
+        check_match(request.headers, media)
         headers = {"etag": f'"{media.revision}"', "vary": "accept"}
         if is_unchanged(request.headers, media.revision):
             return Answer(304, headers=headers)
@@ -61,10 +78,10 @@ class Documents:
             request.asked("hard_delete") == "true"
         )
         revision = ""
-        if request.headers.get("if-match"):
+        if is_conditional(request.headers):
             media = await self._library.get(scope, media_id)
-            check_match(request.headers, media)
-            revision = media.revision
+            check_conditions(request.headers, media)
+            revision = pinned_revision(request.headers, media)
         media = await self._library.delete(scope, media_id, hard=hard, if_revision=revision)
         data = {**public(media), "_read_only": {"deleted": True}}
         return Answer.whole(200, self._envelopes.success(request, data, revision=media.revision))
@@ -74,19 +91,22 @@ class Documents:
 
         Raises:
             MediaNotFoundError: it does not exist.
-            PreconditionFailedError: the body is foreign, and If-Match names another revision. With
-                a document it is for the library to say: what is wrong with that comes first.
+            PreconditionFailedError: a condition does not hold, and the body is foreign or good.
             UnsupportedMediaTypeError: the body is neither a document nor audio.
         """
-        sent = request.headers.get("if-match")
-        if not request.foreign and not sent:
+        headers = request.headers
+        if not request.foreign and not is_conditional(headers):
             return ""
         media = await self._library.get(scope, media_id)
         if request.foreign:
-            check_match(request.headers, media)
+            check_conditions(headers, media)
             message = f"content type {request.content_type!r} is neither JSON nor audio"
             raise UnsupportedMediaTypeError(message, ACCEPTED_TYPES)
-        return media.revision if matches(request.headers, media) else str(sent)
+        try:
+            check_conditions(headers, media)
+        except PreconditionFailedError as error:
+            return error.facts["expected"]  # no revision: the library says so when all else is good
+        return pinned_revision(headers, media)
 
 
 def _chosen_id(data: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -38,13 +39,13 @@ class Envelopes:
         `auth_token`.
         """
         envelope = {"data": data, **self._common(request, "success"), **extra}
-        return orjson.dumps(envelope)
+        return _written(request, envelope)
 
     def tail(self, request: Request, extra: Mapping[str, Any]) -> bytes:
         """Return what follows a streamed `{"data":...`: its comma, the other keys, the last
         brace.
         """
-        return b"," + orjson.dumps({**self._common(request, "success"), **extra})[1:]
+        return b"," + _written(request, {**self._common(request, "success"), **extra})[1:]
 
     def failure(self, request: Request, error: MediaError) -> Answer:
         """Return the answer for an error."""
@@ -55,13 +56,11 @@ class Envelopes:
             "data": error.kazoo_data,
         }
         envelope.setdefault("auth_token", "undefined")
-        # Keys of a rejected body may be anything: OPT_NON_STR_KEYS is not needed, parsed JSON has
-        # none.
-        return Answer.whole(error.http_status, orjson.dumps(envelope), error.headers)
+        return Answer.whole(error.http_status, _written(request, envelope), error.headers)
 
     def _common(self, request: Request, status: str) -> dict[str, Any]:
         common = {
-            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "timestamp": _timestamp(int(time.time())),
             "version": self._version,
             "node": self._node_name,
             "request_id": request.request_id,
@@ -71,6 +70,15 @@ class Envelopes:
         if token:
             common["auth_token"] = token
         return common
+
+
+def _written(request: Request, envelope: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(envelope, option=orjson.OPT_INDENT_2 if request.wants_pretty else None)
+
+
+@lru_cache(maxsize=1)
+def _timestamp(unix_s: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_s))
 
 
 def public(media: Media) -> dict[str, Any]:

@@ -66,7 +66,10 @@ def written(media_id: str, *, prompt: bool) -> str:
 def location(account_id: str, media_id: str) -> str:
     """Return the path of a media; "" is the system scope."""
     scope = f"/accounts/{account_id}" if account_id else ""
-    return f"/v2{scope}/media/{quote(media_id, safe='')}"
+    name = quote(media_id, safe="")
+    if name in {".", ".."}:  # would be resolved as a part of the path
+        name = name.replace(".", "%252E")
+    return f"/v2{scope}/media/{name}"
 
 
 def _invalid(field: str, message: str) -> ValidationError:

@@ -7,14 +7,16 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import orjson
-
 from kazoo_media.accounts import ReadScope
-from kazoo_media.crossbar.answers import MESSAGE_BYTES, Answer
+from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
+from kazoo_media.crossbar.dispositions import disposition
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.identifiers import decoded, written
+from kazoo_media.crossbar.layouts import Layout, Row, Shape, comma_separated, compact, pretty
+from kazoo_media.crossbar.negotiation import Accept
 from kazoo_media.crossbar.queries import Paging, media_query, paging_of
 from kazoo_media.crossbar.requests import Request
+from kazoo_media.documents import is_stream
 from kazoo_media.library import Library
 from kazoo_media.model import Media
 from kazoo_media.prompts import Prompts
@@ -23,38 +25,25 @@ from kazoo_media.settings import Settings
 _BATCH_ROWS = 500
 _MISSING = "missing"
 
-_Row = TypeVar("_Row")
-_Fetch = Callable[[str, int], Awaitable[tuple[list[_Row], str | None]]]
-"""Returns rows from a start key, at most a number of them, and the key after them."""
+_Item = TypeVar("_Item")
+_Fetch = Callable[[str, int], Awaitable[tuple[list[_Item], str | None]]]
+"""Returns items from a start key, at most a number of them, and the key after them."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """How rows become `data`.
-
-    Attributes:
-        revised: Whether the envelope has a revision: lists of strings have none.
-    """
-
-    opening: bytes
-    closing: bytes
-    revised: bool
-
-
-_OBJECTS = _Shape(b"[", b"]", revised=True)
-_COUNTS = _Shape(b"[{", b"}]", revised=True)
-_IDS = _Shape(b"[", b"]", revised=False)
+_MEDIA = Shape(("id", "name", "media_source", "language", "is_prompt", "content_type"))
+_PROMPTS = Shape(("prompt_id", "count"), counts=True)
+_LANGUAGES = Shape(("language", "count"), counts=True)
+_IDS = Shape(("id",), revised=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Some rows as JSON.
+    """Some rows.
 
     Attributes:
         next_start: Key of the row after them, None at the end of the list.
     """
 
-    rows: list[bytes]
+    rows: list[Row]
     next_start: str | None
 
 
@@ -80,8 +69,7 @@ class Lists:
             )
             return page.items, page.next_start
 
-        batches = _batches(fetch, paging, lambda media: orjson.dumps(_row(media)))
-        return await self._answer(request, paging, _OBJECTS, batches)
+        return await self._answer(request, paging, _MEDIA, _batches(fetch, paging, _row))
 
     async def prompts(self, scope: ReadScope, request: Request) -> Answer:
         """Count the translations of each prompt."""
@@ -91,8 +79,8 @@ class Lists:
             return page.counts, page.next_start
 
         paging = await self._paging(request)
-        batches = _batches(fetch, paging, lambda count: _count(*count))
-        return await self._answer(request, paging, _COUNTS, batches)
+        batches = _batches(fetch, paging, lambda count: count)
+        return await self._answer(request, paging, _PROMPTS, batches)
 
     async def languages(self, scope: ReadScope, request: Request) -> Answer:
         """Count the media of each language."""
@@ -102,11 +90,11 @@ class Lists:
             counts[key] = counts.get(key, 0) + count
 
         async def batches() -> AsyncGenerator[_Batch, None]:
-            yield _Batch([_count(*count) for count in sorted(counts.items())], None)
+            yield _Batch([*sorted(counts.items())], None)
 
         paging = await self._paging(request)
         whole = replace(paging, start="", sent_start="")
-        return await self._answer(request, whole, _COUNTS, batches())
+        return await self._answer(request, whole, _LANGUAGES, batches())
 
     async def translations(self, scope: ReadScope, request: Request) -> Answer:
         """List the ids of a prompt's media; the published page shows the prompt id as their start
@@ -121,7 +109,7 @@ class Lists:
             page = await self._prompts.translations(scope, prompt_id, start, limit)
             return page.ids, page.next_start
 
-        batches = _batches(fetch, paging, lambda found: orjson.dumps(written(found, prompt=True)))
+        batches = _batches(fetch, paging, lambda found: written(found, prompt=True))
         return await self._answer(request, paging, _IDS, batches)
 
     async def media_of_language(self, scope: ReadScope, request: Request) -> Answer:
@@ -134,8 +122,9 @@ class Lists:
             page = await self._prompts.media_of_language(scope, language, start, limit)
             return page.ids, page.next_start
 
-        def row(media_id: str) -> bytes:
-            return orjson.dumps(written(media_id, prompt=media_id.startswith(prefix)))
+        def row(media_id: str) -> str:
+            prompt = media_id.startswith(prefix) or is_stream(media_id)
+            return written(media_id, prompt=prompt)
 
         paging = await self._paging(request)
         return await self._answer(request, paging, _IDS, _batches(fetch, paging, row))
@@ -147,28 +136,37 @@ class Lists:
         self,
         request: Request,
         paging: Paging,
-        shape: _Shape,
+        shape: Shape,
         batches: AsyncGenerator[_Batch, None],
     ) -> Answer:
         """Return the answer; what fits into two messages gets a Content-Length."""
-        stream = self._stream(request, paging, shape, batches)
+        layout = _layout(request, shape)
+        stream = self._stream(request, paging, shape, layout, batches)
         data = await anext(stream)
         more = await anext(stream, b"")
-        return Answer(200, data + more, rest=stream) if more else Answer.whole(200, data)
+        headers = {"vary": "accept"}
+        if layout.content_type == CSV:
+            name = request.parameter("filename") or "list"
+            headers["content-disposition"] = disposition("attachment", name, "csv")
+        if more:
+            return Answer(200, data + more, layout.content_type, headers, stream)
+        return Answer(200, data, layout.content_type, headers, size_bytes=len(data))
 
     async def _stream(
         self,
         request: Request,
         paging: Paging,
-        shape: _Shape,
+        shape: Shape,
+        layout: Layout,
         batches: AsyncGenerator[_Batch, None],
     ) -> AsyncGenerator[bytes, None]:
         digest = hashlib.md5(usedforsecurity=False)
         count, next_start = 0, None
-        pending = bytearray(b'{"data":')
+        pending = bytearray(layout.head)
         async for batch in batches:
             if batch.rows:
-                text = (b"," if count else shape.opening) + b",".join(batch.rows)
+                rows = layout.separator.join(map(layout.row, batch.rows))
+                text = (layout.separator if count else layout.opening) + rows
                 digest.update(text)
                 pending += text
                 count += len(batch.rows)
@@ -176,14 +174,23 @@ class Lists:
             while len(pending) > MESSAGE_BYTES:
                 yield bytes(pending[:MESSAGE_BYTES])
                 del pending[:MESSAGE_BYTES]
-        text = shape.closing if count else b"[]"
+        text = layout.closing if count else layout.empty
         digest.update(text)
-        extra: dict[str, Any] = {}
-        if shape.revised and count:
-            extra["revision"] = digest.hexdigest()
-        if paging.size is not None:
-            extra |= _paging_keys(paging, count, next_start)
-        yield bytes(pending) + text + self._envelopes.tail(request, extra)
+        pending += text
+        if layout.content_type == JSON:
+            extra: dict[str, Any] = {}
+            if shape.revised and count:
+                extra["revision"] = digest.hexdigest()
+            if paging.size is not None:
+                extra |= _paging_keys(paging, count, next_start)
+            pending += self._envelopes.tail(request, extra)
+        yield bytes(pending)
+
+
+def _layout(request: Request, shape: Shape) -> Layout:
+    if Accept.of(request.accept).prefers_csv:
+        return comma_separated(shape)
+    return pretty(shape) if request.wants_pretty else compact(shape)
 
 
 def _paging_keys(paging: Paging, count: int, next_start: str | None) -> dict[str, Any]:
@@ -196,7 +203,7 @@ def _paging_keys(paging: Paging, count: int, next_start: str | None) -> dict[str
 
 
 async def _batches(
-    fetch: _Fetch[_Row], paging: Paging, row: Callable[[_Row], bytes]
+    fetch: _Fetch[_Item], paging: Paging, row: Callable[[_Item], Row]
 ) -> AsyncGenerator[_Batch, None]:
     """Yield the rows of a page, or of the whole list."""
     start, left = paging.start, paging.size
@@ -226,7 +233,3 @@ def _copy(media: Media, row: dict[str, Any], keys: Iterable[str]) -> None:
         value = media.document.get(key)
         if value is not None:
             row[key] = value
-
-
-def _count(name: str, number: int) -> bytes:
-    return orjson.dumps(name) + b":%d" % number

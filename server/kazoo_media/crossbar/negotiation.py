@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from kazoo_media.audio.formats import extension_of, same_format
-from kazoo_media.crossbar.answers import JSON
+from kazoo_media.crossbar.answers import CSV, JSON
 from kazoo_media.crossbar.content_types import BASE64_TYPES, essence
 from kazoo_media.crossbar.operations import Operation
 from kazoo_media.crossbar.requests import Request
@@ -19,7 +20,14 @@ from kazoo_media.errors import NotAcceptableError
 from kazoo_media.model import Rendition
 
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
-_JSON_ALIASES = {"application/x-json": JSON}
+_ALIASES = {
+    "application/x-json": JSON,
+    "json": JSON,
+    "text/comma-separated-values": CSV,
+    "csv": CSV,
+}
+"""Kazoo's other names; those without a slash come from `accept=`."""
+_KEPT_CHARACTERS = 200
 _UPLOAD_TYPES = (
     "application/octet-stream",
     "multipart/form-data",
@@ -55,6 +63,11 @@ class Accept:
             _media_range(part, -index) for index, part in enumerate(text.split(",")) if part.strip()
         ] or [_media_range("*/*", 0)]
 
+    @classmethod
+    def of(cls, text: str) -> Accept:
+        """Return a parsed header. Most clients send one of a few, so those are kept."""
+        return _kept(text) if len(text) <= _KEPT_CHARACTERS else cls(text)
+
     @property
     def prefers_audio(self) -> bool:
         """Tell whether an audio or video type is wanted more than JSON."""
@@ -65,14 +78,20 @@ class Accept:
         ]
         return bool(named) and max(named) > (self.rank(JSON) or _Rank(0, 0, 0))
 
-    def check_json(self) -> None:
-        """Check that JSON may be sent.
+    @property
+    def prefers_csv(self) -> bool:
+        """Tell whether CSV is wanted more than JSON."""
+        rank = self.rank(CSV)
+        return rank is not None and rank > (self.rank(JSON) or _Rank(0, 0, 0))
+
+    def check(self, content_types: Sequence[str]) -> None:
+        """Check that one of the types may be sent.
 
         Raises:
-            NotAcceptableError: it is not wanted.
+            NotAcceptableError: none is wanted.
         """
-        if self.rank(JSON) is None:
-            raise NotAcceptableError(f"the answer is {JSON}", [JSON])
+        if not any(self.rank(each) for each in content_types):
+            raise NotAcceptableError(f"the answer is {' or '.join(content_types)}", content_types)
 
     def choose(self, renditions: Sequence[Rendition], extension: str) -> Rendition:
         """Return the most wanted rendition; between equals that of the extension, then the
@@ -101,11 +120,16 @@ class Accept:
         return found if found.weight > 0 else None
 
 
+@lru_cache(maxsize=200)
+def _kept(text: str) -> Accept:
+    return Accept(text)
+
+
 def resolved(operation: Operation, request: Request) -> Operation:
     """Return what is really asked: a media is a document and audio on one path."""
     if operation is Operation.GET_MEDIA:
         accept = request.accept
-        if accept and Accept(accept).prefers_audio:
+        if accept and Accept.of(accept).prefers_audio:
             return Operation.DOWNLOAD
     elif operation is Operation.UPDATE_MEDIA:
         kind = essence(request.content_type)
@@ -116,7 +140,7 @@ def resolved(operation: Operation, request: Request) -> Operation:
 
 def _media_range(text: str, earliness: int) -> _MediaRange:
     content_type, *parameters = [part.strip().lower() for part in text.split(";")]
-    content_type = _JSON_ALIASES.get(content_type, content_type)
+    content_type = _ALIASES.get(content_type, content_type)
     weight = 1.0
     for parameter in parameters:
         found = _WEIGHT.fullmatch(parameter.replace(" ", ""))

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from kazoo_media.audio.formats import ACCEPTED_TYPES
-from kazoo_media.crossbar.answers import JSON
+from kazoo_media.crossbar.answers import CSV, JSON
 from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES
 from kazoo_media.crossbar.openapi_schemas import Schema, media_id_schema, reference
 from kazoo_media.crossbar.operations import Operation
 from kazoo_media.model import RenditionKind
+from kazoo_media.users import METHODS
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"enum": ["true", "false"]}
@@ -53,6 +54,7 @@ PARAMETERS: Mapping[str, Schema] = {
     ),
     "start_key": _query("The `next_start_key` of the page before", _TEXT),
     "accept": _query("In place of the header Accept", _TEXT),
+    "pretty_print": _query("`true`: JSON as people read it", _FLAG),
     "verb": _query("What a POST stands for", {"enum": ["PUT", "PATCH", "DELETE"]}),
     "hard_delete": _query("`true`: document and audio are removed for good", _FLAG),
     "filename": _query("The name of the file", _TEXT),
@@ -61,14 +63,17 @@ PARAMETERS: Mapping[str, Schema] = {
     ),
     "inline": _query("`true`: to be shown, not saved", _FLAG),
     "if_match": _header("If-Match", "Only if the document has this revision"),
-    "if_none_match": _header("If-None-Match", "304 if nothing else is there"),
+    "if_none_match": _header("If-None-Match", "304, or 412 for a change, if nothing else is there"),
     "if_range": _header("If-Range", "The whole audio if it is another than this"),
     "range": _header("Range", "One range of bytes; several are answered with the whole"),
     "transfer_encoding": _header("Content-Transfer-Encoding", "`base64`: the body is base64 text"),
 }
-_LIST_PARAMETERS = ("paginate", "page_size", "start_key", "accept")
+_LIST_PARAMETERS = ("paginate", "page_size", "start_key", "accept", "pretty_print")
 _FILTER_PARAMETERS = tuple(PARAMETERS)[: tuple(PARAMETERS).index("paginate")]
-_AUDIO_PARAMETERS = ("rendition", "inline", "filename", "if_none_match", "if_range", "range")
+_AUDIO_PARAMETERS = (
+    *("rendition", "inline", "filename"),
+    *("if_match", "if_none_match", "if_range", "range"),
+)
 
 _FILE: Schema = {
     "type": "object",
@@ -99,6 +104,17 @@ _API_KEY: Schema = {
     "properties": {"api_key": {"type": "string", "minLength": 64, "maxLength": 64}},
     "required": ["api_key"],
 }
+_CREDENTIALS: Schema = {
+    "type": "object",
+    "properties": {
+        "credentials": {"type": "string", "description": "Hex digest of `name:password`"},
+        "method": {"enum": list(METHODS), "default": METHODS[0]},
+        "account_name": {"type": "string"},
+        "account_realm": {"type": "string"},
+        "realm": {"type": "string", "description": "The same as account_realm"},
+    },
+    "required": ["credentials"],
+}
 _NEW_MEDIA = reference("schemas", "NewMedia")
 BODIES: Mapping[str, Schema] = {
     "create": _json_bodies({"allOf": [_NEW_MEDIA, _CHOSEN_ID]}),
@@ -107,6 +123,7 @@ BODIES: Mapping[str, Schema] = {
     "delete": _json_bodies({"type": "object", "properties": {"hard_delete": {"type": "boolean"}}}),
     "upload": _AUDIO_BODIES,
     "log_in": _json_bodies(_API_KEY),
+    "log_in_user": _json_bodies(_CREDENTIALS),
 }
 
 
@@ -138,26 +155,42 @@ _LIST = (*_LIST_PARAMETERS,)
 FACTS: Mapping[Operation, Facts] = {
     Operation.LIST_MEDIA: Facts((*_FILTER_PARAMETERS, *_LIST), [(200, "MediaListEnvelope")]),
     Operation.CREATE_MEDIA: Facts(
-        ("accept",), [(201, "DocumentEnvelope")], (409, 415, 507), "create"
+        ("accept", "pretty_print"), [(201, "DocumentEnvelope")], (409, 412, 415, 507), "create"
     ),
     Operation.GET_MEDIA: Facts(
-        ("accept", *_AUDIO_PARAMETERS), [(200, "DocumentEnvelope"), *_AUDIO], (416,)
+        ("accept", "pretty_print", *_AUDIO_PARAMETERS),
+        [(200, "DocumentEnvelope"), *_AUDIO],
+        (412, 416),
     ),
     Operation.UPDATE_MEDIA: Facts(
-        ("accept", "verb", "filename", "hard_delete", "if_match", "transfer_encoding"),
+        (
+            "accept",
+            "pretty_print",
+            "verb",
+            "filename",
+            "hard_delete",
+            "if_match",
+            "transfer_encoding",
+        ),
         [(200, "DocumentEnvelope")],
         (409, 415, *_WRITE),
         "update",
     ),
     Operation.PATCH_MEDIA: Facts(
-        ("accept", "if_match"), [(200, "DocumentEnvelope")], (409, 415, *_WRITE), "patch"
+        ("accept", "pretty_print", "if_match"),
+        [(200, "DocumentEnvelope")],
+        (409, 415, *_WRITE),
+        "patch",
     ),
     Operation.DELETE_MEDIA: Facts(
-        ("accept", "hard_delete", "if_match"), [(200, "DocumentEnvelope")], _WRITE, "delete"
+        ("accept", "pretty_print", "hard_delete", "if_match"),
+        [(200, "DocumentEnvelope")],
+        _WRITE,
+        "delete",
     ),
-    Operation.DOWNLOAD: Facts(("accept", *_AUDIO_PARAMETERS), _AUDIO, (416,)),
+    Operation.DOWNLOAD: Facts(("accept", "pretty_print", *_AUDIO_PARAMETERS), _AUDIO, (412, 416)),
     Operation.UPLOAD: Facts(
-        ("accept", "filename", "if_match", "transfer_encoding"),
+        ("accept", "pretty_print", "filename", "if_match", "transfer_encoding"),
         [(200, "DocumentEnvelope")],
         (409, 415, *_WRITE),
         "upload",
@@ -167,10 +200,24 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.LIST_LANGUAGES: Facts(_LIST, [(200, "CountsEnvelope")]),
     Operation.LIST_MEDIA_OF_LANGUAGE: Facts(_LIST, [(200, "IdsEnvelope")]),
     Operation.LOG_IN: Facts(
-        ("accept",), [(201, "LoginEnvelope")], (401, 406), "log_in", needs_token=False
+        ("accept", "pretty_print"),
+        [(201, "LoginEnvelope")],
+        (401, 406),
+        "log_in",
+        needs_token=False,
+    ),
+    Operation.LOG_IN_USER: Facts(
+        ("accept", "pretty_print"),
+        [(201, "LoginEnvelope")],
+        (401, 406),
+        "log_in_user",
+        needs_token=False,
     ),
     Operation.DESCRIBE_API: Facts((), [(200, "description")], needs_token=False),
 }
+
+
+_LISTS = ("MediaListEnvelope", "CountsEnvelope", "IdsEnvelope")
 
 
 def success_answer(status: int, names: Sequence[str]) -> Schema:
@@ -183,6 +230,7 @@ def success_answer(status: int, names: Sequence[str]) -> Schema:
             content[JSON] = {"schema": {"type": "object", "required": ["openapi", "paths"]}}
         elif name:
             content[JSON] = {"schema": reference("schemas", name)}
+            content |= {CSV: {}} if name in _LISTS else {}
     about = {201: "Created", 206: "A part of the audio", 304: "The client has it already"}
     answer: Schema = {"description": about.get(status, "Well")}
     if content:

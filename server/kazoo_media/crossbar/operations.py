@@ -15,9 +15,10 @@ class Operation(enum.Enum):
 
     Attributes:
         writes: Whether it needs the permission to change the account's media.
+        lists: Whether the answer is a list.
     """
 
-    LIST_MEDIA = ("list media", False)
+    LIST_MEDIA = ("list media", False, True)
     CREATE_MEDIA = ("create media", True)
     GET_MEDIA = ("get media", False)
     UPDATE_MEDIA = ("update media", True)
@@ -25,16 +26,18 @@ class Operation(enum.Enum):
     DELETE_MEDIA = ("delete media", True)
     DOWNLOAD = ("download", False)
     UPLOAD = ("upload", True)
-    LIST_PROMPTS = ("list prompts", False)
-    LIST_TRANSLATIONS = ("list translations", False)
-    LIST_LANGUAGES = ("list languages", False)
-    LIST_MEDIA_OF_LANGUAGE = ("list media of language", False)
+    LIST_PROMPTS = ("list prompts", False, True)
+    LIST_TRANSLATIONS = ("list translations", False, True)
+    LIST_LANGUAGES = ("list languages", False, True)
+    LIST_MEDIA_OF_LANGUAGE = ("list media of language", False, True)
     LOG_IN = ("log in", False)
+    LOG_IN_USER = ("log in as a user", False)
     DESCRIBE_API = ("describe the API", False)
 
-    def __init__(self, title: str, writes: bool) -> None:  # noqa: FBT001 - a row of a table
+    def __init__(self, title: str, writes: bool, lists: bool = False) -> None:  # noqa: FBT001, FBT002 - a row of a table
         self.title = title
         self.writes = writes
+        self.lists = lists
 
 
 class Resource(enum.Enum):
@@ -48,6 +51,7 @@ class Resource(enum.Enum):
     LANGUAGES = enum.auto()
     LANGUAGE = enum.auto()
     LOG_IN = enum.auto()
+    USER_LOG_IN = enum.auto()
     API = enum.auto()
 
     @property
@@ -100,12 +104,18 @@ OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
     Resource.LANGUAGES: {"GET": Operation.LIST_LANGUAGES},
     Resource.LANGUAGE: {"GET": Operation.LIST_MEDIA_OF_LANGUAGE},
     Resource.LOG_IN: {"PUT": Operation.LOG_IN},
+    Resource.USER_LOG_IN: {"PUT": Operation.LOG_IN_USER},
     Resource.API: {"GET": Operation.DESCRIBE_API},
 }
 
 _RESERVED = {
     "prompts": (Resource.PROMPTS, Resource.PROMPT),
     "languages": (Resource.LANGUAGES, Resource.LANGUAGE),
+}
+_ALONE = {
+    "api_auth": Resource.LOG_IN,
+    "user_auth": Resource.USER_LOG_IN,
+    "openapi.json": Resource.API,
 }
 
 
@@ -148,10 +158,8 @@ class Target:
         version, *parts = [unquote(part) for part in path.split("/") if part] or [""]
         if version not in {"v1", "v2"}:
             return cls(None)
-        if parts == ["api_auth"]:
-            return cls(Resource.LOG_IN)
-        if parts == ["openapi.json"]:
-            return cls(Resource.API)
+        if len(parts) == 1 and parts[0] in _ALONE:
+            return cls(_ALONE[parts[0]])
         account_id = ""
         if len(parts) > 2 and parts[0] == "accounts":
             account_id, parts = parts[1], parts[2:]

@@ -45,6 +45,7 @@ _LOCATE: Mapping[str, Locate] = {
         message.account_id, "languages", message.language
     ),
     "Authenticate": lambda *_: Target(Resource.LOG_IN),
+    "AuthenticateUser": lambda *_: Target(Resource.USER_LOG_IN),
     "DescribeApi": lambda *_: Target(Resource.API),
     "Fallback": lambda _, path: Target.locate(path),
 }

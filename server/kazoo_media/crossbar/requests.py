@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from kazoo_media.crossbar.operations import Target
+from kazoo_media.transport.context import PEER_KEY
 
 _SIZE = re.compile(r"[0-9]{1,18}")
 _NOTHING: Mapping[str, Sequence[str]] = {}
@@ -48,11 +49,7 @@ class Request:
 
     def parameter(self, name: str) -> str:
         """Return a parameter of the query, else of the envelope, "" when it is in neither."""
-        value = self.asked(name)
-        if value:
-            return value
-        sent = self.envelope.get(name)
-        return sent if isinstance(sent, str) else ""
+        return self.asked(name) or _text(self.envelope.get(name))
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -75,9 +72,15 @@ class Request:
         return self.parameter("accept") or self.headers.get("accept", "")
 
     @property
-    def path(self) -> str:
-        """Return the path as it was sent."""
-        return self.headers.get("x-rest-uri", "").partition("?")[0]
+    def wants_pretty(self) -> bool:
+        """Tell whether JSON is wanted as people read it."""
+        asked = self.parameter("pretty_print") or self.headers.get("x-pretty-print", "")
+        return asked.lower() == "true"
+
+    @property
+    def peer(self) -> str:
+        """Return the client's address, as the gateway knows it."""
+        return self.headers.get(PEER_KEY, "")
 
     @property
     def only_headers(self) -> bool:
@@ -106,6 +109,13 @@ def _parsed(text: str) -> Mapping[str, Sequence[str]]:
     for key, value in parse_qsl(text, keep_blank_values=True):
         query.setdefault(key, []).append(value)
     return query
+
+
+def _text(value: object) -> str:
+    """Return a value of the envelope as a query would have it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int) else ""
 
 
 def _last_of(text: str) -> str:

@@ -119,9 +119,17 @@ class Rest:
         path: str,
         body: bytes | Iterable[bytes] | None = None,
         headers: Sequence[tuple[str, str]] = (),
+        *,
+        peer: str = "127.0.0.1",
     ) -> Reply:
-        """Send exactly this request and return the answer; an iterable body is sent chunked."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        """Send exactly this request and return the answer; an iterable body is sent chunked.
+
+        Args:
+            peer: The address to send from.
+        """
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=20, source_address=(peer, 0)
+        )
         with closing(connection):
             connection.putrequest(method, path, skip_accept_encoding=True)
             chunked = body is not None and not isinstance(body, bytes)
@@ -146,11 +154,11 @@ class Rest:
         """Run a coroutine in the worker's loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
 
-    def new_tenant(self, parent_id: str = "") -> Tenant:
+    def new_tenant(self, parent_id: str = "", name: str = "Tenant", realm: str = "") -> Tenant:
         """Return a new account, empty."""
         accounts = self.core.accounts
         account, api_key = self.run(
-            accounts.create(self._under_test.admin, parent_id=parent_id, name="Tenant")
+            accounts.create(self._under_test.admin, parent_id=parent_id, name=name, realm=realm)
         )
         return self._known(account, api_key)
 

@@ -103,8 +103,9 @@ def test_the_rendition_is_chosen(
         ("/both/raw", "audio/ogg, text/*", 406, ["audio/mpeg", "audio/x-wav"]),
         ("/wav/raw?rendition=normalized", "", 406, ["original"]),
         ("/wav", "text/html", 406, ["application/json"]),
-        ("", "audio/mp3", 406, ["application/json"]),
-        ("/prompts", "text/html", 406, ["application/json"]),
+        ("/wav", "text/csv", 406, ["application/json"]),
+        ("", "audio/mp3", 406, ["application/json", "text/csv"]),
+        ("/prompts", "text/html", 406, ["application/json", "text/csv"]),
     ],
 )
 def test_what_nobody_accepts_is_406(

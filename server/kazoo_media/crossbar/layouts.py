@@ -1,0 +1,111 @@
+"""How a list is written: compact JSON, indented JSON, or CSV. Rows pass one by one, so that a list
+of any length needs little memory. Source: RFC 8259, RFC 4180.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from kazoo_media.crossbar.answers import CSV, JSON
+
+Row = Any
+"""A document, a count as (name, number), or an id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the rows of a list are.
+
+    Attributes:
+        columns: Their names in CSV.
+        counts: Whether they are the members of one object, else the elements of an array.
+        revised: Whether the envelope has a revision: lists of strings have none.
+    """
+
+    columns: tuple[str, ...]
+    counts: bool = False
+    revised: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What stands before, between and after the rows.
+
+    Attributes:
+        head: Before `data`.
+        empty: `data` of no rows.
+        row: Returns a row as text.
+    """
+
+    content_type: str
+    head: bytes
+    opening: bytes
+    separator: bytes
+    closing: bytes
+    empty: bytes
+    row: Callable[[Row], bytes]
+
+
+def compact(shape: Shape) -> Layout:
+    """Return the layout that programs read."""
+    if shape.counts:
+        return Layout(JSON, b'{"data":', b"[{", b",", b"}]", b"[]", _count)
+    return Layout(JSON, b'{"data":', b"[", b",", b"]", b"[]", orjson.dumps)
+
+
+def pretty(shape: Shape) -> Layout:
+    """Return the layout that people read."""
+    head = b'{\n  "data": '
+    if shape.counts:
+        lines = b"[\n    {\n      ", b",\n      ", b"\n    }\n  ]"
+        return Layout(JSON, head, *lines, b"[]", _pretty_count)
+    return Layout(JSON, head, b"[\n    ", b",\n    ", b"\n  ]", b"[]", _pretty)
+
+
+def comma_separated(shape: Shape) -> Layout:
+    """Return the layout that spreadsheets read: the names of the columns, then a line each."""
+
+    def line(row: Row) -> bytes:
+        return _line(_cells(row, shape.columns))
+
+    return Layout(CSV, _line(shape.columns) + b"\r\n", b"", b"\r\n", b"\r\n", b"", line)
+
+
+def _count(row: tuple[str, int]) -> bytes:
+    name, number = row
+    return orjson.dumps(name) + b":%d" % number
+
+
+def _pretty_count(row: tuple[str, int]) -> bytes:
+    name, number = row
+    return orjson.dumps(name) + b": %d" % number
+
+
+def _pretty(row: Row) -> bytes:
+    return orjson.dumps(row, option=orjson.OPT_INDENT_2).replace(b"\n", b"\n    ")
+
+
+def _cells(row: Row, columns: Sequence[str]) -> Sequence[object]:
+    if isinstance(row, str):
+        return (row,)
+    if isinstance(row, tuple):
+        return row
+    return [_cell(row.get(column)) for column in columns]
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _line(cells: Sequence[object]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue().encode()
