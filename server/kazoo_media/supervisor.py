@@ -6,8 +6,9 @@ Theory of operation:
    use: before anything is started.
 2. Workers and Envoy start together, each in a session of its own, so that Ctrl-C reaches the
    supervisor alone. The kernel kills them when it ends, whatever way (tether.py).
-3. When `/healthz` through Envoy is 200 the service is announced. What ends before that ends the
-   start; what ends later is started again, at first at once, then with growing pauses.
+3. When every worker listens and `/healthz` through Envoy is 200 the service is announced. What ends
+   before that ends the start; what ends later is started again, at first at once, then with growing
+   pauses.
 4. The first SIGTERM or SIGINT drains: both ports close, running requests go on for at most
    `drain_s`, then workers and Envoy stop. The second stops at once.
 """
@@ -65,6 +66,7 @@ class Supervisor:
         self._config = config
         self._announce = announce
         self._stop = asyncio.Event()
+        self._sockets: list[Path] = []
         self._children: list[_Child] = []
 
     def run(self) -> None:
@@ -75,9 +77,10 @@ class Supervisor:
         """
         with _locked(self._config.data_dir), _runtime_folder() as runtime:
             _check_ports_are_free(self._config)
-            sockets = [runtime / f"worker-{index}.sock" for index in range(self._config.workers)]
-            workers = [_worker(index, path) for index, path in enumerate(sockets)]
-            configuration = write_configuration(self._config, runtime, sockets)
+            indices = range(self._config.workers)
+            self._sockets = [runtime / f"worker-{index}.sock" for index in indices]
+            workers = [_worker(index, path) for index, path in enumerate(self._sockets)]
+            configuration = write_configuration(self._config, runtime, self._sockets)
             envoy = _Child(
                 "envoy",
                 envoy_command(configuration, self._config.workers),
@@ -126,7 +129,7 @@ class Supervisor:
         """Wait until the service answers; False: it was stopped before."""
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._stop.is_set():
-            if await asyncio.to_thread(_is_healthy, self._config):
+            if await asyncio.to_thread(_all_serve, self._config, self._sockets):
                 return True
             if time.monotonic() > deadline:
                 raise StartError(f"not live after {_START_TIMEOUT_S:.0f} s: see the log lines")
@@ -258,6 +261,12 @@ def _check_ports_are_free(config: Config) -> None:
                 raise StartError(
                     f"{variable}={port} on KAZOO_MEDIA_HOST={config.host}: {error.strerror}"
                 ) from error
+
+
+def _all_serve(config: Config, sockets: Sequence[Path]) -> bool:
+    # One worker is enough for /healthz, but the first makes the account that is announced: each
+    # binds its socket when it has done all that.
+    return all(path.exists() for path in sockets) and _is_healthy(config)
 
 
 def _is_healthy(config: Config) -> bool:

@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -51,6 +52,12 @@ def tenant(admin: Tenant) -> Iterator[Tenant]:
 def other(admin: Tenant) -> Iterator[Tenant]:
     with admin.new_tenant() as tenant:
         yield tenant
+
+
+def test_what_is_announced_has_its_account(tmp_path: Path) -> None:
+    # Any worker could answer the first health check; only one makes the account.
+    with Product(tmp_path, workers="4") as product:
+        assert product.account_id in product.output()
 
 
 def test_a_body_shorter_than_its_content_length_changes_nothing(tenant: Tenant) -> None:
@@ -104,6 +111,18 @@ def test_a_query_reaches_no_other_tenant(
         assert answer.content == _AUDIO
         return
     assert answer.json()["data"] == plain.json()["data"]
+
+
+def test_an_upload_with_a_query_goes_to_no_other_tenant(tenant: Tenant, other: Tenant) -> None:
+    own, foreign = tenant.create(), other.with_audio(_AUDIO)
+    query = {"account_id": other.account_id, "media_id": foreign, "body.data": "x"}
+    headers = {"content-type": "audio/wav"}
+    audio = wav(30_000, seed=2)
+    url = tenant.path(own, raw=True)
+    answer = tenant.http.post(url, params=query, content=audio, headers=headers)
+    assert answer.status_code == 200
+    assert tenant.download(own) == audio
+    assert other.download(foreign) == _AUDIO
 
 
 def test_a_body_reaches_no_other_tenant(tenant: Tenant, other: Tenant) -> None:
@@ -275,19 +294,14 @@ def converters(product: Product) -> list[psutil.Process]:
 
 def curl_upload(
     tenant: Tenant, media_id: str, audio: bytes, folder: Path, *options: str
-) -> dict[str, dict[str, str]]:
+) -> dict[str, Any]:
     """Upload as the documentation shows it and return the envelope."""
     file = folder / "audio.wav"
     file.write_bytes(audio)
     url = f"{tenant.product.rest_url}{tenant.path(media_id, raw=True)}"
-    command = ["curl", "--silent", "--fail-with-body", "--max-time", "30", "--request", "POST"]
-    command += [
-        "--header",
-        f"X-Auth-Token: {tenant.token}",
-        "--header",
-        "Content-Type: audio/x-wav",
-    ]
-    command += ["--data-binary", f"@{file}", *options, url]
-    run = subprocess.run(command, capture_output=True, check=True)
-    envelope: dict[str, dict[str, str]] = json.loads(run.stdout)
-    return envelope
+    curl = ["curl", "--silent", "--fail-with-body", "--max-time", "30", "--request", "POST"]
+    for header in (f"X-Auth-Token: {tenant.token}", "Content-Type: audio/x-wav"):
+        curl += ["--header", header]
+    curl += ["--data-binary", f"@{file}", *options, url]
+    run = subprocess.run(curl, capture_output=True, check=True)
+    return dict(json.loads(run.stdout))
