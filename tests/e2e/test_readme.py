@@ -20,7 +20,8 @@ pytestmark = pytest.mark.e2e
 
 def _blocks(heading: str, language: str) -> list[str]:
     section = _README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    return [text for found, text in blocks if found == language]
 
 
 def _run(product: Product, folder: Path, script: str) -> str:
