@@ -7,9 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-import orjson
-
 from kazoo_media.crossbar.content_types import FORM, JSON_TYPES, essence
+from kazoo_media.crossbar.json_text import invalid_json, parsed
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import (
     IncompleteUploadError,
@@ -115,14 +114,7 @@ def _fields(text: bytes, kind: str) -> object:
         return {"data": {}}
     if kind == FORM and start != b"{":
         return dict(parse_qsl(text.decode(errors="replace"), keep_blank_values=True))
-    try:
-        parsed = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise _invalid_json(f"invalid_json around {_position(text, error)}") from error
-    nul = text.find(b"\\u0000")
-    if nul >= 0 and _has_nul(parsed):
-        raise _invalid_json(f"invalid_json around {nul + 1}")
-    return parsed
+    return parsed(text)
 
 
 def _checked(fields: object, request: Request) -> Mapping[str, Any]:
@@ -130,7 +122,7 @@ def _checked(fields: object, request: Request) -> Mapping[str, Any]:
     be in it.
     """
     if not isinstance(fields, dict):
-        raise _invalid_json("All JSON must be valid")
+        raise invalid_json("All JSON must be valid")
     envelope = {
         key.lower().replace("-", "_"): value for key, value in fields.items() if value is not None
     }
@@ -144,29 +136,3 @@ def _checked(fields: object, request: Request) -> Mapping[str, Any]:
         text = f"Value did not match type(s): {wanted}"
         raise ValidationError([Violation("data", "type", text, {"target": wanted, "value": data})])
     return envelope
-
-
-def _position(text: bytes, error: orjson.JSONDecodeError) -> int:
-    """Return the 1-based byte at which the JSON breaks, as Kazoo counts it."""
-    try:
-        offset = len(text.decode()[: error.pos].encode())
-    except UnicodeDecodeError as broken:
-        return broken.start + 1
-    if error.msg.startswith("trailing comma"):  # Kazoo names what follows the comma
-        rest = text[offset + 1 :]
-        offset += 1 + len(rest) - len(rest.lstrip())
-    return offset + 1
-
-
-def _has_nul(value: object) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, list):
-        return any(_has_nul(each) for each in value)
-    if isinstance(value, dict):
-        return any(_has_nul(each) for pair in value.items() for each in pair)
-    return False
-
-
-def _invalid_json(message: str) -> ValidationError:
-    return ValidationError([Violation("json", "invalid", message, {"target": "body"})])

@@ -41,6 +41,12 @@ def _invalid(position: int) -> dict[str, object]:
     return {"json": {"invalid": {"message": message, "target": "body"}}}
 
 
+def _number(position: int) -> dict[str, object]:
+    message = f"invalid_number around {position}"
+    return {"json": {"invalid": {"message": message, "target": "body"}}}
+
+
+_DEEP = has(json=has(invalid=has(message="the JSON has more than 200 levels")))
 _REQUIRED = "Field is required but missing"
 _TYPES = "Value did not match type(s): object, array"
 
@@ -57,6 +63,16 @@ _TYPES = "Value did not match type(s): object, array"
         Case("PUT {M}", 400, b'{"data":{"name":"a\\u0000b"}}', data=_invalid(19)),
         Case("PUT {M}", 400, b'{"data":{"name":"a\x00b"}}', data=has(json=has())),
         Case("PUT {M}", 400, b'{"data":{"a\\u0000":1}}', data=has(json=has())),
+        Case("PUT {M}", 400, b'{"data":{"name":"\xc3"}}', data=_invalid(18)),
+        Case("PUT {M}", 400, b"{'data':{}}", data=_invalid(2)),
+        Case("PUT {M}", 400, b'{"data":{"name":"x"}} {"data":{}}', data=_invalid(23)),
+        Case("PUT {M}", 400, b'{"data":{"n":18446744073709551616}}', data=_number(14)),
+        Case("PUT {M}", 400, b'{"data":{"n":-9223372036854775809}}', data=_number(14)),
+        Case("PUT {M}", 400, b'{"data":{"n":' + b"9" * 5000 + b"}}", data=has(json=has())),
+        Case("PUT {M}", 400, b'{"data":{"n":1e999}}', data=has(json=has(invalid=has()))),
+        Case("PUT {M}", 400, b'{"data":{"n":' + b"[" * 300 + b"]" * 300 + b"}}", data=_DEEP),
+        Case("PUT {M}", 400, b'{"data":' + b"[" * 200 + b"]" * 200 + b"}", data=_DEEP),
+        Case("PUT {M}", 400, b'{"data":' + b"[" * 199 + b"]" * 199 + b"}", data=has(data=has())),
         Case("PUT {M}", 400, b"[1]", _JSON, data=has(json=has(invalid=has()))),
         Case("PUT {M}", 400, b'"text"', data=has(json=has(invalid=has()))),
         Case(
@@ -119,8 +135,54 @@ def test_json_without_a_length_is_counted(rest: Rest, tenant: Tenant) -> None:
         Case("GET {M}", 200, None, _JSON, data=[]),
         Case("DELETE {M}/abc", 404, b'{"data":{}}', _JSON),
         Case("DELETE {M}/abc", 404, b"", _JSON),
+        Case("DELETE {M}/abc", 404, b"%PDF", {"content-type": "application/pdf"}),
         Case("DELETE {M}/abc", 400, b"{", _JSON, data=has(json=has())),
     ]
 )
 def test_get_and_delete_may_carry_a_type_and_a_body(rest: Rest, tenant: Tenant, case: Case) -> None:
+    case.run(rest, tenant)
+
+
+def test_numbers_and_the_order_of_keys_are_kept_exactly(rest: Rest, tenant: Tenant) -> None:
+    document = (
+        '"name":"File","z":18446744073709551615,"a":-9223372036854775808,"m":9007199254740993,'
+        '"b":{"y":1.0,"x":0.1,"w":-0.5,"c":[1.5e+300,1e-7]},"id_list":["0042"]'
+    )
+    created = ask(rest, tenant, "PUT {M}", f'{{"data":{{{document}}}}}'.encode())
+    assert created.status == 201, created.body
+    found = ask(rest, tenant, f"GET {{M}}/{created.data['id']}")
+    for reply in (created, found):
+        assert document.encode() in reply.body
+
+
+def test_the_deepest_document_is_stored_and_given_back(rest: Rest, tenant: Tenant) -> None:
+    deep = b"[" * 198 + b"]" * 198
+    created = ask(rest, tenant, "PUT {M}", b'{"data":{"name":"File","x":' + deep + b"}}")
+    assert created.status == 201, created.body
+    path = f"{{M}}/{created.data['id']}"
+    for request in (f"GET {path}?pretty_print=true", "GET {M}?has_key=x", f"DELETE {path}"):
+        assert ask(rest, tenant, request).status == 200
+
+
+@table(
+    [
+        Case("PUT {M}?accept=application/json", 201, _GOOD, {"accept": "text/html"}),
+        Case("PUT {M}?accept=text/html", 406, _GOOD),
+        Case("PUT {M}", 406, b'{"accept":"text/html","data":{"name":"File"}}'),
+        Case("PUT {M}?accept=*/*", 201, b'{"accept":"text/html","data":{"name":"File"}}'),
+        Case("PUT {M}", 201, b'{"data":{"name":"File","accept":"text/html"}}'),
+        Case("POST {M}", 201, b'{"verb":"put","data":{"name":"File"}}'),
+        Case("POST {M}", 201, b'{"VERB":"Put","data":{"name":"File"}}'),
+        Case("POST {M}?verb=PUT", 201, b'{"verb":"DELETE","data":{"name":"File"}}'),
+        Case("POST {M}?verb=", 201, b'{"verb":"PUT","data":{"name":"File"}}'),
+        Case("POST {M}?verb=GET&verb=PUT", 201, _GOOD),
+        Case("POST {M}", 405, b'{"verb":["PUT"],"data":{"name":"File"}}'),
+        Case("POST {M}", 405, b'{"verb":"NONE","data":{"name":"File"}}'),
+        Case("POST {M}/abc", 405, b'{"verb":"PUT","data":{"name":"File"}}'),
+        Case("POST {M}/abc", 404, b'{"verb":"DELETE","data":{}}', message="bad_identifier"),
+    ]
+)
+def test_a_parameter_is_taken_from_the_query_then_from_the_envelope(
+    rest: Rest, tenant: Tenant, case: Case
+) -> None:
     case.run(rest, tenant)

@@ -125,14 +125,6 @@ def test_an_id_is_decoded_twice(rest: Rest, tenant: Tenant, path: str) -> None:
     assert ask(rest, tenant, f"DELETE {{M}}/{path}").status == 200
 
 
-@pytest.mark.parametrize("media_id", ["a b+c", "ż-€", "100%", "a'\"b", "?x=1#y", "raw", "a.b"])
-def test_an_id_may_hold_any_character(rest: Rest, tenant: Tenant, media_id: str) -> None:
-    reply = ask(rest, tenant, "PUT {M}", {"data": {"name": "File", "id": media_id}})
-    assert reply.status == 201, reply.body
-    found = ask(rest, tenant, f"GET {reply.headers['location']}")
-    assert found.data["id"] == media_id
-
-
 def test_a_query_key_never_reaches_another_account_or_media(rest: Rest, tenant: Tenant) -> None:
     other = rest.new_tenant()
     secret = create(rest, other, name="secret")

@@ -1,0 +1,87 @@
+"""JSON of clients: parsed, or told where it breaks, in Kazoo's words.
+
+Source: RFC 8259, RFC 7493.
+"""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from kazoo_media.errors import ValidationError, Violation
+
+_DEPTH = 200
+"""Most levels of arrays and objects: what is read must be writable, inside of other levels."""
+_MANY_DIGITS = re.compile(rb"\d{19}")
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[-+.\deE]*')
+_INTEGER = re.compile(rb"-?\d+")
+_LEAST, _MOST = -(2**63), 2**64 - 1
+
+
+def parsed(text: bytes) -> object:
+    """Return the value of a JSON text. No string in it holds a NUL, no integer was rounded.
+
+    Raises:
+        ValidationError: it is no JSON, or JSON that can not be kept exactly.
+    """
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise invalid_json(f"invalid_json around {_position(text, error)}") from error
+    nul = text.find(b"\\u0000")
+    if nul >= 0 and _has_nul(value):
+        raise invalid_json(f"invalid_json around {nul + 1}")
+    if _MANY_DIGITS.search(text):
+        _check_integers(text)
+    if text.count(b"[") + text.count(b"{") > _DEPTH:
+        _check_depth(value)
+    return value
+
+
+def invalid_json(message: str) -> ValidationError:
+    """Return the error of a body that can not be read."""
+    return ValidationError([Violation("json", "invalid", message, {"target": "body"})])
+
+
+def _position(text: bytes, error: orjson.JSONDecodeError) -> int:
+    """Return the 1-based byte at which the JSON breaks, as Kazoo counts it."""
+    try:
+        offset = len(text.decode()[: error.pos].encode())
+    except UnicodeDecodeError as broken:
+        return broken.start + 1
+    if error.msg.startswith("trailing comma"):  # Kazoo names what follows the comma
+        rest = text[offset + 1 :]
+        offset += 1 + len(rest) - len(rest.lstrip())
+    return offset + 1
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, list):
+        return any(_has_nul(each) for each in value)
+    if isinstance(value, dict):
+        return any(_has_nul(each) for pair in value.items() for each in pair)
+    return False
+
+
+def _check_integers(text: bytes) -> None:
+    """Refuse integers that the parser took for floating-point numbers, which are not exact."""
+    for token in _TOKEN.finditer(text):
+        number = token[0]
+        if len(number) > 18 and _INTEGER.fullmatch(number) and not _fits(number):
+            raise invalid_json(f"invalid_number around {token.start() + 1}")
+
+
+def _fits(number: bytes) -> bool:
+    return len(number) <= 20 and _LEAST <= int(number) <= _MOST
+
+
+def _check_depth(value: object) -> None:
+    for _ in range(254 - _DEPTH):  # the serializer's own limit is 254 levels
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise invalid_json(f"the JSON has more than {_DEPTH} levels") from error

@@ -1,0 +1,82 @@
+"""JSON is kept exactly, or refused with the place where it breaks."""
+
+from __future__ import annotations
+
+import json
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kazoo_media.crossbar.json_text import parsed
+from kazoo_media.errors import ValidationError
+
+_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(_VALUES, st.booleans())
+def test_what_is_read_is_written_the_same(value: object, ascii_only: bool) -> None:  # noqa: FBT001
+    text = json.dumps(value, ensure_ascii=ascii_only).encode()
+    assert json.loads(orjson.dumps(parsed(text))) == value
+
+
+def _message(text: bytes) -> str:
+    with pytest.raises(ValidationError) as caught:
+        parsed(text)
+    [violation] = caught.value.violations
+    assert (violation.field, violation.code) == ("json", "invalid")
+    return violation.message
+
+
+@given(st.integers(2**64) | st.integers(max_value=-(2**63) - 1), _TEXT)
+def test_an_integer_that_would_be_rounded_is_refused(number: int, before: str) -> None:
+    head = json.dumps([before, 1, "18446744073709551616"], ensure_ascii=False)[:-1] + ", "
+    text = f"{head}{number}]".encode()
+    assert _message(text) == f"invalid_number around {len(head.encode()) + 1}"
+
+
+def test_digits_that_are_no_integer_are_no_concern() -> None:
+    text = b'{"a":"99999999999999999999999","b\\"99999999999999999999999":1.5e10,"c":1e25}'
+    assert parsed(text) == {"a": "9" * 23, f'b"{"9" * 23}': 1.5e10, "c": 1e25}
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_nesting_has_a_limit_that_can_be_written(opening: str) -> None:
+    def nested(levels: int) -> bytes:
+        closing = "]" if opening == "[" else "}"
+        return (opening * (levels - 1) + opening[0] + closing * levels).encode()
+
+    assert orjson.dumps(parsed(nested(200))) == nested(200)
+    assert _message(nested(201)) == "the JSON has more than 200 levels"
+    assert _message(nested(1000)) == "the JSON has more than 200 levels"
+    assert _message(nested(5000)).startswith("invalid_json around ")
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        (b'{"data":{"name":"File",}}', 24),
+        (b'{"data":[1,]}', 12),
+        (b'{"data":', 9),
+        (b'{"data":{}}{}', 12),
+        (b'{"data":{}} x', 13),
+        (b"{'data':1}", 2),
+        (b'{"data":tru}', 9),
+        (b'{"a":1.}', 8),
+        (b'{"a":NaN}', 6),
+        (b'{"a":"\\x"}', 7),
+        (b"nonsense", 1),
+    ],
+)
+def test_the_place_of_an_error_is_told(text: bytes, position: int) -> None:
+    assert _message(text) == f"invalid_json around {position}"
