@@ -53,7 +53,7 @@ def test_five_minutes_with_curl_python_and_the_commands(tmp_path: Path) -> None:
         heading = "Five minutes with Python and the command line"
         [program] = _blocks(heading, "python")
         (tmp_path / "program.py").write_text(program)
-        printed = _run(product, tmp_path, f"{sys.executable} program.py")
+        printed = _run(product, tmp_path, ".venv/bin/python program.py")
         assert printed.startswith("audio/mpeg ")
         assert (tmp_path / "greeting.mp3").stat().st_size == int(printed.split()[1])
 
