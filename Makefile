@@ -8,8 +8,8 @@ SYSTEM_STAMP := $(VENV)/.system-packages
 PROTOS := $(shell find proto -name '*.proto')
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
-SYSTEM_PACKAGES := sox libsox-fmt-mp3
-TEST_PACKAGES := strace
+SYSTEM_PACKAGES := sox libsox-fmt-mp3 espeak-ng
+TEST_PACKAGES := strace flite
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast check check-format check-lint check-types check-imports \
@@ -18,7 +18,7 @@ TEST_PACKAGES := strace
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
-setup: $(STAMP) $(GENERATED_STAMP) $(SYSTEM_STAMP) ## Install what is missing: virtual environment, pinned packages, sox
+setup: $(STAMP) $(GENERATED_STAMP) $(SYSTEM_STAMP) ## Install what is missing: virtual environment, pinned packages, sox, espeak-ng
 
 $(STAMP): pyproject.toml hatch_build.py requirements.lock $(PROTOS)
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: apt-get install python3 python3-venv"; exit 1; }
@@ -37,7 +37,7 @@ $(SYSTEM_STAMP): | $(STAMP)
 	@touch $@
 
 setup-test: setup
-	@command -v strace >/dev/null || .ci/system-packages $(TEST_PACKAGES)
+	@command -v strace >/dev/null && command -v flite >/dev/null || .ci/system-packages $(TEST_PACKAGES)
 
 run: setup ## Start the service on embedded storage in ./var
 	@exec $(BIN)/kazoo-media serve

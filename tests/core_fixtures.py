@@ -21,6 +21,7 @@ from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.normalization import Normalizer
 from kazoo_media.prompts import Prompts
 from kazoo_media.settings import Settings
+from kazoo_media.speech import Speech
 from kazoo_media.tokens import Tokens
 from kazoo_media.uploads import Uploads
 from kazoo_media.users import Users
@@ -59,7 +60,10 @@ async def make_core(
     await tokens.publish()
     accounts = Accounts(metadata, tokens)
     settings = Settings(metadata, "node1", converters)
-    library = Library(metadata, settings)
+    folder = Path(tempfile.gettempdir())
+    normalizer = Normalizer(settings, folder)
+    speech = Speech(metadata, blobs, settings, normalizer, folder)
+    library = Library(metadata, settings, speech)
     core = Core(
         accounts=accounts,
         users=Users(metadata, accounts),
@@ -67,9 +71,7 @@ async def make_core(
         settings=settings,
         library=library,
         prompts=Prompts(metadata),
-        uploads=Uploads(
-            metadata, blobs, library, settings, Normalizer(settings, Path(tempfile.gettempdir()))
-        ),
+        uploads=Uploads(metadata, blobs, library, settings, normalizer),
         downloads=Downloads(blobs),
     )
     account, api_key = await accounts.create_master("master")

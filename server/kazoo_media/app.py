@@ -30,6 +30,7 @@ from kazoo_media.normalization import Normalizer
 from kazoo_media.prompts import Prompts
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.settings import Settings
+from kazoo_media.speech import Speech
 from kazoo_media.sweeper import Sweeper
 from kazoo_media.tokens import Tokens, load_private_key, load_trusted_keys
 from kazoo_media.transport.interceptor import CallInterceptor
@@ -94,8 +95,9 @@ async def _core(config: Config, metadata: MetadataStore, blobs: BlobStore) -> Co
     temporary_folder = config.data_dir / "tmp"
     await asyncio.to_thread(temporary_folder.mkdir, mode=0o700, exist_ok=True)
     settings = Settings(metadata, config.node_name, config.converters)
-    library = Library(metadata, settings)
     normalizer = Normalizer(settings, temporary_folder)
+    speech = Speech(metadata, blobs, settings, normalizer, temporary_folder)
+    library = Library(metadata, settings, speech)
     accounts = Accounts(metadata, tokens)
     return Core(
         accounts=accounts,

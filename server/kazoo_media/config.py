@@ -197,7 +197,7 @@ _VARIABLES = (
         "converters",
         "names, comma-separated",
         "sox",
-        "File names that the setting `normalize_executable` may have.",
+        "File names that the settings `normalize_executable` and `tts_command` may have.",
         _names,
     ),
     Variable(

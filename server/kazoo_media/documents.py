@@ -168,7 +168,14 @@ def _apply_defaults(document: dict[str, Any], default_language: str) -> None:
 
 def _missing(document: Mapping[str, Any]) -> Iterator[Violation]:
     if document.get("name") is None:
-        yield Violation("name", "required", "Field is required but missing", {"value": "name"})
+        yield _required("name")
+    tts = document["tts"]
+    if document["media_source"] == "tts" and isinstance(tts, dict) and tts.get("text") is None:
+        yield _required("tts.text")
+
+
+def _required(field: str) -> Violation:
+    return Violation(field, "required", "Field is required but missing", {"value": field})
 
 
 def _violations(document: dict[str, Any]) -> Iterator[Violation]:

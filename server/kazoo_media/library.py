@@ -20,7 +20,6 @@ from kazoo_media.documents import (
 from kazoo_media.errors import (
     MediaNotFoundError,
     PreconditionFailedError,
-    SpeechFailedError,
     StaleRevisionError,
     ValidationError,
     Violation,
@@ -28,6 +27,8 @@ from kazoo_media.errors import (
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media, MediaQuery, first_revision, next_revision
 from kazoo_media.settings import Settings
+from kazoo_media.speech import Speech, asks_for_speech
+from kazoo_media.transfer import Received
 
 _ITERATION_ROWS = 500
 
@@ -50,12 +51,13 @@ class Page:
 class Library:
     """The documents of all accounts."""
 
-    def __init__(self, store: MetadataStore, settings: Settings) -> None:
+    def __init__(self, store: MetadataStore, settings: Settings, speech: Speech) -> None:
         self._store = store
         self._settings = settings
+        self._speech = speech
 
     async def create(self, scope: WriteScope, data: Mapping[str, Any], media_id: str = "") -> Media:
-        """Add a document without audio and return it.
+        """Add a document and return it: without audio, or with all of it if it asks for speech.
 
         Args:
             data: The document as the client wrote it.
@@ -65,7 +67,7 @@ class Library:
         Raises:
             ValidationError: with all violations.
             ConflictError: the id exists, be it soft-deleted.
-            SpeechFailedError: the document asks for speech.
+            SpeechFailedError: it asks for speech, and the provider failed: nothing was added.
         """
         document = validated(data, None, await self._settings.get("media", "default_language"))
         wanted = prompt_media_id(document)
@@ -73,17 +75,19 @@ class Library:
             check_media_id(wanted, "prompt_id")
         elif media_id:
             check_media_id(media_id)
-        _refuse_speech(document)
-        now_ms = int(time.time() * 1000)
-        media = Media(
-            account_id=scope.account_id,
-            id=wanted or media_id or secrets.token_hex(16),
-            document=document,
-            revision=first_revision(),
-            created_ms=now_ms,
-            modified_ms=now_ms,
-        )
-        await self._store.insert_media(media)
+        async with self._speech.speaking(scope) as speaker:
+            spoken = await speaker.say(document) if asks_for_speech(document, None) else None
+            now_ms = int(time.time() * 1000)
+            media = Media(
+                account_id=scope.account_id,
+                id=wanted or media_id or secrets.token_hex(16),
+                document=document,
+                revision=first_revision(),
+                created_ms=now_ms,
+                modified_ms=now_ms,
+            )
+            media = _with_speech(media, spoken)
+            await self._store.insert_media(media)
         return media
 
     async def get(self, scope: ReadScope, media_id: str) -> Media:
@@ -118,7 +122,8 @@ class Library:
     async def update(
         self, scope: WriteScope, media_id: str, edit: Edit, if_revision: str = ""
     ) -> Media:
-        """Store what `edit` makes of a document; the audio stays. Return the new document.
+        """Store what `edit` makes of a document and return it. The audio stays, unless the document
+        asks for other speech than it did: then both change in one moment.
 
         Args:
             edit: Called with the media as it is; called again when somebody else was faster.
@@ -128,29 +133,38 @@ class Library:
             MediaNotFoundError: it does not exist or was deleted.
             PreconditionFailedError: the revision is another.
             ValidationError: with all violations; a prompt can not become another prompt.
-            SpeechFailedError: the document asks for other speech than it has.
+            SpeechFailedError: the provider failed: nothing was changed.
         """
         default_language = await self._settings.get("media", "default_language")
-        while True:
-            current = await self.get(scope, media_id)
-            document = validated(edit(current), current.content, default_language)
-            _check_same_prompt(media_id, document)
-            _check_revision(current, if_revision)
-            if document.get("tts") != current.document.get("tts"):
-                _refuse_speech(document)
-            changed = replace(
-                current,
-                document=with_content_keys(
-                    document, current.content, conversion_outcome(current.document)
-                ),
-                revision=next_revision(current.revision),
-                modified_ms=int(time.time() * 1000),
-            )
-            try:
-                await self._store.replace_document(changed, current.revision)
-            except StaleRevisionError:
-                continue
+        async with self._speech.speaking(scope) as speaker:
+            while True:
+                current = await self.get(scope, media_id)
+                document = validated(edit(current), current.content, default_language)
+                _check_same_prompt(media_id, document)
+                _check_revision(current, if_revision)
+                spoken = await speaker.say(document) if asks_for_speech(document, current) else None
+                try:
+                    return await self._replace(current, document, spoken)
+                except StaleRevisionError:
+                    continue
+
+    async def _replace(
+        self, current: Media, document: Mapping[str, Any], spoken: Received | None
+    ) -> Media:
+        now_ms = int(time.time() * 1000)
+        outcome = conversion_outcome(current.document)
+        changed = replace(
+            current,
+            document=with_content_keys(document, current.content, outcome),
+            revision=next_revision(current.revision),
+            modified_ms=now_ms,
+        )
+        if spoken is None:
+            await self._store.replace_document(changed, current.revision)
             return changed
+        changed = _with_speech(changed, spoken)
+        await self._store.commit_content(changed, current.revision, now_ms)
+        return changed
 
     async def patch(
         self, scope: WriteScope, media_id: str, changes: Mapping[str, Any], if_revision: str = ""
@@ -214,6 +228,13 @@ class Library:
                 return total
 
 
+def _with_speech(media: Media, spoken: Received | None) -> Media:
+    if spoken is None:
+        return media
+    document = with_content_keys(media.document, spoken.content, spoken.outcome)
+    return replace(media, document=document, content=spoken.content)
+
+
 def _check_revision(current: Media, if_revision: str) -> None:
     if if_revision and current.revision != if_revision:
         raise PreconditionFailedError(if_revision, current.revision)
@@ -225,8 +246,3 @@ def _check_same_prompt(media_id: str, document: Mapping[str, Any]) -> None:
         text = "Changing the prompt_id on an existing prompt is not allowed"
         cause = document["prompt_id"]
         raise ValidationError([Violation("prompt_id", "invalid", text, {"cause": cause})])
-
-
-def _refuse_speech(document: Mapping[str, Any]) -> None:
-    if document.get("media_source") == "tts":
-        raise SpeechFailedError("no speech provider is available to create TTS media")

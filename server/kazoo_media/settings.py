@@ -8,12 +8,14 @@ long as the store's settings revision does: a change counts for the next request
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kazoo_media.accounts import AdminScope
 from kazoo_media.audio.arguments import executable_permitted, parse_arguments
+from kazoo_media.audio.speech.provider import LARGEST_TEXT_CHARACTERS
 from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import DEFAULT_SCOPE, SettingRow
@@ -65,6 +67,11 @@ def _arguments(value: str) -> str | None:
     return None
 
 
+def _url(value: str) -> str | None:
+    is_url = re.fullmatch(r"https?://[^\s/]+(/\S*)?", value)
+    return None if is_url else "must be a URL that begins with http:// or https://"
+
+
 KNOWN: Mapping[tuple[str, str], _Known] = {
     ("crossbar", "max_upload_size"): _Known(
         512 * 1024**2, "Most bytes of one upload.", _between(1, 1024 * GIB)
@@ -97,6 +104,28 @@ KNOWN: Mapping[tuple[str, str], _Known] = {
         256,
         "Uploads of a worker that may wait to be converted from their stored original.",
         _between(0, 65536),
+    ),
+    ("speech", "tts_provider"): _Known(
+        "espeak", "Who speaks.", _one_of("espeak", "flite", "command", "ispeech")
+    ),
+    ("speech", "tts_command"): _Known(
+        "",
+        "Program of the provider command; its file name is one of KAZOO_MEDIA_CONVERTERS. It gets"
+        " the voice as its only argument and the text on stdin, and writes WAV to stdout.",
+    ),
+    ("speech", "tts_url_ispeech"): _Known(
+        "http://api.ispeech.org/api/json", "Where the provider ispeech is asked.", _url
+    ),
+    ("speech", "tts_api_key"): _Known("", "Key for the provider ispeech."),
+    ("speech", "tts_speed"): _Known(0, "How fast ispeech speaks.", _between(-10, 10)),
+    ("speech", "tts_start_padding"): _Known(
+        1, "Seconds of silence that ispeech puts before the speech.", _between(0, 60)
+    ),
+    ("speech", "tts_end_padding"): _Known(
+        0, "Seconds of silence that ispeech puts behind the speech.", _between(0, 60)
+    ),
+    ("speech", "tts_max_text_length"): _Known(
+        10_000, "Most characters of a text to be spoken.", _between(1, LARGEST_TEXT_CHARACTERS)
     ),
     ("media", "cache_max_age_s"): _Known(
         0,
@@ -192,9 +221,8 @@ class Settings:
             kind = {bool: "true or false", int: "an integer", str: "text"}[type(known.built_in)]
             raise _violation("value", f"{category}.{key} must be {kind}, not {value!r}")
         problem = known.check(converted)
-        if key == "normalize_executable" and not executable_permitted(
-            str(converted), self._converters
-        ):
+        is_program = key == "normalize_executable" or (key == "tts_command" and converted)
+        if is_program and not executable_permitted(str(converted), self._converters):
             problem = f"file name must be one of {', '.join(sorted(self._converters))}"
         if problem:
             raise _violation("value", f"{category}.{key} {problem}, not {value!r}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from kazoo_media.audio.conversion import Conversion
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.meter import DurationMeter
+from kazoo_media.audio.wav import repaired_head
 from kazoo_media.blobs.store import BlobStore, new_blob_key
 from kazoo_media.errors import MediaError, StoreUnavailableError
 from kazoo_media.intake import Intake
@@ -35,6 +36,9 @@ class Received:
 class Transfer:
     """One upload's way into the blob store. Ends with a commit of what `run` returned, or with
     `discard`.
+
+    What a client sends is kept as it came; `repairs_head` is for what the service makes itself: a
+    WAV that was written into a pipe gets true sizes.
     """
 
     def __init__(
@@ -43,11 +47,14 @@ class Transfer:
         blobs: BlobStore,
         account_id: str,
         normalization: Normalization | None,
+        *,
+        repairs_head: bool = False,
     ) -> None:
         self._store = store
         self._blobs = blobs
         self._account_id = account_id
         self._normalization = normalization
+        self._repairs_head = repairs_head
         self._original_key = new_blob_key()
         self._normalized_key = new_blob_key()
         self._writers: list[RenditionWriter] = []
@@ -133,13 +140,15 @@ class Transfer:
             await conversion.finish()
         await storing
         intake.check_finish(writer.sha256)
-        await writer.publish()
+        repairs = self._repairs_head
+        head = repaired_head(intake.head, writer.size_bytes) if repairs else intake.head
+        sha256 = await self._publish(writer, None if head == intake.head else head)
         original = Rendition(
             RenditionKind.ORIGINAL,
             writer.key,
             content_type,
             writer.size_bytes,
-            writer.sha256,
+            sha256,
             meter.facts(),
         )
         normalized, outcome = None, dict[str, str]()
@@ -189,22 +198,25 @@ class Transfer:
         if outcome.error is not None:
             await writer.discard()
             return None, {"normalization_error": outcome.error}
-        if outcome.repaired_head is not None:
-            await writer.overwrite_head(outcome.repaired_head)
-        await writer.publish()
+        sha256 = await self._publish(writer, outcome.repaired_head)
         rendition = Rendition(
             RenditionKind.NORMALIZED,
             writer.key,
             normalization.target.content_type,
             writer.size_bytes,
-            writer.sha256 if outcome.repaired_head is None else await self._digest(writer),
+            sha256,
             outcome.facts,
         )
         warnings = "; ".join(outcome.warnings)
         return rendition, {"normalization_warning": warnings} if warnings else {}
 
-    async def _digest(self, writer: RenditionWriter) -> str:
-        """Return the digest of a published blob whose head was replaced after it was hashed."""
+    async def _publish(self, writer: RenditionWriter, head: bytes | None) -> str:
+        """Make a blob durable, with another head if there is one, and return its digest."""
+        if head is None:
+            await writer.publish()
+            return writer.sha256
+        await writer.overwrite_head(head)
+        await writer.publish()
         digest = hashlib.sha256()
         reader = await self._blobs.open(writer.key)
         if reader is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kazoo_media.errors import ConflictError, StaleRevisionError
+from kazoo_media.errors import ConflictError, IncompleteUploadError, StaleRevisionError
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import BlobState, MediaQuery, next_revision
 from tests.contract.media_samples import (
@@ -41,11 +41,33 @@ class MediaContract:
         await store.insert_media(media)
         assert await store.get_media(ACCOUNT, "en-us/hello") == media
 
-    async def test_inserting_ignores_content(self, store: MetadataStore) -> None:
-        await store.insert_media(replace(make_media(), content=make_content(1)))
-        found = await store.get_media(ACCOUNT, "m")
-        assert found is not None
-        assert found.content is None
+    async def test_a_media_appears_together_with_its_content(self, store: MetadataStore) -> None:
+        content = make_content(1)
+        await store.begin_upload(ACCOUNT, keys_of(content), 500)
+        media = replace(make_media(), content=content)
+        await store.insert_media(media)
+        assert await store.get_media(ACCOUNT, "m") == media
+        rows = await store.list_blobs("", 9)
+        assert {(each.state, each.touched_ms) for each in rows} == {(BlobState.LIVE, 1000)}
+
+    async def test_a_media_whose_blobs_are_lost_does_not_appear(self, store: MetadataStore) -> None:
+        content = make_content(1)
+        keys = keys_of(content)
+        await store.begin_upload(ACCOUNT, keys, 500)
+        await store.abandon_blobs(ACCOUNT, keys[:1], 600)
+        with pytest.raises(IncompleteUploadError):
+            await store.insert_media(replace(make_media(), content=content))
+        assert await store.get_media(ACCOUNT, "m") is None
+        states = {each.key: each.state for each in await store.list_blobs("", 9)}
+        assert states == {keys[0]: BlobState.DEAD, keys[1]: BlobState.PENDING}
+
+    async def test_a_conflict_leaves_the_blobs_pending(self, store: MetadataStore) -> None:
+        await store.insert_media(make_media())
+        content = make_content(1)
+        await store.begin_upload(ACCOUNT, keys_of(content), 500)
+        with pytest.raises(ConflictError):
+            await store.insert_media(replace(make_media(), content=content))
+        assert {each.state for each in await store.list_blobs("", 9)} == {BlobState.PENDING}
 
     async def test_a_media_of_another_account_is_not_found(self, store: MetadataStore) -> None:
         await store.insert_media(make_media("m", ACCOUNT))

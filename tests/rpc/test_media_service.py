@@ -126,10 +126,22 @@ def test_an_unknown_source_is_refused(create: Any) -> None:
     assert refusal.fields == ["media_source"]
 
 
-def test_speech_without_a_provider_says_why(create: Any) -> None:
+def test_speech_has_its_audio_when_it_is_created(create: Any, get: Any, update: Any) -> None:
+    made = create(media_source=media_pb2.MEDIA_SOURCE_TTS, tts=Tts(text="hello"))
+    assert get(made.id) == made
+    assert made.renditions[0].duration_ms > 300
+    changed = update(Media(id=made.id, tts=Tts(text="hello, how are you?")), "tts.text")
+    assert changed.content_length > made.content_length
+    assert update(Media(id=made.id, name="n"), "name").renditions == changed.renditions
+
+
+def test_speech_that_fails_says_why(create: Any) -> None:
     with refused("INTERNAL", "SPEECH_FAILED") as refusal:
-        create(media_source=media_pb2.MEDIA_SOURCE_TTS, tts=Tts(text="hello"))
-    assert "provider" in refusal.text
+        create(
+            media_source=media_pb2.MEDIA_SOURCE_TTS,
+            tts=Tts(text="日本", voice="female/ja-JP"),
+        )
+    assert "kanji" in refusal.text
 
 
 @pytest.mark.parametrize("media_id", ["unknown", "ä" * 50_000])

@@ -11,7 +11,6 @@ from kazoo_media.errors import (
     ConflictError,
     MediaNotFoundError,
     PreconditionFailedError,
-    SpeechFailedError,
     ValidationError,
 )
 from kazoo_media.library import Library
@@ -151,12 +150,3 @@ async def test_iterate_yields_everything_in_order(library: Library) -> None:
     for media_id in ids:
         await library.create(_SCOPE, {"name": "n"}, media_id)
     assert [media.id async for media in library.iterate(_SCOPE, MediaQuery(limit=1))] == ids
-
-
-async def test_speech_is_refused_without_a_provider_and_leaves_no_trace(library: Library) -> None:
-    with pytest.raises(SpeechFailedError):
-        await library.create(
-            _SCOPE, {"name": "n", "media_source": "tts", "tts": {"text": "hello"}}, "x"
-        )
-    with pytest.raises(MediaNotFoundError):
-        await library.get(_SCOPE, "x")

@@ -53,7 +53,8 @@ class MemoryMetadataStore(MetadataStore):
         key = (media.account_id, media.id)
         if key in self._media:
             raise ConflictError(media.id)
-        self._media[key] = replace(copy.deepcopy(media), content=None)
+        self._make_live(media, media.created_ms)
+        self._media[key] = copy.deepcopy(media)
 
     @override
     async def replace_document(self, media: Media, expected_revision: str) -> None:
@@ -136,19 +137,7 @@ class MemoryMetadataStore(MetadataStore):
     @override
     async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
         current = self._expect(media.account_id, media.id, expected_revision)
-        renditions = media.content.renditions if media.content else ()
-        pending = self._pending(media.account_id, [each.blob_key for each in renditions])
-        if len(pending) != len(renditions):
-            raise IncompleteUploadError("the upload was idle for too long and was given up")
-        for each in renditions:
-            self._blobs[media.account_id, each.blob_key] = BlobRow(
-                media.account_id,
-                each.blob_key,
-                BlobState.LIVE,
-                now_ms,
-                each.size_bytes,
-                each.sha256,
-            )
+        self._make_live(media, now_ms)
         self._kill_content(current, now_ms)
         self._put(replace(current, content=media.content), media)
 
@@ -303,6 +292,21 @@ class MemoryMetadataStore(MetadataStore):
         return [
             row for row in self._blobs.values() if row.state is state and row.touched_ms < since_ms
         ]
+
+    def _make_live(self, media: Media, now_ms: int) -> None:
+        renditions = media.content.renditions if media.content else ()
+        pending = self._pending(media.account_id, [each.blob_key for each in renditions])
+        if len(pending) != len(renditions):
+            raise IncompleteUploadError("the upload was idle for too long and was given up")
+        for each in renditions:
+            self._blobs[media.account_id, each.blob_key] = BlobRow(
+                media.account_id,
+                each.blob_key,
+                BlobState.LIVE,
+                now_ms,
+                each.size_bytes,
+                each.sha256,
+            )
 
     def _kill_content(self, media: Media, now_ms: int) -> None:
         renditions = media.content.renditions if media.content else ()

@@ -30,6 +30,8 @@ def insert_media(db: apsw.Connection, media: Media) -> None:
     )
     if db.changes() == 0:
         raise ConflictError(media.id)
+    if media.content is not None:
+        _make_content_live(db, media, media.created_ms)
 
 
 def replace_document(db: apsw.Connection, media: Media, expected_revision: str) -> None:
@@ -70,21 +72,7 @@ def commit_content(db: apsw.Connection, media: Media, expected_revision: str, no
     """Make `media.content` the content; see the contract."""
     previous = _blob_keys(db, media.account_id, media.id)
     replace_document(db, media, expected_revision)
-    content = media.content
-    original = content.original if content else None
-    normalized = content.normalized if content else None
-    for each in (original, normalized):
-        if each is not None:
-            _make_live(db, media.account_id, each, now_ms)
-    db.execute(
-        "update media set original_key = ?, normalized_key = ? where account = ? and id = ?",
-        (
-            original and original.blob_key,
-            normalized and normalized.blob_key,
-            media.account_id,
-            media.id,
-        ),
-    )
+    _make_content_live(db, media, now_ms)
     _kill(db, media.account_id, previous, now_ms)
 
 
@@ -129,6 +117,24 @@ def put_user(db: apsw.Connection, user: User, credential_digests: Sequence[str])
     )
     [row] = db.execute("select id, created from user where account = ? and name = ?", name)
     return replace(user, id=str(row[0]), created_ms=int(row[1]))
+
+
+def _make_content_live(db: apsw.Connection, media: Media, now_ms: int) -> None:
+    content = media.content
+    original = content.original if content else None
+    normalized = content.normalized if content else None
+    for each in (original, normalized):
+        if each is not None:
+            _make_live(db, media.account_id, each, now_ms)
+    db.execute(
+        "update media set original_key = ?, normalized_key = ? where account = ? and id = ?",
+        (
+            original and original.blob_key,
+            normalized and normalized.blob_key,
+            media.account_id,
+            media.id,
+        ),
+    )
 
 
 def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_ms: int) -> None:

@@ -8,8 +8,8 @@ Theory of operation, blobs (storage rules 1 to 4):
 
 1. `begin_upload` writes an intent row for each blob key: pending.
 2. The bytes go to the blob store.
-3. `commit_content` is the only commit point: pending blobs live, the document points to them,
-previous blobs dead.
+3. `commit_content` is the commit point: pending blobs live, the document points to them, previous
+blobs dead. For a media that is new with its content, `insert_media` is.
 4. A sweeper marks pending blobs that nobody touched as dead, unlinks dead blobs, then forgets their
 rows. A commit that
    finds its blob no longer pending changes nothing.
@@ -44,10 +44,12 @@ class MetadataStore(ABC):
 
     @abstractmethod
     async def insert_media(self, media: Media) -> None:
-        """Add a media without content (`media.content` is ignored).
+        """Add a media. With `media.content` its blobs become live in the same transaction, as in
+        `commit_content`, touched at `media.created_ms`.
 
         Raises:
             ConflictError: the id is taken in this account, also by a soft-deleted media.
+            IncompleteUploadError: a blob of the content is not pending any more. Nothing changed.
         """
 
     @abstractmethod
@@ -130,7 +132,7 @@ class MetadataStore(ABC):
 
     @abstractmethod
     async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
-        """Make `media.content` the content of a live media: the one commit point.
+        """Make `media.content` the content of a live media: the commit point.
 
         In one transaction: every blob of `media.content` becomes live with its size, digest, type
         and audio facts; document, revision and modified time are stored; blobs of the previous

@@ -127,11 +127,28 @@ def test_all_violations_are_told_at_once(rest: Rest, tenant: Tenant, case: Case)
     case.run(rest, tenant)
 
 
-def test_speech_without_a_provider_says_so(rest: Rest, tenant: Tenant) -> None:
+def test_speech_has_its_audio_when_it_is_created(rest: Rest, tenant: Tenant) -> None:
     data = {"name": "TTS", "media_source": "tts", "tts": {"text": "Hello"}}
+    made = ask(rest, tenant, "PUT {M}", {"data": data})
+    assert (made.status, made.data["tts"]["voice"]) == (201, "female/en-US")
+    audio = ask(rest, tenant, f"GET {{M}}/{made.data['id']}/raw")
+    assert audio.headers["content-type"] == made.data["content_type"]
+    assert len(audio.body) == made.data["content_length"]
+    changes = {"data": {"tts": {"text": "Hello, how are you?"}}}
+    patched = ask(rest, tenant, f"PATCH {{M}}/{made.data['id']}", changes)
+    assert patched.data["content_length"] > made.data["content_length"]
+
+
+def test_speech_that_fails_says_why_and_leaves_no_trace(rest: Rest, tenant: Tenant) -> None:
+    tts = {"text": "日本", "voice": "female/ja-JP"}
+    data = {"name": "TTS", "media_source": "tts", "tts": tts}
     reply = ask(rest, tenant, "PUT {M}", {"data": data})
     assert (reply.status, reply.json["error"], reply.data) == (500, "500", {})
+    assert reply.json["message"].startswith("espeak can not read the kanji")
     assert ask(rest, tenant, "GET {M}").data == []
+    data["tts"] = {"voice": "female/ja-JP"}
+    reply = ask(rest, tenant, "PUT {M}", {"data": data})
+    assert (reply.status, list(reply.data["tts.text"])) == (400, ["required"])
 
 
 def test_an_update_replaces_all_public_keys(rest: Rest, tenant: Tenant) -> None:

@@ -1,0 +1,37 @@
+"""Speech by any program that the operator permits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path, PurePath
+
+from typing_extensions import override
+
+from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.speech.program import SpeechProgram
+from kazoo_media.audio.speech.provider import SpeechProvider, Voice
+from kazoo_media.errors import SpeechFailedError
+
+_GIB = 1024**3
+# A neural voice maps its model into memory and opens many libraries.
+_LIMITS = ConversionLimits(
+    cpu_s=600, stall_s=60, memory_bytes=8 * _GIB, open_files=256, spool_bytes=_GIB // 4
+)
+
+
+class SpeechCommand(SpeechProvider):
+    """A program that is given the voice, `female/en-US`, as its only argument, and the text on
+    stdin; it writes an audio file to stdout.
+    """
+
+    def __init__(self, executable: str, folder: Path) -> None:
+        self._executable = executable
+        self._folder = folder
+
+    @override
+    def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
+        if not self._executable:
+            raise SpeechFailedError("command is not available: the setting tts_command is empty")
+        argv = (self._executable, voice.name)
+        title = PurePath(self._executable).name
+        return SpeechProgram(title, argv, _LIMITS, self._folder).speak(text)

@@ -1,0 +1,81 @@
+"""Speech by a program: text on stdin, audio on stdout; confined and watched like a converter."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.process import ConverterProcess
+from kazoo_media.errors import SpeechFailedError
+
+_KILLED_BY_LIMIT = (-signal.SIGXCPU, -signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechProgram:
+    """How to run a program.
+
+    Attributes:
+        title: For people.
+        limits: CPU, memory, files; `stall_s` is how long it may say nothing while it is listened
+            to.
+        folder: Where it runs and writes temporary files.
+    """
+
+    title: str
+    argv: tuple[str, ...]
+    limits: ConversionLimits
+    folder: Path
+
+    async def speak(self, text: str) -> AsyncGenerator[bytes, None]:
+        """Yield what it says.
+
+        Raises:
+            SpeechFailedError: it can not be started, did nothing for long, or failed.
+        """
+        limits = self.limits
+        try:
+            process = await ConverterProcess.start(
+                self.argv, limits, limits.spool_bytes, self.folder
+            )
+        except OSError as error:
+            message = f"{self.title} is not available to create TTS media: {error.strerror}"
+            raise SpeechFailedError(message) from error
+        try:
+            # The text fits into the pipe: a program that answers before it has read all of it
+            # can not block this.
+            async with asyncio.timeout(limits.stall_s):
+                await process.stdin.write(text.encode())
+            process.stdin.close()
+            while data := await self._read(process):
+                yield data
+            async with asyncio.timeout(limits.stall_s):
+                await process.wait()
+        except TimeoutError:
+            message = f"{self.title} said nothing for {limits.stall_s:.0f} s"
+            raise SpeechFailedError(message) from None
+        finally:
+            process.kill()
+            process.close()
+            await process.wait()
+        self._check(process)
+
+    async def _read(self, process: ConverterProcess) -> bytes:
+        async with asyncio.timeout(self.limits.stall_s):
+            return await process.stdout.read()
+
+    def _check(self, process: ConverterProcess) -> None:
+        code = process.exit_code
+        if not code:
+            return
+        lines = process.complaints.strip().splitlines()
+        reason = f"it ended with {code}"
+        if code in _KILLED_BY_LIMIT:
+            reason = "it used more than is allowed"
+        elif lines:
+            reason = lines[-1][:200]
+        raise SpeechFailedError(f"{self.title} failed: {reason}")

@@ -1,0 +1,183 @@
+"""Speech: what a document wants said becomes its audio.
+
+Theory of operation: a library that creates or changes a document opens `speaking`. What is said
+goes the way of an upload, normalization included, into blobs that are durable and not yet live. The
+library's one transaction makes document and audio appear together. Whatever was not committed when
+`speaking` ends is discarded, so a provider that fails leaves no trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from kazoo_media.accounts import WriteScope
+from kazoo_media.audio.sniff import sniff
+from kazoo_media.audio.speech.command import SpeechCommand
+from kazoo_media.audio.speech.espeak import Espeak
+from kazoo_media.audio.speech.flite import Flite
+from kazoo_media.audio.speech.ispeech import ISpeech, ISpeechOptions
+from kazoo_media.audio.speech.provider import SpeechProvider, parse_voice
+from kazoo_media.blobs.store import BlobStore
+from kazoo_media.errors import (
+    EmptyContentError,
+    SpeechFailedError,
+    TooLargeError,
+    ValidationError,
+    Violation,
+)
+from kazoo_media.intake import Declared, Intake
+from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.model import Media
+from kazoo_media.normalization import Normalizer
+from kazoo_media.settings import Settings
+from kazoo_media.transfer import Received, Transfer
+
+_SPEAKING_AT_ONCE = 8
+"""More programs would only share the processors; the rest wait."""
+
+
+def asks_for_speech(document: Mapping[str, Any], current: Media | None) -> bool:
+    """Tell whether a valid document needs audio that its media (None: a new one) does not have.
+
+    The same text and voice again is no new speech, also when other audio was uploaded meanwhile.
+    """
+    if document["media_source"] != "tts":
+        return False
+    if current is None or current.content is None:
+        return True
+    before = current.document
+    return before.get("media_source") != "tts" or _saying(before) != _saying(document)
+
+
+class Speaker:
+    """The speech of one change of a document; see `Speech.speaking`."""
+
+    def __init__(self, speech: Speech, account_id: str) -> None:
+        self._speech = speech
+        self._account_id = account_id
+        self._said: tuple[str, str] | None = None
+        self._received: Received | None = None
+        self._transfers: list[Transfer] = []
+
+    async def say(self, document: Mapping[str, Any]) -> Received:
+        """Return the speech of a valid document, to be committed: durable, not live.
+
+        Asked again for the same, it gives the same.
+
+        Raises:
+            ValidationError: there is nothing to say in the text, or it is too long.
+            SpeechFailedError: with the provider's reason.
+            QueueFullError: too many conversions wait.
+            StorageFullError, StoreUnavailableError: of the stores.
+        """
+        saying = _saying(document)
+        if self._received is None or self._said != saying:
+            self._received = await self._speech.receive(
+                self._account_id, document["tts"], self._transfers
+            )
+            self._said = saying
+        return self._received
+
+    async def discard(self) -> None:
+        """Remove what was not committed."""
+        for transfer in self._transfers:
+            await transfer.discard()
+
+
+class Speech:
+    """Says texts with the provider of the settings."""
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        blobs: BlobStore,
+        settings: Settings,
+        normalizer: Normalizer,
+        temporary_folder: Path,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._settings = settings
+        self._normalizer = normalizer
+        self._temporary_folder = temporary_folder
+        self._turn = asyncio.Semaphore(_SPEAKING_AT_ONCE)
+
+    @asynccontextmanager
+    async def speaking(self, scope: WriteScope) -> AsyncIterator[Speaker]:
+        """Give a speaker for one change of a document. At the end what it said is either committed
+        or gone.
+        """
+        speaker = Speaker(self, scope.account_id)
+        try:
+            yield speaker
+        finally:
+            await speaker.discard()
+
+    async def receive(
+        self, account_id: str, tts: Mapping[str, Any], transfers: list[Transfer]
+    ) -> Received:
+        """Say a text and store it. The transfer joins `transfers` before it stores anything: the
+        caller discards it.
+        """
+        await self._check_text(tts["text"])
+        title = await self._settings.get("speech", "tts_provider")
+        provider = await self._provider(title)
+        speech = provider.speak(tts["text"], parse_voice(tts["voice"]))
+        limit = await self._settings.get("crossbar", "max_upload_size")
+        async with self._normalizer.admit() as normalization, self._turn, aclosing(speech):
+            intake = Intake(speech, Declared(), limit)
+            try:
+                await intake.read_head()
+                source_format = sniff(intake.head).format
+                if source_format is None:
+                    raise SpeechFailedError(f"{title} answered something that is no audio")
+                transfer = Transfer(
+                    self._store, self._blobs, account_id, normalization, repairs_head=True
+                )
+                transfers.append(transfer)
+                received = await transfer.run(intake, source_format, source_format.content_type)
+            except (EmptyContentError, TooLargeError) as error:
+                much = "too much" if isinstance(error, TooLargeError) else "nothing"
+                raise SpeechFailedError(f"{title} said {much}") from error
+        if received.content.original.facts.duration_ms == 0:
+            raise SpeechFailedError(f"{title} said nothing")
+        return received
+
+    async def _provider(self, title: str) -> SpeechProvider:
+        async def setting(key: str) -> Any:  # noqa: ANN401 - a JSON value
+            return await self._settings.get("speech", key)
+
+        folder = self._temporary_folder
+        if title == "espeak":
+            return Espeak(folder)
+        if title == "flite":
+            return Flite(folder)
+        if title == "command":
+            return SpeechCommand(await setting("tts_command"), folder)
+        return ISpeech(
+            ISpeechOptions(
+                url=await setting("tts_url_ispeech"),
+                api_key=await setting("tts_api_key"),
+                speed=await setting("tts_speed"),
+                start_padding=await setting("tts_start_padding"),
+                end_padding=await setting("tts_end_padding"),
+            )
+        )
+
+    async def _check_text(self, text: str) -> None:
+        most = await self._settings.get("speech", "tts_max_text_length")
+        if len(text) > most:
+            message = f"String must not be more than {most} characters"
+            raise ValidationError([Violation("tts.text", "maxLength", message, {"target": most})])
+        if not any(character.isalnum() for character in text):
+            message = "there is nothing to say in it"
+            raise ValidationError([Violation("tts.text", "invalid", message, {"value": text})])
+
+
+def _saying(document: Mapping[str, Any]) -> tuple[str, str]:
+    tts = document.get("tts") or {}
+    return str(tts.get("text")), str(tts.get("voice")).lower()

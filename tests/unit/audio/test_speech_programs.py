@@ -1,0 +1,147 @@
+"""Speech by programs: the voices they have, and what happens to programs that misbehave."""
+
+from __future__ import annotations
+
+import io
+import wave
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.speech.command import SpeechCommand
+from kazoo_media.audio.speech.espeak import Espeak
+from kazoo_media.audio.speech.flite import Flite
+from kazoo_media.audio.speech.program import SpeechProgram
+from kazoo_media.audio.speech.provider import SpeechProvider, parse_voice
+from kazoo_media.audio.wav import repaired_head
+from kazoo_media.document_schema import VOICES
+from kazoo_media.errors import SpeechFailedError
+
+_LOCALES = sorted({voice.partition("/")[2] for voice in VOICES})
+
+
+async def _spoken(provider: SpeechProvider, voice: str, text: str = "1 2 3 4 5 6 7 8 9") -> bytes:
+    async with aclosing(provider.speak(text, parse_voice(voice))) as speech:
+        whole = b"".join([chunk async for chunk in speech])
+    return repaired_head(whole, len(whole))
+
+
+def _pitch_hertz(audio: bytes) -> float:
+    """Return the median pitch of the voiced parts, by autocorrelation."""
+    with wave.open(io.BytesIO(audio)) as file:
+        rate = file.getframerate()
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(float)
+    length, found = rate // 20, []
+    for at in range(0, len(samples) - length, length):
+        part = samples[at : at + length] - samples[at : at + length].mean()
+        curve = np.correlate(part, part, "full")[length - 1 :]
+        low, high = rate // 400, rate // 70
+        best = low + int(np.argmax(curve[low:high]))
+        if curve[0] > length * 1e5 and curve[best] > 0.5 * curve[0]:
+            found.append(rate / best)
+    return float(np.median(found))
+
+
+@pytest.mark.parametrize("locale", _LOCALES)
+async def test_in_every_locale_espeak_has_a_woman_and_a_man(locale: str, tmp_path: Path) -> None:
+    espeak = Espeak(tmp_path)
+    woman = _pitch_hertz(await _spoken(espeak, f"female/{locale}"))
+    man = _pitch_hertz(await _spoken(espeak, f"male/{locale}"))
+    assert woman > 1.4 * man
+
+
+async def test_chinese_is_read_as_chinese(tmp_path: Path) -> None:
+    espeak = Espeak(tmp_path)
+    chinese = await _spoken(espeak, "male/zh-CN", "请留言" * 4)
+    # Read as "Chinese letter" or spelled in English it takes several times as long.
+    assert len(chinese) < 5 * len(await _spoken(espeak, "male/zh-CN", "qing3 liu2 yan2"))
+
+
+async def test_kanji_are_refused_and_kana_are_spoken(tmp_path: Path) -> None:
+    with pytest.raises(SpeechFailedError, match=r"kanji '日'.*kana"):
+        await _spoken(Espeak(tmp_path), "female/ja-JP", "日本")
+    assert len(await _spoken(Espeak(tmp_path), "female/ja-JP", "こんにちは")) > 20_000
+
+
+@pytest.mark.parametrize("text", ["--help", "-f /etc/passwd", "<speak>hello</speak>", "a\nb"])
+@pytest.mark.parametrize("provider", [Espeak, Flite])
+async def test_a_text_is_spoken_whatever_it_looks_like(
+    provider: type[Espeak | Flite], text: str, tmp_path: Path
+) -> None:
+    assert len(await _spoken(provider(tmp_path), "female/en-US", text)) > 5_000
+
+
+async def test_the_speaker_in_a_voice_is_ignored_and_case_too(tmp_path: Path) -> None:
+    espeak = Espeak(tmp_path)
+    plain = await _spoken(espeak, "female/en-US")
+    assert await _spoken(espeak, "FEMALE/EN-us/allison") == plain
+
+
+async def test_a_voice_of_another_provider_is_invalid(tmp_path: Path) -> None:
+    with pytest.raises(SpeechFailedError, match="invalid_voice"):
+        await _spoken(Espeak(tmp_path), "en-US-Wavenet-A")
+    with pytest.raises(SpeechFailedError, match="invalid_voice: flite"):
+        await _spoken(Flite(tmp_path), "female/fr-FR")
+
+
+async def test_flite_has_a_woman_and_a_man(tmp_path: Path) -> None:
+    flite = Flite(tmp_path)
+    woman = _pitch_hertz(await _spoken(flite, "female/en-US"))
+    assert woman > 1.4 * _pitch_hertz(await _spoken(flite, "male/en-GB"))
+
+
+def _script(folder: Path, text: str) -> str:
+    path = folder / "speaks"
+    path.write_text(f"#!/bin/bash\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+async def test_a_command_gets_the_voice_and_the_text(tmp_path: Path) -> None:
+    command = SpeechCommand(_script(tmp_path, 'echo "$# $1"; cat'), tmp_path)
+    async with aclosing(command.speak("Grüße", parse_voice("male/de-DE"))) as speech:
+        told = b"".join([chunk async for chunk in speech])
+    assert told.decode() == "1 male/de-DE\nGrüße"
+
+
+async def _failure(folder: Path, script: str, stall_s: float = 20) -> str:
+    limits = replace(ConversionLimits(cpu_s=1, spool_bytes=0), stall_s=stall_s)
+    program = SpeechProgram("speaks", (_script(folder, script),), limits, folder)
+    with pytest.raises(SpeechFailedError) as caught:
+        async for _ in program.speak("hello"):
+            pass
+    assert psutil.Process().children(recursive=True) == []
+    return caught.value.kazoo_message
+
+
+async def test_a_program_that_fails_tells_its_last_words(tmp_path: Path) -> None:
+    script = "cat; echo one >&2; echo 'no such voice' >&2; exit 3"
+    assert await _failure(tmp_path, script) == "speaks failed: no such voice"
+    assert await _failure(tmp_path, "exit 3") == "speaks failed: it ended with 3"
+
+
+async def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
+    assert "said nothing" in await _failure(tmp_path, "sleep 60 & sleep 60", stall_s=0.3)
+
+
+async def test_a_program_that_computes_forever_is_stopped(tmp_path: Path) -> None:
+    assert "more than is allowed" in await _failure(tmp_path, "while :; do :; done")
+
+
+async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    program = SpeechProgram("speaks", ("/nonexistent",), ConversionLimits(), tmp_path)
+    with pytest.raises(SpeechFailedError, match="speaks is not available to create TTS media"):
+        await anext(program.speak("hello"))
+
+
+async def test_no_process_is_left_when_nobody_listens_any_more(tmp_path: Path) -> None:
+    program = SpeechProgram("yes", ("yes",), ConversionLimits(), tmp_path)
+    async with aclosing(program.speak("hello")) as speech:
+        await anext(speech)
+        assert len(psutil.Process().children()) == 1
+    assert psutil.Process().children() == []
