@@ -206,9 +206,8 @@ async def expect_clean(data_dir: Path) -> None:
 
 def test_a_killed_supervisor_leaves_a_folder_that_serves_again(tmp_path: Path) -> None:
     audio = wav(300_000, seed=1)
-    product = Product(tmp_path, workers="2").start()
-    processes = psutil.Process(product.process.pid).children(recursive=True)
-    with Tenant.log_in(product) as admin:
+    with Product(tmp_path, workers="2") as product, Tenant.log_in(product) as admin:
+        processes = psutil.Process(product.process.pid).children(recursive=True)
         kept, torn = admin.with_audio(audio), admin.create()
         upload = RestUpload(admin, torn, len(audio))
         upload.send(audio[:-1])
@@ -301,9 +300,8 @@ def test_a_grpc_download_whose_worker_dies_ends_with_a_status(
 
 def test_a_stop_lets_running_transfers_finish_and_takes_no_new_ones(tmp_path: Path) -> None:
     audio = wav(300_000, seed=1)
-    product = Product(tmp_path).start()
-    processes = psutil.Process(product.process.pid).children(recursive=True)
-    with Tenant.log_in(product) as admin:
+    with Product(tmp_path) as product, Tenant.log_in(product) as admin:
+        processes = psutil.Process(product.process.pid).children(recursive=True)
         large, media_id = admin.with_audio(LARGE), admin.create()
         download = RestDownload(admin, large)
         first = download.read(1000)
