@@ -23,6 +23,7 @@ from pathlib import Path
 from kazoo_media.audio.arguments import parse_arguments
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.presets import KAZOO, PRESETS
 from kazoo_media.audio.sox import SoxCommand, SoxConversion
 from kazoo_media.errors import QueueFullError
 from kazoo_media.settings import Settings
@@ -48,18 +49,26 @@ class Normalization:
 
     streams: bool
     turn: asyncio.Semaphore
+    preset: str
     executable: str
     target: AudioFormat
+    wav_encoding: str
     source_arguments: tuple[str, ...]
     destination_arguments: tuple[str, ...]
     temporary_folder: Path
 
     def start(self, source: AudioFormat) -> Conversion:
         """Return a conversion; its outcome tells whether it succeeds, never an exception."""
-        command = SoxCommand(
-            self.executable, source, self.target, self.source_arguments, self.destination_arguments
-        )
-        return SoxConversion(command, ConversionLimits(), self.temporary_folder)
+        return SoxConversion(self._command(source), ConversionLimits(), self.temporary_folder)
+
+    def _command(self, source: AudioFormat) -> SoxCommand:
+        """Return Kazoo's documented command, or a preset's chain."""
+        if self.preset == KAZOO:
+            given, wanted = self.source_arguments, self.destination_arguments
+            return SoxCommand(self.executable, source, self.target, given, wanted)
+        preset = PRESETS[self.preset]
+        options = preset.options(self.target, self.wav_encoding)
+        return SoxCommand(self.executable, source, self.target, (), options, preset.effects())
 
 
 class Normalizer:
@@ -90,8 +99,10 @@ class Normalizer:
         normalization = Normalization(
             streams=streams,
             turn=self._turn,
+            preset=await get("media", "normalize_preset"),
             executable=await get("media", "normalize_executable"),
             target=_TARGETS[await get("crossbar.media", "normalization_format")],
+            wav_encoding=await get("media", "normalize_wav_encoding"),
             source_arguments=parse_arguments(await get("media", "normalize_source_args")),
             destination_arguments=parse_arguments(await get("media", "normalize_destination_args")),
             temporary_folder=self._temporary_folder,

@@ -16,7 +16,8 @@ from kazoo_media.model import AudioFacts
 _MOST_WARNINGS = 10
 _MOST_CHARACTERS = 200
 _COMPLAINT = re.compile(r"^\S+ (FAIL|WARN) +(.+)$", re.MULTILINE)
-_ABOUT_THE_PIPE = re.compile(r"can't seek|header will be wrong|seekable", re.IGNORECASE)
+# Of every pipe; and of `trim` where the audio is shorter than the longest that is converted.
+_EXPECTED = re.compile(r"can't seek|header will be wrong|seekable|^trim: ", re.IGNORECASE)
 _UNREADABLE = re.compile(r"^formats: can't open input\s+`-'")
 _WITH_MAGIC = frozenset(
     {
@@ -64,11 +65,11 @@ def failure_of(evidence: Evidence) -> str | None:
 
 
 def warnings_of(complaints: str) -> tuple[str, ...]:
-    """Return what sox warned of, each text once, without what is said of every pipe."""
+    """Return what sox warned of, each text once, without what is said of every input."""
     found = (
         text[:_MOST_CHARACTERS]
         for level, text in _COMPLAINT.findall(complaints)
-        if level == "WARN" and not _ABOUT_THE_PIPE.search(text)
+        if level == "WARN" and not _EXPECTED.search(text)
     )
     return tuple(dict.fromkeys(found))[:_MOST_WARNINGS]
 

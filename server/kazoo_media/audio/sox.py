@@ -1,47 +1,23 @@
-"""Conversion by the sox program.
-
-Theory of operation
-1. What is fed first is held back until it can be judged: 512 bytes, of a WAV the whole header.
-2. Then sox starts, or nothing does: the head may be no audio at all, another format, or a bomb.
-3. `feed` and `output` move bytes; both are metered. The watchdog counts only time in which sox
-   could work: there is input for it, or the input has ended, and somebody reads its output.
-4. sox ends, or is killed for a reason that `_reason` keeps. `outcome` weighs everything.
-"""
+"""Conversion by the sox program."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from typing_extensions import override
 
 from kazoo_media.audio.arguments import spools
-from kazoo_media.audio.conversion import (
-    KAZOO_FAILURE,
-    Conversion,
-    ConversionLimits,
-    ConversionOutcome,
-)
+from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.judgement import Evidence, failure_of, warnings_of
-from kazoo_media.audio.meter import DurationMeter
+from kazoo_media.audio.piped import Converter, PipedConversion
 from kazoo_media.audio.process import ConverterProcess
-from kazoo_media.audio.sniff import SNIFF_BYTES, Verdict, sniff
-from kazoo_media.audio.wav import ignore_length_needed, parse_wav_header, repaired_head
-
-_MIB = 1024 * 1024
-_YIELD_BYTES = 64 * 1024
-_HEAD_BYTES = 128  # every WAV header that sox or ffmpeg writes
-_CPU_STEP_BYTES = 16 * _MIB
-_RAW = frozenset({AudioFormat.PCMA, AudioFormat.PCMU, AudioFormat.GSM})
 
 
 @dataclass(frozen=True, slots=True)
 class SoxCommand:
     """What to run. The arguments have passed `parse_arguments`, the executable
-    `executable_permitted`.
+    `executable_permitted`; effects come from a preset.
 
     Attributes:
         source: Of the bytes that will come, as sniffed; the declared type where they have no magic.
@@ -52,6 +28,7 @@ class SoxCommand:
     target: AudioFormat
     source_arguments: tuple[str, ...] = ()
     destination_arguments: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
 
     @property
     def spools(self) -> bool:
@@ -81,240 +58,32 @@ def sox_argv(command: SoxCommand, *, ignore_length: bool) -> list[str]:
         "-t",
         target,
         "-",
+        *command.effects,
     ]
 
 
-class SoxConversion(Conversion):
+class SoxConversion(PipedConversion):
     """One run of sox. Nothing runs before the first bytes are fed."""
 
     def __init__(self, command: SoxCommand, limits: ConversionLimits, temp_folder: Path) -> None:
+        super().__init__(command.source, command.target, limits)
         self._command = command
-        self._limits = limits
         self._folder = temp_folder
-        self._loop = asyncio.get_running_loop()
-        self._input_meter = DurationMeter(command.source)
-        self._output_meter = DurationMeter(command.target)
-        self._held = b""
-        self._fed_bytes = 0
-        self._output_bytes = 0
-        self._output_head = b""
-        self._process: ConverterProcess | None = None
-        self._starting = False
-        self._started = asyncio.Event()
-        self._reason: str | None = None
-        self._has_work = False  # there is input that sox has not taken, or all of it
-        self._is_read = False
-        self._could_work_since = 0.0
-        self._watchdog: asyncio.TimerHandle | None = None
 
+    @property
     @override
-    async def feed(self, data: bytes) -> None:
-        if self._reason is not None:
-            return
-        self._fed_bytes += len(data)
-        self._input_meter.feed(data)
-        if self._started.is_set():
-            await self._write(data)
-            return
-        self._held = self._held + data if self._held else data
-        if _can_be_judged(self._held, self._command.source):
-            await self._start()
+    def _program(self) -> str:
+        return PurePath(self._command.executable).name
 
+    @property
     @override
-    async def finish(self) -> None:
-        if not self._started.is_set() and self._reason is None:
-            await self._start()
-        if self._process is not None:
-            self._has_work = True
-            self._could_work_since = self._loop.time()
-            self._process.stdin.close()
-
-    @override
-    async def output(self) -> AsyncIterator[bytes]:
-        await self._started.wait()
-        gathered: list[bytes] = []
-        gathered_bytes = 0
-        while data := await self._read():
-            gathered.append(data)
-            gathered_bytes += len(data)
-            if gathered_bytes >= _YIELD_BYTES:
-                yield b"".join(gathered)
-                gathered, gathered_bytes = [], 0
-        if gathered:
-            yield b"".join(gathered)
-
-    @override
-    async def outcome(self) -> ConversionOutcome:
-        await self._started.wait()
-        complaints = ""
-        if self._process is not None:
-            await self._process.wait()
-            complaints = self._process.complaints
-            self._close(self._process)
-        facts = self._output_meter.facts()
-        reason = self._reason or self._judge(self._process, complaints)
-        warnings = list(warnings_of(complaints))
-        if self._command.source is AudioFormat.MP3 and self._input_meter.is_truncated():
-            warnings.append("the input ends within a frame")
-        repaired = repaired_head(self._output_head, self._output_bytes)
-        return ConversionOutcome(
-            error=f"{KAZOO_FAILURE}: {reason}" if reason else None,
-            warnings=tuple(warnings),
-            facts=facts,
-            repaired_head=None if repaired == self._output_head else repaired,
-        )
-
-    @override
-    async def kill(self) -> None:
-        self._give_up("it was stopped")
-        if not self._starting:
-            self._started.set()
-        await self._started.wait()
-        process = self._process
-        if process is not None:
-            process.kill()
-            self._close(process)
-            await process.wait()
-
-    async def _start(self) -> None:
-        """Start sox and give it what was held back, or keep the reason why not."""
-        self._starting = True
-        held, self._held = self._held, b""
-        try:
-            argv = sox_argv(self._command, ignore_length=_checked(held, self._command.source))
-            spool_bytes = self._limits.spool_bytes if self._command.spools else 0
-            self._process = await ConverterProcess.start(
-                argv, self._limits, spool_bytes, self._folder
-            )
-            self._could_work_since = self._loop.time()
-            self._watch()
-        except ValueError as refusal:
-            self._give_up(str(refusal))
-        except OSError as error:
-            program = PurePath(self._command.executable).name
-            self._give_up(f"{program} can not be started: {error.strerror}")
-        finally:
-            self._started.set()
-        if self._process is not None and self._reason is not None:
-            self._process.kill()  # `kill` came while it started
-        await self._write(held)
-
-    async def _write(self, data: bytes) -> None:
-        process = self._process
-        if process is None or process.stdin.closed:
-            return
-        if (self._fed_bytes - len(data)) // _CPU_STEP_BYTES != self._fed_bytes // _CPU_STEP_BYTES:
-            grown = self._fed_bytes * self._limits.cpu_s_per_mib // _MIB
-            process.allow_cpu(self._limits.cpu_s + grown)
-        self._has_work = True
-        self._could_work_since = self._loop.time()
-        try:
-            await process.stdin.write(data)
-        finally:
-            self._has_work = False
-
-    async def _read(self) -> bytes:
-        """Return the next bytes of sox, nothing at their end or when they become too many."""
-        process = self._process
-        if process is None:
-            return b""
-        self._could_work_since = self._loop.time()
-        self._is_read = True
-        data = await process.stdout.read()
-        if not data:  # `_is_read` stays: from now on sox has only to end
-            process.stdout.close()
-            return b""
-        self._is_read = False
-        self._output_bytes += len(data)
-        if self._output_bytes > self._most_output_bytes():
-            self._give_up("it wrote more than is allowed")
-            process.kill()
-            return b""
-        self._output_meter.feed(data)
-        self._output_head += data[: _HEAD_BYTES - len(self._output_head)]
-        return data
-
-    def _most_output_bytes(self) -> int:
-        grown = self._limits.output_bytes + self._limits.output_factor * self._fed_bytes
-        return min(grown, self._limits.most_output_bytes)
-
-    def _judge(self, process: ConverterProcess | None, complaints: str) -> str | None:
-        if process is None or process.exit_code is None:
-            return "it did not run"
+    def _length_is_known(self) -> bool:
         # Arguments may change what the input means, and so how long it is.
-        comparable = not self._command.source_arguments
-        is_mp3 = self._command.source is AudioFormat.MP3
-        if is_mp3 and self._input_meter.facts().duration_ms is None:
-            # Any bytes hold frame syncs by chance, and sox plays those as noise.
-            return "there are no MP3 frames in the input"
-        return failure_of(
-            Evidence(
-                exit_code=process.exit_code,
-                complaints=complaints,
-                target=self._command.target,
-                head=self._output_head,
-                facts=self._output_meter.facts(),
-                expected_ms=self._input_meter.expected_ms() if comparable else None,
-                # Players are used to mp3 files that end within a frame: a warning.
-                input_truncated=self._input_meter.is_truncated() and not is_mp3,
-            )
-        )
+        return not self._command.source_arguments
 
-    def _watch(self) -> None:
-        """Kill sox if it could have worked for long and did not; look again later."""
-        process = self._process
-        if process is None or process.exit_code is not None:
-            return
-        now = self._loop.time()
-        allowed = self._limits.stall_s + self._fed_bytes / _MIB * self._limits.stall_s_per_mib
-        if not (self._has_work and self._is_read):
-            self._could_work_since = now
-        moved_at = max(process.stdin.moved_at, process.stdout.moved_at, self._could_work_since)
-        if now - moved_at >= allowed:
-            self._give_up(f"it did nothing for {allowed:.0f} s")
-            process.kill()
-            return
-        self._watchdog = self._loop.call_later(moved_at + allowed - now, self._watch)
-
-    def _give_up(self, reason: str) -> None:
-        if self._reason is None:
-            self._reason = reason
-
-    def _close(self, process: ConverterProcess) -> None:
-        process.close()
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-
-
-def _can_be_judged(head: bytes, source: AudioFormat) -> bool:
-    if len(head) < SNIFF_BYTES:
-        return False
-    try:
-        return source is not AudioFormat.WAV or parse_wav_header(head) is not None
-    except ValueError:
-        return True
-
-
-def _checked(head: bytes, source: AudioFormat) -> bool:
-    """Return whether sox has to ignore the length in the header.
-
-    Raises:
-        ValueError: sox must not see this; the text says why.
-    """
-    if not head:
-        raise ValueError("the input is empty")
-    found = sniff(head)
-    if found.verdict is Verdict.NOT_AUDIO:
-        raise ValueError(f"the input is {found.label}, not audio")
-    # A frame sync is little evidence against a format that has no magic of its own.
-    by_chance = source in _RAW and found.format is AudioFormat.MP3
-    if found.format not in (None, source) and not by_chance:
-        raise ValueError(f"the input is {found.format.title}, not {source.title}")
-    if source is not AudioFormat.WAV:
-        return False
-    header = parse_wav_header(head)
-    if header is None:
-        raise ValueError("the input ends within its WAV header")
-    if header.problem is not None:
-        raise ValueError(header.problem)
-    return ignore_length_needed(header)
+    @override
+    async def _launch(self, head: bytes, *, ignore_length: bool) -> Converter:
+        del head
+        argv = sox_argv(self._command, ignore_length=ignore_length)
+        spool_bytes = self._limits.spool_bytes if self._command.spools else 0
+        return await ConverterProcess.start(argv, self._limits, spool_bytes, self._folder)

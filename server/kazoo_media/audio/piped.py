@@ -1,0 +1,320 @@
+"""Conversion by something with an input and an output pipe: a program, or a worker of the pool.
+
+Theory of operation
+1. What is fed first is held back until it can be judged: 512 bytes, of a WAV the whole header.
+2. Then the converter starts, or nothing does: the head may be no audio at all, another format, or
+   a bomb.
+3. `feed` and `output` move bytes; both are metered. The watchdog counts only time in which the
+   converter could work: there is input for it, or the input has ended, and somebody reads its
+   output.
+4. It ends, or is killed for a reason that `_reason` keeps. `outcome` weighs everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from typing_extensions import override
+
+from kazoo_media.audio.conversion import (
+    KAZOO_FAILURE,
+    Conversion,
+    ConversionLimits,
+    ConversionOutcome,
+)
+from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.judgement import Evidence, failure_of, warnings_of
+from kazoo_media.audio.meter import DurationMeter
+from kazoo_media.audio.pipes import ReadPipe, WritePipe
+from kazoo_media.audio.sniff import SNIFF_BYTES, Verdict, sniff
+from kazoo_media.audio.wav import ignore_length_needed, parse_wav_header, repaired_head
+
+_MIB = 1024 * 1024
+_YIELD_BYTES = 64 * 1024
+_HEAD_BYTES = 128  # every WAV header that sox or ffmpeg writes
+_CPU_STEP_BYTES = 16 * _MIB
+_RAW = frozenset({AudioFormat.PCMA, AudioFormat.PCMU, AudioFormat.GSM})
+
+
+class Converter(Protocol):
+    """What runs.
+
+    Attributes:
+        stdin: What it reads.
+        stdout: What it writes.
+    """
+
+    stdin: WritePipe
+    stdout: ReadPipe
+
+    @property
+    def exit_code(self) -> int | None:
+        """Return how it ended, minus the signal if one ended it; None while it runs."""
+
+    @property
+    def complaints(self) -> str:
+        """Return what it said, in lines like sox's: `name FAIL text`, `name WARN text`."""
+
+    async def wait(self) -> None:
+        """Return when it has ended."""
+
+    def allow_cpu(self, cpu_s: int) -> None:
+        """Set the CPU limit of the whole conversion anew."""
+
+    def kill(self) -> None:
+        """End it; `wait` returns in a moment."""
+
+    def close(self) -> None:
+        """Close the pipes."""
+
+
+class PipedConversion(Conversion):
+    """One run of a converter. Nothing runs before the first bytes are fed."""
+
+    def __init__(self, source: AudioFormat, target: AudioFormat, limits: ConversionLimits) -> None:
+        self._source = source
+        self._target = target
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._input_meter = DurationMeter(source)
+        self._output_meter = DurationMeter(target)
+        self._held = b""
+        self._fed_bytes = 0
+        self._output_bytes = 0
+        self._output_head = b""
+        self._process: Converter | None = None
+        self._starting = False
+        self._started = asyncio.Event()
+        self._reason: str | None = None
+        self._has_work = False  # there is input that the converter has not taken, or all of it
+        self._is_read = False
+        self._could_work_since = 0.0
+        self._watchdog: asyncio.TimerHandle | None = None
+
+    @override
+    async def feed(self, data: bytes) -> None:
+        if self._reason is not None:
+            return
+        self._fed_bytes += len(data)
+        self._input_meter.feed(data)
+        if self._started.is_set():
+            await self._write(data)
+            return
+        self._held = self._held + data if self._held else data
+        if _can_be_judged(self._held, self._source):
+            await self._start()
+
+    @override
+    async def finish(self) -> None:
+        if not self._started.is_set() and self._reason is None:
+            await self._start()
+        if self._process is not None:
+            self._has_work = True
+            self._could_work_since = self._loop.time()
+            self._process.stdin.close()
+
+    @override
+    async def output(self) -> AsyncIterator[bytes]:
+        await self._started.wait()
+        gathered: list[bytes] = []
+        gathered_bytes = 0
+        while data := await self._read():
+            gathered.append(data)
+            gathered_bytes += len(data)
+            if gathered_bytes >= _YIELD_BYTES:
+                yield b"".join(gathered)
+                gathered, gathered_bytes = [], 0
+        if gathered:
+            yield b"".join(gathered)
+
+    @override
+    async def outcome(self) -> ConversionOutcome:
+        await self._started.wait()
+        complaints = ""
+        if self._process is not None:
+            await self._process.wait()
+            complaints = self._process.complaints
+            self._close(self._process)
+        facts = self._output_meter.facts()
+        reason = self._reason or self._judge(self._process, complaints)
+        warnings = list(warnings_of(complaints))
+        if self._source is AudioFormat.MP3 and self._input_meter.is_truncated():
+            warnings.append("the input ends within a frame")
+        repaired = repaired_head(self._output_head, self._output_bytes)
+        return ConversionOutcome(
+            error=f"{KAZOO_FAILURE}: {reason}" if reason else None,
+            warnings=tuple(warnings),
+            facts=facts,
+            repaired_head=None if repaired == self._output_head else repaired,
+        )
+
+    @override
+    async def kill(self) -> None:
+        self._give_up("it was stopped")
+        if not self._starting:
+            self._started.set()
+        await self._started.wait()
+        process = self._process
+        if process is not None:
+            process.kill()
+            self._close(process)
+            await process.wait()
+
+    @abstractmethod
+    async def _launch(self, head: bytes, *, ignore_length: bool) -> Converter:
+        """Start the converter; `head`, what the input begins with, is written by the caller.
+
+        Raises:
+            ValueError: this can not be converted; the text says why.
+            OSError: what converts can not be started.
+        """
+
+    @property
+    @abstractmethod
+    def _program(self) -> str:
+        """Name what converts, for an error text."""
+
+    @property
+    def _length_is_known(self) -> bool:
+        """Tell whether the output is as long as the input is."""
+        return True
+
+    async def _start(self) -> None:
+        """Start the converter and give it what was held back, or keep the reason why not."""
+        self._starting = True
+        held, self._held = self._held, b""
+        try:
+            ignore_length = _checked(held, self._source)
+            self._process = await self._launch(held, ignore_length=ignore_length)
+            self._could_work_since = self._loop.time()
+            self._watch()
+        except ValueError as refusal:
+            self._give_up(str(refusal))
+        except OSError as error:
+            self._give_up(f"{self._program} can not be started: {error.strerror}")
+        finally:
+            self._started.set()
+        if self._process is not None and self._reason is not None:
+            self._process.kill()  # `kill` came while it started
+        await self._write(held)
+
+    async def _write(self, data: bytes) -> None:
+        process = self._process
+        if process is None or process.stdin.closed:
+            return
+        if (self._fed_bytes - len(data)) // _CPU_STEP_BYTES != self._fed_bytes // _CPU_STEP_BYTES:
+            grown = self._fed_bytes * self._limits.cpu_s_per_mib // _MIB
+            process.allow_cpu(self._limits.cpu_s + grown)
+        self._has_work = True
+        self._could_work_since = self._loop.time()
+        try:
+            await process.stdin.write(data)
+        finally:
+            self._has_work = False
+
+    async def _read(self) -> bytes:
+        """Return the next bytes, nothing at their end or when they become too many."""
+        process = self._process
+        if process is None:
+            return b""
+        self._could_work_since = self._loop.time()
+        self._is_read = True
+        data = await process.stdout.read()
+        if not data:  # `_is_read` stays: from now on the converter has only to end
+            process.stdout.close()
+            return b""
+        self._is_read = False
+        self._output_bytes += len(data)
+        if self._output_bytes > self._most_output_bytes():
+            self._give_up("it wrote more than is allowed")
+            process.kill()
+            return b""
+        self._output_meter.feed(data)
+        self._output_head += data[: _HEAD_BYTES - len(self._output_head)]
+        return data
+
+    def _most_output_bytes(self) -> int:
+        grown = self._limits.output_bytes + self._limits.output_factor * self._fed_bytes
+        return min(grown, self._limits.most_output_bytes)
+
+    def _judge(self, process: Converter | None, complaints: str) -> str | None:
+        if process is None or process.exit_code is None:
+            return "it did not run"
+        is_mp3 = self._source is AudioFormat.MP3
+        if is_mp3 and self._input_meter.facts().duration_ms is None:
+            # Any bytes hold frame syncs by chance, and the converter plays those as noise.
+            return "there are no MP3 frames in the input"
+        return failure_of(
+            Evidence(
+                exit_code=process.exit_code,
+                complaints=complaints,
+                target=self._target,
+                head=self._output_head,
+                facts=self._output_meter.facts(),
+                expected_ms=self._input_meter.expected_ms() if self._length_is_known else None,
+                # Players are used to mp3 files that end within a frame: a warning.
+                input_truncated=self._input_meter.is_truncated() and not is_mp3,
+            )
+        )
+
+    def _watch(self) -> None:
+        """Kill the converter if it could have worked for long and did not; look again later."""
+        process = self._process
+        if process is None or process.exit_code is not None:
+            return
+        now = self._loop.time()
+        allowed = self._limits.stall_s + self._fed_bytes / _MIB * self._limits.stall_s_per_mib
+        if not (self._has_work and self._is_read):
+            self._could_work_since = now
+        moved_at = max(process.stdin.moved_at, process.stdout.moved_at, self._could_work_since)
+        if now - moved_at >= allowed:
+            self._give_up(f"it did nothing for {allowed:.0f} s")
+            process.kill()
+            return
+        self._watchdog = self._loop.call_later(moved_at + allowed - now, self._watch)
+
+    def _give_up(self, reason: str) -> None:
+        if self._reason is None:
+            self._reason = reason
+
+    def _close(self, process: Converter) -> None:
+        process.close()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+
+
+def _can_be_judged(head: bytes, source: AudioFormat) -> bool:
+    if len(head) < SNIFF_BYTES:
+        return False
+    try:
+        return source is not AudioFormat.WAV or parse_wav_header(head) is not None
+    except ValueError:
+        return True
+
+
+def _checked(head: bytes, source: AudioFormat) -> bool:
+    """Return whether the converter has to ignore the length in the header.
+
+    Raises:
+        ValueError: the converter must not see this; the text says why.
+    """
+    if not head:
+        raise ValueError("the input is empty")
+    found = sniff(head)
+    if found.verdict is Verdict.NOT_AUDIO:
+        raise ValueError(f"the input is {found.label}, not audio")
+    # A frame sync is little evidence against a format that has no magic of its own.
+    by_chance = source in _RAW and found.format is AudioFormat.MP3
+    if found.format not in (None, source) and not by_chance:
+        raise ValueError(f"the input is {found.format.title}, not {source.title}")
+    if source is not AudioFormat.WAV:
+        return False
+    header = parse_wav_header(head)
+    if header is None:
+        raise ValueError("the input ends within its WAV header")
+    if header.problem is not None:
+        raise ValueError(header.problem)
+    return ignore_length_needed(header)

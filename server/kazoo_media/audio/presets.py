@@ -1,0 +1,82 @@
+"""The presets: named normalizations, each with the chain of sox effects that makes it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kazoo_media.audio.formats import AudioFormat
+
+LONGEST_S = 10_800
+"""More audio is not converted: a few kB can claim days. Kazoo's longest recording."""
+
+KAZOO = "kazoo"
+"""The preset that is no chain of ours but exactly the command in the settings."""
+
+WAV_ENCODINGS: Mapping[str, tuple[str, ...]] = {
+    "linear16": ("-b", "16", "-e", "signed-integer"),
+    "mulaw": ("-b", "8", "-e", "mu-law"),
+    "alaw": ("-b", "8", "-e", "a-law"),
+}
+"""What samples a WAV may hold, and how sox is told."""
+
+COMPAND_DB = ((-70, -78), (-60, -38), (-45, -25), (-20, -16), (0, -8))
+"""Level in, level out of the compander: quiet speech comes up, loud speech down."""
+
+_COMPAND_POINTS = ",".join(f"{level},{becomes}" for level, becomes in COMPAND_DB)
+
+
+class Dynamics(enum.Enum):
+    """What is done about levels."""
+
+    NONE = enum.auto()
+    SOFT_LIMIT = enum.auto()
+    COMPAND = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One normalization. The output is mono.
+
+    Attributes:
+        kilobits_per_s: Of an mp3.
+        highpass_hertz: 0: none.
+    """
+
+    sample_rate_hertz: int
+    kilobits_per_s: int
+    dynamics: Dynamics = Dynamics.NONE
+    highpass_hertz: int = 0
+
+    def effects(self) -> tuple[str, ...]:
+        """Return the chain for sox. All of it streams."""
+        if self.dynamics is Dynamics.NONE:
+            return ("trim", "0", str(LONGEST_S))
+        highpass = ("highpass", str(self.highpass_hertz)) if self.highpass_hertz else ()
+        last: tuple[str, ...] = ("gain", "-l", "6")
+        if self.dynamics is Dynamics.COMPAND:
+            last = ("compand", "0.05,0.5", f"6:{_COMPAND_POINTS}", "0", "-30", "0.05")
+        # Resampling what is clipped overshoots: 6 dB are made room for first.
+        rate = ("rate", str(self.sample_rate_hertz))
+        start = ("trim", "0", str(LONGEST_S), "gain", "-6", "channels", "1")
+        return (*start, *highpass, *rate, *last)
+
+    def options(self, target: AudioFormat, wav_encoding: str) -> tuple[str, ...]:
+        """Return sox' options for the output."""
+        options: tuple[str, ...] = ()
+        if self.dynamics is Dynamics.NONE:
+            options = ("-r", str(self.sample_rate_hertz), "-c", "1")
+        if target is AudioFormat.MP3:
+            # .7 is LAME's quality 7, at these rates both its fastest and its best.
+            return (*options, "-C", f"{self.kilobits_per_s}.7")
+        return (*options, *WAV_ENCODINGS[wav_encoding]) if target is AudioFormat.WAV else options
+
+
+PRESETS: Mapping[str, Preset] = {
+    "telephony": Preset(8000, 32),
+    "wideband": Preset(16_000, 64),
+    "guard": Preset(8000, 32, Dynamics.SOFT_LIMIT, highpass_hertz=100),
+    "voicemail": Preset(8000, 32, Dynamics.COMPAND, highpass_hertz=100),
+}
+"""Every preset but KAZOO, by name."""

@@ -1,0 +1,89 @@
+"""Which normalization an upload gets, by the settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from kazoo_media.accounts import AdminScope, WriteScope
+from kazoo_media.downloads import ByteRange
+from kazoo_media.model import Media
+from kazoo_media.uploads import Declared
+from tests.audio_samples import Measured, measure, tone
+from tests.core_fixtures import CoreUnderTest, make_core
+
+_SCOPE = WriteScope("a" * 32)
+
+
+@pytest.fixture
+async def tested() -> CoreUnderTest:
+    tested = await make_core()
+    await _set(tested, "crossbar.media", "normalize_media", value=True)
+    return tested
+
+
+async def _set(tested: CoreUnderTest, category: str, key: str, value: object) -> None:
+    await tested.core.settings.put(AdminScope(), category, key, value, node=None)
+
+
+async def _source(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def _uploaded(tested: CoreUnderTest, audio: bytes) -> tuple[Media, bytes]:
+    created = await tested.core.library.create(_SCOPE, {"name": "greeting"})
+    media = await tested.core.uploads.replace_content(
+        _SCOPE, created.id, Declared("audio/wav"), _source(audio)
+    )
+    rendition = tested.core.downloads.select(media, None)
+    span = ByteRange(0, rendition.size_bytes)
+    async with await tested.core.downloads.open(rendition, span) as download:
+        return media, b"".join([chunk async for chunk in download.chunks()])
+
+
+async def _heard(tested: CoreUnderTest, audio: bytes) -> Measured:
+    media, served = await _uploaded(tested, audio)
+    assert "normalization_error" not in media.document
+    return measure(served, "wav" if media.document["content_type"] == "audio/x-wav" else "mp3")
+
+
+async def test_the_kazoo_preset_is_the_command_of_the_settings_and_keeps_stereo(
+    tested: CoreUnderTest,
+) -> None:
+    await _set(tested, "media", "normalize_destination_args", "-r 11025")
+
+    heard = await _heard(tested, tone(1.0, rate=44_100, channels=2))
+
+    assert (heard.sample_rate_hertz, heard.channel_count) == (11_025, 2)
+
+
+async def test_a_preset_takes_no_arguments_from_the_settings(tested: CoreUnderTest) -> None:
+    await _set(tested, "media", "normalize_preset", "wideband")
+    await _set(tested, "media", "normalize_destination_args", "-r 11025")
+
+    heard = await _heard(tested, tone(1.0, rate=44_100, channels=2))
+
+    assert (heard.sample_rate_hertz, heard.channel_count) == (16_000, 1)
+
+
+async def test_a_change_counts_for_the_next_upload(tested: CoreUnderTest) -> None:
+    rates = []
+    for preset in ("telephony", "wideband", "kazoo"):
+        await _set(tested, "media", "normalize_preset", preset)
+        rates.append((await _heard(tested, tone(1.0))).sample_rate_hertz)
+
+    assert rates == [8000, 16_000, 8000]
+
+
+async def test_a_preset_makes_g711_in_a_wav_with_true_sizes(tested: CoreUnderTest) -> None:
+    await _set(tested, "crossbar.media", "normalization_format", "wav")
+    await _set(tested, "media", "normalize_preset", "telephony")
+    await _set(tested, "media", "normalize_wav_encoding", "mulaw")
+
+    media, served = await _uploaded(tested, tone(2.0, rate=16_000))
+
+    assert served[20:22] == b"\x07\x00"
+    data_at = served.index(b"data")
+    assert int.from_bytes(served[data_at + 4 : data_at + 8], "little") == 16_000
+    assert media.document["duration_ms"] == 2000
