@@ -25,6 +25,7 @@ from kazoo_media.config import Config
 from kazoo_media.core import Core
 from kazoo_media.crossbar.registration import add_crossbar
 from kazoo_media.gateway import envoy_command, envoy_variables, write_configuration
+from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Account, BlobState
 from tests.core_fixtures import CoreUnderTest, make_core
 from tests.rpc.service import FaultyBlobStore
@@ -112,6 +113,11 @@ class Rest:
     def core(self) -> Core:
         """Return the core that the worker serves."""
         return self._under_test.core
+
+    @property
+    def metadata(self) -> MetadataStore:
+        """Return the store, for what no client can put there."""
+        return self._under_test.metadata
 
     def send(
         self,
