@@ -6,6 +6,20 @@ import logging
 import sys
 
 import structlog
+from typing_extensions import override
+
+
+class _ToStructlog(logging.Handler):
+    """Takes what libraries log."""
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(
+            record.levelno,
+            record.getMessage(),
+            logger=record.name,
+            exc_info=record.exc_info,
+        )
 
 
 def configure_logging(process: str) -> None:
@@ -23,3 +37,4 @@ def configure_logging(process: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
+    logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
