@@ -77,6 +77,7 @@ local function prepare(handle)
   -- The transcoder lets gRPC pass untouched; on this listener it is a request like any other.
   if content_type and content_type:lower():find("^%s*application/grpc") then
     headers:replace("content-type", "application/octet-stream")
+    noted:set("kazoo_media", "says_grpc", true)
   end
   headers:replace(":path", (uri:gsub("%?.*$", "")))
 end
@@ -106,6 +107,10 @@ function envoy_on_response(handle)
     headers:replace(":status", status)
   elseif grpc_status and grpc_status ~= "0" then
     local code = headers:get(":status")
+    noted = noted or {request_id = "-", says_grpc = true}  -- Envoy could not even read it
+    -- Envoy's own answer to what says it is gRPC has lost its HTTP status; the client is at fault but for 14,
+    -- UNAVAILABLE.
+    if noted["says_grpc"] then code = grpc_status == "14" and "503" or "400" end
     if not ERRORS[code] then code = "500" end
     headers:replace(":status", code)
     headers:replace("content-type", "application/json")

@@ -40,6 +40,12 @@ def check(answer: Answer, status: int, message: str) -> None:
         "CONNECT a:1 HTTP/1.1\r\nHost: a",
         "POST /v2/media HTTP/1.1\r\nHost: a\r\nContent-Length: x",
         "POST /v2/media HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+        "POST /v2/media HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked",
+        "POST /v2/media/%00 HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc",
+        "GET /v2/media HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\n"
+        "Content-Length: 2\r\n\r\nxx",
+        "POST /v2/media HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n-1",
     ],
 )
 def test_a_broken_request(gateway: Gateway, head: str) -> None:
