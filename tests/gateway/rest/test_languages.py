@@ -44,10 +44,9 @@ def scope(rest: Rest, request: pytest.FixtureRequest) -> Iterator[tuple[Tenant, 
     ]
     for data in documents:
         assert ask(rest, who, f"PUT {path}", {"data": {"name": "x", **data}}).status == 201
-    changes = {"data": {"language": None}}
-    assert ask(rest, who, f"PATCH {path}/patched", changes).status == 200
-    changes = {"data": {"language": ""}}
-    assert ask(rest, who, f"PATCH {path}/emptied", changes).status == 200
+    for media_id, language in (("patched", None), ("emptied", "")):
+        changes = {"data": {"language": language}}
+        assert ask(rest, who, f"PATCH {path}/{media_id}", changes).status == 200
     yield who, path
     for media_id in [*_MISSING, "mixed", "turkish", "short", "en-us%2Fvm-x"]:
         assert ask(rest, who, f"DELETE {path}/{media_id}?hard_delete=true").status == 200
