@@ -11,8 +11,10 @@ import orjson
 
 from kazoo_media.errors import ValidationError, Violation
 
-_DEPTH = 200
-"""Most levels of arrays and objects: what is read must be writable, inside of other levels."""
+_DEPTH = 32
+"""Most levels of arrays and objects, envelope and `data` among them: gRPC clients must be able to
+read the document in a list, and protobuf has 100 levels, three of them for each object.
+"""
 _MANY_DIGITS = re.compile(rb"\d{19}")
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[-+.\deE]*')
 _INTEGER = re.compile(rb"-?\d+")
@@ -29,13 +31,13 @@ def parsed(text: bytes) -> object:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise invalid_json(f"invalid_json around {_position(text, error)}") from error
+    if text.count(b"[") + text.count(b"{") > _DEPTH:
+        _check_depth(value)
     nul = text.find(b"\\u0000")
     if nul >= 0 and _has_nul(value):
         raise invalid_json(f"invalid_json around {nul + 1}")
     if _MANY_DIGITS.search(text):
         _check_integers(text)
-    if text.count(b"[") + text.count(b"{") > _DEPTH:
-        _check_depth(value)
     return value
 
 

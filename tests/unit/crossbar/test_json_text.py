@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import orjson
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 
 from kazoo_media.crossbar.json_text import parsed
 from kazoo_media.errors import ValidationError
+from kazoo_media.rpc.values import to_value
+from kazoo_media.v1.media_pb2 import Media
+from kazoo_media.v1.media_service_pb2 import ListMediaResponse
 
 _TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 _VALUES = st.recursive(
@@ -56,10 +60,23 @@ def test_nesting_has_a_limit_that_can_be_written(opening: str) -> None:
         closing = "]" if opening == "[" else "}"
         return (opening * (levels - 1) + opening[0] + closing * levels).encode()
 
-    assert orjson.dumps(parsed(nested(200))) == nested(200)
-    assert _message(nested(201)) == "the JSON has more than 200 levels"
-    assert _message(nested(1000)) == "the JSON has more than 200 levels"
+    assert orjson.dumps(parsed(nested(32))) == nested(32)
+    assert _message(nested(33)) == "the JSON has more than 32 levels"
+    assert _message(nested(1000)) == "the JSON has more than 32 levels"
     assert _message(nested(5000)).startswith("invalid_json around ")
+
+
+def test_what_is_read_with_a_nul_in_its_depth_is_refused_for_its_depth() -> None:
+    text = b'{"a":' * 900 + b'"\\u0000"' + b"}" * 900
+    assert _message(text) == "the JSON has more than 32 levels"
+
+
+def test_the_deepest_document_can_be_listed_over_grpc() -> None:
+    text = b'{"data":{"k":' + b'{"n":' * 30 + b"1" + b"}" * 32
+    document: Any = parsed(text)
+    listed = ListMediaResponse(media=[Media()])
+    listed.media[0].extra.fields["k"].CopyFrom(to_value(document["data"]["k"]))
+    assert ListMediaResponse.FromString(listed.SerializeToString()) == listed
 
 
 @pytest.mark.parametrize(
