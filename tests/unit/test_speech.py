@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from kazoo_media.accounts import AdminScope, WriteScope
@@ -28,6 +27,7 @@ from kazoo_media.model import Media, Rendition
 from kazoo_media.uploads import Declared
 from tests.contract.upload_promises import wav
 from tests.core_fixtures import CoreUnderTest, make_core
+from tests.processes import programs
 
 _SCOPE = WriteScope("a" * 32)
 _TEXT = "Please leave a message."
@@ -120,7 +120,7 @@ async def test_a_failure_after_half_of_the_audio_leaves_no_trace(
     with pytest.raises(MediaNotFoundError):
         await tested.core.library.get(_SCOPE, "x")
     assert await _files(tested) == 0
-    assert psutil.Process().children(recursive=True) == []
+    assert programs() == []
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ async def test_a_create_that_is_cancelled_leaves_no_trace(
     with pytest.raises(MediaError):
         await tested.core.library.get(_SCOPE, "x")
     assert await _files(tested) == 0
-    assert psutil.Process().children(recursive=True) == []
+    assert programs() == []
 
 
 async def test_a_program_that_was_not_permitted_can_not_be_set(tested: CoreUnderTest) -> None:

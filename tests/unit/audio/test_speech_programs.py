@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from kazoo_media.audio.conversion import ConversionLimits
@@ -21,6 +20,7 @@ from kazoo_media.audio.speech.provider import SpeechProvider, parse_voice
 from kazoo_media.audio.wav import repaired_head
 from kazoo_media.document_schema import VOICES
 from kazoo_media.errors import SpeechFailedError
+from tests.processes import programs
 
 _LOCALES = sorted({voice.partition("/")[2] for voice in VOICES})
 
@@ -115,7 +115,7 @@ async def _failure(folder: Path, script: str, stall_s: float = 20) -> str:
     with pytest.raises(SpeechFailedError) as caught:
         async for _ in program.speak("hello"):
             pass
-    assert psutil.Process().children(recursive=True) == []
+    assert programs() == []
     return caught.value.kazoo_message
 
 
@@ -143,5 +143,5 @@ async def test_no_process_is_left_when_nobody_listens_any_more(tmp_path: Path) -
     program = SpeechProgram("yes", ("yes",), ConversionLimits(), tmp_path)
     async with aclosing(program.speak("hello")) as speech:
         await anext(speech)
-        assert len(psutil.Process().children()) == 1
-    assert psutil.Process().children() == []
+        assert len(programs()) == 1
+    assert programs() == []
