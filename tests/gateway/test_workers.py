@@ -23,15 +23,6 @@ def test_a_killed_worker_costs_no_request(runtime: Path) -> None:
             assert client.put("/v2/media", content=b"{}").status_code == 200
 
 
-def test_what_only_reads_is_asked_of_another_worker(runtime: Path) -> None:
-    with Gateway(runtime, workers=2) as gateway, httpx.Client(base_url=gateway.rest_url) as client:
-        wait_until(lambda: _serving(gateway, client) == 2, "both workers serve")
-        for number in range(60):
-            if number == 20:
-                gateway.workers[0].kill()  # dies while requests are on their way to it
-            assert client.get("/v2/media").status_code == 200
-
-
 def test_without_workers_the_answer_is_503_and_comes_back(runtime: Path) -> None:
     with Gateway(runtime) as gateway, httpx.Client(base_url=gateway.rest_url) as client:
         gateway.workers[0].kill()
