@@ -14,6 +14,7 @@ from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import InvalidCredentialsError, ValidationError, Violation
 from kazoo_media.model import Account, account_key
+from kazoo_media.transport.context import Call
 from kazoo_media.users import METHODS
 
 _API_KEY_CHARACTERS = 64
@@ -79,6 +80,7 @@ class LogIns:
         return self._answer(request, found.login, {"owner_id": found.user.id})
 
     def _answer(self, request: Request, login: Login, more: Mapping[str, Any]) -> Answer:
+        Call.note_account(login.account.id)
         data = self._envelopes.success(
             request,
             {**_described(login.account), **more},

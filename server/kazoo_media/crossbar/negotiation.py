@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from kazoo_media.audio.formats import extension_of, same_format
@@ -68,7 +68,7 @@ class Accept:
         """Return a parsed header. Most clients send one of a few, so those are kept."""
         return _kept(text) if len(text) <= _KEPT_CHARACTERS else cls(text)
 
-    @property
+    @cached_property
     def prefers_audio(self) -> bool:
         """Tell whether an audio or video type is wanted more than JSON."""
         named = [
@@ -78,20 +78,24 @@ class Accept:
         ]
         return bool(named) and max(named) > (self.rank(JSON) or _Rank(0, 0, 0))
 
-    @property
+    @cached_property
     def prefers_csv(self) -> bool:
         """Tell whether CSV is wanted more than JSON."""
         rank = self.rank(CSV)
         return rank is not None and rank > (self.rank(JSON) or _Rank(0, 0, 0))
 
     def check(self, content_types: Sequence[str]) -> None:
-        """Check that one of the types may be sent.
+        """Check that one of the types, JSON among them, may be sent.
 
         Raises:
             NotAcceptableError: none is wanted.
         """
-        if not any(self.rank(each) for each in content_types):
+        if not self._takes_json and not any(map(self.rank, content_types)):
             raise NotAcceptableError(f"the answer is {' or '.join(content_types)}", content_types)
+
+    @cached_property
+    def _takes_json(self) -> bool:
+        return self.rank(JSON) is not None
 
     def choose(self, renditions: Sequence[Rendition], extension: str) -> Rendition:
         """Return the most wanted rendition; between equals that of the extension, then the
