@@ -18,6 +18,7 @@ _SERVICE_KEYS = (
     "attachment_name",
     "normalization_error",
     "normalization_warning",
+    "normalization_preset",
     "duration_ms",
     "sample_rate_hertz",
     "channel_count",
@@ -84,6 +85,8 @@ def with_content_keys(
         value = getattr(served.facts, key)
         if value is not None:
             result[key] = value
+    if served.normalization is not None:
+        result["normalization_preset"] = served.normalization.partition(" ")[0]
     result.update(outcome)
     return result
 

@@ -35,6 +35,8 @@ class Rendition:
     Attributes:
         blob_key: Names the bytes in the blob store, never reused.
         sha256: Digest of the bytes, 64 lower-case hex digits.
+        normalization: What a normalized rendition was made by, the preset first; equal texts: the
+            very same way. None: not known, as of every original.
     """
 
     kind: RenditionKind
@@ -43,6 +45,7 @@ class Rendition:
     size_bytes: int
     sha256: str
     facts: AudioFacts = field(default_factory=AudioFacts)
+    normalization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

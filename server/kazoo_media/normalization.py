@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -56,6 +57,18 @@ class Normalization:
     source_arguments: tuple[str, ...]
     destination_arguments: tuple[str, ...]
     temporary_folder: Path
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the preset and all else that decides about the output, on one line: what was made
+        by an equal one would be made no other way now.
+        """
+        words = [self.preset, self.target.extension]
+        if self.preset == KAZOO:
+            words += [self.executable, *self.source_arguments, "-", *self.destination_arguments]
+        elif self.target is AudioFormat.WAV:
+            words.append(self.wav_encoding)
+        return shlex.join(words)
 
     def start(self, source: AudioFormat) -> Conversion:
         """Return a conversion; its outcome tells whether it succeeds, never an exception."""

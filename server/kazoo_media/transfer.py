@@ -206,6 +206,7 @@ class Transfer:
             writer.size_bytes,
             sha256,
             outcome.facts,
+            normalization.fingerprint,
         )
         warnings = "; ".join(outcome.warnings)
         return rendition, {"normalization_warning": warnings} if warnings else {}

@@ -42,6 +42,7 @@ def make_content(number: int, *, normalized: bool = True) -> Content:
             blob_key=new_blob_key(),
             content_type="audio/wav",
             facts=AudioFacts(),
+            normalization=f"kazoo mp3 {number}",
         ),
     )
 

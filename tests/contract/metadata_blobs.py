@@ -94,6 +94,44 @@ class BlobRowContract:
         }
         assert {each.touched_ms for each in await store.list_dead(3001, 9)} == {3000}
 
+    async def test_a_new_normalized_rendition_beside_the_same_original_replaces_the_old_one(
+        self, store: MetadataStore
+    ) -> None:
+        media = make_media()
+        await store.insert_media(media)
+        old = make_content(1)
+        media = await upload(store, media, old, now_ms=2000)
+        assert old.normalized is not None
+        made = replace(old.normalized, blob_key=new_blob_key(), normalization="telephony mp3")
+        await store.begin_upload(ACCOUNT, [made.blob_key], 3000)
+        media = saved_with(before := media, replace(old, normalized=made))
+        await store.commit_content(media, before.revision, 3000)
+        assert await store.get_media(ACCOUNT, "m") == media
+        rows = {each.key: (each.state, each.touched_ms) for each in await store.list_blobs("", 9)}
+        assert rows == {
+            old.original.blob_key: (BlobState.LIVE, 2000),
+            old.normalized.blob_key: (BlobState.DEAD, 3000),
+            made.blob_key: (BlobState.LIVE, 3000),
+        }
+
+    async def test_a_rendition_that_was_given_up_replaces_none(self, store: MetadataStore) -> None:
+        media = make_media()
+        await store.insert_media(media)
+        old = make_content(1)
+        media = await upload(store, media, old)
+        assert old.normalized is not None
+        made = replace(old.normalized, blob_key=new_blob_key())
+        await store.begin_upload(ACCOUNT, [made.blob_key], 3000)
+        await store.abandon_blobs(ACCOUNT, [made.blob_key], 3500)
+        changed = saved_with(media, replace(old, normalized=made))
+        with pytest.raises(IncompleteUploadError):
+            await store.commit_content(changed, media.revision, 4000)
+        assert await store.get_media(ACCOUNT, "m") == media
+        assert await _states(store) == {
+            **dict.fromkeys(keys_of(old), BlobState.LIVE),
+            made.blob_key: BlobState.DEAD,
+        }
+
     async def test_a_reader_sees_the_old_or_the_new_pair(self, store: MetadataStore) -> None:
         media = make_media(number=0)
         await store.insert_media(media)

@@ -43,8 +43,11 @@ async def test_a_normalized_upload_has_both_renditions(client: Client) -> None:
         RENDITION_KIND_ORIGINAL,
         RENDITION_KIND_NORMALIZED,
     ]
+    original, normalized = media.renditions
+    assert not original.HasField("normalization")
+    assert normalized.normalization == "kazoo mp3 sox - -r 8000"
     served, data = await client.fetch()
-    assert served.rendition == media.renditions[1]
+    assert served.rendition == normalized
     assert served.rendition.content_type == media.content_type == "audio/mpeg"
     assert hashlib.sha256(data).hexdigest() == served.rendition.sha256
     assert (await client.fetch(rendition=RENDITION_KIND_ORIGINAL))[1] == FIRST

@@ -58,6 +58,29 @@ async def test_the_kazoo_preset_is_the_command_of_the_settings_and_keeps_stereo(
     assert (heard.sample_rate_hertz, heard.channel_count) == (11_025, 2)
 
 
+async def test_a_rendition_says_how_it_was_made_and_the_document_by_which_preset(
+    tested: CoreUnderTest,
+) -> None:
+    await _set(tested, "crossbar.media", "normalization_format", "wav")
+    await _set(tested, "media", "normalize_destination_args", "-r 8000 -c 1")
+    said = []
+    for preset in ("kazoo", "wideband"):
+        await _set(tested, "media", "normalize_preset", preset)
+        media, _ = await _uploaded(tested, tone(0.2))
+        assert media.content is not None
+        assert media.content.normalized is not None
+        assert media.content.original.normalization is None
+        said.append((media.document["normalization_preset"], media.content.normalized))
+    await _set(tested, "crossbar.media", "normalize_media", value=False)
+    media, _ = await _uploaded(tested, tone(0.2))
+
+    assert [(preset, each.normalization) for preset, each in said] == [
+        ("kazoo", "kazoo wav sox - -r 8000 -c 1"),
+        ("wideband", "wideband wav linear16"),
+    ]
+    assert "normalization_preset" not in media.document
+
+
 async def test_a_preset_takes_no_arguments_from_the_settings(tested: CoreUnderTest) -> None:
     await _set(tested, "media", "normalize_preset", "wideband")
     await _set(tested, "media", "normalize_destination_args", "-r 11025")

@@ -124,6 +124,7 @@ def _stored_document() -> Schema:
         "channel_count": _COUNT,
         "normalization_error": _STRING,
         "normalization_warning": _STRING,
+        "normalization_preset": _STRING,
         "attachment_name": _STRING,
         "_read_only": {"type": "object", "description": "Of a deleted media"},
     }

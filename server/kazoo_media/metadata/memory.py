@@ -53,7 +53,7 @@ class MemoryMetadataStore(MetadataStore):
         key = (media.account_id, media.id)
         if key in self._media:
             raise ConflictError(media.id)
-        self._make_live(media, media.created_ms)
+        self._make_live(_blob_keys(media), media, media.created_ms)
         self._media[key] = copy.deepcopy(media)
 
     @override
@@ -137,8 +137,9 @@ class MemoryMetadataStore(MetadataStore):
     @override
     async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
         current = self._expect(media.account_id, media.id, expected_revision)
-        self._make_live(media, now_ms)
-        self._kill_content(current, now_ms)
+        new, old = _blob_keys(media), _blob_keys(current)
+        self._make_live(new - old, media, now_ms)
+        self._kill(self._rows(media.account_id, old - new), now_ms)
         self._put(replace(current, content=media.content), media)
 
     @override
@@ -293,12 +294,13 @@ class MemoryMetadataStore(MetadataStore):
             row for row in self._blobs.values() if row.state is state and row.touched_ms < since_ms
         ]
 
-    def _make_live(self, media: Media, now_ms: int) -> None:
+    def _make_live(self, keys: set[str], media: Media, now_ms: int) -> None:
         renditions = media.content.renditions if media.content else ()
-        pending = self._pending(media.account_id, [each.blob_key for each in renditions])
-        if len(pending) != len(renditions):
+        if len(self._pending(media.account_id, list(keys))) != len(keys):
             raise IncompleteUploadError("the upload was idle for too long and was given up")
         for each in renditions:
+            if each.blob_key not in keys:
+                continue
             self._blobs[media.account_id, each.blob_key] = BlobRow(
                 media.account_id,
                 each.blob_key,
@@ -309,11 +311,17 @@ class MemoryMetadataStore(MetadataStore):
             )
 
     def _kill_content(self, media: Media, now_ms: int) -> None:
-        renditions = media.content.renditions if media.content else ()
-        self._kill([self._blobs[media.account_id, each.blob_key] for each in renditions], now_ms)
+        self._kill(self._rows(media.account_id, _blob_keys(media)), now_ms)
+
+    def _rows(self, account_id: str, keys: set[str]) -> list[BlobRow]:
+        return [self._blobs[account_id, key] for key in keys]
 
     def _kill(self, rows: Sequence[BlobRow], now_ms: int) -> None:
         for row in rows:
             self._blobs[row.account_id, row.key] = replace(
                 row, state=BlobState.DEAD, touched_ms=now_ms
             )
+
+
+def _blob_keys(media: Media) -> set[str]:
+    return {each.blob_key for each in media.content.renditions} if media.content else set()

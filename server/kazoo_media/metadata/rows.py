@@ -21,7 +21,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 _RENDITION = (
     "{0}.content_type, {0}.size, {0}.sha256, {0}.duration_ms, {0}.sample_rate_hertz,"
-    " {0}.channel_count"
+    " {0}.channel_count, {0}.normalization"
 )
 
 SELECT_MEDIA = (
@@ -56,15 +56,15 @@ def media_of(row: Row) -> Media:
 
 def _content(row: Row) -> Content:
     normalized = None
-    if row[13] is not None:
-        normalized = _rendition(RenditionKind.NORMALIZED, row[13:])
-    return Content(_rendition(RenditionKind.ORIGINAL, row[6:13]), normalized)
+    if row[14] is not None:
+        normalized = _rendition(RenditionKind.NORMALIZED, row[14:])
+    return Content(_rendition(RenditionKind.ORIGINAL, row[6:14]), normalized)
 
 
 def _rendition(kind: RenditionKind, row: Row) -> Rendition:
-    key, content_type, size, sha256, duration_ms, sample_rate, channels = row
+    key, content_type, size, sha256, duration_ms, sample_rate, channels, normalization = row
     facts = AudioFacts(duration_ms, sample_rate, channels)
-    return Rendition(kind, key, content_type, size, sha256, facts)
+    return Rendition(kind, key, content_type, size, sha256, facts, normalization)
 
 
 def blob_of(row: Row) -> BlobRow:

@@ -31,7 +31,7 @@ def insert_media(db: apsw.Connection, media: Media) -> None:
     if db.changes() == 0:
         raise ConflictError(media.id)
     if media.content is not None:
-        _make_content_live(db, media, media.created_ms)
+        _make_content_live(db, media, [], media.created_ms)
 
 
 def replace_document(db: apsw.Connection, media: Media, expected_revision: str) -> None:
@@ -72,8 +72,9 @@ def commit_content(db: apsw.Connection, media: Media, expected_revision: str, no
     """Make `media.content` the content; see the contract."""
     previous = _blob_keys(db, media.account_id, media.id)
     replace_document(db, media, expected_revision)
-    _make_content_live(db, media, now_ms)
-    _kill(db, media.account_id, previous, now_ms)
+    _make_content_live(db, media, previous, now_ms)
+    kept = [each.blob_key for each in media.content.renditions] if media.content else []
+    _kill(db, media.account_id, [key for key in previous if key not in kept], now_ms)
 
 
 def abandon_blobs(
@@ -119,12 +120,12 @@ def put_user(db: apsw.Connection, user: User, credential_digests: Sequence[str])
     return replace(user, id=str(row[0]), created_ms=int(row[1]))
 
 
-def _make_content_live(db: apsw.Connection, media: Media, now_ms: int) -> None:
+def _make_content_live(db: apsw.Connection, media: Media, previous: list[str], now_ms: int) -> None:
     content = media.content
     original = content.original if content else None
     normalized = content.normalized if content else None
     for each in (original, normalized):
-        if each is not None:
+        if each is not None and each.blob_key not in previous:
             _make_live(db, media.account_id, each, now_ms)
     db.execute(
         "update media set original_key = ?, normalized_key = ? where account = ? and id = ?",
@@ -140,7 +141,7 @@ def _make_content_live(db: apsw.Connection, media: Media, now_ms: int) -> None:
 def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_ms: int) -> None:
     db.execute(
         "update blob set state = 'live', touched = ?, size = ?, sha256 = ?, content_type = ?,"
-        " duration_ms = ?, sample_rate_hertz = ?, channel_count = ?"
+        " duration_ms = ?, sample_rate_hertz = ?, channel_count = ?, normalization = ?"
         " where account = ? and key = ? and state = 'pending'",
         (
             now_ms,
@@ -150,6 +151,7 @@ def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_m
             rendition.facts.duration_ms,
             rendition.facts.sample_rate_hertz,
             rendition.facts.channel_count,
+            rendition.normalization,
             account_id,
             rendition.blob_key,
         ),

@@ -136,7 +136,7 @@ class MetadataStore(ABC):
 
         In one transaction: every blob of `media.content` becomes live with its size, digest, type
         and audio facts; document, revision and modified time are stored; blobs of the previous
-        content become dead.
+        content become dead. A blob that both contents have stays live, as it is.
 
         Raises:
             StaleRevisionError: there is no live media of this id with `expected_revision`. Nothing

@@ -29,7 +29,13 @@ TYPED_KEYS = frozenset({"name", "language", "media_source", "tts", *_OPTIONAL_FI
 """Keys of a document that clients write through fields of `Media`."""
 
 _WRITTEN_BY_SERVICE = ("content_type", "normalization_error", "normalization_warning")
-_IN_RENDITIONS = ("content_length", "duration_ms", "sample_rate_hertz", "channel_count")
+_IN_RENDITIONS = (
+    "content_length",
+    "duration_ms",
+    "sample_rate_hertz",
+    "channel_count",
+    "normalization_preset",
+)
 OUTPUT_KEYS = frozenset({"id", *_WRITTEN_BY_SERVICE, *_IN_RENDITIONS})
 """Keys of a document that clients of the typed services can not write."""
 
@@ -85,6 +91,7 @@ def rendition_message(rendition: Rendition) -> media_pb2.Rendition:
         duration_ms=facts.duration_ms,
         sample_rate_hertz=facts.sample_rate_hertz,
         channel_count=facts.channel_count,
+        normalization=rendition.normalization,
     )
 
 

@@ -1,0 +1,1 @@
+alter table blob add column normalization text;    -- preset and all else that decided; null: not known
