@@ -69,6 +69,7 @@ async def make_core(
         users=Users(metadata, accounts),
         attempts=Attempts(),
         settings=settings,
+        speech=speech,
         library=library,
         prompts=Prompts(metadata),
         uploads=Uploads(metadata, blobs, library, settings, normalizer),

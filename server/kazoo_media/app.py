@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import signal
 from contextlib import AsyncExitStack
 from importlib.metadata import version
@@ -104,6 +103,7 @@ async def _core(config: Config, metadata: MetadataStore, blobs: BlobStore) -> Co
         users=Users(metadata, accounts),
         attempts=Attempts(),
         settings=settings,
+        speech=speech,
         library=library,
         prompts=Prompts(metadata),
         uploads=Uploads(metadata, blobs, library, settings, normalizer),
@@ -117,9 +117,6 @@ def _server(config: Config, core: Core) -> tuple[grpc.aio.Server, health.aio.Hea
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
     add_services(server, core)
     add_crossbar(server, core, node_name=config.node_name, version=version("kazoo-media"))
-    add_crossbar(
-        server, core, node_name=config.node_name, version=importlib.metadata.version("kazoo-media")
-    )
     names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server, status

@@ -10,6 +10,7 @@ from kazoo_media.downloads import Downloads
 from kazoo_media.library import Library
 from kazoo_media.prompts import Prompts
 from kazoo_media.settings import Settings
+from kazoo_media.speech import Speech
 from kazoo_media.uploads import Uploads
 from kazoo_media.users import Users
 
@@ -22,6 +23,7 @@ class Core:
     users: Users
     attempts: Attempts
     settings: Settings
+    speech: Speech
     library: Library
     prompts: Prompts
     uploads: Uploads

@@ -11,22 +11,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kazoo_media.audio.formats import ACCEPTED_TYPES
+from kazoo_media.audio.speech.espeak import Espeak
+from kazoo_media.audio.speech.flite import Flite
+from kazoo_media.audio.speech.ispeech import ISpeech
+from kazoo_media.audio.speech.provider import LOCALES, VOICE_NAMES
 from kazoo_media.errors import Violation
 
 MEDIA_SOURCES = ("recording", "upload", "tts")
 DEFAULT_VOICE = "female/en-US"
-# fmt: off
-_LOCALES = (
-    "en-US", "en-CA", "en-AU", "en-GB", "es-US", "es-ES", "fr-CA", "fr-FR", "zh-CN", "zh-HK",
-    "zh-TW", "ja-JP", "ko-KR", "da-DK", "de-DE", "fi-FI", "it-IT", "nb-NO", "nl-NL", "pl-PL",
-    "pt-BR", "pt-PT", "ru-RU", "sv-SE", "hu-HU", "cs-CZ", "tr-TR", "ca-ES",
+_ENGINE_VOICES = {
+    re.escape(voice.engine_voice)
+    for provider in (Espeak, Flite, ISpeech)
+    for voice in provider.voices
+}
+_KAZOO_VOICE = (
+    r"(?:fe)?male/(?:" + "|".join(LOCALES) + r")(?:/\w+)?"
+    r"|[a-z]{2,3}-[A-Z]{2}-(?:Standard|Wavenet)-[A-Z]"
 )
-# fmt: on
-VOICES = tuple(f"{gender}/{locale}" for locale in _LOCALES for gender in ("female", "male"))
-_VOICE = (
-    r"(?i:(?:fe)?male/(?:" + "|".join(_LOCALES) + r")(?:/\w+)?"
-    r"|[a-z]{2,3}-[A-Z]{2}-(?:Standard|Wavenet)-[A-Z])"
-)
+_VOICE = f"(?i:{_KAZOO_VOICE}|{'|'.join(sorted(_ENGINE_VOICES))})"
 _INTEGER = r"-?\d{1,18}"
 
 
@@ -140,14 +142,19 @@ RULES: Mapping[str, Rule] = {
             "text": Rule("string", "The text to be converted into audio", 1),
             "voice": Rule(
                 "string",
-                "The voice to speak with",
-                permitted=VOICES,
+                "Gender and locale, or a name that the speech engine itself has for it",
+                permitted=VOICE_NAMES,
                 pattern=_VOICE,
                 default=DEFAULT_VOICE,
             ),
         },
     ),
 }
+
+
+def is_kazoo_voice(name: str) -> bool:
+    """Tell whether a voice is one of those that Kazoo knows, whoever can speak with it."""
+    return re.fullmatch(_KAZOO_VOICE, name, re.IGNORECASE) is not None
 
 
 def _is_of(kind: str, value: object) -> bool:

@@ -35,7 +35,8 @@ _STREAMS = (
     "http://",
     "https://",
 )
-_RESERVED_IDS = ("prompts", "languages")
+_RESERVED_IDS = ("prompts", "languages", "tts")
+"""What a path has in place of a media id."""
 
 
 def validated(

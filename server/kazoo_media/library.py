@@ -18,6 +18,7 @@ from kazoo_media.documents import (
     with_content_keys,
 )
 from kazoo_media.errors import (
+    ConflictError,
     MediaNotFoundError,
     PreconditionFailedError,
     StaleRevisionError,
@@ -75,12 +76,16 @@ class Library:
             check_media_id(wanted, "prompt_id")
         elif media_id:
             check_media_id(media_id)
+        new_id = wanted or media_id or secrets.token_hex(16)
         async with self._speech.speaking(scope) as speaker:
-            spoken = await speaker.say(document) if asks_for_speech(document, None) else None
+            spoken = None
+            if asks_for_speech(document, None):
+                await self._check_free(scope, new_id)
+                spoken = await speaker.say(document)
             now_ms = int(time.time() * 1000)
             media = Media(
                 account_id=scope.account_id,
-                id=wanted or media_id or secrets.token_hex(16),
+                id=new_id,
                 document=document,
                 revision=first_revision(),
                 created_ms=now_ms,
@@ -89,6 +94,11 @@ class Library:
             media = _with_speech(media, spoken)
             await self._store.insert_media(media)
         return media
+
+    async def _check_free(self, scope: WriteScope, media_id: str) -> None:
+        """Raise ConflictError before work is done in vain; the insertion decides."""
+        if await self._store.get_media(scope.account_id, media_id) is not None:
+            raise ConflictError(media_id)
 
     async def get(self, scope: ReadScope, media_id: str) -> Media:
         """Return a document.

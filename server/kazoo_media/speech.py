@@ -9,8 +9,10 @@ library's one transaction makes document and audio appear together. Whatever was
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import unicodedata
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,9 @@ from kazoo_media.audio.speech.command import SpeechCommand
 from kazoo_media.audio.speech.espeak import Espeak
 from kazoo_media.audio.speech.flite import Flite
 from kazoo_media.audio.speech.ispeech import ISpeech, ISpeechOptions
-from kazoo_media.audio.speech.provider import SpeechProvider, parse_voice
+from kazoo_media.audio.speech.provider import VOICE_NAMES, SpeechProvider, Voice
 from kazoo_media.blobs.store import BlobStore
+from kazoo_media.document_schema import is_kazoo_voice
 from kazoo_media.errors import (
     EmptyContentError,
     SpeechFailedError,
@@ -88,6 +91,18 @@ class Speaker:
             await transfer.discard()
 
 
+@dataclass(frozen=True, slots=True)
+class VoiceList:
+    """What there is to choose from.
+
+    Attributes:
+        provider: A value of the setting `tts_provider`.
+    """
+
+    provider: str
+    voices: Sequence[Voice]
+
+
 class Speech:
     """Says texts with the provider of the settings."""
 
@@ -124,9 +139,9 @@ class Speech:
         caller discards it.
         """
         await self._check_text(tts["text"])
-        title = await self._settings.get("speech", "tts_provider")
-        provider = await self._provider(title)
-        speech = provider.speak(tts["text"], parse_voice(tts["voice"]))
+        provider = await self._provider()
+        title = provider.title
+        speech = provider.speak(tts["text"], _voice(provider, tts["voice"]))
         limit = await self._settings.get("crossbar", "max_upload_size")
         async with self._normalizer.admit() as normalization, self._turn, aclosing(speech):
             intake = Intake(speech, Declared(), limit)
@@ -147,11 +162,17 @@ class Speech:
             raise SpeechFailedError(f"{title} said nothing")
         return received
 
-    async def _provider(self, title: str) -> SpeechProvider:
+    async def voices(self) -> VoiceList:
+        """Return the voices of the provider that speaks now."""
+        provider = await self._provider()
+        return VoiceList(provider.title, provider.voices)
+
+    async def _provider(self) -> SpeechProvider:
         async def setting(key: str) -> Any:  # noqa: ANN401 - a JSON value
             return await self._settings.get("speech", key)
 
         folder = self._temporary_folder
+        title = await setting("tts_provider")
         if title == "espeak":
             return Espeak(folder)
         if title == "flite":
@@ -173,9 +194,37 @@ class Speech:
         if len(text) > most:
             message = f"String must not be more than {most} characters"
             raise ValidationError([Violation("tts.text", "maxLength", message, {"target": most})])
-        if not any(character.isalnum() for character in text):
+        unspeakable = next((each for each in text if _is_control(each)), "")
+        if unspeakable:
+            message = f"it has the control character U+{ord(unspeakable):04X}"
+        elif not any(character.isalnum() for character in text):
             message = "there is nothing to say in it"
-            raise ValidationError([Violation("tts.text", "invalid", message, {"value": text})])
+        else:
+            return
+        raise ValidationError([Violation("tts.text", "invalid", message, {"value": text})])
+
+
+def _is_control(character: str) -> bool:
+    """Tell what engines take for the end of a text (NUL) or for commands (U+0001)."""
+    return unicodedata.category(character) == "Cc" and not character.isspace()
+
+
+def _voice(provider: SpeechProvider, name: str) -> Voice:
+    """Return a provider's voice.
+
+    Raises:
+        SpeechFailedError: one of Kazoo's that it does not have. The message begins as Kazoo's.
+        ValidationError: another engine's.
+    """
+    voice = provider.find(name)
+    if voice is not None:
+        return voice
+    if is_kazoo_voice(name):
+        message = f"invalid_voice: {provider.title} has no voice {name!r}"
+        raise SpeechFailedError(message, voice=name)
+    target = sorted({each.engine_voice for each in provider.voices} | set(VOICE_NAMES))
+    text = "Value not found in enumerated list of values"
+    raise ValidationError([Violation("tts.voice", "enum", text, {"target": target, "value": name})])
 
 
 def _saying(document: Mapping[str, Any]) -> tuple[str, str]:

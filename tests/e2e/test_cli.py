@@ -192,6 +192,18 @@ def test_a_setting_that_can_not_be_is_refused_by_name(shell: Shell) -> None:
     assert "'exe'" in error
 
 
+def test_the_voices_of_the_provider_are_listed(shell: Shell) -> None:
+    table = shell.ok("voices").splitlines()
+    assert table[0] == "speech.tts_provider is espeak"
+    assert table[2].split() == ["name", "locale", "gender", "engine_voice"]
+    assert table[3].split() == ["female/en-US", "en-US", "female", "en-us+f3"]
+    listed = json.loads(
+        shell.ok("voices", "--json", KAZOO_MEDIA_API_KEY=shell.account()["api_key"])
+    )
+    assert listed["provider"] == "espeak"
+    assert len(listed["voices"]) == len(table) - 3 == 56
+
+
 def test_prompts_are_imported_overwritten_and_counted(shell: Shell) -> None:
     folder = shell.folder / "prompts"
     folder.mkdir()

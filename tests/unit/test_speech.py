@@ -148,8 +148,14 @@ async def test_speech_over_the_size_limit_is_refused(tested: CoreUnderTest) -> N
     assert await _files(tested) == 0
 
 
-async def test_an_id_that_is_taken_costs_no_audio(tested: CoreUnderTest) -> None:
+async def test_an_id_that_is_taken_costs_no_audio(tested: CoreUnderTest, tmp_path: Path) -> None:
+    await _command(tested, tmp_path, f"touch {tmp_path}/spoken; espeak-ng --stdout '{_TEXT}'")
     await tested.core.library.create(_SCOPE, {"name": "n"}, "x")
+    with pytest.raises(ConflictError):
+        await tested.core.library.create(_SCOPE, _document(), "x")
+    assert await _files(tested) == 0
+    assert not await asyncio.to_thread((tmp_path / "spoken").exists)
+    await tested.core.library.delete(_SCOPE, "x", hard=False)
     with pytest.raises(ConflictError):
         await tested.core.library.create(_SCOPE, _document(), "x")
     assert await _files(tested) == 0
@@ -157,7 +163,16 @@ async def test_an_id_that_is_taken_costs_no_audio(tested: CoreUnderTest) -> None
 
 @pytest.mark.parametrize(
     ("tts", "code"),
-    [({}, "required"), ({"text": ""}, "minLength"), ({"text": " ...\n"}, "invalid")],
+    [
+        ({}, "required"),
+        ({"text": ""}, "minLength"),
+        ({"text": " ...\n"}, "invalid"),
+        ({"text": "?!\u3002\U0001f600"}, "invalid"),
+        # An engine would stop at the NUL, and take the other for a command.
+        ({"text": "one\0two"}, "invalid"),
+        ({"text": "\x0150Pone"}, "invalid"),
+        ({"text": "one\x7f"}, "invalid"),
+    ],
 )
 async def test_there_must_be_something_to_say(
     tested: CoreUnderTest, tts: dict[str, str], code: str
@@ -165,6 +180,11 @@ async def test_there_must_be_something_to_say(
     with pytest.raises(ValidationError) as caught:
         await tested.core.library.create(_SCOPE, {**_document(), "tts": tts}, "x")
     assert [(each.field, each.code) for each in caught.value.violations] == [("tts.text", code)]
+
+
+async def test_white_space_is_no_control_character(tested: CoreUnderTest) -> None:
+    made = await tested.core.library.create(_SCOPE, _document("one\r\n\ttwo"), "x")
+    assert made.document["duration_ms"] > 500
 
 
 async def test_a_text_has_a_longest_length(tested: CoreUnderTest) -> None:
@@ -224,6 +244,46 @@ async def test_a_document_that_becomes_speech_gets_audio(tested: CoreUnderTest) 
     await tested.core.library.create(_SCOPE, {"name": "n", "tts": {"text": _TEXT}}, "x")
     spoken = await tested.core.library.patch(_SCOPE, "x", {"media_source": "tts"})
     assert spoken.content is not None
+
+
+async def test_a_document_that_is_no_speech_any_more_keeps_its_audio(
+    tested: CoreUnderTest,
+) -> None:
+    spoken = await tested.core.library.create(_SCOPE, _document(), "x")
+    before = await _key(tested)
+    changes = {"media_source": "recording", "tts": {"text": "not to be spoken"}}
+    changed = await tested.core.library.patch(_SCOPE, "x", changes)
+    assert changed.content == spoken.content
+    assert await _key(tested) == before
+    again = await tested.core.library.patch(_SCOPE, "x", {"media_source": "tts"})
+    assert again.document["tts"]["text"] == "not to be spoken"
+    assert await _key(tested) != before
+
+
+async def test_a_text_that_changes_alone_is_spoken_by_the_same_voice(tested: CoreUnderTest) -> None:
+    await tested.core.library.create(_SCOPE, _document("one", "male/en-GB"), "x")
+    patched = await tested.core.library.patch(_SCOPE, "x", {"tts": {"text": "two"}})
+    alone = await tested.core.library.create(_SCOPE, _document("two", "male/en-GB"), "y")
+    assert patched.document["tts"] == {"text": "two", "voice": "male/en-GB"}
+    assert patched.content is not None
+    assert alone.content is not None
+    assert patched.content.original.sha256 == alone.content.original.sha256
+
+
+@pytest.mark.parametrize("hard", [False, True])
+async def test_speech_that_is_deleted_is_spoken_no_more(
+    tested: CoreUnderTest, *, hard: bool
+) -> None:
+    await tested.core.library.create(_SCOPE, _document(), "x")
+    await tested.core.library.delete(_SCOPE, "x", hard=hard)
+    with pytest.raises(MediaNotFoundError):
+        await tested.core.library.patch(_SCOPE, "x", {"tts": {"text": "more"}})
+    if not hard:
+        with pytest.raises(ConflictError):
+            await tested.core.library.create(_SCOPE, _document(), "x")
+        await tested.core.library.purge(_SCOPE, 2**53)
+    made = await tested.core.library.create(_SCOPE, _document(), "x")
+    assert made.content is not None
 
 
 async def test_audio_that_was_uploaded_over_speech_stays(tested: CoreUnderTest) -> None:

@@ -8,6 +8,7 @@ from kazoo_media.cli import accounts, config, languages, media, prompts
 from kazoo_media.cli.fsck import fsck
 from kazoo_media.cli.serve import serve, worker
 from kazoo_media.cli.transfers import download, upload
+from kazoo_media.cli.voices import voices
 
 app = typer.Typer(
     help="A media service for telephony platforms.",
@@ -22,6 +23,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(languages.app, name="languages")
 app.add_typer(media.app, name="media")
+app.command()(voices)
 app.command()(upload)
 app.command()(download)
 app.command()(fsck)

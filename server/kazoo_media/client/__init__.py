@@ -8,7 +8,7 @@ from kazoo_media.client.connection import TlsFiles
 from kazoo_media.client.downloads import Download
 from kazoo_media.client.errors import FieldViolation, MediaServiceError
 from kazoo_media.client.uploads import Progress
-from kazoo_media.v1.media_pb2 import Media, MediaSource, Rendition, RenditionKind
+from kazoo_media.v1.media_pb2 import Media, MediaSource, Rendition, RenditionKind, Tts
 from kazoo_media.v1.media_service_pb2 import DownloadContentRequest, ListMediaRequest
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "Rendition",
     "RenditionKind",
     "TlsFiles",
+    "Tts",
 ]

@@ -30,6 +30,8 @@ from kazoo_media.v1 import (
     prompt_service_pb2_grpc,
     settings_service_pb2,
     settings_service_pb2_grpc,
+    speech_service_pb2,
+    speech_service_pb2_grpc,
 )
 
 _PAGE_ROWS = 200
@@ -84,6 +86,7 @@ class Client:
         self._media = media_service_pb2_grpc.MediaServiceStub(channel)
         self._prompts = prompt_service_pb2_grpc.PromptServiceStub(channel)
         self._languages = language_service_pb2_grpc.LanguageServiceStub(channel)
+        self._speech = speech_service_pb2_grpc.SpeechServiceStub(channel)
         self._settings = settings_service_pb2_grpc.SettingsServiceStub(channel)
         self._accounts = account_service_pb2_grpc.AccountServiceStub(channel)
         return self
@@ -254,6 +257,11 @@ class Client:
         async for page in self._pages(self._languages.ListMediaByLanguage, request):
             for media_id in page.media_ids:
                 yield media_id
+
+    async def list_voices(self) -> speech_service_pb2.ListVoicesResponse:
+        """Return the voices that a document of source TTS may have, and who speaks with them."""
+        request = speech_service_pb2.ListVoicesRequest()
+        return await self._connection.unary(self._speech.ListVoices, request)
 
     async def get_settings(
         self, category: str = "", key: str = "", node: str = ""

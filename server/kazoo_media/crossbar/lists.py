@@ -1,4 +1,6 @@
-"""Operations that list: media, prompts, languages. Lists of any length pass in small pieces."""
+"""Operations that list: media, prompts, languages, voices. Lists of any length pass in small
+pieces.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from kazoo_media.accounts import ReadScope
+from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
 from kazoo_media.crossbar.dispositions import disposition
 from kazoo_media.crossbar.envelopes import Envelopes
@@ -17,10 +20,7 @@ from kazoo_media.crossbar.negotiation import Accept
 from kazoo_media.crossbar.queries import Paging, media_query, paging_of
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.documents import is_stream
-from kazoo_media.library import Library
 from kazoo_media.model import Media
-from kazoo_media.prompts import Prompts
-from kazoo_media.settings import Settings
 
 _BATCH_ROWS = 500
 _MISSING = "missing"
@@ -33,6 +33,7 @@ _MEDIA = Shape(("id", "name", "media_source", "language", "is_prompt", "content_
 _PROMPTS = Shape(("prompt_id", "count"), counts=True)
 _LANGUAGES = Shape(("language", "count"), counts=True)
 _IDS = Shape(("id",), revised=False)
+_VOICES = Shape(("name", "locale", "gender", "engine_voice"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,11 @@ class _Batch:
 class Lists:
     """Answers requests for lists."""
 
-    def __init__(
-        self, library: Library, prompts: Prompts, settings: Settings, envelopes: Envelopes
-    ) -> None:
-        self._library = library
-        self._prompts = prompts
-        self._settings = settings
+    def __init__(self, core: Core, envelopes: Envelopes) -> None:
+        self._library = core.library
+        self._prompts = core.prompts
+        self._settings = core.settings
+        self._speech = core.speech
         self._envelopes = envelopes
 
     async def media(self, scope: ReadScope, request: Request) -> Answer:
@@ -128,6 +128,19 @@ class Lists:
 
         paging = await self._paging(request)
         return await self._answer(request, paging, _IDS, _batches(fetch, paging, row))
+
+    async def voices(self, scope: ReadScope, request: Request) -> Answer:
+        """List the voices of the configured speech provider, all at once."""
+        del scope  # proves the permission
+        found = await self._speech.voices()
+        rows = [
+            {column: getattr(voice, column) for column in _VOICES.columns} for voice in found.voices
+        ]
+
+        async def batches() -> AsyncGenerator[_Batch, None]:
+            yield _Batch(rows, None)
+
+        return await self._answer(request, Paging(None, "", ""), _VOICES, batches())
 
     async def _paging(self, request: Request) -> Paging:
         return paging_of(request, await self._settings.get("crossbar", "pagination_page_size"))

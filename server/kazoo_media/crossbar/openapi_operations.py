@@ -199,6 +199,7 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.LIST_TRANSLATIONS: Facts(_LIST, [(200, "IdsEnvelope")]),
     Operation.LIST_LANGUAGES: Facts(_LIST, [(200, "CountsEnvelope")]),
     Operation.LIST_MEDIA_OF_LANGUAGE: Facts(_LIST, [(200, "IdsEnvelope")]),
+    Operation.LIST_VOICES: Facts(("accept", "pretty_print"), [(200, "VoicesEnvelope")]),
     Operation.LOG_IN: Facts(
         ("accept", "pretty_print"),
         [(201, "LoginEnvelope")],
@@ -217,7 +218,7 @@ FACTS: Mapping[Operation, Facts] = {
 }
 
 
-_LISTS = ("MediaListEnvelope", "CountsEnvelope", "IdsEnvelope")
+_LISTS = ("MediaListEnvelope", "CountsEnvelope", "IdsEnvelope", "VoicesEnvelope")
 
 
 def success_answer(status: int, names: Sequence[str]) -> Schema:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kazoo_media.audio.speech.provider import LOCALES, VOICE_NAMES
 from kazoo_media.crossbar.answers import JSON
 from kazoo_media.document_schema import RULES, Rule
 from kazoo_media.documents import MEDIA_ID_LIMIT
@@ -43,6 +44,7 @@ def schemas() -> dict[str, Schema]:
             "items": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
         },
         "Ids": {"type": "array", "items": _STRING},
+        "Voices": {"type": "array", "items": _voice()},
         "Login": {
             "type": "object",
             "properties": {"account_id": _STRING, "account_name": _STRING, "language": _STRING},
@@ -162,6 +164,19 @@ def _row() -> Schema:
     }
     properties |= {"id": _STRING, "is_prompt": {"type": "boolean"}}
     return {"type": "object", "properties": properties, "required": ["id", "is_prompt"]}
+
+
+def _voice() -> Schema:
+    properties: Schema = {
+        "name": {"enum": list(VOICE_NAMES), "description": "For `tts.voice`"},
+        "locale": {"enum": list(LOCALES)},
+        "gender": {"enum": ["female", "male"]},
+        "engine_voice": {
+            **_STRING,
+            "description": "The engine's own name: `tts.voice` takes it, too",
+        },
+    }
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def media_id_schema() -> Schema:

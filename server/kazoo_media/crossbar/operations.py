@@ -30,6 +30,7 @@ class Operation(enum.Enum):
     LIST_TRANSLATIONS = ("list translations", False, True)
     LIST_LANGUAGES = ("list languages", False, True)
     LIST_MEDIA_OF_LANGUAGE = ("list media of language", False, True)
+    LIST_VOICES = ("list voices", False, True)
     LOG_IN = ("log in", False)
     LOG_IN_USER = ("log in as a user", False)
     DESCRIBE_API = ("describe the API", False)
@@ -50,6 +51,7 @@ class Resource(enum.Enum):
     PROMPT = enum.auto()
     LANGUAGES = enum.auto()
     LANGUAGE = enum.auto()
+    VOICES = enum.auto()
     LOG_IN = enum.auto()
     USER_LOG_IN = enum.auto()
     API = enum.auto()
@@ -103,6 +105,7 @@ OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
     Resource.PROMPT: {"GET": Operation.LIST_TRANSLATIONS},
     Resource.LANGUAGES: {"GET": Operation.LIST_LANGUAGES},
     Resource.LANGUAGE: {"GET": Operation.LIST_MEDIA_OF_LANGUAGE},
+    Resource.VOICES: {"GET": Operation.LIST_VOICES},
     Resource.LOG_IN: {"PUT": Operation.LOG_IN},
     Resource.USER_LOG_IN: {"PUT": Operation.LOG_IN_USER},
     Resource.API: {"GET": Operation.DESCRIBE_API},
@@ -140,6 +143,8 @@ class Target:
         """Return the target of the path parts that follow `media`."""
         if not parts:
             return cls(Resource.MEDIA, account_id)
+        if parts[0] == "tts":  # no media id, as the collections' names are none
+            return cls(Resource.VOICES if parts[1:] == ("voices",) else None, account_id)
         collection, item = _RESERVED.get(parts[0], (Resource.MEDIA_ITEM, Resource.CONTENT))
         if len(parts) == 1:
             return cls(collection, account_id, parts[0])

@@ -44,6 +44,7 @@ _LOCATE: Mapping[str, Locate] = {
     "ListMediaByLanguage": lambda message, _: Target.of(
         message.account_id, "languages", message.language
     ),
+    "ListVoices": lambda message, _: Target.of(message.account_id, "tts", "voices"),
     "Authenticate": lambda *_: Target(Resource.LOG_IN),
     "AuthenticateUser": lambda *_: Target(Resource.USER_LOG_IN),
     "DescribeApi": lambda *_: Target(Resource.API),

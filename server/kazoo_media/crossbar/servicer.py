@@ -74,7 +74,7 @@ class CrossbarServicer:
         self._envelopes = Envelopes(node_name, version)
         self._description = described(version)
         documents = Documents(core.library, self._envelopes)
-        lists = Lists(core.library, core.prompts, core.settings, self._envelopes)
+        lists = Lists(core, self._envelopes)
         self._contents = Contents(core, self._envelopes)
         log_ins = LogIns(core, self._envelopes)
         self._log_ins = {
@@ -89,6 +89,7 @@ class CrossbarServicer:
             Operation.LIST_TRANSLATIONS: lists.translations,
             Operation.LIST_LANGUAGES: lists.languages,
             Operation.LIST_MEDIA_OF_LANGUAGE: lists.media_of_language,
+            Operation.LIST_VOICES: lists.voices,
         }
         self._writes: Mapping[Operation, _Write] = {
             Operation.CREATE_MEDIA: documents.create,

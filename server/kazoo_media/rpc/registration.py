@@ -10,6 +10,7 @@ from kazoo_media.rpc.languages import LanguageServicer
 from kazoo_media.rpc.media import MediaServicer
 from kazoo_media.rpc.prompts import PromptServicer
 from kazoo_media.rpc.settings import SettingsServicer
+from kazoo_media.rpc.speech import SpeechServicer
 from kazoo_media.v1 import (
     account_service_pb2,
     account_service_pb2_grpc,
@@ -21,6 +22,8 @@ from kazoo_media.v1 import (
     prompt_service_pb2_grpc,
     settings_service_pb2,
     settings_service_pb2_grpc,
+    speech_service_pb2,
+    speech_service_pb2_grpc,
 )
 
 SERVICE_NAMES = tuple(
@@ -31,6 +34,7 @@ SERVICE_NAMES = tuple(
         media_service_pb2,
         prompt_service_pb2,
         settings_service_pb2,
+        speech_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -44,3 +48,4 @@ def add_services(server: grpc.aio.Server, core: Core) -> None:
     media_service_pb2_grpc.add_MediaServiceServicer_to_server(MediaServicer(core), server)
     prompt_service_pb2_grpc.add_PromptServiceServicer_to_server(PromptServicer(core), server)
     settings_service_pb2_grpc.add_SettingsServiceServicer_to_server(SettingsServicer(core), server)
+    speech_service_pb2_grpc.add_SpeechServiceServicer_to_server(SpeechServicer(core), server)

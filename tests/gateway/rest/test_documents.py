@@ -120,6 +120,7 @@ _LONG = "x" * 129
         ),
         Case("PUT {M}", 400, {"data": {"name": "x", "id": 7}}, data=has(id=has(type=has()))),
         Case("PUT {M}", 400, {"data": {"name": "x", "id": "prompts"}}, data=has(id=has())),
+        Case("PUT {M}", 400, {"data": {"name": "x", "id": "tts"}}, data=has(id=has())),
         Case("PUT {M}", 400, {"data": {"name": "x", "id": "a%252541"}}, data=has(id=has())),
     ]
 )

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from kazoo_media.audio.speech.ispeech import ISpeech, ISpeechOptions
-from kazoo_media.audio.speech.provider import parse_voice
 from kazoo_media.errors import SpeechFailedError
 
 
@@ -60,7 +59,9 @@ def provider() -> Iterator[_Provider]:
 
 async def _spoken(url: str, voice: str = "female/en-US") -> bytes:
     ispeech = ISpeech(ISpeechOptions(url, "the key", speed=2, start_padding=1, end_padding=0))
-    async with aclosing(ispeech.speak("Hello", parse_voice(voice))) as speech:
+    found = ispeech.find(voice)
+    assert found is not None
+    async with aclosing(ispeech.speak("Hello", found)) as speech:
         return b"".join([chunk async for chunk in speech])
 
 
@@ -113,7 +114,8 @@ async def test_a_provider_that_can_not_be_reached_is_reported_in_kazoos_words(ur
     assert caught.value.kazoo_message == "unexpected error encountered accessing provider"
 
 
-async def test_a_voice_that_it_does_not_have_is_not_asked_for(provider: _Provider) -> None:
-    with pytest.raises(SpeechFailedError, match="invalid_voice: ispeech"):
-        await _spoken(provider.url, "male/en-AU")
-    assert provider.asked == []
+def test_it_has_the_voices_that_kazoo_asks_it_for() -> None:
+    names = {voice.name: voice.engine_voice for voice in ISpeech.voices}
+    assert len(names) == 42
+    assert names["male/pt-PT"] == "eurportuguesemale"
+    assert "male/en-AU" not in names

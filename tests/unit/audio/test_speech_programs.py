@@ -15,18 +15,22 @@ from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.speech.command import SpeechCommand
 from kazoo_media.audio.speech.espeak import Espeak
 from kazoo_media.audio.speech.flite import Flite
+from kazoo_media.audio.speech.ispeech import ISpeech, ISpeechOptions
 from kazoo_media.audio.speech.program import SpeechProgram
-from kazoo_media.audio.speech.provider import SpeechProvider, parse_voice
+from kazoo_media.audio.speech.provider import LOCALES, VOICE_NAMES, SpeechProvider, Voice
 from kazoo_media.audio.wav import repaired_head
-from kazoo_media.document_schema import VOICES
 from kazoo_media.errors import SpeechFailedError
 from tests.processes import programs
 
-_LOCALES = sorted({voice.partition("/")[2] for voice in VOICES})
+
+def _voice(provider: SpeechProvider, name: str) -> Voice:
+    found = provider.find(name)
+    assert found is not None
+    return found
 
 
 async def _spoken(provider: SpeechProvider, voice: str, text: str = "1 2 3 4 5 6 7 8 9") -> bytes:
-    async with aclosing(provider.speak(text, parse_voice(voice))) as speech:
+    async with aclosing(provider.speak(text, _voice(provider, voice))) as speech:
         whole = b"".join([chunk async for chunk in speech])
     return repaired_head(whole, len(whole))
 
@@ -47,7 +51,7 @@ def _pitch_hertz(audio: bytes) -> float:
     return float(np.median(found))
 
 
-@pytest.mark.parametrize("locale", _LOCALES)
+@pytest.mark.parametrize("locale", LOCALES)
 async def test_in_every_locale_espeak_has_a_woman_and_a_man(locale: str, tmp_path: Path) -> None:
     espeak = Espeak(tmp_path)
     woman = _pitch_hertz(await _spoken(espeak, f"female/{locale}"))
@@ -68,12 +72,35 @@ async def test_kanji_are_refused_and_kana_are_spoken(tmp_path: Path) -> None:
     assert len(await _spoken(Espeak(tmp_path), "female/ja-JP", "こんにちは")) > 20_000
 
 
-@pytest.mark.parametrize("text", ["--help", "-f /etc/passwd", "<speak>hello</speak>", "a\nb"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--help",
+        "-f /etc/passwd",
+        "<speak>hello</speak>",
+        "a\nb",
+        "a\r\n\tb",
+        "[[a",
+        "$(date) `date` '\" \\ %s %n",
+    ],
+)
 @pytest.mark.parametrize("provider", [Espeak, Flite])
 async def test_a_text_is_spoken_whatever_it_looks_like(
     provider: type[Espeak | Flite], text: str, tmp_path: Path
 ) -> None:
     assert len(await _spoken(provider(tmp_path), "female/en-US", text)) > 5_000
+
+
+async def test_markup_is_spoken_as_the_letters_that_it_is_written_with(tmp_path: Path) -> None:
+    espeak = Espeak(tmp_path)
+    sounds = len(await _spoken(espeak, "female/en-US", "h l oU"))
+    assert len(await _spoken(espeak, "female/en-US", "[[h@loU]]")) > sounds
+    assert await _spoken(espeak, "female/en-US", "[[h@loU]]") == await _spoken(
+        espeak, "female/en-US", "[ [h@loU]]"
+    )
+    pause = await _spoken(espeak, "female/en-US", 'one <break time="9s"/> two')
+    with wave.open(io.BytesIO(pause)) as file:
+        assert file.getnframes() / file.getframerate() < 8
 
 
 async def test_the_speaker_in_a_voice_is_ignored_and_case_too(tmp_path: Path) -> None:
@@ -82,11 +109,42 @@ async def test_the_speaker_in_a_voice_is_ignored_and_case_too(tmp_path: Path) ->
     assert await _spoken(espeak, "FEMALE/EN-us/allison") == plain
 
 
-async def test_a_voice_of_another_provider_is_invalid(tmp_path: Path) -> None:
-    with pytest.raises(SpeechFailedError, match="invalid_voice"):
-        await _spoken(Espeak(tmp_path), "en-US-Wavenet-A")
-    with pytest.raises(SpeechFailedError, match="invalid_voice: flite"):
-        await _spoken(Flite(tmp_path), "female/fr-FR")
+_HERE = Path()
+_PROVIDERS = (
+    Espeak(_HERE),
+    Flite(_HERE),
+    SpeechCommand("speaks", _HERE),
+    ISpeech(ISpeechOptions("", "", 0, 0, 0)),
+)
+
+
+@pytest.mark.parametrize("provider", _PROVIDERS, ids=lambda provider: provider.title)
+def test_voices_are_found_by_kazoos_name_and_the_engines_in_any_case(
+    provider: SpeechProvider,
+) -> None:
+    names = [voice.name for voice in provider.voices]
+    assert names == [name for name in VOICE_NAMES if name in names]
+    for voice in provider.voices:
+        for name in (voice.name, voice.name.upper(), f"{voice.name.lower()}/allison"):
+            assert _voice(provider, name).name == voice.name
+        own = _voice(provider, voice.engine_voice.upper())
+        assert own.engine_voice.lower() == voice.engine_voice.lower()
+
+
+def test_every_locale_has_both_genders_where_an_engine_speaks_it(tmp_path: Path) -> None:
+    assert [voice.name for voice in Espeak(tmp_path).voices] == list(VOICE_NAMES)
+    assert [voice.name for voice in SpeechCommand("", tmp_path).voices] == list(VOICE_NAMES)
+    assert {voice.locale for voice in Flite(tmp_path).voices} == {
+        "en-US",
+        "en-CA",
+        "en-AU",
+        "en-GB",
+    }
+
+
+@pytest.mark.parametrize("name", ["en-US-Wavenet-A", "female/fr-FR", "robot", "", "/", "slt/en-US"])
+def test_a_voice_that_a_provider_does_not_have_is_not_found(tmp_path: Path, name: str) -> None:
+    assert Flite(tmp_path).find(name) is None
 
 
 async def test_flite_has_a_woman_and_a_man(tmp_path: Path) -> None:
@@ -102,11 +160,12 @@ def _script(folder: Path, text: str) -> str:
     return str(path)
 
 
-async def test_a_command_gets_the_voice_and_the_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["male/de-DE", "female/en-US/allison"])
+async def test_a_command_gets_the_voice_and_the_text(tmp_path: Path, name: str) -> None:
     command = SpeechCommand(_script(tmp_path, 'echo "$# $1"; cat'), tmp_path)
-    async with aclosing(command.speak("Grüße", parse_voice("male/de-DE"))) as speech:
+    async with aclosing(command.speak("Grüße", _voice(command, name))) as speech:
         told = b"".join([chunk async for chunk in speech])
-    assert told.decode() == "1 male/de-DE\nGrüße"
+    assert told.decode() == f"1 {name}\nGrüße"
 
 
 async def _failure(folder: Path, script: str, stall_s: float = 20) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from typing_extensions import override
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.speech.program import SpeechProgram
-from kazoo_media.audio.speech.provider import SpeechProvider, Voice
+from kazoo_media.audio.speech.provider import VOICE_NAMES, SpeechProvider, Voice
 from kazoo_media.errors import SpeechFailedError
 
 _GIB = 1024**3
@@ -24,14 +25,23 @@ class SpeechCommand(SpeechProvider):
     stdin; it writes an audio file to stdout.
     """
 
+    title = "command"
+    voices = tuple(Voice(name, name) for name in VOICE_NAMES)
+
     def __init__(self, executable: str, folder: Path) -> None:
         self._executable = executable
         self._folder = folder
 
     @override
+    def find(self, name: str) -> Voice | None:
+        voice = super().find(name)
+        # With the speaker's name, if there is one: the program may know it.
+        return voice and replace(voice, engine_voice=name)
+
+    @override
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
         if not self._executable:
             raise SpeechFailedError("command is not available: the setting tts_command is empty")
-        argv = (self._executable, voice.name)
+        argv = (self._executable, voice.engine_voice)
         title = PurePath(self._executable).name
         return SpeechProgram(title, argv, _LIMITS, self._folder).speak(text)

@@ -10,42 +10,45 @@ from typing_extensions import override
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.speech.program import SpeechProgram
-from kazoo_media.audio.speech.provider import SpeechProvider, Voice, invalid_voice
+from kazoo_media.audio.speech.provider import SpeechProvider, Voice
 from kazoo_media.errors import SpeechFailedError
 
-# Not en-gb and fr-fr: their +f3 is a man, without a word. Not cmn: 1.51 spells Chinese in English.
-_VOICES = {
-    "en-us": "en-us",
-    "en-ca": "en-us",
-    "en-au": "en-gb-x-rp",
-    "en-gb": "en-gb-x-rp",
-    "es-us": "es-419",
-    "es-es": "es",
-    "fr-ca": "fr",
-    "fr-fr": "fr",
-    "zh-cn": "cmn-latn-pinyin",
-    "zh-hk": "yue",
-    "zh-tw": "cmn-latn-pinyin",
-    "ja-jp": "ja",
-    "ko-kr": "ko",
-    "da-dk": "da",
-    "de-de": "de",
-    "fi-fi": "fi",
-    "it-it": "it",
-    "nb-no": "nb",
-    "nl-nl": "nl",
-    "pl-pl": "pl",
-    "pt-br": "pt-br",
-    "pt-pt": "pt",
-    "ru-ru": "ru",
-    "sv-se": "sv",
-    "hu-hu": "hu",
-    "cs-cz": "cs",
-    "tr-tr": "tr",
-    "ca-es": "ca",
+# Not en-gb and fr-fr: their +f3 is a man, without a word. Not cmn: 1.51 reads Chinese as English
+# letters; as cmn-latn-pinyin every version reads it alike.
+_BASES = {
+    "en-US": "en-us",
+    "en-CA": "en-us",
+    "en-AU": "en-gb-x-rp",
+    "en-GB": "en-gb-x-rp",
+    "es-US": "es-419",
+    "es-ES": "es",
+    "fr-CA": "fr",
+    "fr-FR": "fr",
+    "zh-CN": "cmn-latn-pinyin",
+    "zh-HK": "yue",
+    "zh-TW": "cmn-latn-pinyin",
+    "ja-JP": "ja",
+    "ko-KR": "ko",
+    "da-DK": "da",
+    "de-DE": "de",
+    "fi-FI": "fi",
+    "it-IT": "it",
+    "nb-NO": "nb",
+    "nl-NL": "nl",
+    "pl-PL": "pl",
+    "pt-BR": "pt-br",
+    "pt-PT": "pt",
+    "ru-RU": "ru",
+    "sv-SE": "sv",
+    "hu-HU": "hu",
+    "cs-CZ": "cs",
+    "tr-TR": "tr",
+    "ca-ES": "ca",
 }
-_FEMALE = "+f3"
+_GENDERS = {"female": "+f3", "male": ""}
 _KANJI = re.compile("[\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+# What follows would be sounds, not letters.
+_PHONEMES = "[["
 _UTF_8 = ("-b", "1")
 # Whatever it is told, it first asks for a sound server, with shared memory that counts as a file.
 _LIMITS = ConversionLimits(spool_bytes=64 * 1024 * 1024)
@@ -54,19 +57,22 @@ _LIMITS = ConversionLimits(spool_bytes=64 * 1024 * 1024)
 class Espeak(SpeechProvider):
     """Formant synthesis: robotic, intelligible, a hundredth of a second for a sentence."""
 
+    title = "espeak"
+    voices = tuple(
+        Voice(f"{gender}/{locale}", base + variant)
+        for locale, base in _BASES.items()
+        for gender, variant in _GENDERS.items()
+    )
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @override
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
-        base = _VOICES.get(voice.locale)
-        if base is None:
-            raise invalid_voice("espeak", voice.name)
-        kanji = _KANJI.search(text) if base == "ja" else None
+        kanji = _KANJI.search(text) if voice.locale == "ja-JP" else None
         if kanji:
             message = f"espeak can not read the kanji {kanji[0]!r}: write Japanese in kana"
             raise SpeechFailedError(message)
-        name = base + _FEMALE if voice.is_female else base
-        argv = ("espeak-ng", *_UTF_8, "-v", name, "--stdin", "--stdout")
-        program = SpeechProgram("espeak", argv, _LIMITS, self._folder)
-        return program.speak(text)
+        argv = ("espeak-ng", *_UTF_8, "-v", voice.engine_voice, "--stdin", "--stdout")
+        program = SpeechProgram(self.title, argv, _LIMITS, self._folder)
+        return program.speak(text.replace(_PHONEMES, "[ ["))

@@ -9,23 +9,29 @@ from typing_extensions import override
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.speech.program import SpeechProgram
-from kazoo_media.audio.speech.provider import SpeechProvider, Voice, invalid_voice
+from kazoo_media.audio.speech.provider import SpeechProvider, Voice
 
-_FEMALE, _MALE = "slt", "rms"
+_LOCALES = ("en-US", "en-CA", "en-AU", "en-GB")
+_GENDERS = {"female": "slt", "male": "rms"}
 
 
 class Flite(SpeechProvider):
     """American voices, whatever the English locale."""
+
+    title = "flite"
+    voices = tuple(
+        Voice(f"{gender}/{locale}", name)
+        for locale in _LOCALES
+        for gender, name in _GENDERS.items()
+    )
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @override
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
-        if not voice.locale.startswith("en-"):
-            raise invalid_voice("flite", voice.name)
         # Read from a file, stdin or not, flite writes an empty WAV into a pipe. The space: no
         # text is an option.
-        name = _FEMALE if voice.is_female else _MALE
-        argv = ("flite", "-voice", name, "-t", f" {text}", "-o", "/dev/stdout")
-        return SpeechProgram("flite", argv, ConversionLimits(spool_bytes=0), self._folder).speak("")
+        argv = ("flite", "-voice", voice.engine_voice, "-t", f" {text}", "-o", "/dev/stdout")
+        limits = ConversionLimits(spool_bytes=0)
+        return SpeechProgram(self.title, argv, limits, self._folder).speak("")

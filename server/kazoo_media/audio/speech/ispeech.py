@@ -6,62 +6,66 @@ Source: Kazoo kazoo_tts_ispeech.erl, for the request and the voices.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import httpx
 from typing_extensions import override
 
-from kazoo_media.audio.speech.provider import SpeechProvider, Voice, invalid_voice
+from kazoo_media.audio.speech.provider import SpeechProvider, Voice
 from kazoo_media.errors import SpeechFailedError
 
 _VOICES: Mapping[str, str] = {
-    "female/en-us": "usenglishfemale",
-    "male/en-us": "usenglishmale",
-    "female/en-ca": "caenglishfemale",
-    "female/en-au": "auenglishfemale",
-    "female/en-gb": "ukenglishfemale",
-    "male/en-gb": "ukenglishmale",
-    "female/es-us": "usspanishfemale",
-    "male/es-us": "usspanishmale",
-    "female/zh-cn": "chchinesefemale",
-    "male/zh-cn": "chchinesemale",
-    "female/zh-hk": "hkchinesefemale",
-    "female/zh-tw": "twchinesefemale",
-    "female/ja-jp": "jpjapanesefemale",
-    "male/ja-jp": "jpjapanesemale",
-    "female/ko-kr": "krkoreanfemale",
-    "male/ko-kr": "krkoreanmale",
-    "female/da-dk": "eurdanishfemale",
-    "female/de-de": "eurgermanfemale",
-    "male/de-de": "eurgermanmale",
-    "female/ca-es": "eurcatalanfemale",
-    "female/es-es": "eurspanishfemale",
-    "male/es-es": "eurspanishmale",
-    "female/fi-fi": "eurfinnishfemale",
-    "female/fr-ca": "cafrenchfemale",
-    "male/fr-ca": "cafrenchmale",
-    "female/fr-fr": "eurfrenchfemale",
-    "male/fr-fr": "eurfrenchmale",
-    "female/it-it": "euritalianfemale",
-    "male/it-it": "euritalianmale",
-    "female/nb-no": "eurnorwegianfemale",
-    "female/nl-nl": "eurdutchfemale",
-    "female/pl-pl": "eurpolishfemale",
-    "female/pt-br": "brportuguesefemale",
-    "female/pt-pt": "eurportuguesefemale",
-    "male/pt-pt": "eurportuguesemale",
-    "female/ru-ru": "rurussianfemale",
-    "male/ru-ru": "rurussianmale",
-    "female/sv-se": "swswedishfemale",
-    "female/hu-hu": "huhungarianfemale",
-    "female/cs-cz": "eurczechfemale",
-    "female/tr-tr": "eurturkishfemale",
-    "male/tr-tr": "eurturkishmale",
+    "female/en-US": "usenglishfemale",
+    "male/en-US": "usenglishmale",
+    "female/en-CA": "caenglishfemale",
+    "female/en-AU": "auenglishfemale",
+    "female/en-GB": "ukenglishfemale",
+    "male/en-GB": "ukenglishmale",
+    "female/es-US": "usspanishfemale",
+    "male/es-US": "usspanishmale",
+    "female/es-ES": "eurspanishfemale",
+    "male/es-ES": "eurspanishmale",
+    "female/fr-CA": "cafrenchfemale",
+    "male/fr-CA": "cafrenchmale",
+    "female/fr-FR": "eurfrenchfemale",
+    "male/fr-FR": "eurfrenchmale",
+    "female/zh-CN": "chchinesefemale",
+    "male/zh-CN": "chchinesemale",
+    "female/zh-HK": "hkchinesefemale",
+    "female/zh-TW": "twchinesefemale",
+    "female/ja-JP": "jpjapanesefemale",
+    "male/ja-JP": "jpjapanesemale",
+    "female/ko-KR": "krkoreanfemale",
+    "male/ko-KR": "krkoreanmale",
+    "female/da-DK": "eurdanishfemale",
+    "female/de-DE": "eurgermanfemale",
+    "male/de-DE": "eurgermanmale",
+    "female/fi-FI": "eurfinnishfemale",
+    "female/it-IT": "euritalianfemale",
+    "male/it-IT": "euritalianmale",
+    "female/nb-NO": "eurnorwegianfemale",
+    "female/nl-NL": "eurdutchfemale",
+    "female/pl-PL": "eurpolishfemale",
+    "female/pt-BR": "brportuguesefemale",
+    "female/pt-PT": "eurportuguesefemale",
+    "male/pt-PT": "eurportuguesemale",
+    "female/ru-RU": "rurussianfemale",
+    "male/ru-RU": "rurussianmale",
+    "female/sv-SE": "swswedishfemale",
+    "female/hu-HU": "huhungarianfemale",
+    "female/cs-CZ": "eurczechfemale",
+    "female/tr-TR": "eurturkishfemale",
+    "male/tr-TR": "eurturkishmale",
+    "female/ca-ES": "eurcatalanfemale",
 }
 _TIMEOUT_S = 30.0
+_LONGEST_S = 300.0
+"""Also for one that never stops talking, a byte at a time."""
 _REASON_BYTES = 2000
 _REASON_CHARACTERS = 200
+_HEADERS = {"accept-encoding": "identity"}
 _UNREACHABLE = "unexpected error encountered accessing provider"  # Kazoo's text
 
 
@@ -84,20 +88,20 @@ class ISpeechOptions:
 class ISpeech(SpeechProvider):
     """An account at iSpeech, or at what speaks its protocol."""
 
+    title = "ispeech"
+    voices = tuple(Voice(*each) for each in _VOICES.items())
+
     def __init__(self, options: ISpeechOptions) -> None:
         self._options = options
 
     @override
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
-        name = _VOICES.get(voice.key)
-        if name is None:
-            raise invalid_voice("ispeech", voice.name)
         options = self._options
         return _answer(
             options.url,
             {
                 "text": text,
-                "voice": name,
+                "voice": voice.engine_voice,
                 "format": "wav",
                 "action": "convert",
                 "apikey": options.api_key,
@@ -114,16 +118,29 @@ async def _answer(url: str, question: Mapping[str, object]) -> AsyncGenerator[by
     try:
         async with (
             httpx.AsyncClient(verify=trusted, trust_env=False, timeout=_TIMEOUT_S) as client,
-            client.stream("POST", url, json=question) as response,
+            client.stream("POST", url, json=question, headers=_HEADERS) as response,
+            aclosing(_chunks(response)) as chunks,
         ):
-            await _check(response)
-            async for chunk in response.aiter_bytes():
+            await _check(response, chunks)
+            async for chunk in chunks:
                 yield chunk
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise SpeechFailedError(_UNREACHABLE) from error
 
 
-async def _check(response: httpx.Response) -> None:
+async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Yield the body as it was sent: a few bytes can not become gigabytes here."""
+    end_s = asyncio.get_running_loop().time() + _LONGEST_S
+    chunks = response.aiter_raw()
+    while True:
+        async with asyncio.timeout_at(end_s):
+            chunk = await anext(chunks, b"")
+        if not chunk:
+            return
+        yield chunk
+
+
+async def _check(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
     """Raise what the provider says instead of speaking."""
     kind = response.headers.get("content-type", "")
     if response.status_code == httpx.codes.OK and not kind.startswith(
@@ -131,7 +148,7 @@ async def _check(response: httpx.Response) -> None:
     ):
         return
     told = b""
-    async for chunk in response.aiter_bytes():
+    async for chunk in chunks:
         told += chunk
         if len(told) >= _REASON_BYTES:
             break
