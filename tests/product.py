@@ -167,8 +167,8 @@ class Product:
         return self._err.read_text(errors="replace") if self._err.exists() else ""
 
     def log_lines(self) -> list[dict[str, object]]:
-        """Return the logged lines, every one of which is JSON."""
-        return [json.loads(line) for line in self.log().splitlines()]
+        """Return the logged lines, every one of which is JSON; the last may be on its way yet."""
+        return [json.loads(line) for line in self.log().split("\n")[:-1]]
 
     def _children(self) -> list[psutil.Process]:
         return list(filter(is_alive, psutil.Process(self.process.pid).children()))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import sys
+import threading
+from typing import Any
 
 import structlog
 from typing_extensions import override
+
+_PIECE_BYTES = 64 << 10
 
 
 class _ToStructlog(logging.Handler):
@@ -30,11 +36,44 @@ def configure_logging(process: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # A line is one write, under the lock that `forward_lines` takes, too.
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
     logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
+
+
+def forward_lines() -> tuple[int, threading.Thread]:
+    """Return a pipe's end for the stderr of another process, and the thread that writes what comes
+    out of it to the stderr of this one: whole lines, whatever pieces they came in.
+
+    Whoever starts the process closes its own copy of the end; the thread ends with the process.
+    Envoy writes a line in several pieces, between which another process would write its own.
+    """
+    source, sink = os.pipe()
+    thread = threading.Thread(target=_forward, args=[source], daemon=True)
+    thread.start()
+    return sink, thread
+
+
+def _forward(source: int) -> None:
+    write = structlog.BytesLogger(sys.stderr.buffer).msg
+    pending = b""
+    with open(source, "rb", buffering=0) as pipe:
+        while piece := pipe.read(_PIECE_BYTES):
+            lines, newline, rest = piece.rpartition(b"\n")
+            if newline:
+                write(pending + lines)
+                pending = rest
+            else:
+                pending += rest
+    if pending:
+        write(pending)
+
+
+def _json(event: Any, **options: Any) -> bytes:  # noqa: ANN401 - as structlog calls it
+    return json.dumps(event, **options).encode()

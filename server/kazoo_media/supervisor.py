@@ -5,7 +5,8 @@ Theory of operation:
 1. `Supervisor.run` refuses to start on a data folder that another supervisor has, or on a port in
    use: before anything is started.
 2. Workers and Envoy start together, each in a session of its own, so that Ctrl-C reaches the
-   supervisor alone. The kernel kills them when it ends, whatever way (tether.py).
+   supervisor alone. The kernel kills them when it ends, whatever way (tether.py). What they log
+   passes through the supervisor, line by line (logs.py).
 3. When every worker listens and `/healthz` through Envoy is 200 the service is announced. What ends
    before that ends the start; what ends later is started again, at first at once, then with growing
    pauses.
@@ -36,6 +37,7 @@ from kazoo_media import tether
 from kazoo_media.bootstrap import Bootstrap
 from kazoo_media.config import Config, child_environment
 from kazoo_media.gateway import Admin, envoy_command, envoy_variables, write_configuration
+from kazoo_media.logs import forward_lines
 
 # Without these a worker gives each message's memory back to the kernel and takes it anew: half of
 # an upload's CPU time. glibc reads them before Python starts.
@@ -47,6 +49,7 @@ _ALLOCATOR = {
 _TETHER = (sys.executable, "-S", tether.__file__)
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
+_LAST_LINES_S = 1.0
 _POLL_S = 0.05
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 10.0
@@ -172,13 +175,7 @@ class _Child:
         pause_s = _FIRST_PAUSE_S
         while not self._ending.is_set():
             started = time.monotonic()
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                env=child_environment(self._variables),
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            code = await self._process.wait()
+            code = await self._run()
             if self._ending.is_set():
                 return
             if not self.restarts:
@@ -188,6 +185,24 @@ class _Child:
             _log.error("restarting", child=self._name, exit_code=code, pause_s=pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def _run(self) -> int:
+        """Run the process to its end, pass its log lines on, and return its exit code."""
+        sink, forwarding = forward_lines()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=child_environment(self._variables),
+                stdin=asyncio.subprocess.DEVNULL,
+                stderr=sink,
+                start_new_session=True,
+            )
+        finally:
+            os.close(sink)
+        code = await self._process.wait()
+        # What the process has started may live on for a moment and keep the pipe open.
+        await asyncio.to_thread(forwarding.join, _LAST_LINES_S)
+        return code
 
     async def end(self) -> None:
         """Ask the process to end; after a while, make it."""

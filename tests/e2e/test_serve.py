@@ -63,15 +63,14 @@ def test_the_output_says_where_everything_is_and_nothing_secret(product: Product
     assert product.api_key not in output
 
 
-def test_every_log_line_is_json_without_secrets(tmp_path: Path) -> None:
-    with Product(tmp_path) as product:
-        with log_in(product) as client:
-            token = client.headers["x-auth-token"]
-            client.get(f"/v2/media?auth_token={token}")
-        wait_until(lambda: "auth_token=***" in product.log(), "the request is in the access log")
-        assert {line.get("process") for line in product.log_lines()} >= {"worker-0"}
-        assert token not in product.log()
-        assert product.api_key not in product.log()
+def test_every_log_line_is_json_without_secrets(product: Product) -> None:
+    with log_in(product) as client:
+        token = client.headers["x-auth-token"]
+        client.get(f"/v2/media?auth_token={token}")
+    wait_until(lambda: "auth_token=***" in product.log(), "the request is in the access log")
+    assert {line.get("process") for line in product.log_lines()} >= {"worker-0"}
+    assert token not in product.log()
+    assert product.api_key not in product.log()
 
 
 def test_healthz_is_200_without_a_token(product: Product) -> None:
