@@ -83,12 +83,12 @@ class Gateway:
 
     def access_log(self) -> list[dict[str, Any]]:
         """Return the lines of the access log so far."""
-        lines = (self._runtime / "envoy.log").read_text().splitlines()
+        lines = (self._runtime / "envoy.log").read_text().split("\n")[:-1]
         return [line for line in map(json.loads, lines) if line.get("event") == "access"]
 
     def worker_log(self, call: str) -> list[dict[str, Any]]:
         """Return what the workers said about a call so far."""
-        lines = (self._runtime / "worker.log").read_text().splitlines()
+        lines = (self._runtime / "worker.log").read_text().split("\n")[:-1]
         return [line for line in map(json.loads, lines) if line["call"] == call]
 
     def _is_live(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,26 @@ def test_a_killed_worker_costs_no_request(runtime: Path) -> None:
                 gateway.workers[0].kill()
                 gateway.workers[0].wait()
             assert client.put("/v2/media", content=b"{}").status_code == 200
+
+
+def test_what_only_reads_is_asked_of_another_worker(runtime: Path) -> None:
+    with Gateway(runtime, workers=2) as gateway, httpx.Client(base_url=gateway.rest_url) as client:
+        wait_until(lambda: _serving(gateway, client) == 2, "both workers serve")
+
+        def read(method: str) -> int:
+            return client.request(method, "/v2/media?pause=1&log=read").status_code
+
+        def asked() -> int:
+            return len(gateway.worker_log("read"))
+
+        with ThreadPoolExecutor(20) as threads:
+            answers = [threads.submit(read, method) for method in ["GET", "HEAD"] * 10]
+            wait_until(lambda: asked() == 20, "the workers have all requests")
+            gateway.workers[0].kill()  # no answer has begun
+            assert [answer.result() for answer in answers] == [200] * 20
+        assert asked() > 20
+        for _ in range(40):
+            assert client.get("/v2/media").status_code == 200
 
 
 def test_without_workers_the_answer_is_503_and_comes_back(runtime: Path) -> None:
