@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.audio_samples import noise, tone
+from tests.audio_samples import measure, noise, tone
 from tests.e2e.stalling_proxy import StallingProxy
 from tests.product import Product, free_port
 
@@ -231,6 +231,46 @@ def test_prompts_are_imported_overwritten_and_counted(shell: Shell) -> None:
     listed = {each["prompt_id"] for each in json.loads(shell.ok("prompts", "list", "--json"))}
     assert {f"cli-{number}" for number in range(12)} <= listed
     assert "cli-bad" not in listed
+
+
+def test_a_text_file_is_spoken_as_a_whole_language(shell: Shell) -> None:
+    made = shell.account()
+    own = ("--account", made["id"], "--api-key", made["api_key"])
+    file = shell.folder / "prompts.txt"
+    file.write_text("# numbers\none: un\ntwo: deux\n\nnonsense\ndots: ...\n")
+    speak = ("prompts", "speak", "prompts.txt", "fr-FR", "--voice", "female/fr-FR")
+    code, out, _ = shell.run(*speak, *own, "--json")
+    summary = json.loads(out)
+    assert code == 1
+    assert (summary["spoken"], summary["skipped"]) == (2, 0)
+    assert summary["bytes"] > 10_000
+    assert [each["line"] for each in summary["failed"]] == [5, 6]
+    assert "no colon" in summary["failed"][0]["reason"]
+    assert "nothing to say" in summary["failed"][1]["reason"]
+
+    file.write_text("one: un\ntwo: deux\nthree: trois\n")
+    table = shell.ok(*speak, *own).splitlines()
+    assert table[0].split()[:4] == ["spoken", "overwritten", "skipped", "failed"]
+    assert table[1].split()[:4] == ["1", "0", "2", "0"]
+    table = shell.ok(*speak, *own, "--overwrite").splitlines()
+    assert table[1].split()[:4] == ["0", "3", "0", "0"]
+    shell.ok("download", "fr-fr/three", "three.wav", *own)
+    assert measure((shell.folder / "three.wav").read_bytes()).duration_s > 0.3
+    listed = shell.ok("prompts", "list", "--account", made["id"])
+    assert {"one", "two", "three"} <= set(listed.split())
+
+
+def test_what_can_not_be_spoken_at_all_is_said_once(shell: Shell) -> None:
+    file = shell.folder / "prompts.txt"
+    file.write_text("one: un\n")
+    speak = ("prompts", "speak", "prompts.txt", "fr-fr")
+    error = shell.fails(*speak, "--voice", "female/xx-XX")
+    assert "espeak has no voice 'female/xx-XX'" in error
+    assert "kazoo-media voices" in error
+    shell.fails(*speak, code=2)
+    shell.fails("prompts", "speak", "nowhere.txt", "fr-fr", "--voice", "female/fr-FR", code=2)
+    file.write_text("# nothing yet\n\n")
+    assert "no line" in shell.fails(*speak, "--voice", "female/fr-FR")
 
 
 def test_prompts_of_an_account_are_its_own(shell: Shell) -> None:

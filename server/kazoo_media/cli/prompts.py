@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from kazoo_media.cli.output import count_bar, print_json, print_table
-from kazoo_media.cli.prompt_import import Outcome, PromptImport, Result, prompt_files
+from kazoo_media.cli.prompt_batch import Outcome, Result
+from kazoo_media.cli.prompt_import import PromptImport, prompt_files
+from kazoo_media.cli.prompt_speech import PromptSpeech, prompt_lines
 from kazoo_media.cli.session import CommandError, Session, calls_service
 from kazoo_media.client import MediaServiceError
 
@@ -48,18 +50,42 @@ async def import_folder(
     started = time.monotonic()
     with count_bar("Importing") as progress:
         outcomes = await work.run(paths, jobs, progress)
-    summary = _summary(outcomes, time.monotonic() - started)
-    failed = [each for each in outcomes if each.result is Result.FAILED]
-    if as_json:
-        listed = [{"file": each.path.name, "reason": each.problem} for each in failed]
-        print_json(summary | {"failed": listed})
-    else:
-        if failed:
-            print_table(("file", "reason"), ((each.path.name, each.problem) for each in failed))
-            typer.echo()
-        print_table(tuple(summary), [tuple(summary.values())])
-    if failed:
-        raise typer.Exit(1)
+    counted = (Result.IMPORTED, Result.OVERWRITTEN, Result.FAILED)
+    _report(outcomes, counted, "file", time.monotonic() - started, as_json=as_json)
+
+
+@app.command()
+@calls_service
+async def speak(  # noqa: PLR0913 - the options of a command
+    session: Session,
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="Lines `id: text`; `#` starts a comment."),
+    ],
+    language: Annotated[str, typer.Argument(help="As en-us.")],
+    *,
+    voice: Annotated[str, typer.Option(help="One that `kazoo-media voices` lists.")],
+    account: _Account = "system",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Speak those that exist anew.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Prompts at the same time.")] = 8,
+    as_json: _AsJson = False,
+) -> None:
+    """Speak a text file of prompts; those that exist are skipped.
+
+    Each line `id: text` becomes the prompt of that id, media LANGUAGE/ID.
+    """
+    lines = await asyncio.to_thread(prompt_lines, file)
+    if not lines:
+        raise CommandError(f"{file}: there is no line `id: text` in this file")
+    await _check_voice(session, voice)
+    work = PromptSpeech(session.client, account, language, voice, overwrite=overwrite)
+    started = time.monotonic()
+    with count_bar("Speaking") as progress:
+        outcomes = await work.run(lines, jobs, progress)
+    counted = (Result.SPOKEN, Result.OVERWRITTEN, Result.SKIPPED, Result.FAILED)
+    _report(outcomes, counted, "line", time.monotonic() - started, as_json=as_json)
 
 
 @app.command("list")
@@ -89,13 +115,43 @@ async def _default_language(session: Session) -> str:
     return setting.value.string_value
 
 
-def _summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, int | float]:
-    counts = {result: sum(each.result is result for each in outcomes) for result in Result}
-    return {
-        "imported": counts[Result.IMPORTED],
-        "overwritten": counts[Result.OVERWRITTEN],
-        "failed": counts[Result.FAILED],
+async def _check_voice(session: Session, voice: str) -> None:
+    """Raise now what would else be the failure of every line."""
+    found = await session.client.list_voices()
+    known = {name.lower() for each in found.voices for name in (each.name, each.engine_voice)}
+    if voice.lower() not in known:
+        raise CommandError(
+            f"{found.provider} has no voice {voice!r}: `kazoo-media voices` lists those that it has"
+        )
+
+
+def _report(
+    outcomes: Sequence[Outcome],
+    counted: Sequence[Result],
+    origin: str,
+    seconds: float,
+    *,
+    as_json: bool,
+) -> None:
+    """Print what failed and a summary; end with exit code 1 if anything did.
+
+    Args:
+        origin: What the origin of an outcome is.
+    """
+    summary = {
+        **{str(result): sum(each.result is result for each in outcomes) for result in counted},
         "bytes": sum(each.size_bytes for each in outcomes),
         "seconds": round(seconds, 3),
-        "files_per_s": round(len(outcomes) / max(seconds, 0.001), 1),
+        f"{origin}s_per_s": round(len(outcomes) / max(seconds, 0.001), 1),
     }
+    failed = [each for each in outcomes if each.result is Result.FAILED]
+    if as_json:
+        listed = [{origin: each.origin, "reason": each.problem} for each in failed]
+        print_json(summary | {"failed": listed})
+    else:
+        if failed:
+            print_table((origin, "reason"), ((each.origin, each.problem) for each in failed))
+            typer.echo()
+        print_table(tuple(summary), [tuple(summary.values())])
+    if failed:
+        raise typer.Exit(1)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kazoo_media.cli.prompt_import import Outcome, PromptImport, Result, prompt_files
+from kazoo_media.cli.prompt_batch import Outcome, Result
+from kazoo_media.cli.prompt_import import PromptImport, prompt_files
 from kazoo_media.client import Client, DownloadContentRequest, Media, MediaServiceError
 from kazoo_media.errors import StorageFullError, StoreUnavailableError
 from tests.audio_samples import tone
@@ -26,7 +27,7 @@ async def audio(client: Client, media_id: str) -> bytes:
 
 
 def results(outcomes: list[Outcome]) -> dict[str, str]:
-    return {each.path.name: each.result.value for each in outcomes}
+    return {str(each.origin): each.result.value for each in outcomes}
 
 
 def test_only_wav_and_mp3_files_directly_in_the_folder_are_prompts(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ async def test_bad_files_are_told_with_their_reason_and_the_others_go_on(
         "good.wav",
         "twice.mp3",
     }
-    problems = {each.path.name: each.problem for each in outcomes if each.problem}
+    problems = {str(each.origin): each.problem for each in outcomes if each.problem}
     assert "percent-encoded" in problems["50%25.wav"]
     assert "twice.mp3" in problems["twice.wav"]
     assert "control characters" in problems["line\nbreak.wav"]
