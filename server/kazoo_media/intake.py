@@ -24,11 +24,13 @@ class Declared:
             at the bytes.
         size_bytes: How many bytes will come, None when it is not known.
         attachment_name: File name that downloads are saved under; "": one made of the media's name.
+        preset: Name of the normalization, which is done whatever the settings say; "": theirs.
     """
 
     content_type: str | None = None
     size_bytes: int | None = None
     attachment_name: str = ""
+    preset: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Settings are read once for each upload. Theory of operation:
 
-1. An upload asks for admission before it reads a byte. Normalization off: there is nothing to do.
+1. An upload asks for admission before it reads a byte. Normalization is off and the upload names
+   no preset: there is nothing to do.
 2. While fewer than `media.max_streaming_conversions` run, the conversion streams: the converter
    gets the bytes while they arrive. A conversion that waits for a slow upload costs no CPU, so
    these are sessions, not slots.
@@ -95,14 +96,17 @@ class Normalizer:
         self._queued = 0
 
     @asynccontextmanager
-    async def admit(self) -> AsyncIterator[Normalization | None]:
-        """Give an upload its normalization, None when normalization is off; held until it is done.
+    async def admit(self, preset: str = "") -> AsyncIterator[Normalization | None]:
+        """Give an upload its normalization, None when it gets none; held until it is done.
+
+        Args:
+            preset: What is wanted, whether normalization is on or off; "": what the settings say.
 
         Raises:
             QueueFullError: too many uploads wait to be converted already.
         """
         get = self._settings.get
-        if not await get("crossbar.media", "normalize_media"):
+        if not preset and not await get("crossbar.media", "normalize_media"):
             yield None
             return
         streams = self._streaming < await get("media", "max_streaming_conversions")
@@ -112,7 +116,7 @@ class Normalizer:
         normalization = Normalization(
             streams=streams,
             turn=self._turn,
-            preset=await get("media", "normalize_preset"),
+            preset=preset or await get("media", "normalize_preset"),
             executable=await get("media", "normalize_executable"),
             target=_TARGETS[await get("crossbar.media", "normalization_format")],
             wav_encoding=await get("media", "normalize_wav_encoding"),

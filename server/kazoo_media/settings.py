@@ -15,7 +15,7 @@ from typing import Any
 
 from kazoo_media.accounts import AdminScope
 from kazoo_media.audio.arguments import executable_permitted, parse_arguments
-from kazoo_media.audio.presets import KAZOO, PRESETS, WAV_ENCODINGS
+from kazoo_media.audio.presets import KAZOO, PRESET_NAMES, WAV_ENCODINGS
 from kazoo_media.audio.speech.provider import LARGEST_TEXT_CHARACTERS
 from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.metadata.store import MetadataStore
@@ -89,7 +89,7 @@ KNOWN: Mapping[tuple[str, str], _Known] = {
     ("media", "normalize_preset"): _Known(
         KAZOO,
         "What normalization does: kazoo runs the command of the settings as it is.",
-        _one_of(KAZOO, *PRESETS),
+        _one_of(*PRESET_NAMES),
     ),
     ("media", "normalize_wav_encoding"): _Known(
         "linear16", "Samples of a WAV of every preset but kazoo.", _one_of(*WAV_ENCODINGS)

@@ -24,6 +24,7 @@ from dataclasses import replace
 
 from kazoo_media.accounts import WriteScope
 from kazoo_media.audio.formats import ACCEPTED_TYPES, AudioFormat, format_of, same_format
+from kazoo_media.audio.presets import PRESET_NAMES
 from kazoo_media.audio.sniff import Sniffed, sniff
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.documents import with_content_keys
@@ -32,6 +33,8 @@ from kazoo_media.errors import (
     StaleRevisionError,
     TooLargeError,
     UnsupportedMediaTypeError,
+    ValidationError,
+    Violation,
 )
 from kazoo_media.intake import Declared, Finish, Intake, Source
 from kazoo_media.library import Library
@@ -70,7 +73,13 @@ class Uploads:
             MediaNotFoundError: it does not exist or was deleted.
             UnsupportedMediaTypeError: the declared type is not one that is stored.
             TooLargeError: the declared size is over the limit.
+            ValidationError: there is no preset of that name.
         """
+        if declared.preset and declared.preset not in PRESET_NAMES:
+            known = ", ".join(PRESET_NAMES)
+            message = f"Value not found in enumerated list of values: {known}"
+            extra = {"target": list(PRESET_NAMES), "value": declared.preset}
+            raise ValidationError([Violation("preset", "enum", message, extra)])
         media = await self._library.get(scope, media_id)
         content_type = _bare(declared.content_type)
         if content_type not in _UNTYPED and format_of(content_type) is None:
@@ -99,7 +108,7 @@ class Uploads:
             StorageFullError, StoreUnavailableError: of the stores.
         """
         media = await self.check(scope, media_id, declared)
-        async with self._normalizer.admit() as normalization:
+        async with self._normalizer.admit(declared.preset) as normalization:
             intake = Intake(source, declared, await self._limit_bytes())
             await intake.read_head()
             found = sniff(intake.head)

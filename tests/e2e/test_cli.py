@@ -310,6 +310,15 @@ def test_a_refused_upload_removes_the_media_that_was_created_for_it(shell: Shell
     assert "does not exist" in shell.fails("media", "get", "cli-empty")
 
 
+def test_an_upload_may_name_its_preset(shell: Shell) -> None:
+    media_id = f"preset-{uuid4().hex}"
+    (shell.folder / "tone.wav").write_bytes(tone(1.0))
+    shell.ok("upload", "tone.wav", media_id, "--create", "Tone", "--preset", "wideband")
+    shell.ok("download", media_id, "got.mp3")
+    assert measure((shell.folder / "got.mp3").read_bytes(), "mp3").sample_rate_hertz == 16_000
+    assert "preset" in shell.fails("upload", "tone.wav", media_id, "--preset", "louder")
+
+
 def test_a_killed_download_leaves_nothing_that_looks_complete(
     shell: Shell, product: Product, large: str
 ) -> None:

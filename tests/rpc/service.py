@@ -210,6 +210,7 @@ def upload_messages(
     *,
     content_type: str = "audio/wav",
     expected_bytes: int = 0,
+    preset: str = "",
     size_bytes: int | None = None,
     sha256: str | None = None,
 ) -> list[UploadContentRequest]:
@@ -220,6 +221,7 @@ def upload_messages(
         media_id=media_id,
         content_type=content_type,
         expected_bytes=expected_bytes,
+        preset=preset,
     )
     finish = UploadContentRequest.Finish(
         size_bytes=len(audio) if size_bytes is None else size_bytes,

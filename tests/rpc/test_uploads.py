@@ -222,9 +222,32 @@ async def test_a_client_that_waits_is_invited_when_its_header_was_accepted(clien
     assert (await call).media == await client.get()
 
 
-async def test_a_client_that_waits_is_refused_without_an_invitation(client: Client) -> None:
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ({"content_type": "text/html"}, "UNSUPPORTED_MEDIA_TYPE"),
+        ({"preset": "louder"}, "VALIDATION"),
+    ],
+)
+async def test_a_client_that_waits_is_refused_without_an_invitation(
+    client: Client, header: dict[str, str], reason: str
+) -> None:
     call = client.stub.UploadContent(metadata=client.tenant.metadata)
-    await call.write(client.messages(FIRST, content_type="text/html")[0])
+    await call.write(client.messages(FIRST, **header)[0])
     assert not await call.initial_metadata()
-    with refused("INVALID_ARGUMENT", "UNSUPPORTED_MEDIA_TYPE"):
+    with refused("INVALID_ARGUMENT", reason):
         await call
+
+
+async def test_an_upload_may_name_its_preset(client: Client) -> None:
+    media = await client.upload(FIRST, preset="wideband")
+    assert media.renditions[1].sample_rate_hertz == 16_000
+
+
+async def test_a_preset_that_does_not_exist_is_refused_with_those_that_do(client: Client) -> None:
+    before = await client.upload(FIRST)
+    with refused("INVALID_ARGUMENT", "VALIDATION") as refusal:
+        await client.upload(SECOND, preset="louder")
+    assert refusal.fields == ["preset"]
+    assert "kazoo, telephony" in refusal.text
+    assert await client.get() == before

@@ -80,3 +80,5 @@ PRESETS: Mapping[str, Preset] = {
     "voicemail": Preset(8000, 32, Dynamics.COMPAND, highpass_hertz=100),
 }
 """Every preset but KAZOO, by name."""
+
+PRESET_NAMES = (KAZOO, *PRESETS)

@@ -44,7 +44,7 @@ _KINDS = {
 
 
 @calls_service
-async def upload(
+async def upload(  # noqa: PLR0913 - an argument for each option
     session: Session,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The audio.")],
     media_id: _MediaId,
@@ -53,6 +53,10 @@ async def upload(
     content_type: Annotated[
         str,
         typer.Option(metavar="TYPE", show_default="by its content", help="For example audio/mpeg."),
+    ] = "",
+    preset: Annotated[
+        str,
+        typer.Option(metavar="NAME", show_default="the settings", help="How it is normalized."),
     ] = "",
     create: Annotated[
         str, typer.Option(metavar="NAME", help="Create the media first, with this name.")
@@ -65,7 +69,9 @@ async def upload(
         await client.create_media(owner, Media(id=media_id, name=create))
     with transfer_bar(file.name) as progress:
         try:
-            media = await client.upload(owner, media_id, file, content_type, progress)
+            media = await client.upload(
+                owner, media_id, file, content_type, progress, preset=preset
+            )
         except BaseException:
             if create:
                 await client.delete_media(owner, media_id, hard=True)

@@ -166,24 +166,22 @@ class Client:
         source: Path | AsyncIterable[bytes],
         content_type: str = "",
         progress: Progress = _no_progress,
+        *,
+        preset: str = "",
     ) -> media_pb2.Media:
-        """Replace the audio of a media by a file or by what an iterator yields.
+        """Replace the audio of a media by a file or by what an iterator yields. A preset normalizes
+        it so, whatever the settings say.
 
         When it returns the audio is durable and live; after any error, the source's own too, the
         previous audio is.
         """
+        header = media_service_pb2.UploadContentRequest.Header(
+            account_id=account_id, media_id=media_id, content_type=content_type, preset=preset
+        )
         if isinstance(source, Path):
             async with opened(source) as (blocks, size_bytes):
-                header = media_service_pb2.UploadContentRequest.Header(
-                    account_id=account_id,
-                    media_id=media_id,
-                    content_type=content_type,
-                    expected_bytes=size_bytes,
-                )
+                header.expected_bytes = size_bytes
                 return await self._upload(header, blocks, progress)
-        header = media_service_pb2.UploadContentRequest.Header(
-            account_id=account_id, media_id=media_id, content_type=content_type
-        )
         return await self._upload(header, source, progress)
 
     @asynccontextmanager

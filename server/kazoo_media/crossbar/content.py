@@ -53,7 +53,9 @@ class Contents:
             request.content_type, encoding, request.size_bytes, body.settled_pieces()
         )
         name = request.parameter("filename")
-        declared = Declared(audio.content_type or None, audio.size_bytes, name)
+        declared = Declared(
+            audio.content_type or None, audio.size_bytes, name, request.asked("preset")
+        )
         media = await self._uploads.replace_content(scope, media_id, declared, audio.pieces)
         return self._envelopes.of_media(request, media)
 
@@ -116,13 +118,13 @@ def _declared(request: Request, transfer_encoding: str) -> Declared:
     """Return what is known of the audio before a byte is read: of wrapped audio nothing, or the
     type.
     """
-    kind = essence(request.content_type)
+    kind, preset = essence(request.content_type), request.asked("preset")
     if kind in BASE64_TYPES or kind.startswith("multipart/"):
-        return Declared()
+        return Declared(preset=preset)
     content_type = None if kind == FORM else request.content_type or None
     if transfer_encoding:
-        return Declared(content_type)
-    return Declared(content_type, request.size_bytes)
+        return Declared(content_type, preset=preset)
+    return Declared(content_type, request.size_bytes, preset=preset)
 
 
 def _rendition_kind(text: str) -> RenditionKind:

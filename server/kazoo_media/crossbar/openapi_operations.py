@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kazoo_media.audio.formats import ACCEPTED_TYPES
+from kazoo_media.audio.presets import PRESET_NAMES
 from kazoo_media.crossbar.answers import CSV, JSON
 from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES
 from kazoo_media.crossbar.openapi_schemas import Schema, media_id_schema, reference
@@ -58,6 +59,11 @@ PARAMETERS: Mapping[str, Schema] = {
     "verb": _query("What a POST stands for", {"enum": ["PUT", "PATCH", "DELETE"]}),
     "hard_delete": _query("`true`: document and audio are removed for good", _FLAG),
     "filename": _query("The name of the file", _TEXT),
+    "preset": _query(
+        "What normalization does with the audio, also where it is off; the setting"
+        " media.normalize_preset if not given",
+        {"enum": list(PRESET_NAMES)},
+    ),
     "rendition": _query(
         "Which rendition, whatever Accept says", {"enum": [str(kind) for kind in RenditionKind]}
     ),
@@ -168,6 +174,7 @@ FACTS: Mapping[Operation, Facts] = {
             "pretty_print",
             "verb",
             "filename",
+            "preset",
             "hard_delete",
             "if_match",
             "transfer_encoding",
@@ -190,7 +197,7 @@ FACTS: Mapping[Operation, Facts] = {
     ),
     Operation.DOWNLOAD: Facts(("accept", "pretty_print", *_AUDIO_PARAMETERS), _AUDIO, (412, 416)),
     Operation.UPLOAD: Facts(
-        ("accept", "pretty_print", "filename", "if_match", "transfer_encoding"),
+        ("accept", "pretty_print", "filename", "preset", "if_match", "transfer_encoding"),
         [(200, "DocumentEnvelope")],
         (409, 415, *_WRITE),
         "upload",

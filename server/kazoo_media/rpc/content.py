@@ -47,7 +47,9 @@ async def read_header(messages: AsyncIterator[UploadContentRequest]) -> UploadCo
 
 def declared_of(header: UploadContentRequest.Header) -> Declared:
     """Return what a header declares."""
-    return Declared(header.content_type or None, header.expected_bytes or None)
+    return Declared(
+        header.content_type or None, header.expected_bytes or None, preset=header.preset
+    )
 
 
 async def read_parts(
