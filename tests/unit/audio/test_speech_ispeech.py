@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import threading
+import gzip
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
 from kazoo_media.audio.speech.ispeech import ISpeech, ISpeechOptions
 from kazoo_media.errors import SpeechFailedError
-
-
-@dataclass
-class _Provider:
-    """What it was asked, and what it answers.
-
-    Attributes:
-        is_cut: It leaves in the middle of its answer.
-    """
-
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    status: int = 200
-    content_type: str = "audio/x-wav"
-    body: bytes = b"RIFF" + bytes(300_000)
-    is_cut: bool = False
-    url: str = ""
+from tests.ispeech_server import ISpeechServer, ispeech_server
 
 
 @pytest.fixture
-def provider() -> Iterator[_Provider]:
-    state = _Provider()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = int(self.headers["content-length"])
-            state.asked.append(json.loads(self.rfile.read(length)))
-            assert self.headers["content-type"] == "application/json"
-            self.send_response(state.status)
-            self.send_header("content-type", state.content_type)
-            self.send_header("content-length", str(len(state.body) + state.is_cut))
-            self.end_headers()
-            self.wfile.write(state.body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.url = f"http://127.0.0.1:{server.server_address[1]}/api/json"
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield state
-        server.shutdown()
+def provider() -> Iterator[ISpeechServer]:
+    with ispeech_server() as server:
+        yield server
 
 
 async def _spoken(url: str, voice: str = "female/en-US") -> bytes:
@@ -65,7 +27,7 @@ async def _spoken(url: str, voice: str = "female/en-US") -> bytes:
         return b"".join([chunk async for chunk in speech])
 
 
-async def test_it_is_asked_as_kazoo_asks(provider: _Provider) -> None:
+async def test_it_is_asked_as_kazoo_asks(provider: ISpeechServer) -> None:
     assert await _spoken(provider.url, "FEMALE/en-us") == provider.body
     assert provider.asked == [
         {
@@ -93,7 +55,7 @@ async def test_it_is_asked_as_kazoo_asks(provider: _Provider) -> None:
     ],
 )
 async def test_what_it_says_instead_of_speaking_is_the_reason(
-    provider: _Provider, status: int, content_type: str, body: bytes, message: str
+    provider: ISpeechServer, status: int, content_type: str, body: bytes, message: str
 ) -> None:
     provider.status, provider.content_type, provider.body = status, content_type, body
     with pytest.raises(SpeechFailedError) as caught:
@@ -101,10 +63,44 @@ async def test_what_it_says_instead_of_speaking_is_the_reason(
     assert caught.value.kazoo_message == message
 
 
-async def test_an_answer_that_is_cut_is_a_failure(provider: _Provider) -> None:
+async def test_an_answer_that_is_cut_is_a_failure(provider: ISpeechServer) -> None:
     provider.is_cut = True
     with pytest.raises(SpeechFailedError, match="unexpected error"):
         await _spoken(provider.url)
+
+
+async def test_a_redirection_is_not_followed(provider: ISpeechServer) -> None:
+    provider.status, provider.body = 307, b"moved"
+    provider.headers["location"] = provider.url
+    with pytest.raises(SpeechFailedError, match="moved"):
+        await _spoken(provider.url)
+    assert len(provider.asked) == 1
+
+
+@pytest.mark.parametrize(("limit", "silent_s"), [("_TIMEOUT_S", 1.0), ("_LONGEST_S", 0.05)])
+async def test_a_provider_that_is_too_slow_is_given_up(
+    provider: ISpeechServer, monkeypatch: pytest.MonkeyPatch, limit: str, silent_s: float
+) -> None:
+    monkeypatch.setattr(f"kazoo_media.audio.speech.ispeech.{limit}", 0.2)
+    provider.silent_s, provider.body = silent_s, bytes(2_000)
+    with pytest.raises(SpeechFailedError) as caught:
+        await _spoken(provider.url)
+    assert caught.value.kazoo_message == "unexpected error encountered accessing provider"
+
+
+async def test_a_slow_complaint_has_an_end_too(
+    provider: ISpeechServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kazoo_media.audio.speech.ispeech._LONGEST_S", 0.2)
+    provider.status, provider.silent_s, provider.body = 500, 0.05, bytes(1_900)
+    with pytest.raises(SpeechFailedError, match="unexpected error"):
+        await _spoken(provider.url)
+
+
+async def test_a_compressed_answer_is_not_unpacked(provider: ISpeechServer) -> None:
+    provider.body = gzip.compress(bytes(50_000_000))
+    provider.headers["content-encoding"] = "gzip"
+    assert await _spoken(provider.url) == provider.body
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://a b/", "https://127.0.0.1:1/"])
