@@ -91,13 +91,17 @@ async def test_a_text_is_spoken_whatever_it_looks_like(
     assert len(await _spoken(provider(tmp_path), "female/en-US", text)) > 5_000
 
 
-async def test_markup_is_spoken_as_the_letters_that_it_is_written_with(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sounds", ["[[h@loU]]", "[[[h@loU]]", "a [[[[h@loU]]"])
+async def test_phonemes_are_spoken_as_the_letters_that_they_are_written_with(
+    tmp_path: Path, sounds: str
+) -> None:
     espeak = Espeak(tmp_path)
-    sounds = len(await _spoken(espeak, "female/en-US", "h l oU"))
-    assert len(await _spoken(espeak, "female/en-US", "[[h@loU]]")) > sounds
-    assert await _spoken(espeak, "female/en-US", "[[h@loU]]") == await _spoken(
-        espeak, "female/en-US", "[ [h@loU]]"
-    )
+    letters = len(await _spoken(espeak, "female/en-US", sounds.replace("[", " ")))
+    assert len(await _spoken(espeak, "female/en-US", sounds)) > 0.8 * letters
+
+
+async def test_a_tag_commands_nothing(tmp_path: Path) -> None:
+    espeak = Espeak(tmp_path)
     pause = await _spoken(espeak, "female/en-US", 'one <break time="9s"/> two')
     with wave.open(io.BytesIO(pause)) as file:
         assert file.getnframes() / file.getframerate() < 8

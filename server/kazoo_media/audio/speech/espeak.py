@@ -47,8 +47,8 @@ _BASES = {
 }
 _GENDERS = {"female": "+f3", "male": ""}
 _KANJI = re.compile("[\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-# What follows would be sounds, not letters.
-_PHONEMES = "[["
+# What follows [[ would be sounds, not letters.
+_PHONEMES = re.compile(r"\[(?=\[)")
 _UTF_8 = ("-b", "1")
 # Whatever it is told, it first asks for a sound server, with shared memory that counts as a file.
 _LIMITS = ConversionLimits(spool_bytes=64 * 1024 * 1024)
@@ -75,4 +75,4 @@ class Espeak(SpeechProvider):
             raise SpeechFailedError(message)
         argv = ("espeak-ng", *_UTF_8, "-v", voice.engine_voice, "--stdin", "--stdout")
         program = SpeechProgram(self.title, argv, _LIMITS, self._folder)
-        return program.speak(text.replace(_PHONEMES, "[ ["))
+        return program.speak(_PHONEMES.sub("[ ", text))
