@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml hatch_build.py requirements.lock $(PROTOS)
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: apt-get install python3 python3-venv"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing packages into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,audio]'
 	@touch $@
 
 # The build hook has generated the code already, but without stubs: mypy's plugins came later.

@@ -1,0 +1,310 @@
+"""Decoding from a pipe, block by block.
+
+Theory of operation. PCM and G.711 are read here: that is the common case, and no parser in C sees
+those bytes. libsndfile does the rest. It reads mp3, Ogg and AU straight from the pipe; other
+formats it can only open where it can look back, so it gets a window on the pipe (`Rewindable`).
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inprocess.rewindable import Rewindable
+from kazoo_media.audio.inprocess.samples import SampleReader, reader_of
+from kazoo_media.audio.presets import LONGEST_S
+from kazoo_media.audio.wav import LARGEST_HEADER_BYTES, WavHeader, parse_wav_header, repaired_head
+
+Block = NDArray[np.float32]
+"""Samples of one piece of audio: shape (frames, channels), full scale is 1.0."""
+
+_READ_BYTES = 64 * 1024
+_BLOCK_SAMPLES = 32 * 1024
+_RAW_RATE = 8000
+_GSM_BYTES, _GSM_SAMPLES = 33, 160
+_STREAM_BYTES = (
+    1 << 29
+)  # longer than LONGEST_S; more would overflow where libsndfile counts samples
+_TOO_EARLY = "the input ends before it should by its own header"
+_WINDOWED = frozenset({AudioFormat.FLAC})
+
+
+class UndecodableError(ValueError):
+    """The input can not be decoded to its end; the text says why, for a person."""
+
+
+class Decoder(ABC):
+    """Audio that comes out of a pipe.
+
+    Attributes:
+        sample_rate_hertz: As the input has it.
+        channel_count: Likewise.
+        highest: The largest sample the format has; lossy formats go beyond 1.0.
+    """
+
+    sample_rate_hertz: int
+    channel_count: int
+    highest: float
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield everything up to the end of the input.
+
+        Raises:
+            UndecodableError: it is broken, ends too early, or is longer than LONGEST_S.
+        """
+        most, frames = LONGEST_S * self.sample_rate_hertz, 0
+        for block in self._decoded():
+            frames += len(block)
+            if frames > most:
+                raise UndecodableError(
+                    f"it is longer than {LONGEST_S} s, the most that is converted"
+                )
+            yield block
+        if not frames:
+            raise UndecodableError("there is no audio in the input")
+
+    @abstractmethod
+    def _decoded(self) -> Iterator[Block]:
+        """Yield everything; ends with the input."""
+
+    def _check(self, declared_frames: int) -> None:
+        """Refuse what no telephone plays: a rate of 1 Hz turns 2 kB into 40,000 s of audio."""
+        rate, channels = self.sample_rate_hertz, self.channel_count
+        if not 4_000 <= rate <= 192_000:
+            raise UndecodableError(f"a sample rate of {rate} Hz is not supported")
+        if not 1 <= channels <= 8:
+            raise UndecodableError(f"{channels} channels are not supported")
+        if declared_frames > LONGEST_S * rate:
+            seconds = declared_frames // rate
+            raise UndecodableError(
+                f"its header claims {seconds} s, the most that is converted is {LONGEST_S} s"
+            )
+
+
+def open_decoder(source: AudioFormat, source_fd: int, *, ignore_length: bool) -> Decoder:
+    """Return a decoder that has read as far as the header.
+
+    Raises:
+        UndecodableError: this is not what `source` says, or must not be decoded.
+    """
+    if source is AudioFormat.WAV:
+        return _open_wav(source_fd, ignore_length=ignore_length)
+    if source is AudioFormat.PCMU:
+        return _Plain(source_fd, b"", reader_of(7, 8, 1), _RAW_RATE, 1)
+    if source is AudioFormat.PCMA:
+        return _Plain(source_fd, b"", reader_of(6, 8, 1), _RAW_RATE, 1)
+    if source is AudioFormat.GSM:
+        raw = (_RAW_RATE, 1, "GSM610", None, "RAW")
+        window = Rewindable(source_fd, b"")
+        return _BlockCodec(window, _frames_of_gsm, raw, has_length=False)
+    return _Library(Rewindable(source_fd, b"") if source in _WINDOWED else source_fd)
+
+
+def _open_wav(source_fd: int, *, ignore_length: bool) -> Decoder:
+    head = b""
+    header: WavHeader | None = None
+    while header is None:
+        data = os.read(source_fd, _READ_BYTES)
+        head += data
+        try:
+            header = parse_wav_header(head)
+        except ValueError as error:
+            raise UndecodableError(str(error)) from error
+        if header is None and (not data or len(head) > LARGEST_HEADER_BYTES + _READ_BYTES):
+            raise UndecodableError("the input ends within its WAV header")
+    if header.problem is not None:
+        raise UndecodableError(header.problem)
+    try:
+        width, odd = divmod(header.block_align, header.channel_count)
+        order = ">" if head.startswith(b"RIFX") else "<"
+        reader = reader_of(header.format_code, header.bits, 0 if odd else width, order)
+    except LookupError:
+        return _open_coded_wav(source_fd, head, header, ignore_length=ignore_length)
+    return _Wav(source_fd, head, header, reader, ignore_length=ignore_length)
+
+
+def _open_coded_wav(
+    source_fd: int, head: bytes, header: WavHeader, *, ignore_length: bool
+) -> Decoder:
+    has_length = header.size_is_sane and not ignore_length
+    source = Rewindable(source_fd, head if has_length else repaired_head(head, _STREAM_BYTES))
+    if not header.block_samples:
+        return _Library(source, has_length=has_length)
+
+    def frames_in(total_bytes: int) -> int:
+        blocks = max(0, total_bytes - header.data_offset) // header.block_align
+        return blocks * (header.block_samples or 0)
+
+    return _BlockCodec(source, frames_in, has_length=has_length)
+
+
+def _frames_of_gsm(total_bytes: int) -> int:
+    return total_bytes // _GSM_BYTES * _GSM_SAMPLES
+
+
+class _Plain(Decoder):
+    """Samples one after the other."""
+
+    def __init__(
+        self, source_fd: int, head: bytes, reader: SampleReader, rate: int, channels: int
+    ) -> None:
+        self._source_fd = source_fd
+        self._rest = head
+        self._reader = reader
+        self.sample_rate_hertz, self.channel_count = rate, channels
+        self.highest = reader.highest
+        self._frame_bytes = reader.width * channels
+
+    @override
+    def _decoded(self) -> Iterator[Block]:
+        while data := self._read():
+            yield self._reader.read(data).reshape(-1, self.channel_count)
+
+    def _read(self) -> bytes:
+        """Return whole frames, at least half a read's worth unless the input ends."""
+        parts, size = [self._rest], len(self._rest)
+        while size < _READ_BYTES // 2 and (data := os.read(self._source_fd, _READ_BYTES)):
+            parts.append(data)
+            size += len(data)
+        whole = size - size % self._frame_bytes
+        data = b"".join(parts)
+        self._rest = data[whole:]
+        return data[:whole] if self._rest else data
+
+
+class _Wav(_Plain):
+    """PCM or G.711 behind a header whose size is right, wrong or unknown."""
+
+    def __init__(
+        self,
+        source_fd: int,
+        head: bytes,
+        header: WavHeader,
+        reader: SampleReader,
+        *,
+        ignore_length: bool,
+    ) -> None:
+        audio, rate, channels = head[header.data_offset :], *_shape(header)
+        super().__init__(source_fd, audio, reader, rate, channels)
+        believes = header.size_is_sane and not ignore_length
+        self._declared = header.declared_bytes if believes else None
+        self._check((self._declared or 0) // self._frame_bytes)
+
+    @override
+    def _decoded(self) -> Iterator[Block]:
+        if self._declared is None:
+            yield from super()._decoded()
+            return
+        left = self._declared
+        while left >= self._frame_bytes and (data := self._read()):
+            audio = data[: left - left % self._frame_bytes]
+            left -= len(audio)
+            yield self._reader.read(audio).reshape(-1, self.channel_count)
+            if len(audio) < len(data):
+                self._rest = data[len(audio) :] + self._rest
+        if left >= self._frame_bytes:
+            raise UndecodableError(_TOO_EARLY)
+        yield from self._behind()
+
+    def _behind(self) -> Iterator[Block]:
+        """Yield what follows the declared end if it is audio too; read the input to its end."""
+        while len(self._rest) < 9 and (data := os.read(self._source_fd, _READ_BYTES)):
+            self._rest += data
+        name = self._rest[(self._declared or 0) & 1 :][:4]
+        # A chunk has a name; audio that goes on behind a wrong size has none, mostly.
+        if len(self._rest) >= 9 and not all(0x20 <= each < 0x7F for each in name):
+            yield from super()._decoded()
+        while os.read(self._source_fd, _READ_BYTES):
+            pass
+
+
+def _shape(header: WavHeader) -> tuple[int, int]:
+    return header.sample_rate_hertz, header.channel_count
+
+
+class _Library(Decoder):
+    """Everything that libsndfile decodes."""
+
+    def __init__(
+        self, source: int | Rewindable, raw: tuple[object, ...] = (), *, has_length: bool = True
+    ) -> None:
+        try:
+            self._file = _Pipe(source, "r", *raw, closefd=False)
+        except soundfile.LibsndfileError as error:
+            raise UndecodableError(_reason(error)) from error
+        self.sample_rate_hertz = self._file.samplerate
+        self.channel_count = self._file.channels
+        self.highest = _HIGHEST.get(self._file.subtype, 1.0)
+        is_known = has_length and self._file.frames < _UNKNOWN_FRAMES
+        self._declared = self._file.frames if is_known else 0
+        self._check(self._declared)
+
+    @override
+    def _decoded(self) -> Iterator[Block]:
+        decoded = 0
+        while len(block := self._read()):
+            decoded += len(block)
+            yield block
+        if decoded < self._declared:
+            raise UndecodableError(_TOO_EARLY)
+
+    def _read(self) -> Block:
+        size = max(1, _BLOCK_SAMPLES // self.channel_count)
+        try:
+            block: Block = self._file.read(size, "float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise UndecodableError(_reason(error)) from error
+        return block
+
+
+class _BlockCodec(_Library):
+    """GSM and ADPCM: behind the end of the input libsndfile goes on with silence, for ever."""
+
+    def __init__(
+        self,
+        source: Rewindable,
+        frames_in: Callable[[int], int],
+        raw: tuple[object, ...] = (),
+        *,
+        has_length: bool,
+    ) -> None:
+        super().__init__(source, raw, has_length=has_length)
+        self._source = source
+        self._frames_in = frames_in
+
+    @override
+    def _decoded(self) -> Iterator[Block]:
+        decoded = 0
+        while len(block := self._read()):
+            if self._source.ended:
+                block = block[: max(0, self._frames_in(self._source.total_bytes) - decoded)]
+            decoded += len(block)
+            yield block
+            if self._source.ended:
+                break
+        if decoded < self._declared:
+            raise UndecodableError(_TOO_EARLY)
+
+
+_HIGHEST = {"PCM_S8": 127 / 128, "PCM_16": 32767 / 32768, "PCM_24": 8388607 / 8388608}
+_UNKNOWN_FRAMES = 1 << 48  # a pipe has SF_COUNT_MAX, a window on it something large
+
+
+class _Pipe(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read once, forwards: soundfile would look for its place before each read."""
+
+    @override
+    def seekable(self) -> bool:
+        return False
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    text = error.error_string.removeprefix("Error : ").rstrip(". ")
+    return f"it can not be decoded: {text}"

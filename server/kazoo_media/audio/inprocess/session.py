@@ -1,0 +1,152 @@
+"""One conversion, from pipe to pipe, while the input arrives.
+
+The process must have been started with `job.ENVIRONMENT`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from tempfile import TemporaryFile
+from typing import Protocol
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inprocess.decoders import Block, Decoder, UndecodableError, open_decoder
+from kazoo_media.audio.inprocess.encoders import Encoder, open_encoder, wav_header
+from kazoo_media.audio.inprocess.job import Job, Report
+from kazoo_media.audio.inprocess.sounds import SoundMeter
+from kazoo_media.audio.presets import PRESETS
+
+_HIGHEST_16 = 32767 / 32768
+_WARM_UP_RATE = 44_100
+
+
+def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
+    """Read the source to its end and write the target while doing so; tell how it went.
+
+    Args:
+        source_fd: A pipe.
+        sink_fd: A pipe, of WAV with the sizes of a stream in its header.
+        spool_fd: An empty file, for presets that have to hear everything first.
+
+    Raises:
+        BrokenPipeError: nobody reads the output any more.
+    """
+    try:
+        decoder = open_decoder(job.source, source_fd, ignore_length=job.ignore_length)
+    except UndecodableError as error:
+        return Report(error=str(error))
+    del spool_fd
+    preset = PRESETS[job.preset]
+    rate = preset.sample_rate_hertz
+    encoder = open_encoder(job.target, sink_fd, rate, preset.kilobits_per_s, job.wav_encoding)
+    before = _meter_of(decoder)
+    output = _Output(encoder, SoundMeter(rate, 1, _HIGHEST_16))
+    resample = _resampler(decoder.sample_rate_hertz, rate)
+    try:
+        for block in decoder.blocks():
+            before.feed(block)
+            output.write(resample(_mono(block), last=False))
+    except UndecodableError as error:
+        return Report(error=str(error), before=before.sound())
+    output.write(resample(np.zeros(0, np.float32), last=True))
+    encoder.finish()
+    return Report(warnings=output.warnings(), before=before.sound(), after=output.meter.sound())
+
+
+def measure(source: AudioFormat, source_fd: int, *, ignore_length: bool) -> Report:
+    """Read the source to its end and tell what it sounds like, in `before`."""
+    try:
+        decoder = open_decoder(source, source_fd, ignore_length=ignore_length)
+    except UndecodableError as error:
+        return Report(error=str(error))
+    meter = _meter_of(decoder)
+    try:
+        for block in decoder.blocks():
+            meter.feed(block)
+    except UndecodableError as error:
+        return Report(error=str(error), before=meter.sound())
+    return Report(before=meter.sound())
+
+
+class _Output:
+    """What goes to the encoder, and is measured."""
+
+    def __init__(self, encoder: Encoder, meter: SoundMeter) -> None:
+        self._encoder = encoder
+        self.meter = meter
+        self._over = 0
+
+    def write(self, samples: NDArray[np.float32]) -> None:
+        scaled = np.rint(samples * np.float32(32768))
+        self._over += int(np.count_nonzero(np.abs(scaled) > 32768))
+        whole = np.clip(scaled, -32768, 32767, out=scaled).astype(np.int16)
+        self._encoder.encode(whole)
+        scaled *= np.float32(1 / 32768)
+        self.meter.feed(scaled[:, np.newaxis])
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say how much was clipped here, not by whoever made the input."""
+        return (f"the conversion clipped {self._over} samples",) if self._over else ()
+
+
+def _meter_of(decoder: Decoder) -> SoundMeter:
+    return SoundMeter(decoder.sample_rate_hertz, decoder.channel_count, decoder.highest)
+
+
+def _mono(block: Block) -> NDArray[np.float32]:
+    """Return the mean of the channels."""
+    channels = block.shape[1]
+    if channels == 1:
+        return block[:, 0]
+    return block @ np.full(channels, 1 / channels, np.float32)
+
+
+class _Resample(Protocol):
+    def __call__(self, samples: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
+        """Return what is ready; `last` comes once, at the end."""
+
+
+def _resampler(rate: int, wanted: int) -> _Resample:
+    def unchanged(samples: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
+        del last
+        return samples
+
+    if rate == wanted:
+        return unchanged
+    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
+
+    def resampled(samples: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
+        out: NDArray[np.float32] = stream.resample_chunk(samples, last=last)
+        return out
+
+    return resampled
+
+
+def warm_up() -> None:
+    """Make the first conversion of a forked child as fast as its second. Starts no thread."""
+    telephony = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=True)
+    header = wav_header(_WARM_UP_RATE, "linear16")
+    coded = _converted(telephony, header + bytes(_WARM_UP_RATE))
+    back = dataclasses.replace(telephony, source=AudioFormat.MP3, target=AudioFormat.WAV)
+    _converted(back, coded)
+
+
+def _converted(job: Job, data: bytes) -> bytes:
+    """Return what becomes of audio so small that it fits into a pipe, in one piece."""
+    source_fd, feed_fd = os.pipe()
+    read_fd, sink_fd = os.pipe()
+    try:
+        os.write(feed_fd, data)
+        os.close(feed_fd)
+        with TemporaryFile() as spool:
+            convert(job, source_fd, sink_fd, spool.fileno())
+        os.close(sink_fd)
+        return os.read(read_fd, len(data))
+    finally:
+        os.close(source_fd)
+        os.close(read_fd)

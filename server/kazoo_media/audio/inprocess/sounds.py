@@ -1,0 +1,52 @@
+"""Measuring audio while it passes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kazoo_media.audio.inprocess.job import Sound
+from kazoo_media.audio.inprocess.loudness import LoudnessMeter
+from kazoo_media.audio.inprocess.waveform import Waveform
+
+
+class SoundMeter:
+    """Everything that a Sound says."""
+
+    def __init__(self, sample_rate_hertz: int, channel_count: int, highest: float) -> None:
+        """Measure audio whose largest sample is `highest`, a little less than 1.0 in integers."""
+        self._rate = sample_rate_hertz
+        self._channels = channel_count
+        self._highest = highest
+        self._loudness = LoudnessMeter(sample_rate_hertz, channel_count)
+        self._waveform = Waveform()
+        self._frames = 0
+        self._clipped = 0
+        self._peak = 0.0
+
+    def feed(self, samples: NDArray[np.float32]) -> None:
+        """Measure the next samples: shape (frames, channels), full scale is 1.0."""
+        if not len(samples):
+            return
+        self._frames += len(samples)
+        peak = max(-float(samples.min()), float(samples.max()))
+        self._peak = max(self._peak, peak)
+        if peak >= self._highest:
+            self._clipped += int(np.count_nonzero(np.abs(samples) >= self._highest))
+        self._loudness.feed(samples)
+        self._waveform.feed(samples)
+
+    def sound(self) -> Sound:
+        """Return what was measured so far."""
+        loudness = self._loudness.loudness_lufs()
+        return Sound(
+            loudness_lufs=None if loudness is None else round(loudness, 2),
+            peak_dbfs=round(20 * math.log10(self._peak), 2) if self._peak else None,
+            clipped_samples=self._clipped,
+            duration_ms=round(self._frames * 1000 / self._rate),
+            sample_rate_hertz=self._rate,
+            channel_count=self._channels,
+            peaks=self._waveform.peaks(),
+        )
