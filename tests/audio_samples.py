@@ -1,17 +1,26 @@
-"""Audio made for tests, and what can be measured of audio: all of it by numpy and the real sox."""
+"""Audio made for tests, and what can be measured of audio: all of it by numpy, the real sox and the
+real ffmpeg.
+"""
 
 from __future__ import annotations
 
 import io
 import subprocess
+import tempfile
 import wave
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kazoo_media.audio.ffmpeg import find_ffmpeg
+
 CodedFormat = Literal["mp3", "ogg", "flac", "amr-nb", "au", "al", "ul", "gsm", "aiff", "wav"]
+
+
+_FFMPEG = str(find_ffmpeg())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,15 @@ def wav_bytes(samples: NDArray[np.float64], rate: int, channels: int, bits: int)
 def encoded(wav: bytes, coded: CodedFormat, *options: str) -> bytes:
     """Return the WAV in another format, made by sox with these output options."""
     return _sox("-t", "wav", "-", *options, "-t", coded, "-", data=wav)
+
+
+def contained(wav: bytes, name: str, *options: str) -> bytes:
+    """Return the WAV in the container that the file name has, made by ffmpeg with these options."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        argv = [_FFMPEG, "-v", "error", "-i", "pipe:0", *options, str(path)]
+        subprocess.run(argv, input=wav, check=True)
+        return path.read_bytes()
 
 
 def with_data_size(wav: bytes, size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kazoo_media.accounts import Accounts, Caller
 from kazoo_media.attempts import Attempts
+from kazoo_media.audio.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.memory import MemoryBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.core import Core
@@ -52,6 +54,8 @@ async def make_core(
     metadata: MetadataStore | None = None,
     blobs: BlobStore | None = None,
     converters: frozenset[str] = frozenset({"sox"}),
+    *,
+    with_ffmpeg: bool = True,
 ) -> CoreUnderTest:
     """Return a core with a master account; on memory stores unless others are given."""
     metadata = metadata or MemoryMetadataStore()
@@ -61,7 +65,8 @@ async def make_core(
     accounts = Accounts(metadata, tokens)
     settings = Settings(metadata, "node1", converters)
     folder = Path(tempfile.gettempdir())
-    normalizer = Normalizer(settings, folder)
+    ffmpeg = await asyncio.to_thread(find_ffmpeg) if with_ffmpeg else None
+    normalizer = Normalizer(settings, folder, ffmpeg)
     speech = Speech(metadata, blobs, settings, normalizer, folder)
     library = Library(metadata, settings, speech)
     core = Core(

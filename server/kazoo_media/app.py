@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from kazoo_media.accounts import Accounts
 from kazoo_media.attempts import Attempts
+from kazoo_media.audio.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.bootstrap import Bootstrap
@@ -94,7 +95,8 @@ async def _core(config: Config, metadata: MetadataStore, blobs: BlobStore) -> Co
     temporary_folder = config.data_dir / "tmp"
     await asyncio.to_thread(temporary_folder.mkdir, mode=0o700, exist_ok=True)
     settings = Settings(metadata, config.node_name, config.converters)
-    normalizer = Normalizer(settings, temporary_folder)
+    ffmpeg = await asyncio.to_thread(find_ffmpeg)
+    normalizer = Normalizer(settings, temporary_folder, ffmpeg)
     speech = Speech(metadata, blobs, settings, normalizer, temporary_folder)
     library = Library(metadata, settings, speech)
     accounts = Accounts(metadata, tokens)

@@ -24,6 +24,8 @@ from pathlib import Path
 
 from kazoo_media.audio.arguments import parse_arguments
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
+from kazoo_media.audio.decoded import DecodedConversion
+from kazoo_media.audio.ffmpeg import FfmpegDecoding
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.presets import KAZOO, PRESETS
 from kazoo_media.audio.sox import SoxCommand, SoxConversion
@@ -47,6 +49,7 @@ class Normalization:
         streams: Whether the conversion runs while the upload does; else it starts from the stored
             original, in its turn.
         turn: To be held while converting from the stored original.
+        ffmpeg: Where it is; None: it is not installed.
     """
 
     streams: bool
@@ -58,6 +61,7 @@ class Normalization:
     source_arguments: tuple[str, ...]
     destination_arguments: tuple[str, ...]
     temporary_folder: Path
+    ffmpeg: str | None
 
     @property
     def fingerprint(self) -> str:
@@ -72,8 +76,15 @@ class Normalization:
         return shlex.join(words)
 
     def start(self, source: AudioFormat) -> Conversion:
-        """Return a conversion; its outcome tells whether it succeeds, never an exception."""
-        return SoxConversion(self._command(source), ConversionLimits(), self.temporary_folder)
+        """Return a conversion; its outcome tells whether it succeeds, never an exception.
+
+        What sox can not read is decoded by ffmpeg first.
+        """
+        limits, folder = ConversionLimits(), self.temporary_folder
+        if source.sox_type is not None:
+            return SoxConversion(self._command(source), limits, folder)
+        decoding = FfmpegDecoding(self.ffmpeg, source, limits, folder)
+        return DecodedConversion(decoding, self.start(AudioFormat.WAV))
 
     def _command(self, source: AudioFormat) -> SoxCommand:
         """Return Kazoo's documented command, or a preset's chain."""
@@ -86,11 +97,15 @@ class Normalization:
 
 
 class Normalizer:
-    """Decides for each upload of a worker."""
+    """Decides for each upload of a worker.
 
-    def __init__(self, settings: Settings, temporary_folder: Path) -> None:
+    `ffmpeg` is its path, None where it is not installed.
+    """
+
+    def __init__(self, settings: Settings, temporary_folder: Path, ffmpeg: str | None) -> None:
         self._settings = settings
         self._temporary_folder = temporary_folder
+        self._ffmpeg = ffmpeg
         self._turn = asyncio.Semaphore(os.cpu_count() or 1)
         self._streaming = 0
         self._queued = 0
@@ -123,6 +138,7 @@ class Normalizer:
             source_arguments=parse_arguments(await get("media", "normalize_source_args")),
             destination_arguments=parse_arguments(await get("media", "normalize_destination_args")),
             temporary_folder=self._temporary_folder,
+            ffmpeg=self._ffmpeg,
         )
         self._count(normalization, 1)
         try:

@@ -23,7 +23,13 @@ import time
 from dataclasses import replace
 
 from kazoo_media.accounts import WriteScope
-from kazoo_media.audio.formats import ACCEPTED_TYPES, AudioFormat, format_of, same_format
+from kazoo_media.audio.formats import (
+    ACCEPTED_TYPES,
+    AudioFormat,
+    format_of,
+    same_container,
+    same_format,
+)
 from kazoo_media.audio.presets import PRESET_NAMES
 from kazoo_media.audio.sniff import Sniffed, sniff
 from kazoo_media.blobs.store import BlobStore
@@ -173,6 +179,9 @@ def _recognised(found: Sniffed, declared: Declared, media: Media) -> tuple[Audio
         if wished_format is None:
             raise NotAudioError("of an unknown kind")
         return wished_format, wished
-    if wished_format is not None and same_format(wished, found.format.content_type):
+    if wished_format is not None and (
+        same_format(wished, found.format.content_type)
+        or same_container(wished_format, found.format)
+    ):
         return found.format, wished
     return found.format, found.format.content_type

@@ -12,6 +12,7 @@ from kazoo_media.model import Media
 from kazoo_media.uploads import Declared
 from tests.audio_samples import Measured, measure, tone
 from tests.core_fixtures import CoreUnderTest, make_core
+from tests.unit.audio.containers import FREQUENCY_HERTZ, SECONDS, in_container
 
 _SCOPE = WriteScope("a" * 32)
 
@@ -110,3 +111,43 @@ async def test_a_preset_makes_g711_in_a_wav_with_true_sizes(tested: CoreUnderTes
     data_at = served.index(b"data")
     assert int.from_bytes(served[data_at + 4 : data_at + 8], "little") == 16_000
     assert media.document["duration_ms"] == 2000
+
+
+@pytest.mark.parametrize("streaming", [64, 0])
+@pytest.mark.parametrize("name", ["m4a", "webm, opus", "opus", "flv, aac"])
+async def test_what_only_ffmpeg_reads_is_normalized(
+    tested: CoreUnderTest, name: str, streaming: int
+) -> None:
+    await _set(tested, "media", "max_streaming_conversions", streaming)
+
+    media, served = await _uploaded(tested, in_container(name))
+
+    heard = measure(served, "mp3")
+    assert "normalization_error" not in media.document
+    assert media.document["content_type"] == "audio/mpeg"
+    assert heard.duration_s == pytest.approx(SECONDS, abs=0.3)
+    assert heard.frequency_hertz == pytest.approx(FREQUENCY_HERTZ, abs=5)
+
+
+async def test_a_preset_takes_what_ffmpeg_decodes(tested: CoreUnderTest) -> None:
+    await _set(tested, "media", "normalize_preset", "wideband")
+
+    heard = await _heard(tested, in_container("m4a"))
+
+    assert (heard.sample_rate_hertz, heard.channel_count) == (16_000, 1)
+
+
+@pytest.mark.parametrize("streaming", [64, 0])
+async def test_without_ffmpeg_the_original_is_served_and_the_document_says_what_is_missing(
+    streaming: int,
+) -> None:
+    tested = await make_core(with_ffmpeg=False)
+    await _set(tested, "crossbar.media", "normalize_media", value=True)
+    await _set(tested, "media", "max_streaming_conversions", streaming)
+    audio = in_container("m4a")
+
+    media, served = await _uploaded(tested, audio)
+
+    assert served == audio
+    assert media.document["content_type"] == "audio/mp4"
+    assert "kazoo-media[ffmpeg]" in media.document["normalization_error"]

@@ -80,6 +80,8 @@ def _by_content_type() -> dict[str, AudioFormat]:
     return table
 
 
+_MP4_FAMILY = frozenset({AudioFormat.M4A, AudioFormat.MP4, AudioFormat.QUICKTIME})
+
 _BY_CONTENT_TYPE = _by_content_type()
 
 _KAZOO_TYPES = (
@@ -112,6 +114,13 @@ def same_format(one: str, other: str) -> bool:
     if known is None:
         return _essence(one) == _essence(other)
     return known is format_of(other)
+
+
+def same_container(one: AudioFormat, other: AudioFormat) -> bool:
+    """Tell whether two formats are one container, of which only a mark inside says what it is
+    meant for.
+    """
+    return one is other or (one in _MP4_FAMILY and other in _MP4_FAMILY)
 
 
 def extension_of(content_type: str) -> str | None:

@@ -7,10 +7,17 @@ from collections.abc import Callable, Mapping
 
 from typing_extensions import override
 
+from kazoo_media.audio.containers import AsfWalker, FlvWalker, Mp4Walker, WebmWalker
 from kazoo_media.audio.flac import FlacGauge
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.gauge import Gauge
-from kazoo_media.audio.walkers import AmrWalker, Mp3Walker, OggWalker
+from kazoo_media.audio.walkers import (
+    AacWalker,
+    AmrWalker,
+    AmrWideWalker,
+    Mp3Walker,
+    OggWalker,
+)
 from kazoo_media.audio.wav import LARGEST_HEADER_BYTES, WavHeader, parse_wav_header
 from kazoo_media.model import AudioFacts
 
@@ -18,8 +25,9 @@ from kazoo_media.model import AudioFacts
 class DurationMeter:
     """Measures one stream of a known format, in constant memory, without decoding it.
 
-    Exact for WAV with PCM, float, G.711, GSM or ADPCM, for AU, raw G.711 and GSM, mp3, Ogg Vorbis,
-    Ogg Opus and AMR; FLAC by its own header or its last frames; other formats stay unknown.
+    Exact for WAV with PCM, float, G.711, GSM or ADPCM, for AU, raw G.711 and GSM, mp3, AAC, Ogg
+    Vorbis, Ogg Opus and AMR; FLAC by its own header or its last frames, MP4 by its index, WebM and
+    FLV but for the last frame; other formats stay unknown.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
@@ -185,6 +193,14 @@ _GAUGES: Mapping[AudioFormat, Callable[[], Gauge]] = {
     AudioFormat.OPUS: OggWalker,
     AudioFormat.FLAC: FlacGauge,
     AudioFormat.AMR: AmrWalker,
+    AudioFormat.AMR_WB: AmrWideWalker,
+    AudioFormat.AAC: AacWalker,
+    AudioFormat.M4A: Mp4Walker,
+    AudioFormat.MP4: Mp4Walker,
+    AudioFormat.QUICKTIME: Mp4Walker,
+    AudioFormat.WEBM: WebmWalker,
+    AudioFormat.WMA: AsfWalker,
+    AudioFormat.FLV: FlvWalker,
     AudioFormat.AU: _Au,
     AudioFormat.PCMA: lambda: _Raw(1, 1),
     AudioFormat.PCMU: lambda: _Raw(1, 1),

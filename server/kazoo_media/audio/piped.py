@@ -37,6 +37,7 @@ _YIELD_BYTES = 64 * 1024
 _HEAD_BYTES = 128  # every WAV header that sox or ffmpeg writes
 _CPU_STEP_BYTES = 16 * _MIB
 _RAW = frozenset({AudioFormat.PCMA, AudioFormat.PCMU, AudioFormat.GSM})
+_BARE_FRAMES = frozenset({AudioFormat.MP3, AudioFormat.AAC})
 
 
 class Converter(Protocol):
@@ -141,7 +142,7 @@ class PipedConversion(Conversion):
         facts = self._output_meter.facts()
         reason = self._reason or self._judge(self._process, complaints)
         warnings = list(warnings_of(complaints))
-        if self._source is AudioFormat.MP3 and self._input_meter.is_truncated():
+        if self._source in _BARE_FRAMES and self._input_meter.is_truncated():
             warnings.append("the input ends within a frame")
         repaired = repaired_head(self._output_head, self._output_bytes)
         return ConversionOutcome(
@@ -243,8 +244,7 @@ class PipedConversion(Conversion):
     def _judge(self, process: Converter | None, complaints: str) -> str | None:
         if process is None or process.exit_code is None:
             return "it did not run"
-        is_mp3 = self._source is AudioFormat.MP3
-        if is_mp3 and self._input_meter.facts().duration_ms is None:
+        if self._source is AudioFormat.MP3 and self._input_meter.facts().duration_ms is None:
             # Any bytes hold frame syncs by chance, and the converter plays those as noise.
             return "there are no MP3 frames in the input"
         return failure_of(
@@ -255,8 +255,10 @@ class PipedConversion(Conversion):
                 head=self._output_head,
                 facts=self._output_meter.facts(),
                 expected_ms=self._input_meter.expected_ms() if self._length_is_known else None,
-                # Players are used to mp3 files that end within a frame: a warning.
-                input_truncated=self._input_meter.is_truncated() and not is_mp3,
+                # Players are used to files that end within a frame: a warning.
+                input_truncated=(
+                    self._input_meter.is_truncated() and self._source not in _BARE_FRAMES
+                ),
             )
         )
 

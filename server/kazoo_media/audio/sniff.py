@@ -74,6 +74,8 @@ _MAGIC = (
     (b"\x00\x00\x00\x01\x27", AudioFormat.H264),
 )
 
+# Before QuickTime files said what they are they began with any of these boxes.
+_OLD_QUICKTIME = re.compile(rb"....(?:moov....mvhd|(?:wide|free|skip)....mdat|mdat)", re.DOTALL)
 _MARKUP = re.compile(rb"\s*<(!doctype html|html|head|body)", re.IGNORECASE)
 _XML = re.compile(rb"\s*<(\?xml|svg)", re.IGNORECASE)
 _JSON = re.compile(rb'\s*(\{\s*["}]|\[\s*["{\[\]0-9tfn-])')
@@ -106,11 +108,9 @@ def _audio_format(head: bytes) -> AudioFormat | None:
         return AudioFormat.WAV
     if head.startswith(b"OggS"):
         return _ogg_format(head)
-    if head[4:8] == b"ftyp":
-        return _mp4_format(head[8:12])
     if len(head) > _TS_PACKET_BYTES and set(head[::_TS_PACKET_BYTES]) == {0x47}:
         return AudioFormat.MPEG
-    return _mpeg_audio_format(head)
+    return _mp4_format(head) or _mpeg_audio_format(head)
 
 
 def _ogg_format(head: bytes) -> AudioFormat | None:
@@ -121,7 +121,10 @@ def _ogg_format(head: bytes) -> AudioFormat | None:
     return AudioFormat.OGG if first_packet.startswith(b"\x01vorbis") else None
 
 
-def _mp4_format(brand: bytes) -> AudioFormat | None:
+def _mp4_format(head: bytes) -> AudioFormat | None:
+    if head[4:8] != b"ftyp":
+        return AudioFormat.QUICKTIME if _OLD_QUICKTIME.match(head) else None
+    brand = head[8:12]
     if brand in (b"M4A ", b"M4B ", b"M4P "):
         return AudioFormat.M4A
     if brand == b"qt  ":
@@ -161,7 +164,7 @@ def _other_label(head: bytes) -> str | None:
             return label
     if head[:4] == b"RIFF" and head[8:12] in _OTHER_RIFF_FILES:
         return _OTHER_RIFF_FILES[head[8:12]]
-    if head[4:8] == b"ftyp" and _mp4_format(head[8:12]) is None:
+    if head[4:8] == b"ftyp" and _mp4_format(head) is None:
         return "a HEIF picture"
     if head[:2] == b"MZ" and b"\x00" in head[2:64]:
         return "a program"

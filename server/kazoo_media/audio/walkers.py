@@ -1,4 +1,4 @@
-"""Counting the audio of framed formats while it passes: mp3, Ogg, AMR.
+"""Counting the audio of framed formats while it passes: mp3, AAC, Ogg, AMR.
 
 Theory of operation. A walker stands at an offset of the stream where a frame or page should begin.
 1. It reads the header there and moves on by the length that the header says, often far beyond the
@@ -23,7 +23,9 @@ from kazoo_media.model import AudioFacts
 _MOST_ERRORS = 10_000
 
 
-class _Walker(Gauge):
+class Walker(Gauge):
+    """Goes from header to header."""
+
     def __init__(self) -> None:
         self._rest = b""
         self._skip = 0
@@ -65,7 +67,7 @@ class _Walker(Gauge):
         """Return what was counted."""
 
 
-class Mp3Walker(_Walker):
+class Mp3Walker(Walker):
     """Counts MPEG audio frames, layers II and III."""
 
     def __init__(self) -> None:
@@ -164,7 +166,7 @@ def _frames_by_tag(body: bytes) -> int | None:
     return None
 
 
-class OggWalker(_Walker):
+class OggWalker(Walker):
     """Counts Vorbis or Opus in Ogg by the granule positions of the pages; chained streams add up.
 
     Source: RFC 3533, 6; RFC 7845, 4; Vorbis I, 4.2.2 and A.2.
@@ -253,11 +255,12 @@ class OggWalker(_Walker):
         self._granule = max(self._granule, granule)
 
 
-class AmrWalker(_Walker):
+class AmrWalker(Walker):
     """Counts AMR narrow-band frames of 20 ms. Source: RFC 4867, 5."""
 
     _MAGIC = b"#!AMR\n"
-    _LENGTHS = (13, 14, 16, 18, 20, 21, 27, 32, 6)  # by frame type; 9 to 14 do not exist
+    _RATE = 8000
+    _LENGTHS: tuple[int, ...] = (13, 14, 16, 18, 20, 21, 27, 32, 6)  # by frame type; 9 to 14: none
     _NO_DATA = re.compile(b"[\x78-\x7f\xf8-\xff]+")
 
     def __init__(self) -> None:
@@ -267,7 +270,7 @@ class AmrWalker(_Walker):
 
     @override
     def _counted(self) -> AudioFacts:
-        return AudioFacts(self._frames * 20, 8000, 1) if self._magic_passed else AudioFacts()
+        return AudioFacts(self._frames * 20, self._RATE, 1) if self._magic_passed else AudioFacts()
 
     @override
     def _walk(self, data: bytes) -> int:
@@ -290,4 +293,53 @@ class AmrWalker(_Walker):
             else:
                 self._give_up()
                 return len(data)
+        return at
+
+
+class AmrWideWalker(AmrWalker):
+    """Counts AMR wide-band frames, which are of 20 ms, too."""
+
+    _MAGIC = b"#!AMR-WB\n"
+    _RATE = 16_000
+    _LENGTHS = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6)
+
+
+class AacWalker(Walker):
+    """Counts ADTS frames; where none begins, the next one is searched.
+
+    Source: ISO/IEC 14496-3, 1.A.2.2 and table 1.18.
+    """
+
+    _SYNC = re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")
+    _RATES = (96, 88.2, 64, 48, 44.1, 32, 24, 22.05, 16, 12, 11.025, 8, 7.35)  # kHz
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rate: int | None = None
+        self._channel_count: int | None = None
+        self._samples = 0
+
+    @override
+    def _counted(self) -> AudioFacts:
+        if not self._rate:
+            return AudioFacts()
+        return AudioFacts(round(self._samples * 1000 / self._rate), self._rate, self._channel_count)
+
+    @override
+    def _walk(self, data: bytes) -> int:
+        at = 0
+        while at + 7 <= len(data) and not self._gave_up:
+            length = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
+            rate = data[at + 2] >> 2 & 15
+            if self._SYNC.match(data, at) and length >= 7 and rate < len(self._RATES):
+                self._rate = self._rate or round(self._RATES[rate] * 1000)
+                self._channel_count = self._channel_count or (
+                    (data[at + 2] & 1) << 2 | data[at + 3] >> 6
+                )
+                self._samples += ((data[at + 6] & 3) + 1) * 1024
+                at += length
+                continue
+            self._errors += 1
+            found = self._SYNC.search(data, at + 1)
+            at = found.start() if found else len(data) - 1
         return at

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.audio_samples import CodedFormat, encoded, tone
+from tests.audio_samples import CodedFormat, encoded, measure, tone
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import Case, ask, create, has, table, upload
+from tests.unit.audio.containers import in_container
 
 pytestmark = pytest.mark.gateway
 
@@ -116,6 +117,42 @@ def _sniffed(kind: CodedFormat) -> str:
         "flac": "audio/flac",
         "au": "audio/basic",
     }[kind]
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "stored"),
+    [
+        ("m4a", "audio/x-m4a", "audio/x-m4a"),
+        ("m4a", "audio/mp3", "audio/mp4"),
+        ("m4a", "video/mp4", "video/mp4"),
+        ("mp4, index first", "audio/mp4", "audio/mp4"),
+        ("mp4, fragments", "application/octet-stream", "video/mp4"),
+        ("mov", "video/quicktime", "video/quicktime"),
+        ("webm, opus", "audio/webm", "audio/webm"),
+        ("webm, live", "audio/ogg", "video/webm"),
+        ("opus", "audio/opus", "audio/opus"),
+        ("aac", "audio/wav", "audio/aac"),
+        ("wma", "audio/x-ms-wma", "audio/x-ms-wma"),
+        ("flv, mp3", "video/x-flv", "video/x-flv"),
+        ("mpeg", "video/mpeg", "video/mpeg"),
+    ],
+)
+def test_containers_are_recognised_kept_and_normalized(
+    rest: Rest, tenant: Tenant, name: str, sent: str, stored: str
+) -> None:
+    media_id, audio = create(rest, tenant), in_container(name)
+    reply = ask(rest, tenant, f"POST {{M}}/{media_id}/raw", audio, {"content-type": sent})
+    assert _stored(rest, tenant, media_id, reply, audio) == stored
+    rest.put_setting("crossbar.media", "normalize_media", value=True)
+    try:
+        reply = upload(rest, tenant, media_id, audio, sent)
+    finally:
+        rest.put_setting("crossbar.media", "normalize_media", value=None)
+    assert reply.data == has(content_type="audio/mpeg")
+    served = ask(rest, tenant, f"GET {{M}}/{media_id}/raw").body
+    assert measure(served, "mp3").duration_s == pytest.approx(10.0, abs=0.3)
+    kept = ask(rest, tenant, f"GET {{M}}/{media_id}/raw?rendition=original")
+    assert (kept.body, kept.headers["content-type"]) == (audio, stored)
 
 
 def test_the_documents_type_helps_where_sniffing_finds_nothing(rest: Rest, tenant: Tenant) -> None:

@@ -6,7 +6,12 @@ import asyncio
 import stat
 from pathlib import Path
 
-from kazoo_media.audio.conversion import KAZOO_FAILURE, ConversionLimits, ConversionOutcome
+from kazoo_media.audio.conversion import (
+    KAZOO_FAILURE,
+    Conversion,
+    ConversionLimits,
+    ConversionOutcome,
+)
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.sox import SoxCommand, SoxConversion
 
@@ -14,7 +19,7 @@ KAZOO = SoxCommand("sox", AudioFormat.WAV, AudioFormat.MP3, (), ("-r", "8000"))
 
 
 async def run(
-    conversion: SoxConversion, data: bytes, chunk_bytes: int = 1 << 20
+    conversion: Conversion, data: bytes, chunk_bytes: int = 1 << 20
 ) -> tuple[bytes, ConversionOutcome]:
     async def feed() -> None:
         for at in range(0, len(data), chunk_bytes):
@@ -61,10 +66,10 @@ class Convert:
         return str(path)
 
 
-async def read_all(conversion: SoxConversion) -> bytes:
+async def read_all(conversion: Conversion) -> bytes:
     return b"".join([chunk async for chunk in conversion.output()])
 
 
-async def feed_all(conversion: SoxConversion, data: bytes) -> None:
+async def feed_all(conversion: Conversion, data: bytes) -> None:
     await conversion.feed(data)
     await conversion.finish()

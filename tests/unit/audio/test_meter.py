@@ -127,7 +127,7 @@ def test_bytes_full_of_false_headers_end_without_a_length(
 
 
 def test_unknown_formats_have_no_facts() -> None:
-    meter = metered(bytes(1000), AudioFormat.MP4)
+    meter = metered(bytes(1000), AudioFormat.H264)
 
     assert meter.facts() == AudioFacts()
     assert not meter.is_truncated()

@@ -48,6 +48,8 @@ def test_mp3_without_any_tag_is_recognised_at_all_rates(rate: int, channels: int
         (b"\x00\x00\x00\x20ftypM4A \x00\x00", AudioFormat.M4A),
         (b"\x00\x00\x00\x20ftypisom\x00\x00", AudioFormat.MP4),
         (b"\x00\x00\x00\x14ftypqt  \x00\x00", AudioFormat.QUICKTIME),
+        (b"\x00\x00\x00\x08wide\x00\x01\x00\x00mdat", AudioFormat.QUICKTIME),
+        (b"\x00\x01\x00\x00moov\x00\x00\x00\x6cmvhd", AudioFormat.QUICKTIME),
         (b"\x1aE\xdf\xa3\x9fB\x86", AudioFormat.WEBM),
         (b"FLV\x01\x05\x00\x00\x00\x09", AudioFormat.FLV),
         (b"0&\xb2u\x8ef\xcf\x11\xa6\xd9\x00\xaa", AudioFormat.WMA),
