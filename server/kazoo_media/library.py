@@ -49,6 +49,40 @@ class Page:
     next_start: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What a media shall be, whether it exists or not.
+
+    Attributes:
+        media_id: Where the document is no prompt's.
+        data: The document as the client wrote it.
+        edit: Makes the document out of one that exists.
+        only_create: Leave one that exists alone.
+    """
+
+    media_id: str
+    data: Mapping[str, Any]
+    edit: Edit
+    only_create: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A media before and after a change that was checked and is not made yet.
+
+    Attributes:
+        before: None: there is none.
+    """
+
+    before: Media | None
+    after: Media
+
+
+def new_media_id() -> str:
+    """Return an id that no media has."""
+    return secrets.token_hex(16)
+
+
 class Library:
     """The documents of all accounts."""
 
@@ -71,29 +105,34 @@ class Library:
             SpeechFailedError: it asks for speech, and the provider failed: nothing was added.
         """
         document = validated(data, None, await self._settings.get("media", "default_language"))
-        wanted = prompt_media_id(document)
-        if wanted is not None:
-            check_media_id(wanted, "prompt_id")
-        elif media_id:
-            check_media_id(media_id)
-        new_id = wanted or media_id or secrets.token_hex(16)
+        media_id = _checked_id(document, media_id or new_media_id())
         async with self._speech.speaking(scope) as speaker:
             spoken = None
             if asks_for_speech(document, None):
-                await self._check_free(scope, new_id)
+                await self._check_free(scope, media_id)
                 spoken = await speaker.say(document)
-            now_ms = int(time.time() * 1000)
-            media = Media(
-                account_id=scope.account_id,
-                id=new_id,
-                document=document,
-                revision=first_revision(),
-                created_ms=now_ms,
-                modified_ms=now_ms,
-            )
-            media = _with_speech(media, spoken)
+            media = _with_speech(_new_media(scope, media_id, document), spoken)
             await self._store.insert_media(media)
         return media
+
+    async def change_of(self, scope: WriteScope, put: Put) -> Change:
+        """Return what has to be stored for a put.
+
+        Raises:
+            ValidationError: with all violations; a prompt can not become another prompt.
+            ConflictError: it exists, and shall only be created.
+        """
+        default_language = await self._settings.get("media", "default_language")
+        document = validated(put.data, None, default_language)
+        media_id = _checked_id(document, put.media_id)
+        current = await self._store.get_media(scope.account_id, media_id)
+        if current is None:
+            return Change(None, _new_media(scope, media_id, document))
+        if put.only_create:
+            raise ConflictError(media_id)
+        document = validated(put.edit(current), current.content, default_language)
+        _check_same_prompt(media_id, document)
+        return Change(current, replace(current, document=document))
 
     async def _check_free(self, scope: WriteScope, media_id: str) -> None:
         """Raise ConflictError before work is done in vain; the insertion decides."""
@@ -236,6 +275,32 @@ class Library:
             total += purged
             if purged < _ITERATION_ROWS:
                 return total
+
+
+def _checked_id(document: Mapping[str, Any], media_id: str) -> str:
+    """Return the id of a new media: a prompt's is made of its language and prompt id.
+
+    Raises:
+        ValidationError: no media can have this id.
+    """
+    wanted = prompt_media_id(document)
+    if wanted is not None:
+        check_media_id(wanted, "prompt_id")
+        return wanted
+    check_media_id(media_id)
+    return media_id
+
+
+def _new_media(scope: WriteScope, media_id: str, document: Mapping[str, Any]) -> Media:
+    now_ms = int(time.time() * 1000)
+    return Media(
+        account_id=scope.account_id,
+        id=media_id,
+        document=document,
+        revision=first_revision(),
+        created_ms=now_ms,
+        modified_ms=now_ms,
+    )
 
 
 def _with_speech(media: Media, spoken: Received | None) -> Media:

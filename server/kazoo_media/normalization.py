@@ -120,23 +120,23 @@ class Normalizer:
         Raises:
             QueueFullError: too many uploads wait to be converted already.
         """
-        get = self._settings.get
-        if not preset and not await get("crossbar.media", "normalize_media"):
+        setting = await self._settings.now()
+        if not preset and not setting("crossbar.media", "normalize_media"):
             yield None
             return
-        streams = self._streaming < await get("media", "max_streaming_conversions")
-        if not streams and self._queued >= await get("media", "max_queued_conversions"):
+        streams = self._streaming < setting("media", "max_streaming_conversions")
+        if not streams and self._queued >= setting("media", "max_queued_conversions"):
             message = "too many uploads wait for their conversion: try again later"
             raise QueueFullError(message, _RETRY_AFTER_S)
         normalization = Normalization(
             streams=streams,
             turn=self._turn,
-            preset=preset or await get("media", "normalize_preset"),
-            executable=await get("media", "normalize_executable"),
-            target=_TARGETS[await get("crossbar.media", "normalization_format")],
-            wav_encoding=await get("media", "normalize_wav_encoding"),
-            source_arguments=parse_arguments(await get("media", "normalize_source_args")),
-            destination_arguments=parse_arguments(await get("media", "normalize_destination_args")),
+            preset=preset or setting("media", "normalize_preset"),
+            executable=setting("media", "normalize_executable"),
+            target=_TARGETS[setting("crossbar.media", "normalization_format")],
+            wav_encoding=setting("media", "normalize_wav_encoding"),
+            source_arguments=parse_arguments(setting("media", "normalize_source_args")),
+            destination_arguments=parse_arguments(setting("media", "normalize_destination_args")),
             temporary_folder=self._temporary_folder,
             ffmpeg=self._ffmpeg,
         )

@@ -157,8 +157,15 @@ class Settings:
 
     async def get(self, category: str, key: str) -> Any:  # noqa: ANN401 - a JSON value
         """Return the value in force on this node. Its type is that of the built-in value."""
+        return (await self.now())(category, key)
+
+    async def now(self) -> Callable[[str, str], Any]:
+        """Return what `get` returns for any setting at this moment: for who needs several of
+        them, as each `get` asks the store whether anything has changed.
+        """
         await self._refresh()
-        return self._look_up(category, key, self._node_name)[0]
+        node_name, rows = self._node_name, self._rows
+        return lambda category, key: _look_up(rows, category, key, node_name)[0]
 
     async def describe(
         self, scope: AdminScope, category: str, key: str, node: str
@@ -213,14 +220,8 @@ class Settings:
             self._rows = {(row.category, row.scope, row.key): row.value for row in rows}
             self._revision = revision
 
-    def _look_up(self, category: str, key: str, node: str) -> tuple[Any, Origin]:
-        for scope, origin in ((node, Origin.NODE), (DEFAULT_SCOPE, Origin.DEFAULT)):
-            if (category, scope, key) in self._rows:
-                return self._rows[category, scope, key], origin
-        return KNOWN[category, key].built_in, Origin.BUILT_IN
-
     def _setting(self, name: tuple[str, str], node: str) -> Setting:
-        value, origin = self._look_up(*name, node)
+        value, origin = _look_up(self._rows, *name, node)
         return Setting(*name, value, origin, KNOWN[name].description)
 
     def _checked(self, category: str, key: str, value: object) -> object:
@@ -236,6 +237,15 @@ class Settings:
         if problem:
             raise _violation("value", f"{category}.{key} {problem}, not {value!r}")
         return converted
+
+
+def _look_up(
+    rows: Mapping[tuple[str, str, str], Any], category: str, key: str, node: str
+) -> tuple[Any, Origin]:
+    for scope, origin in ((node, Origin.NODE), (DEFAULT_SCOPE, Origin.DEFAULT)):
+        if (category, scope, key) in rows:
+            return rows[category, scope, key], origin
+    return KNOWN[category, key].built_in, Origin.BUILT_IN
 
 
 def _coerced(value: object, kind: type) -> object | None:

@@ -20,7 +20,9 @@ why.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 from kazoo_media.accounts import WriteScope
 from kazoo_media.audio.formats import (
@@ -35,6 +37,7 @@ from kazoo_media.audio.sniff import Sniffed, sniff
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.documents import with_content_keys
 from kazoo_media.errors import (
+    ConflictError,
     NotAudioError,
     StaleRevisionError,
     TooLargeError,
@@ -43,7 +46,7 @@ from kazoo_media.errors import (
     Violation,
 )
 from kazoo_media.intake import Declared, Finish, Intake, Source
-from kazoo_media.library import Library
+from kazoo_media.library import Change, Library, Put
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media, next_revision
 from kazoo_media.normalization import Normalizer
@@ -51,6 +54,9 @@ from kazoo_media.settings import Settings
 from kazoo_media.transfer import Received, Transfer
 
 __all__ = ["Declared", "Finish", "Source", "Uploads"]
+
+_Changing: TypeAlias = Callable[[], Awaitable[Change]]
+"""Looks at the media; called again when somebody else has changed it meanwhile."""
 
 _UNTYPED = ("", "application/octet-stream")
 
@@ -81,19 +87,8 @@ class Uploads:
             TooLargeError: the declared size is over the limit.
             ValidationError: there is no preset of that name.
         """
-        if declared.preset and declared.preset not in PRESET_NAMES:
-            known = ", ".join(PRESET_NAMES)
-            message = f"Value not found in enumerated list of values: {known}"
-            extra = {"target": list(PRESET_NAMES), "value": declared.preset}
-            raise ValidationError([Violation("preset", "enum", message, extra)])
         media = await self._library.get(scope, media_id)
-        content_type = _bare(declared.content_type)
-        if content_type not in _UNTYPED and format_of(content_type) is None:
-            message = f"content type {content_type!r} is not one that can be stored"
-            raise UnsupportedMediaTypeError(message, ACCEPTED_TYPES)
-        limit = await self._limit_bytes()
-        if declared.size_bytes is not None and declared.size_bytes > limit:
-            raise TooLargeError(limit)
+        _check_declared(declared, await self._limit_bytes())
         return media
 
     async def replace_content(
@@ -113,46 +108,98 @@ class Uploads:
             QueueFullError: too many conversions wait; nothing was read.
             StorageFullError, StoreUnavailableError: of the stores.
         """
-        media = await self.check(scope, media_id, declared)
+
+        async def change() -> Change:
+            media = await self._library.get(scope, media_id)
+            return Change(media, media)
+
+        return (await self._upload(scope.account_id, change, declared, source)).after
+
+    async def put(self, scope: WriteScope, put: Put, declared: Declared, source: Source) -> Change:
+        """Create or change a document together with its content, and return both states of it.
+
+        Both are durable and live in one moment. After any error, and after a cancellation, what
+        was there before is unchanged.
+
+        Raises:
+            As `Library.change_of` and, but for MediaNotFoundError, as `replace_content`.
+        """
+        return await self._upload(
+            scope.account_id, lambda: self._library.change_of(scope, put), declared, source
+        )
+
+    async def _upload(
+        self, account_id: str, changing: _Changing, declared: Declared, source: Source
+    ) -> Change:
+        change = await changing()
+        limit_bytes = await self._limit_bytes()
+        _check_declared(declared, limit_bytes)
         async with self._normalizer.admit(declared.preset) as normalization:
-            intake = Intake(source, declared, await self._limit_bytes())
+            intake = Intake(source, declared, limit_bytes)
             await intake.read_head()
-            found = sniff(intake.head)
-            source_format, content_type = _recognised(found, declared, media)
-            transfer = Transfer(self._store, self._blobs, scope.account_id, normalization)
+            source_format, content_type = _recognised(sniff(intake.head), declared, change.after)
+            transfer = Transfer(self._store, self._blobs, account_id, normalization)
             try:
                 received = await transfer.run(intake, source_format, content_type)
-                return await self._commit(scope, media_id, declared, received)
+                return await self._commit(change, changing, declared, received)
             except BaseException:
                 await transfer.discard()
                 raise
 
     async def _commit(
-        self, scope: WriteScope, media_id: str, declared: Declared, received: Received
-    ) -> Media:
-        """Make the content live; a change of the document meanwhile is kept."""
-        outcome = dict(received.outcome)
-        if declared.attachment_name:
-            outcome["attachment_name"] = declared.attachment_name
+        self, change: Change, changing: _Changing, declared: Declared, received: Received
+    ) -> Change:
+        """Make the content live; what others changed in the document meanwhile is kept."""
         while True:
-            current = await self._library.get(scope, media_id)
             now_ms = int(time.time() * 1000)
-            changed = replace(
-                current,
-                document=with_content_keys(current.document, received.content, outcome),
-                revision=next_revision(current.revision),
-                modified_ms=now_ms,
-                content=received.content,
-            )
+            before, after = change.before, _with_content(change, declared, received, now_ms)
             try:
-                await self._store.commit_content(changed, current.revision, now_ms)
+                if before is None:
+                    await self._store.insert_media(after)
+                else:
+                    await self._store.commit_content(after, before.revision, now_ms)
             except StaleRevisionError:
-                continue
-            return changed
+                change = await changing()
+            except ConflictError:
+                change = await changing()
+                if change.before is None:  # the id is that of a soft-deleted media
+                    raise
+            else:
+                return Change(before, after)
 
     async def _limit_bytes(self) -> int:
         limit: int = await self._settings.get("crossbar", "max_upload_size")
         return limit
+
+
+def _check_declared(declared: Declared, limit_bytes: int) -> None:
+    if declared.preset and declared.preset not in PRESET_NAMES:
+        known = ", ".join(PRESET_NAMES)
+        message = f"Value not found in enumerated list of values: {known}"
+        extra = {"target": list(PRESET_NAMES), "value": declared.preset}
+        raise ValidationError([Violation("preset", "enum", message, extra)])
+    content_type = _bare(declared.content_type)
+    if content_type not in _UNTYPED and format_of(content_type) is None:
+        message = f"content type {content_type!r} is not one that can be stored"
+        raise UnsupportedMediaTypeError(message, ACCEPTED_TYPES)
+    if declared.size_bytes is not None and declared.size_bytes > limit_bytes:
+        raise TooLargeError(limit_bytes)
+
+
+def _with_content(change: Change, declared: Declared, received: Received, now_ms: int) -> Media:
+    """Return what is to be stored: the media after the change with its new content."""
+    outcome = dict(received.outcome)
+    if declared.attachment_name:
+        outcome["attachment_name"] = declared.attachment_name
+    after = replace(
+        change.after,
+        document=with_content_keys(change.after.document, received.content, outcome),
+        modified_ms=now_ms,
+        content=received.content,
+    )
+    if change.before is None:
+        return replace(after, created_ms=now_ms)
+    return replace(after, revision=next_revision(change.before.revision))
 
 
 def _bare(content_type: str | None) -> str:

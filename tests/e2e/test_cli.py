@@ -304,7 +304,7 @@ def test_audio_comes_back_as_it_was_sent(shell: Shell, large: str) -> None:
     assert "does not exist" in shell.fails("media", "get", large)
 
 
-def test_a_refused_upload_removes_the_media_that_was_created_for_it(shell: Shell) -> None:
+def test_a_refused_upload_creates_no_media(shell: Shell) -> None:
     (shell.folder / "empty.wav").touch()
     shell.fails("upload", "empty.wav", "cli-empty", "--create", "Empty")
     assert "does not exist" in shell.fails("media", "get", "cli-empty")

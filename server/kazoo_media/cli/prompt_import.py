@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import grpc
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from kazoo_media.cli.prompt_batch import (
     DOCUMENT_FIELDS,
@@ -18,7 +17,7 @@ from kazoo_media.cli.prompt_batch import (
     run_batch,
     tried,
 )
-from kazoo_media.client import Client, Media, MediaServiceError, Progress
+from kazoo_media.client import Client, MediaServiceError, Progress, UploadContentRequest
 
 _SUFFIXES = (".wav", ".mp3")
 
@@ -58,57 +57,20 @@ class PromptImport:
         return await run_batch(paths, work, jobs, progress)
 
     async def _import(self, path: Path) -> Outcome:
-        media = prompt_document(self._language, path.stem)
+        header = UploadContentRequest.Header(
+            account_id=self._account_id,
+            media=prompt_document(self._language, path.stem),
+            update_mask=FieldMask(paths=DOCUMENT_FIELDS),
+        )
         try:
-            if await self._created(media):
-                stored = await self._upload_or_remove(path, media)
-                return Outcome(path.name, Result.IMPORTED, audio_bytes(stored))
-            # Audio first: when it is refused nothing has changed.
-            stored = await self._upload(path, media)
-            fields = DOCUMENT_FIELDS
-            if any(getattr(stored, field) != getattr(media, field) for field in fields):
-                await tried(lambda: self._client.update_media(self._account_id, media, fields))
-            return Outcome(path.name, Result.OVERWRITTEN, audio_bytes(stored))
+            stored = await tried(lambda: self._client.put(header, path))
         except MediaServiceError as error:
             return failure(path.name, error)
         except OSError as error:
             problem = error.strerror or str(error)
             return Outcome(path.name, Result.FAILED, problem=problem)
-
-    async def _created(self, media: Media) -> bool:
-        """Create the document; False: it exists."""
-        creating = asyncio.ensure_future(
-            tried(lambda: self._client.create_media(self._account_id, media))
-        )
-        try:
-            await asyncio.shield(creating)
-        except asyncio.CancelledError:
-            await asyncio.wait([creating])  # the service would create it all the same
-            if creating.exception() is None:
-                await self._remove(media)
-            raise
-        except MediaServiceError as error:
-            if error.code is not grpc.StatusCode.ALREADY_EXISTS:
-                raise
-            return False
-        return True
-
-    async def _upload(self, path: Path, media: Media) -> Media:
-        return await tried(lambda: self._client.upload(self._account_id, media.id, path))
-
-    async def _upload_or_remove(self, path: Path, media: Media) -> Media:
-        try:
-            return await self._upload(path, media)
-        except BaseException as error:  # Ctrl-C too: nobody wants prompts that are silent
-            try:
-                await self._remove(media)
-            except MediaServiceError:
-                error.add_note(f"{media.id} is left without audio")
-            raise
-
-    async def _remove(self, media: Media) -> None:
-        delete = self._client.delete_media
-        await tried(lambda: delete(self._account_id, media.id, hard=True))
+        result = Result.IMPORTED if stored.created else Result.OVERWRITTEN
+        return Outcome(path.name, result, audio_bytes(stored.media))
 
 
 def _rejected(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:

@@ -12,7 +12,7 @@ import typer
 
 from kazoo_media.cli.output import print_table, transfer_bar
 from kazoo_media.cli.session import Session, calls_service
-from kazoo_media.client import Media, Rendition, RenditionKind
+from kazoo_media.client import Media, Rendition, RenditionKind, UploadContentRequest
 
 _Account = Annotated[
     str,
@@ -59,23 +59,20 @@ async def upload(  # noqa: PLR0913 - an argument for each option
         typer.Option(metavar="NAME", show_default="the settings", help="How it is normalized."),
     ] = "",
     create: Annotated[
-        str, typer.Option(metavar="NAME", help="Create the media first, with this name.")
+        str, typer.Option(metavar="NAME", help="Create the media, with this name.")
     ] = "",
 ) -> None:
     """Upload a file as the audio of a media; what it had before is replaced."""
     client = session.client
     owner = account or await client.account_id()
+    header = UploadContentRequest.Header(account_id=owner, content_type=content_type, preset=preset)
     if create:
-        await client.create_media(owner, Media(id=media_id, name=create))
+        header.media.MergeFrom(Media(id=media_id, name=create))
+        header.only_create = True
+    else:
+        header.media_id = media_id
     with transfer_bar(file.name) as progress:
-        try:
-            media = await client.upload(
-                owner, media_id, file, content_type, progress, preset=preset
-            )
-        except BaseException:
-            if create:
-                await client.delete_media(owner, media_id, hard=True)
-            raise
+        media = (await client.put(header, file, progress)).media
     if media.normalization_error:
         typer.echo(f"kazoo-media: stored, not normalized: {media.normalization_error}", err=True)
     _print(media.renditions)

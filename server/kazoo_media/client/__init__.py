@@ -9,7 +9,11 @@ from kazoo_media.client.downloads import Download
 from kazoo_media.client.errors import FieldViolation, MediaServiceError
 from kazoo_media.client.uploads import Progress
 from kazoo_media.v1.media_pb2 import Media, MediaSource, Rendition, RenditionKind, Tts
-from kazoo_media.v1.media_service_pb2 import DownloadContentRequest, ListMediaRequest
+from kazoo_media.v1.media_service_pb2 import (
+    DownloadContentRequest,
+    ListMediaRequest,
+    UploadContentRequest,
+)
 
 __all__ = [
     "Client",
@@ -25,4 +29,5 @@ __all__ = [
     "RenditionKind",
     "TlsFiles",
     "Tts",
+    "UploadContentRequest",
 ]

@@ -178,10 +178,19 @@ class Client:
         header = media_service_pb2.UploadContentRequest.Header(
             account_id=account_id, media_id=media_id, content_type=content_type, preset=preset
         )
-        if isinstance(source, Path):
-            async with opened(source) as (blocks, size_bytes):
-                header.expected_bytes = size_bytes
-                return await self._upload(header, blocks, progress)
+        return (await self._upload(header, source, progress)).media
+
+    async def put(
+        self,
+        header: media_service_pb2.UploadContentRequest.Header,
+        source: Path | AsyncIterable[bytes],
+        progress: Progress = _no_progress,
+    ) -> media_service_pb2.UploadContentResponse:
+        """Create or change a document, `header.media`, together with its audio.
+
+        When it returns both are durable and live; after any error, the source's own too, what was
+        there before is unchanged.
+        """
         return await self._upload(header, source, progress)
 
     @asynccontextmanager
@@ -333,9 +342,23 @@ class Client:
     async def _upload(
         self,
         header: media_service_pb2.UploadContentRequest.Header,
+        source: Path | AsyncIterable[bytes],
+        progress: Progress,
+    ) -> media_service_pb2.UploadContentResponse:
+        if not isinstance(source, Path):
+            return await self._send(header, source, progress)
+        async with opened(source) as (blocks, size_bytes):
+            sized = media_service_pb2.UploadContentRequest.Header()
+            sized.CopyFrom(header)
+            sized.expected_bytes = size_bytes
+            return await self._send(sized, blocks, progress)
+
+    async def _send(
+        self,
+        header: media_service_pb2.UploadContentRequest.Header,
         source: AsyncIterable[bytes],
         progress: Progress,
-    ) -> media_pb2.Media:
+    ) -> media_service_pb2.UploadContentResponse:
         calls: list[Any] = []
 
         async def attempt(metadata: Metadata) -> None:

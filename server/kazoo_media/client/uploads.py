@@ -13,7 +13,6 @@ import grpc
 import grpc.aio
 
 from kazoo_media.client.files import open_file
-from kazoo_media.v1 import media_pb2
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest, UploadContentResponse
 
 Progress: TypeAlias = Callable[[int, int | None], None]
@@ -39,8 +38,8 @@ async def begin(call: Call, header: UploadContentRequest.Header) -> None:
 
 async def send(
     call: Call, source: AsyncIterable[bytes], expected_bytes: int, progress: Progress
-) -> media_pb2.Media:
-    """Upload all that a source yields over a call that has begun; return the media as it is then.
+) -> UploadContentResponse:
+    """Upload all that a source yields over a call that has begun; return the answer.
 
     Raises:
         grpc.aio.AioRpcError: the service refused; nothing was changed.
@@ -56,7 +55,7 @@ async def send(
     finish = UploadContentRequest.Finish(size_bytes=size_bytes, sha256=digest.hexdigest())
     await _write(call, UploadContentRequest(finish=finish))
     await call.done_writing()
-    return (await call).media
+    return await call
 
 
 @asynccontextmanager

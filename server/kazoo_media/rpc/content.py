@@ -8,8 +8,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from kazoo_media.downloads import ByteRange, Download
 from kazoo_media.errors import BadRequestError, IncompleteUploadError
+from kazoo_media.library import Put, new_media_id
 from kazoo_media.model import Rendition, RenditionKind
-from kazoo_media.rpc.convert import rendition_message
+from kazoo_media.rpc.convert import document_of, rendition_message
+from kazoo_media.rpc.edits import edit_of
 from kazoo_media.rpc.fields import enum_value, not_negative, required, violation
 from kazoo_media.transport.context import Call, Context
 from kazoo_media.uploads import Declared, Finish
@@ -40,15 +42,35 @@ async def read_header(messages: AsyncIterator[UploadContentRequest]) -> UploadCo
     first = await anext(messages, None)
     if first is None or first.WhichOneof("part") != "header":
         raise BadRequestError("the first message must be the header")
-    required("header.media_id", first.header.media_id)
-    not_negative("header.expected_bytes", first.header.expected_bytes)
-    return first.header
+    header = first.header
+    if not header.HasField("media"):
+        required("header.media_id", header.media_id)
+        if header.only_create:
+            raise violation("header.only_create", "invalid", "needs `media`")
+    elif header.media_id:
+        raise violation("header.media_id", "invalid", "must be empty: the id is in `media`")
+    not_negative("header.expected_bytes", header.expected_bytes)
+    return header
 
 
 def declared_of(header: UploadContentRequest.Header) -> Declared:
     """Return what a header declares."""
     return Declared(
         header.content_type or None, header.expected_bytes or None, preset=header.preset
+    )
+
+
+def put_of(header: UploadContentRequest.Header) -> Put:
+    """Return what the media of a header shall be.
+
+    Raises:
+        ValidationError: of its fields or its mask.
+    """
+    return Put(
+        media_id=header.media.id or new_media_id(),
+        data=document_of(header.media),
+        edit=edit_of(header.media, header.update_mask.paths),
+        only_create=header.only_create,
     )
 
 

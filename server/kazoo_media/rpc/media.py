@@ -8,12 +8,14 @@ from contextlib import aclosing
 
 from typing_extensions import override
 
+from kazoo_media.accounts import WriteScope
 from kazoo_media.core import Core
 from kazoo_media.errors import MediaError
 from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.content import (
     declared_of,
     drain,
+    put_of,
     read_header,
     read_parts,
     responses,
@@ -26,6 +28,7 @@ from kazoo_media.rpc.fields import required
 from kazoo_media.rpc.paging import page_token
 from kazoo_media.rpc.queries import query_of
 from kazoo_media.transport.context import Context
+from kazoo_media.uploads import Source
 from kazoo_media.v1 import media_service_pb2 as pb
 from kazoo_media.v1.media_service_pb2_grpc import MediaServiceServicer
 
@@ -105,13 +108,23 @@ class MediaServicer(MediaServiceServicer):
             header = await read_header(messages)
             scope = await self._callers.may_write(context, header.account_id)
             async with aclosing(read_parts(messages, context)) as source:
-                media = await self._uploads.replace_content(
-                    scope, header.media_id, declared_of(header), source
-                )
+                return await self._upload(scope, header, source)
         except MediaError:
             await drain(messages)
             raise
-        return pb.UploadContentResponse(media=media_message(media))
+
+    async def _upload(
+        self, scope: WriteScope, header: pb.UploadContentRequest.Header, source: Source
+    ) -> pb.UploadContentResponse:
+        declared = declared_of(header)
+        if header.HasField("media"):
+            put = put_of(header)
+            change = await self._uploads.put(scope, put, declared, source)
+            media, created = change.after, change.before is None
+        else:
+            uploads, created = self._uploads, False
+            media = await uploads.replace_content(scope, header.media_id, declared, source)
+        return pb.UploadContentResponse(media=media_message(media), created=created)
 
     @override
     async def DownloadContent(

@@ -14,6 +14,7 @@ from kazoo_media.client import (
     Media,
     MediaServiceError,
     RenditionKind,
+    UploadContentRequest,
 )
 from tests.audio_samples import noise
 from tests.rpc.service import Service
@@ -55,6 +56,27 @@ async def test_a_file_comes_back_as_it_was_sent(
     assert rendition.size_bytes == len(WAV)
     assert up[-1] == down[-1] == (len(WAV), len(WAV))
     assert len(up) > 1
+
+
+async def test_a_put_creates_and_then_replaces(client: Client, wav: Path, tmp_path: Path) -> None:
+    header = UploadContentRequest.Header(account_id="system", media=Media(id="put", name="Put"))
+    first = await client.put(header, wav)
+    assert (first.created, first.media.content_length) == (True, len(WAV))
+    second = await client.put(header, pieces(WAV[:500_000], 1 << 18))
+    assert (second.created, second.media.content_length) == (False, 500_000)
+    assert await client.get_media("system", "put") == second.media
+
+
+async def test_a_put_whose_source_fails_creates_nothing(client: Client) -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield WAV[:100_000]
+        raise OSError("the disk is gone")
+
+    header = UploadContentRequest.Header(account_id="system", media=Media(id="put", name="Put"))
+    with pytest.raises(OSError, match="the disk is gone"):
+        await client.put(header, failing())
+    with pytest.raises(MediaServiceError, match="does not exist"):
+        await client.get_media("system", "put")
 
 
 @pytest.mark.parametrize("size", [1000, 3 << 20])
