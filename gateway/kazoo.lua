@@ -28,18 +28,16 @@ local function escape_byte(byte) return string.format("%%%02X", byte:byte()) end
 
 local function json_escape(byte) return string.format("\\u%04x", byte:byte()) end
 
--- The URI for the log: no token, however its name is written.
+-- The URI for the log: no token, however its name is written and wherever it stands, and no other secret.
+local SECRETS = {auth_token = true, api_key = true, credentials = true, password = true}
+
 local function masked(uri)
-  local path, query = uri:match("^([^?]*)%?(.*)$")
-  if not path then return uri end
-  local pairs_ = {}
-  for pair in query:gmatch("[^&]+") do
-    local key = pair:match("^[^=]*")
-    local name = unescape(key):lower():gsub("-", "_")
-    if name == "auth_token" or name == "api_key" then pair = key .. "=***" end
-    pairs_[#pairs_ + 1] = pair
+  if uri:find("=", 1, true) then
+    uri = uri:gsub("([^/?&;=]+)=([^?&;]*)", function(key)
+      if SECRETS[unescape(key):lower():gsub("-", "_")] then return key .. "=***" end
+    end)
   end
-  return path .. "?" .. table.concat(pairs_, "&")
+  return (uri:gsub("eyJ[%w_-]+%.[%w_-]+%.[%w_-]*", "***"))
 end
 
 -- Headers that only Envoy may set, and those that gRPC would refuse the call for.

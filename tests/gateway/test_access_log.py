@@ -36,7 +36,11 @@ def test_a_request_is_one_line(gateway: Gateway, http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["auth_token", "AUTH_TOKEN", "auth-token", "auth%5ftoken", "api_key"]
+    "key",
+    [
+        *("auth_token", "AUTH_TOKEN", "auth-token", "auth%5ftoken", "api_key"),
+        *("credentials", "password"),
+    ],
 )
 def test_tokens_in_the_query_are_masked(gateway: Gateway, http: httpx.Client, key: str) -> None:
     sent = uuid.uuid4().hex
@@ -44,6 +48,29 @@ def test_tokens_in_the_query_are_masked(gateway: Gateway, http: httpx.Client, ke
     assert "eyJ.secret.x" in got["metadata"]["x-rest-uri"][0]
     line = logged(gateway, sent)
     assert line["uri"] == f"/v2/media?a=b&{key}=***&c=d"
+    assert "secret" not in str(line)
+
+
+@pytest.mark.parametrize(
+    ("target", "uri"),
+    [
+        ("/v2/media?a=b?auth_token=secret", "/v2/media?a=b?auth_token=***"),
+        ("/v2/media?a=b;auth_token=secret;c", "/v2/media?a=b;auth_token=***;c"),
+        ("/v2/media/M/raw&auth_token=secret", "/v2/media/M/raw&auth_token=***"),
+        ("/v2/media/auth_token=secret/raw", "/v2/media/auth_token=***"),
+        ("/v2/media?x=eyJhbGci.eyJpc3.secret_-&y=1", "/v2/media?x=***&y=1"),
+        ("/v2/media/eyJhbGci.eyJpc3.secret/raw", "/v2/media/***/raw"),
+        ("/v2/media?filter_name=eyJ.&x==", "/v2/media?filter_name=eyJ.&x=="),
+        ("/v2/media?a=b&=&&c", "/v2/media?a=b&=&&c"),
+    ],
+)
+def test_a_secret_is_masked_wherever_it_stands(
+    gateway: Gateway, http: httpx.Client, target: str, uri: str
+) -> None:
+    sent = uuid.uuid4().hex
+    http.get(target, headers={"x-request-id": sent})
+    line = logged(gateway, sent)
+    assert line["uri"] == uri
     assert "secret" not in str(line)
 
 

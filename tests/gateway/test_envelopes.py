@@ -52,9 +52,15 @@ def test_a_broken_request(gateway: Gateway, head: str) -> None:
     check(exchange(gateway.rest_port, f"{head}\r\n\r\n".encode()), 400, "bad request")
 
 
-def test_headers_over_60_kib(gateway: Gateway) -> None:
-    head = f"GET / HTTP/1.1\r\nHost: a\r\nx-long: {'a' * 70_000}\r\n\r\n"
-    check(exchange(gateway.rest_port, head.encode()), 431, "headers_too_large")
+@pytest.mark.parametrize("headers", [{"x-long": "a" * 70_000}, dict.fromkeys(map(str, range(101)))])
+def test_headers_over_60_kib_or_over_100(gateway: Gateway, headers: dict[str, str | None]) -> None:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n"
+    answer = exchange(gateway.rest_port, head.encode())
+    check(answer, 431, "headers_too_large")
+    assert answer.json()["data"]["message"] == (
+        "the request has more than 100 headers or 60 KiB of them"
+    )
 
 
 def test_a_request_that_does_not_arrive(runtime: Path) -> None:
