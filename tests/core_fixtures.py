@@ -22,6 +22,7 @@ from kazoo_media.metadata.memory import MemoryMetadataStore
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.normalization import Normalizer
 from kazoo_media.prompts import Prompts
+from kazoo_media.renormalization import Renormalization
 from kazoo_media.settings import Settings
 from kazoo_media.speech import Speech
 from kazoo_media.tokens import Tokens
@@ -79,6 +80,7 @@ async def make_core(
         prompts=Prompts(metadata),
         uploads=Uploads(metadata, blobs, library, settings, normalizer),
         downloads=Downloads(blobs),
+        renormalization=Renormalization(metadata, blobs, library, normalizer),
     )
     account, api_key = await accounts.create_master("master")
     return CoreUnderTest(core, metadata, blobs, Caller(account), api_key)

@@ -28,6 +28,7 @@ from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.normalization import Normalizer
 from kazoo_media.prompts import Prompts
+from kazoo_media.renormalization import Renormalization
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.settings import Settings
 from kazoo_media.speech import Speech
@@ -110,6 +111,7 @@ async def _core(config: Config, metadata: MetadataStore, blobs: BlobStore) -> Co
         prompts=Prompts(metadata),
         uploads=Uploads(metadata, blobs, library, settings, normalizer),
         downloads=Downloads(blobs),
+        renormalization=Renormalization(metadata, blobs, library, normalizer),
     )
 
 

@@ -9,6 +9,7 @@ from kazoo_media.attempts import Attempts
 from kazoo_media.downloads import Downloads
 from kazoo_media.library import Library
 from kazoo_media.prompts import Prompts
+from kazoo_media.renormalization import Renormalization
 from kazoo_media.settings import Settings
 from kazoo_media.speech import Speech
 from kazoo_media.uploads import Uploads
@@ -28,3 +29,4 @@ class Core:
     prompts: Prompts
     uploads: Uploads
     downloads: Downloads
+    renormalization: Renormalization

@@ -16,6 +16,7 @@ MediaError
 ├── RangeNotSatisfiableError
 ├── QueueFullError, TooManyRequestsError
 ├── StorageFullError, StoreUnavailableError
+├── NormalizationOffError, NormalizationFailedError
 └── SpeechFailedError
 
 Each class says all that a surface needs: `code` (gRPC), `reason` (listed in error_reason.proto),
@@ -412,6 +413,21 @@ class StoreUnavailableError(_RetryLaterError):
 
     def __init__(self) -> None:
         super().__init__("datastore timeout", retry_after_s=1)
+
+
+class NormalizationOffError(MediaError):
+    """Stored audio shall be normalized as the settings say, and they say not at all."""
+
+    code, reason = Code.FAILED_PRECONDITION, "NORMALIZATION_OFF"
+    http_status, kazoo_message = 412, "normalization_off"
+    text = "normalization is off: set crossbar.media normalize_media, or name a preset"
+
+
+class NormalizationFailedError(MediaError):
+    """Stored audio can not be normalized; what was live still is."""
+
+    code, reason = Code.FAILED_PRECONDITION, "NORMALIZATION_FAILED"
+    http_status, kazoo_message = 412, "normalization_failed"
 
 
 class SpeechFailedError(MediaError):

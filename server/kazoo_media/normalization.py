@@ -10,6 +10,8 @@ Settings are read once for each upload. Theory of operation:
 3. Beyond that the upload is stored first and converted from its stored original before the answer,
    as many at once as there are cores.
 4. When `media.max_queued_conversions` uploads wait for that, the next is refused before it is read.
+5. What is stored already is converted anew in turns of its own, fewer than there are cores: it
+   never takes a session or a turn from an upload.
 """
 
 from __future__ import annotations
@@ -17,19 +19,25 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kazoo_media.audio.arguments import parse_arguments
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
 from kazoo_media.audio.decoded import DecodedConversion
 from kazoo_media.audio.ffmpeg import FfmpegDecoding
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.presets import KAZOO, PRESETS
+from kazoo_media.audio.presets import KAZOO, PRESET_NAMES, PRESETS
 from kazoo_media.audio.sox import SoxCommand, SoxConversion
-from kazoo_media.errors import QueueFullError
+from kazoo_media.errors import (
+    NormalizationOffError,
+    QueueFullError,
+    ValidationError,
+    Violation,
+)
 from kazoo_media.settings import Settings
 
 _RETRY_AFTER_S = 5
@@ -96,6 +104,19 @@ class Normalization:
         return SoxCommand(self.executable, source, self.target, (), options, preset.effects())
 
 
+def check_preset(preset: str) -> None:
+    """Check the name of a preset that somebody asks for; "": none in particular.
+
+    Raises:
+        ValidationError: there is no preset of that name.
+    """
+    if preset and preset not in PRESET_NAMES:
+        known = ", ".join(PRESET_NAMES)
+        message = f"Value not found in enumerated list of values: {known}"
+        extra = {"target": list(PRESET_NAMES), "value": preset}
+        raise ValidationError([Violation("preset", "enum", message, extra)])
+
+
 class Normalizer:
     """Decides for each upload of a worker.
 
@@ -106,7 +127,9 @@ class Normalizer:
         self._settings = settings
         self._temporary_folder = temporary_folder
         self._ffmpeg = ffmpeg
-        self._turn = asyncio.Semaphore(os.cpu_count() or 1)
+        cores = os.cpu_count() or 1
+        self._turn = asyncio.Semaphore(cores)
+        self._turn_of_stored = asyncio.Semaphore(max(1, cores - 1))
         self._streaming = 0
         self._queued = 0
 
@@ -128,9 +151,37 @@ class Normalizer:
         if not streams and self._queued >= setting("media", "max_queued_conversions"):
             message = "too many uploads wait for their conversion: try again later"
             raise QueueFullError(message, _RETRY_AFTER_S)
-        normalization = Normalization(
+        normalization = self._normalization(setting, preset, self._turn, streams=streams)
+        self._count(normalization, 1)
+        try:
+            yield normalization
+        finally:
+            self._count(normalization, -1)
+
+    async def of_stored(self, preset: str) -> Normalization:
+        """Return how stored audio is to be normalized: by a preset, or with "" as the settings say.
+
+        Raises:
+            NormalizationOffError: no preset is named, and the settings say not at all.
+            ValidationError: there is no such preset.
+        """
+        check_preset(preset)
+        setting = await self._settings.now()
+        if not preset and not setting("crossbar.media", "normalize_media"):
+            raise NormalizationOffError
+        return self._normalization(setting, preset, self._turn_of_stored, streams=False)
+
+    def _normalization(
+        self,
+        setting: Callable[[str, str], Any],
+        preset: str,
+        turn: asyncio.Semaphore,
+        *,
+        streams: bool,
+    ) -> Normalization:
+        return Normalization(
             streams=streams,
-            turn=self._turn,
+            turn=turn,
             preset=preset or setting("media", "normalize_preset"),
             executable=setting("media", "normalize_executable"),
             target=_TARGETS[setting("crossbar.media", "normalization_format")],
@@ -140,11 +191,6 @@ class Normalizer:
             temporary_folder=self._temporary_folder,
             ffmpeg=self._ffmpeg,
         )
-        self._count(normalization, 1)
-        try:
-            yield normalization
-        finally:
-            self._count(normalization, -1)
 
     def _count(self, normalization: Normalization, change: int) -> None:
         if normalization.streams:

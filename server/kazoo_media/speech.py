@@ -150,11 +150,11 @@ class Speech:
                 source_format = sniff(intake.head).format
                 if source_format is None:
                     raise SpeechFailedError(f"{title} answered something that is no audio")
-                transfer = Transfer(
-                    self._store, self._blobs, account_id, normalization, repairs_head=True
-                )
+                transfer = Transfer(self._store, self._blobs, account_id, repairs_head=True)
                 transfers.append(transfer)
-                received = await transfer.run(intake, source_format, source_format.content_type)
+                received = await transfer.run(
+                    intake, source_format, source_format.content_type, normalization
+                )
             except (EmptyContentError, TooLargeError) as error:
                 much = "too much" if isinstance(error, TooLargeError) else "nothing"
                 raise SpeechFailedError(f"{title} said {much}") from error

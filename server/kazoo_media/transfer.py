@@ -1,10 +1,13 @@
-"""A transfer: the bytes of one upload on their way to durable, not yet live, renditions."""
+"""A transfer: the bytes of one upload, or of a stored original that is converted anew, on their way
+to durable, not yet live, renditions.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from kazoo_media.audio.conversion import Conversion
@@ -34,8 +37,8 @@ class Received:
 
 
 class Transfer:
-    """One upload's way into the blob store. Ends with a commit of what `run` returned, or with
-    `discard`.
+    """One way into the blob store. Ends with a commit of what `run` or `run_again` returned, or
+    with `discard`.
 
     What a client sends is kept as it came; `repairs_head` is for what the service makes itself: a
     WAV that was written into a pipe gets true sizes.
@@ -46,21 +49,26 @@ class Transfer:
         store: MetadataStore,
         blobs: BlobStore,
         account_id: str,
-        normalization: Normalization | None,
         *,
         repairs_head: bool = False,
     ) -> None:
         self._store = store
         self._blobs = blobs
         self._account_id = account_id
-        self._normalization = normalization
         self._repairs_head = repairs_head
         self._original_key = new_blob_key()
         self._normalized_key = new_blob_key()
+        self._begun_keys: Sequence[str] = ()
         self._writers: list[RenditionWriter] = []
         self._conversion: Conversion | None = None
 
-    async def run(self, intake: Intake, source_format: AudioFormat, content_type: str) -> Received:
+    async def run(
+        self,
+        intake: Intake,
+        source_format: AudioFormat,
+        content_type: str,
+        normalization: Normalization | None,
+    ) -> Received:
         """Store the original and, when normalization is on, the normalized rendition.
 
         Args:
@@ -71,15 +79,28 @@ class Transfer:
         Raises:
             MediaError: of the intake or the stores; `discard` is still to be called.
         """
-        await self._store.begin_upload(self._account_id, self._keys, int(time.time() * 1000))
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                alive = tasks.create_task(self._keep_alive())
-                received = await self._receive(tasks, intake, source_format, content_type)
-                alive.cancel()
-        except BaseExceptionGroup as group:
-            raise _cause_of(group) from group
-        return received
+        keys = [self._original_key] + ([self._normalized_key] if normalization else [])
+        return await self._begun(
+            keys,
+            lambda tasks: self._receive(tasks, intake, source_format, content_type, normalization),
+        )
+
+    async def run_again(
+        self, original: Rendition, source_format: AudioFormat, normalization: Normalization
+    ) -> Received:
+        """Convert a stored original anew; the content is that original and what was made of it.
+
+        Raises:
+            MediaError: of the stores; `discard` is still to be called.
+        """
+
+        async def convert(tasks: asyncio.TaskGroup) -> Received:
+            del tasks
+            converted = self._convert_stored(normalization, source_format, original)
+            normalized, outcome = await converted
+            return Received(Content(original, normalized), outcome)
+
+        return await self._begun([self._normalized_key], convert)
 
     async def discard(self) -> None:
         """Stop the converter and remove what was stored, unless it is live: a commit that is
@@ -106,14 +127,26 @@ class Transfer:
             await writer.discard()
         try:
             now_ms = int(time.time() * 1000)
-            for key in await self._store.abandon_blobs(self._account_id, self._keys, now_ms):
+            keys = await self._store.abandon_blobs(self._account_id, self._begun_keys, now_ms)
+            for key in keys:
                 await self._blobs.delete(key)
         except MediaError:
             return  # the error that led here is the one to report; the sweeper tries again
 
-    @property
-    def _keys(self) -> list[str]:
-        return [self._original_key] + ([self._normalized_key] if self._normalization else [])
+    async def _begun(
+        self, keys: Sequence[str], work: Callable[[asyncio.TaskGroup], Awaitable[Received]]
+    ) -> Received:
+        """Return what work returns whose blobs have these keys."""
+        self._begun_keys = keys
+        await self._store.begin_upload(self._account_id, keys, int(time.time() * 1000))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                alive = tasks.create_task(self._keep_alive())
+                received = await work(tasks)
+                alive.cancel()
+        except BaseExceptionGroup as group:
+            raise _cause_of(group) from group
+        return received
 
     async def _receive(
         self,
@@ -121,8 +154,8 @@ class Transfer:
         intake: Intake,
         source_format: AudioFormat,
         content_type: str,
+        normalization: Normalization | None,
     ) -> Received:
-        normalization = self._normalization
         writer = await self._new_writer(self._original_key)
         meter = DurationMeter(source_format)
         storing = tasks.create_task(writer.store())
@@ -236,7 +269,7 @@ class Transfer:
         while True:
             await asyncio.sleep(_TOUCH_INTERVAL_S)
             now_ms = int(time.time() * 1000)
-            await self._store.touch_blobs(self._account_id, self._keys, now_ms)
+            await self._store.touch_blobs(self._account_id, self._begun_keys, now_ms)
 
 
 def _cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

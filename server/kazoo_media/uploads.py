@@ -32,7 +32,6 @@ from kazoo_media.audio.formats import (
     same_container,
     same_format,
 )
-from kazoo_media.audio.presets import PRESET_NAMES
 from kazoo_media.audio.sniff import Sniffed, sniff
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.documents import with_content_keys
@@ -42,14 +41,12 @@ from kazoo_media.errors import (
     StaleRevisionError,
     TooLargeError,
     UnsupportedMediaTypeError,
-    ValidationError,
-    Violation,
 )
 from kazoo_media.intake import Declared, Finish, Intake, Source
 from kazoo_media.library import Change, Library, Put
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media, next_revision
-from kazoo_media.normalization import Normalizer
+from kazoo_media.normalization import Normalizer, check_preset
 from kazoo_media.settings import Settings
 from kazoo_media.transfer import Received, Transfer
 
@@ -138,9 +135,9 @@ class Uploads:
             intake = Intake(source, declared, limit_bytes)
             await intake.read_head()
             source_format, content_type = _recognised(sniff(intake.head), declared, change.after)
-            transfer = Transfer(self._store, self._blobs, account_id, normalization)
+            transfer = Transfer(self._store, self._blobs, account_id)
             try:
-                received = await transfer.run(intake, source_format, content_type)
+                received = await transfer.run(intake, source_format, content_type, normalization)
                 return await self._commit(change, changing, declared, received)
             except BaseException:
                 await transfer.discard()
@@ -173,11 +170,7 @@ class Uploads:
 
 
 def _check_declared(declared: Declared, limit_bytes: int) -> None:
-    if declared.preset and declared.preset not in PRESET_NAMES:
-        known = ", ".join(PRESET_NAMES)
-        message = f"Value not found in enumerated list of values: {known}"
-        extra = {"target": list(PRESET_NAMES), "value": declared.preset}
-        raise ValidationError([Violation("preset", "enum", message, extra)])
+    check_preset(declared.preset)
     content_type = _bare(declared.content_type)
     if content_type not in _UNTYPED and format_of(content_type) is None:
         message = f"content type {content_type!r} is not one that can be stored"

@@ -27,7 +27,14 @@ _MODULES = (
     (prompt_service_pb2, prompt_service_pb2_grpc, "PromptService"),
     (language_service_pb2, language_service_pb2_grpc, "LanguageService"),
 )
-_WRITING = ("CreateMedia", "UpdateMedia", "DeleteMedia", "PurgeMedia", "UploadContent")
+_WRITING = (
+    "CreateMedia",
+    "UpdateMedia",
+    "DeleteMedia",
+    "PurgeMedia",
+    "UploadContent",
+    "NormalizeMedia",
+)
 _RPCS = [
     (service, method.name)
     for module, _, service in _MODULES
@@ -58,6 +65,8 @@ def call(grpc_channel: Any) -> Callable[..., Any]:
                 request.media.id, request.media.name = "m", "File"
             if "media_id" in fields:
                 request.media_id = "m"
+            if "preset" in fields:
+                request.preset = "telephony"
             if "prompt_id" in fields:
                 request.prompt_id = "p"
         answer = getattr(getattr(stubs, f"{service}Stub")(grpc_channel), method)(

@@ -41,6 +41,7 @@ class MediaServicer(MediaServiceServicer):
         self._library = core.library
         self._uploads = core.uploads
         self._downloads = core.downloads
+        self._renormalization = core.renormalization
 
     @override
     async def CreateMedia(
@@ -125,6 +126,17 @@ class MediaServicer(MediaServiceServicer):
             uploads, created = self._uploads, False
             media = await uploads.replace_content(scope, header.media_id, declared, source)
         return pb.UploadContentResponse(media=media_message(media), created=created)
+
+    @override
+    async def NormalizeMedia(
+        self, request: pb.NormalizeMediaRequest, context: Context
+    ) -> pb.NormalizeMediaResponse:
+        scope = await self._callers.may_write(context, request.account_id)
+        media_id = required("media_id", request.media_id)
+        made = await self._renormalization.normalize(
+            scope, media_id, preset=request.preset, force=request.force
+        )
+        return pb.NormalizeMediaResponse(media=media_message(made.media), converted=made.converted)
 
     @override
     async def DownloadContent(

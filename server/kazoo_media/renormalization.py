@@ -1,0 +1,153 @@
+"""Renormalization: stored audio is converted anew, after the settings changed.
+
+Theory of operation:
+
+1. A rendition that was made the very same way is left alone, so a run that was interrupted can be
+   made again and goes on where it stopped.
+2. When it is its turn, the stored original goes through the converter to a new blob. What is live
+   is read by others all the time, and not touched.
+3. One metadata transaction puts the new rendition beside the same original; the old one is dead. If
+   the media has another original by then, the new upload wins: the conversion is discarded, and the
+   new original is looked at.
+4. When the conversion fails nothing changes: an old rendition plays, an error does not.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from kazoo_media.accounts import WriteScope
+from kazoo_media.audio.conversion import KAZOO_FAILURE
+from kazoo_media.audio.formats import AudioFormat, format_of
+from kazoo_media.audio.sniff import SNIFF_BYTES, sniff
+from kazoo_media.blobs.store import BlobStore
+from kazoo_media.documents import with_content_keys
+from kazoo_media.errors import (
+    ContentNotFoundError,
+    NormalizationFailedError,
+    StaleRevisionError,
+)
+from kazoo_media.library import Library
+from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.model import Media, Rendition, next_revision
+from kazoo_media.normalization import Normalization, Normalizer
+from kazoo_media.transfer import Received, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Renormalized:
+    """A media whose normalized rendition is as it was asked for.
+
+    Attributes:
+        converted: Whether it had to be made.
+    """
+
+    media: Media
+    converted: bool
+
+
+class Renormalization:
+    """Converts the originals of media anew."""
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        blobs: BlobStore,
+        library: Library,
+        normalizer: Normalizer,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._library = library
+        self._normalizer = normalizer
+
+    async def normalize(
+        self, scope: WriteScope, media_id: str, *, preset: str = "", force: bool = False
+    ) -> Renormalized:
+        """Make the normalized rendition of a media as a preset ("": the settings) says now.
+
+        After any error, and after a cancellation, what was live is live and unchanged.
+
+        Args:
+            force: Also when there is one that was made the very same way.
+
+        Raises:
+            MediaNotFoundError: it does not exist or was deleted.
+            ContentNotFoundError: it has no audio.
+            NormalizationOffError: no preset is named, and normalization is off.
+            ValidationError: there is no such preset.
+            NormalizationFailedError: with the reason.
+            StorageFullError, StoreUnavailableError: of the stores.
+        """
+        while True:
+            media = await self._library.get(scope, media_id)
+            if media.content is None:
+                raise ContentNotFoundError(media_id)
+            normalization = await self._normalizer.of_stored(preset)
+            known = media.content.normalized
+            if not force and known and known.normalization == normalization.fingerprint:
+                return Renormalized(media, converted=False)
+            try:
+                media = await self._convert(scope, media, media.content.original, normalization)
+            except StaleRevisionError:
+                continue
+            return Renormalized(media, converted=True)
+
+    async def _convert(
+        self, scope: WriteScope, media: Media, original: Rendition, normalization: Normalization
+    ) -> Media:
+        """Convert an original and return its media with the new rendition.
+
+        Raises:
+            StaleRevisionError: the media has another original by now.
+        """
+        transfer = Transfer(self._store, self._blobs, scope.account_id)
+        try:
+            source_format = await self._format_of(media, original)
+            received = await transfer.run_again(original, source_format, normalization)
+            if received.content.normalized is None:
+                raise NormalizationFailedError(received.outcome["normalization_error"])
+            return await self._commit(scope, media.id, received)
+        finally:
+            await transfer.discard()
+
+    async def _commit(self, scope: WriteScope, media_id: str, received: Received) -> Media:
+        """Put the new rendition beside its original; what others changed in the document meanwhile
+        is kept.
+        """
+        content = received.content
+        while True:
+            current = await self._library.get(scope, media_id)
+            live = current.content
+            if live is None or live.original.blob_key != content.original.blob_key:
+                raise StaleRevisionError(media_id)
+            name = current.document.get("attachment_name")
+            outcome = received.outcome | ({"attachment_name": name} if name else {})
+            now_ms = int(time.time() * 1000)
+            changed = replace(
+                current,
+                document=with_content_keys(current.document, content, outcome),
+                revision=next_revision(current.revision),
+                modified_ms=now_ms,
+                content=content,
+            )
+            try:
+                await self._store.commit_content(changed, current.revision, now_ms)
+            except StaleRevisionError:
+                continue
+            return changed
+
+    async def _format_of(self, media: Media, original: Rendition) -> AudioFormat:
+        reader = await self._blobs.open(original.blob_key)
+        if reader is None:
+            text = f"the original of {media.id!r} is not in the blob store: see `kazoo-media fsck`"
+            raise NormalizationFailedError(text)
+        async with reader:
+            size_bytes = min(SNIFF_BYTES, original.size_bytes)
+            head = b"".join([chunk async for chunk in reader.read(0, size_bytes)])
+        found = sniff(head).format or format_of(original.content_type)
+        if found is None:
+            text = f"{KAZOO_FAILURE}: {original.content_type} is no known audio format"
+            raise NormalizationFailedError(text)
+        return found
