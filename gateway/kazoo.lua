@@ -26,6 +26,9 @@ end
 
 local function escape_byte(byte) return string.format("%%%02X", byte:byte()) end
 
+-- A request id as it is logged and sent back: printable, and at most 128 characters of it.
+local function printable(id) return (id:gsub("[^\32-\126]", escape_byte):sub(1, 128)) end
+
 local function json_escape(byte) return string.format("\\u%04x", byte:byte()) end
 
 -- The URI for the log: no token, however its name is written and wherever it stands, and no other secret.
@@ -63,6 +66,8 @@ local function prepare(handle)
   local uri = headers:get(":path"):gsub("[\128-\255]", escape_byte)  -- metadata are ASCII
   local version, rest = uri:match("^/(v1)(.*)$")
   if version and (rest == "" or rest:find("^[/?]")) then uri = "/v2" .. rest end
+  local request_id = headers:get("x-request-id")
+  if request_id then headers:replace("x-request-id", printable(request_id)) end
   local content_type, length = headers:get("content-type"), headers:get("content-length")
   local noted = handle:streamInfo():dynamicMetadata()
   noted:set("kazoo_media", "uri", masked(uri))

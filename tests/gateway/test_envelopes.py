@@ -34,7 +34,7 @@ def check(answer: Answer, status: int, message: str) -> None:
     "head",
     [
         "garbage",
-        "FOO / HTTP/1.1\r\nHost: a",
+        "F(O)O / HTTP/1.1\r\nHost: a",
         "GET / HTTP/1.1",
         "GET /v2/media/%00 HTTP/1.1\r\nHost: a",
         "CONNECT a:1 HTTP/1.1\r\nHost: a",
@@ -92,3 +92,9 @@ def test_healthz_is_200_without_a_token(http: httpx.Client) -> None:
         assert answer.json()["status"] == "success"
         assert "x-envoy-upstream-healthchecked-cluster" not in answer.headers
     assert http.head("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_healthz_is_only_read(http: httpx.Client, method: str) -> None:
+    answer = http.request(method, "/healthz")
+    assert answer.json()["rpc"] == "Fallback"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from kazoo_media.audio.formats import extension_of, same_format
+from kazoo_media.audio.formats import ACCEPTED_TYPES, extension_of, same_format
 from kazoo_media.crossbar.answers import CSV, JSON
 from kazoo_media.crossbar.content_types import BASE64_TYPES, essence
 from kazoo_media.crossbar.operations import Operation
@@ -74,7 +74,7 @@ class Accept:
         named = [
             each.rank
             for each in self._ranges
-            if each.rank.weight > 0 and each.content_type.startswith(("audio/", "video/"))
+            if each.rank.weight > 0 and _is_audio(each.content_type)
         ]
         return bool(named) and max(named) > (self.rank(JSON) or _Rank(0, 0, 0))
 
@@ -137,9 +137,13 @@ def resolved(operation: Operation, request: Request) -> Operation:
             return Operation.DOWNLOAD
     elif operation is Operation.UPDATE_MEDIA:
         kind = essence(request.content_type)
-        if kind.startswith(("audio/", "video/")) or kind in _UPLOAD_TYPES:
+        if _is_audio(kind) or kind in _UPLOAD_TYPES:
             return Operation.UPLOAD
     return operation
+
+
+def _is_audio(content_type: str) -> bool:
+    return content_type.startswith(("audio/", "video/")) or content_type in ACCEPTED_TYPES
 
 
 def _media_range(text: str, earliness: int) -> _MediaRange:

@@ -31,7 +31,8 @@ _VALUE_OPERATORS = (
     ("filter_", FilterOperator.EQUALS),
 )
 _SECONDS = re.compile(r"-?\d{1,15}", re.ASCII)
-_PAGE_SIZE = re.compile(r"0*[1-9]\d{0,8}", re.ASCII)
+_PAGE_SIZE = re.compile(r"0*([1-9]\d*)", re.ASCII)
+_LARGEST_PAGE = 999_999_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,15 @@ def paging_of(request: Request, default_size: int) -> Paging:
     if request.parameter("paginate") not in {"", "true"}:
         return Paging(None, "", "")
     sent_size, sent_start = request.parameter("page_size"), request.parameter("start_key")
-    size = int(sent_size) if _PAGE_SIZE.fullmatch(sent_size) else default_size
-    return Paging(size, start_key(sent_start), sent_start)
+    return Paging(_page_size(sent_size, default_size), start_key(sent_start), sent_start)
+
+
+def _page_size(sent: str, default_size: int) -> int:
+    found = _PAGE_SIZE.fullmatch(sent)
+    if found is None:
+        return default_size
+    digits = found[1]
+    return int(digits) if len(digits) < len(str(_LARGEST_PAGE)) else _LARGEST_PAGE
 
 
 def media_query(request: Request, start: str) -> MediaQuery:

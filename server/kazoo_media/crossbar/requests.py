@@ -39,7 +39,7 @@ class Request:
     def of(cls, target: Target, headers: Mapping[str, str], request_id: str) -> Request:
         """Return the request that a call's metadata describe."""
         text = headers.get("x-rest-uri", "").partition("?")[2]
-        method = headers.get("x-rest-method", "").upper()
+        method = headers.get("x-rest-method", "")
         return cls(target, method, headers, _parsed(text) if text else _NOTHING, request_id)
 
     def asked(self, name: str) -> str:

@@ -128,6 +128,33 @@ def test_all_violations_are_told_at_once(rest: Rest, tenant: Tenant, case: Case)
     case.run(rest, tenant)
 
 
+@table(
+    [
+        Case("PUT {M}", 201, {"data": {"name": "x", **sent}}, data=has(**stored))
+        for sent, stored in (
+            ({"streamable": "false"}, {"streamable": False}),
+            ({"streamable": "true"}, {"streamable": True}),
+            ({"content_length": "5"}, {"content_length": 5}),
+            ({"tts": {"voice": "MALE/EN-gb"}}, {"tts": {"voice": "MALE/EN-gb"}}),
+            ({"tts": {}}, {"tts": {"voice": "female/en-US"}}),
+            ({"tts": {"more": 1}}, {"tts": {"more": 1, "voice": "female/en-US"}}),
+            ({"language": "EN-us"}, {"language": "EN-us"}),
+            ({"source_id": "0" * 32, "source_type": "x"}, {"source_id": "0" * 32}),
+            (
+                {"id": "mine", "prompt_id": "vm-x", "language": "FR"},
+                {"id": "fr%2Fvm-x", "language": "fr"},
+            ),
+            ({"id": "fr%2Fvm-x"}, {"id": "fr/vm-x"}),
+            ({"id": "fr%252Fvm-x"}, {"id": "fr/vm-x"}),
+            ({"prompt_id": ""}, {"prompt_id": ""}),
+        )
+    ]
+)
+def test_what_is_stored_of_what_was_sent(rest: Rest, tenant: Tenant, case: Case) -> None:
+    created = case.run(rest, tenant)
+    assert ask(rest, tenant, f"GET {created.headers['location']}").data == created.data
+
+
 def test_speech_has_its_audio_when_it_is_created(rest: Rest, tenant: Tenant) -> None:
     data = {"name": "TTS", "media_source": "tts", "tts": {"text": "Hello"}}
     made = ask(rest, tenant, "PUT {M}", {"data": data})
@@ -172,6 +199,25 @@ def test_a_patch_merges_deeply_and_null_removes(rest: Rest, tenant: Tenant) -> N
     assert reply.data["ui_metadata"] == {"a": 1, "b": {"c": 2, "d": 3}}
     assert "description" not in reply.data
     assert reply.data["name"] == "File"
+
+
+@table(
+    [
+        Case("PATCH {M}/a", 400, {"data": {"name": None}}, data=has(name=has(required=has()))),
+        Case("PATCH {M}/a", 400, {"data": {"name": ""}}, data=has(name=has(minLength=has()))),
+        Case("PATCH {M}/a", 200, {"data": {"media_source": None}}, data=has(media_source="upload")),
+        Case("PATCH {M}/a", 200, {"data": {"tts": None}}, data=has(tts=has(voice="female/en-US"))),
+        Case("PATCH {M}/a", 200, {"data": {"streamable": None}}, data=has(streamable=True)),
+        Case("PATCH {M}/a", 200, {"data": {"ui": {"a": [1, {"b": None}]}}}, data=has(ui=has())),
+        Case("PATCH {M}/a", 200, {"data": {}}, data=has(name="File", description="old")),
+        Case("PATCH {M}/a", 200, b"", data=has(name="File", description="old")),
+        Case("PATCH {M}/a", 200, {"data": {"id": "b", "_x": 1}}, data=has(id="a")),
+        Case("PATCH {M}/a", 400, {"data": {"prompt_id": "vm-x"}}, data=has(prompt_id=has())),
+    ]
+)
+def test_a_patched_document_follows_the_rules(rest: Rest, tenant: Tenant, case: Case) -> None:
+    create(rest, tenant, id="a", description="old", streamable=False, tts={"voice": "male/en-GB"})
+    case.run(rest, tenant)
 
 
 def test_a_prompt_stays_the_prompt_it_is(rest: Rest, tenant: Tenant) -> None:

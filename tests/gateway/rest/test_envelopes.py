@@ -39,6 +39,30 @@ def test_a_success_has_the_whole_envelope(rest: Rest, tenant: Tenant) -> None:
     assert int(reply.headers["content-length"]) == len(reply.body)
 
 
+@pytest.mark.parametrize("path", ["{M}", "{M}/none", "/v2/none", "{M}/%ff"])
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("my-request", "my-request"),
+        ('a"b\\c d', 'a"b\\c d'),
+        ("r" * 128, "r" * 128),
+        ("r" * 129, "r" * 128),
+        ("a\tb", "a%09b"),
+        ("\u017c".encode().decode("latin-1"), "%C5%BC"),
+    ],
+)
+def test_the_request_id_in_header_and_envelope_is_the_clients(
+    rest: Rest, tenant: Tenant, path: str, sent: str, kept: str
+) -> None:
+    reply = ask(rest, tenant, f"GET {path}", headers={"x-request-id": sent})
+    assert (reply.headers["x-request-id"], reply.json["request_id"]) == (kept, kept)
+
+
+def test_an_empty_request_id_is_as_none(rest: Rest, tenant: Tenant) -> None:
+    reply = ask(rest, tenant, "GET {M}", headers={"x-request-id": ""})
+    assert reply.json["request_id"] == reply.headers["x-request-id"] != ""
+
+
 def test_a_request_without_an_id_gets_one(rest: Rest, tenant: Tenant) -> None:
     reply = ask(rest, tenant, "GET {M}")
     assert reply.json["request_id"] == reply.headers["x-request-id"] != ""

@@ -52,6 +52,7 @@ _TYPES: list[tuple[CodedFormat, str, str]] = [
     ("mp3", "audio/ogg", "audio/mpeg"),
     ("ogg", "audio/ogg", "audio/ogg"),
     ("ogg", "audio/mp3", "audio/ogg"),
+    ("ogg", "application/ogg", "application/ogg"),
     ("flac", "audio/flac", "audio/flac"),
     ("flac", "audio/x-flac", "audio/x-flac"),
     ("au", "audio/basic", "audio/basic"),
@@ -285,6 +286,17 @@ def test_a_downloaded_type_is_the_one_that_was_declared(rest: Rest, tenant: Tena
     for accept, status in (("audio/wav", 406), ("audio/mp3;q=0", 406), ("video/*", 406)):
         refused = ask(rest, tenant, f"GET {{M}}/{media_id}/raw", None, {"accept": accept})
         assert (refused.status, refused.data["target"]) == (status, ["audio/mp3"])
+
+
+def test_audio_may_have_a_type_of_applications(rest: Rest, tenant: Tenant) -> None:
+    media_id, audio = create(rest, tenant), _audio("ogg")
+    upload(rest, tenant, media_id, audio, "application/ogg")
+    for accept in ("application/ogg", "audio/ogg", "application/ogg, application/json;q=0.9"):
+        found = ask(rest, tenant, f"GET {{M}}/{media_id}", None, {"accept": accept})
+        assert (found.headers["content-type"], found.body) == ("application/ogg", audio), accept
+    for accept in ("application/*", "application/json, application/ogg"):
+        found = ask(rest, tenant, f"GET {{M}}/{media_id}", None, {"accept": accept})
+        assert found.headers["content-type"] == "application/json", accept
 
 
 @pytest.mark.parametrize("extension", ["mp3", "MP3", "wav", "ogg", "x", "tar.gz", ""])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import io
 import json
+import re
 
 import pytest
 
@@ -107,6 +109,32 @@ def test_a_csv_list_may_be_named(rest: Rest, shelf: Tenant) -> None:
     for name, shown in (("all.csv", "all.csv"), ("all", "all.csv"), ("a%22%0Ab", "a__b.csv")):
         reply = ask(rest, shelf, f"GET {{M}}?accept=csv&filename={name}")
         assert reply.headers["content-disposition"] == f'attachment; filename="{shown}"'
+
+
+@pytest.mark.parametrize("path", ["{M}?paginate=false", "{M}?accept=csv", "/v2/openapi.json"])
+def test_what_is_long_and_has_no_tag_is_compressed_when_asked_for(
+    rest: Rest, tenant: Tenant, path: str
+) -> None:
+    for number in range(20):
+        create(rest, tenant, name="x" * 128, number=number)
+    plain = ask(rest, tenant, f"GET {path}", headers={"x-request-id": "same"})
+    packed = ask(
+        rest, tenant, f"GET {path}", None, {"accept-encoding": "gzip", "x-request-id": "same"}
+    )
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["content-type"] == plain.headers["content-type"]
+    text = re.compile(rb'"timestamp":"[^"]*"')
+    assert text.sub(b"", gzip.decompress(packed.body)) == text.sub(b"", plain.body)
+
+
+def test_what_has_a_tag_is_not_compressed(rest: Rest, tenant: Tenant) -> None:
+    create(rest, tenant, id="a", text="x" * 5000)
+    upload(rest, tenant, "a", tone(0.5))
+    for path in ("{M}/a", "{M}/a/raw"):
+        reply = ask(rest, tenant, f"GET {path}", None, {"accept-encoding": "gzip, br, deflate"})
+        assert "content-encoding" not in reply.headers
+        assert reply.headers["content-length"] == str(len(reply.body))
 
 
 def test_csv_reads_back_as_the_rows(rest: Rest, shelf: Tenant) -> None:

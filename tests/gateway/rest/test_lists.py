@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -159,6 +160,32 @@ def test_a_start_key_is_plain_or_kazoos(rest: Rest, shelf: Tenant, start: str, f
     envelope = ask(rest, shelf, f"GET {{M}}?start_key={start}").json
     assert envelope["data"][0]["id"] == first
     assert envelope["start_key"] == start.replace("%2F", "/").replace("%252F", "%2F")
+
+
+@pytest.mark.parametrize(
+    ("path", "start", "data"),
+    [
+        ("prompts", b"vm-p", [{"vm-pass": 2}]),
+        ("prompts/vm-pass", b"fr-fr/vm-pass", ["fr-fr%2Fvm-pass"]),
+        ("prompts/vm%252Dpass", b"fr-fr/vm-pass", ["fr-fr%2Fvm-pass"]),
+        ("languages/FR%252Dfr", b"fr-fr/vm-p", ["fr-fr%2Fvm-pass"]),
+        ("languages/missing", b"e", []),
+    ],
+)
+def test_every_list_takes_both_forms_of_a_start_key(
+    rest: Rest, shelf: Tenant, path: str, start: bytes, data: list[object]
+) -> None:
+    for key in (_kazoo_key(start), quote(start, safe=""), quote(quote(start, safe=""))):
+        assert ask(rest, shelf, f"GET {{M}}/{path}?start_key={key}").data == data
+
+
+def test_any_page_size_is_good(rest: Rest, shelf: Tenant) -> None:
+    rest.put_setting("crossbar", "pagination_page_size", 3)
+    try:
+        for size in ("7", "0007", "9999999999", "9" * 300):
+            assert ask(rest, shelf, f"GET {{M}}?page_size={size}").json["page_size"] == 7
+    finally:
+        rest.put_setting("crossbar", "pagination_page_size", None)
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "x", "", "1.5"])

@@ -30,31 +30,25 @@ def _refused(request: str, allow: str) -> Case:
 
 @table(
     [
-        _refused("POST {M}", _LIST_ALLOW),
-        _refused("PATCH {M}", _LIST_ALLOW),
-        _refused("DELETE {M}", _LIST_ALLOW),
-        _refused("PUT {M}/abc", _ITEM_ALLOW),
-        _refused("PUT {M}/abc/raw", _RAW_ALLOW),
-        _refused("PATCH {M}/abc/raw", _RAW_ALLOW),
-        _refused("DELETE {M}/abc/raw", _RAW_ALLOW),
-        _refused("PUT {M}/prompts", _READ_ALLOW),
-        _refused("POST {M}/prompts", _READ_ALLOW),
-        _refused("PATCH {M}/prompts", _READ_ALLOW),
-        _refused("DELETE {M}/prompts", _READ_ALLOW),
-        _refused("POST {M}/languages", _READ_ALLOW),
-        _refused("DELETE {M}/languages", _READ_ALLOW),
-        _refused("POST {M}/prompts/vm-x", _READ_ALLOW),
-        _refused("PUT {M}/prompts/vm-x", _READ_ALLOW),
-        _refused("POST {M}/languages/en-us", _READ_ALLOW),
-        _refused("DELETE {M}/languages/missing", _READ_ALLOW),
-        _refused("PUT {M}/tts/voices", _READ_ALLOW),
-        _refused("POST {M}/tts/voices", _READ_ALLOW),
+        *(
+            _refused(f"{verb} {scope}{path}", allow)
+            for scope in ("{M}", "/v2/media", "/v1/accounts/{A}/media")
+            for path, allow in (
+                ("", _LIST_ALLOW),
+                ("/abc", _ITEM_ALLOW),
+                ("/abc/raw.mp3", _RAW_ALLOW),
+                ("/prompts", _READ_ALLOW),
+                ("/prompts/vm-x", _READ_ALLOW),
+                ("/languages", _READ_ALLOW),
+                ("/languages/missing", _READ_ALLOW),
+            )
+            for verb in ("PUT", "POST", "PATCH", "DELETE", "TRACE", "get", "WHAT-EVER")
+            if verb not in allow
+        ),
         _refused("DELETE /v2/media/tts/voices", _READ_ALLOW),
         _refused("GET /v2/api_auth", "OPTIONS, PUT"),
         _refused("POST /v2/api_auth", "OPTIONS, PUT"),
         _refused("DELETE /v2/api_auth", "OPTIONS, PUT"),
-        _refused("PATCH /v2/media", _LIST_ALLOW),
-        _refused("DELETE /v1/accounts/{A}/media", _LIST_ALLOW),
     ]
 )
 def test_a_verb_that_a_path_does_not_have_is_refused_before_authentication(
