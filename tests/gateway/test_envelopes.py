@@ -34,7 +34,7 @@ def check(answer: Answer, status: int, message: str) -> None:
     "head",
     [
         "garbage",
-        "F(O)O / HTTP/1.1\r\nHost: a",
+        "FOO / HTTP/1.1\r\nHost: a",
         "GET / HTTP/1.1",
         "GET /v2/media/%00 HTTP/1.1\r\nHost: a",
         "CONNECT a:1 HTTP/1.1\r\nHost: a",

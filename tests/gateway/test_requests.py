@@ -104,9 +104,7 @@ def test_v1_is_v2(gateway: Gateway) -> None:
     assert got["metadata"]["x-rest-uri"] == ["/v2/media?x=/v1/"]
 
 
-@pytest.mark.parametrize(
-    "method", ["OPTIONS", "TRACE", "PROPFIND", "FOO", "get", "PATCH", "DELETE", "PUT"]
-)
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND", "PATCH", "DELETE", "PUT"])
 def test_a_verb_without_a_rule_reaches_the_fallback(gateway: Gateway, method: str) -> None:
     got = seen(gateway, f"{method} /v2/media/M/raw HTTP/1.1\r\nHost: a\r\nContent-Length: 0")
     assert got["rpc"] == "Fallback"
