@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from kazoo_media.document_schema import RULES
 from kazoo_media.errors import ValidationError, Violation
-from kazoo_media.model import Content
+from kazoo_media.model import AudioFacts, Content, Rendition
 
 _CONTENT_KEYS = ("content_type", "content_length")
+_FACT_KEYS = tuple(each.name for each in fields(AudioFacts))
 _SERVICE_KEYS = (
     "attachment_name",
     "normalization_error",
     "normalization_warning",
     "normalization_preset",
-    "duration_ms",
-    "sample_rate_hertz",
-    "channel_count",
+    "renditions",
+    *_FACT_KEYS,
 )
 """Keys that only the service writes; what a client sends for them is ignored."""
 
@@ -80,16 +81,21 @@ def with_content_keys(
     owned = _SERVICE_KEYS + _CONTENT_KEYS
     result = {key: value for key, value in document.items() if key not in owned}
     served = content.served
-    result["content_type"] = served.content_type
-    result["content_length"] = served.size_bytes
-    for key in ("duration_ms", "sample_rate_hertz", "channel_count"):
-        value = getattr(served.facts, key)
-        if value is not None:
-            result[key] = value
+    result |= _about(served)
+    result["renditions"] = {str(each.kind): _about(each) for each in content.renditions}
     if served.normalization is not None:
         result["normalization_preset"] = served.normalization.partition(" ")[0]
     result.update(outcome)
     return result
+
+
+def _about(rendition: Rendition) -> dict[str, Any]:
+    facts = {key: getattr(rendition.facts, key) for key in _FACT_KEYS}
+    return {
+        "content_type": rendition.content_type,
+        "content_length": rendition.size_bytes,
+        **{key: value for key, value in facts.items() if value is not None},
+    }
 
 
 def conversion_outcome(document: Mapping[str, Any]) -> dict[str, Any]:

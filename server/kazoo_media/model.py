@@ -21,11 +21,22 @@ class RenditionKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
-    """What is known of a piece of audio; None where it is not known."""
+    """What is known of a piece of audio; None where it is not known.
+
+    Attributes:
+        codec: How the samples are coded, in lower case: `linear16`, `mulaw`, `mp3`, `opus`, ...
+        loudness_lufs: Integrated, ITU-R BS.1770; None also for what is too quiet to be measured.
+        peak_dbfs: Of the largest sample; None also for digital silence.
+        clipped_samples: How many are at full scale.
+    """
 
     duration_ms: int | None = None
     sample_rate_hertz: int | None = None
     channel_count: int | None = None
+    codec: str | None = None
+    loudness_lufs: float | None = None
+    peak_dbfs: float | None = None
+    clipped_samples: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,8 @@ class Rendition:
         sha256: Digest of the bytes, 64 lower-case hex digits.
         normalization: What a normalized rendition was made by, the preset first; equal texts: the
             very same way. None: not known, as of every original.
+        peaks: Lowest and highest sample of stretches of equal length, as pairs of int8. On its
+            way into a store only: with a media it is not read back.
     """
 
     kind: RenditionKind
@@ -46,6 +59,7 @@ class Rendition:
     sha256: str
     facts: AudioFacts = field(default_factory=AudioFacts)
     normalization: str | None = None
+    peaks: bytes | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def make_media(media_id: str = "m", account_id: str = ACCOUNT, **document: Any) 
 
 def make_content(number: int, *, normalized: bool = True) -> Content:
     """Return a content of new keys, in whose every rendition the number can be seen."""
-    facts = AudioFacts(number, 8000, 1)
+    facts = AudioFacts(number, 8000, 1, "mp3", -19.25 - number, -1.5, number)
     original = Rendition(
         RenditionKind.ORIGINAL, new_blob_key(), "audio/mpeg", number, f"{number:064x}", facts
     )

@@ -256,6 +256,29 @@ class BlobRowContract:
         await store.forget_blobs(rows)
         assert await _states(store) == {keys[1]: BlobState.PENDING}
 
+    async def test_peaks_come_with_a_commit_or_later_and_go_with_the_row(
+        self, store: MetadataStore
+    ) -> None:
+        media = make_media()
+        await store.insert_media(media)
+        content = make_content(1)
+        measured = replace(content, original=replace(content.original, peaks=b"\x81\x7f"))
+        media = await upload(store, media, measured, now_ms=2000)
+        first, second = content.original.blob_key, keys_of(content)[0]
+        assert await store.get_peaks(ACCOUNT, first) == b"\x81\x7f"
+        assert await store.get_peaks(ACCOUNT, second) is None
+        assert await store.get_peaks(OTHER_ACCOUNT, first) is None
+        await store.put_peaks(OTHER_ACCOUNT, second, b"\0\0")
+        await store.put_peaks(ACCOUNT, "0" * 32, b"\0\0")
+        assert await store.get_peaks(ACCOUNT, "0" * 32) is None
+        for peaks in (b"\xfe\x01\xfe\x01", b"\0\0"):
+            await store.put_peaks(ACCOUNT, second, peaks)
+        assert await store.get_peaks(ACCOUNT, second) == b"\xfe\x01\xfe\x01"
+        await store.remove_media(ACCOUNT, "m", media.revision, 3000)
+        await store.forget_blobs(await store.list_dead(9999, 9))
+        assert await store.get_peaks(ACCOUNT, first) is None
+        assert await store.get_peaks(ACCOUNT, second) is None
+
     async def test_rows_are_paged_by_key_over_all_accounts(self, store: MetadataStore) -> None:
         keys = sorted(new_blob_key() for _ in range(25))
         await store.begin_upload(ACCOUNT, keys[::2], 1000)

@@ -146,11 +146,14 @@ def tone(seconds: float, rate_hertz: int = 44100, channels: int = 2) -> bytes:
     return file.getvalue()
 
 
+_CROSSBAR_KEYS = ("normalize_media", "normalization_format")
+
+
 async def _normalize(tested: CoreUnderTest, **values: object) -> None:
     settings = tested.core.settings
     await settings.put(_ADMIN, "crossbar.media", "normalize_media", value=True, node=None)
     for key, value in values.items():
-        category = "crossbar.media" if key == "normalization_format" else "media"
+        category = "crossbar.media" if key in _CROSSBAR_KEYS else "media"
         await settings.put(_ADMIN, category, key, value, node=None)
 
 
@@ -181,6 +184,28 @@ async def test_a_wav_becomes_an_8_khz_mp3_and_the_original_stays(
     assert len(served) == document["content_length"]
     assert served[:1] == b"\xff"
     assert await _bytes_of(tested, media, RenditionKind.ORIGINAL) == audio
+
+
+async def test_the_document_tells_of_both_renditions(tested: CoreUnderTest, media: str) -> None:
+    await _normalize(tested)
+    audio = tone(2)
+    document = await _upload(tested, audio)
+    assert document["codec"] == "mp3"
+    original, served = document["renditions"]["original"], document["renditions"]["normalized"]
+    assert original == {
+        "content_type": "audio/x-wav",
+        "content_length": len(audio),
+        "duration_ms": 2000,
+        "sample_rate_hertz": 44_100,
+        "channel_count": 2,
+        "codec": "linear16",
+    }
+    assert served == {key: document[key] for key in original}
+    await _normalize(tested, normalize_media=False)
+    document = await _upload(tested, tone(0.5))
+    assert list(document["renditions"]) == ["original"]
+    kept = await tested.core.library.update(_SCOPE, media, lambda _: {"name": "m", "renditions": 1})
+    assert kept.document["renditions"] == document["renditions"]
 
 
 async def test_a_normalized_wav_has_the_sizes_that_it_really_has(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from typing_extensions import override
 
@@ -32,6 +33,7 @@ class DurationMeter:
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._gauge = _GAUGES.get(audio_format, _Unknown)()
+        self._codec = _CODECS.get(audio_format)
 
     def feed(self, chunk: bytes) -> None:
         """Count the next bytes. Never raises, and its cost does not depend on the length of PCM."""
@@ -39,7 +41,10 @@ class DurationMeter:
 
     def facts(self) -> AudioFacts:
         """Return what is known of the bytes so far; None where nothing is."""
-        return self._gauge.facts()
+        facts = self._gauge.facts()
+        if self._codec is None or facts.sample_rate_hertz is None:
+            return facts
+        return replace(facts, codec=self._codec)
 
     def expected_ms(self) -> int | None:
         """Return how long the audio should be: what its headers promise if they promise more than
@@ -117,7 +122,9 @@ class _Wav(Gauge):
         if header is None:
             return AudioFacts()
         duration = header.duration_ms(self._data_bytes(header))
-        return AudioFacts(duration, header.sample_rate_hertz, header.channel_count)
+        return AudioFacts(
+            duration, header.sample_rate_hertz, header.channel_count, codec=header.codec
+        )
 
     def _data_bytes(self, header: WavHeader) -> int:
         received = max(0, self._bytes - header.data_offset)
@@ -147,6 +154,7 @@ class _Au(Gauge):
     """Source: the audio(5) manual of SunOS; libsndfile's list of encodings."""
 
     _SAMPLE_BYTES: Mapping[int, int] = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
+    _CODECS: Mapping[int, str] = {1: "mulaw", 3: "linear16", 27: "alaw"}
     _HEADER = struct.Struct(">4sIIIII")
 
     def __init__(self) -> None:
@@ -159,23 +167,24 @@ class _Au(Gauge):
         self._head += chunk[: self._HEADER.size - len(self._head)]
 
     def _layout(self) -> tuple[int, int, int, int, int] | None:
-        """Return offset, declared size, bytes of a sample, rate and channels."""
+        """Return offset, declared size, encoding, rate and channels."""
         if len(self._head) < self._HEADER.size or not self._head.startswith(b".snd"):
             return None
         _, offset, declared, encoding, rate, channels = self._HEADER.unpack(self._head)
         if not rate or not channels or encoding not in self._SAMPLE_BYTES:
             return None
-        return offset, declared, self._SAMPLE_BYTES[encoding], rate, channels
+        return offset, declared, encoding, rate, channels
 
     @override
     def facts(self) -> AudioFacts:
         layout = self._layout()
         if layout is None:
             return AudioFacts()
-        offset, declared, sample_bytes, rate, channels = layout
+        offset, declared, encoding, rate, channels = layout
         received = min(max(0, self._bytes - offset), declared or 0xFFFFFFFF)
-        samples = received // (sample_bytes * channels)
-        return AudioFacts(round(samples * 1000 / rate), rate, channels)
+        samples = received // (self._SAMPLE_BYTES[encoding] * channels)
+        duration_ms = round(samples * 1000 / rate)
+        return AudioFacts(duration_ms, rate, channels, codec=self._CODECS.get(encoding))
 
     @override
     def is_truncated(self) -> bool:
@@ -206,3 +215,17 @@ _GAUGES: Mapping[AudioFormat, Callable[[], Gauge]] = {
     AudioFormat.PCMU: lambda: _Raw(1, 1),
     AudioFormat.GSM: lambda: _Raw(33, 160),
 }
+_CODECS: Mapping[AudioFormat, str] = {
+    AudioFormat.MP3: "mp3",
+    AudioFormat.OGG: "vorbis",
+    AudioFormat.OPUS: "opus",
+    AudioFormat.FLAC: "flac",
+    AudioFormat.AMR: "amr-nb",
+    AudioFormat.AMR_WB: "amr-wb",
+    AudioFormat.AAC: "aac",
+    AudioFormat.WMA: "wma",
+    AudioFormat.PCMA: "alaw",
+    AudioFormat.PCMU: "mulaw",
+    AudioFormat.GSM: "gsm",
+}
+"""Of formats that hold one kind of samples."""

@@ -19,6 +19,15 @@ _EXTENSIBLE = 0xFFFE
 _SAMPLES_IN_EXTENSION = frozenset({0x0002, 0x0011})  # MS and IMA ADPCM
 _GSM = 0x0031
 _GSM_SAMPLES = 320
+_PCM, _FLOAT = 0x0001, 0x0003
+_CODECS: Mapping[int, str] = {
+    0x0002: "ms-adpcm",
+    0x0006: "alaw",
+    0x0007: "mulaw",
+    0x0011: "ima-adpcm",
+    0x0031: "gsm",
+    0x0055: "mp3",
+}
 _ONE_SAMPLE_BLOCKS = frozenset({0x0001, 0x0003, 0x0006, 0x0007})  # PCM, float, A-law, mu-law
 
 
@@ -47,6 +56,13 @@ class WavHeader:
     def size_is_sane(self) -> bool:
         """Tell whether the declared size can be meant: neither 0 nor what streams write."""
         return 0 < self.declared_bytes < _LARGEST_SANE_SIZE
+
+    @property
+    def codec(self) -> str | None:
+        """Return how the samples are coded, in lower case; None: not known."""
+        if self.format_code in (_PCM, _FLOAT):
+            return f"{'linear' if self.format_code == _PCM else 'float'}{self.bits}"
+        return _CODECS.get(self.format_code)
 
     @property
     def problem(self) -> str | None:

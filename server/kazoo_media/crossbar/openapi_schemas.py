@@ -10,11 +10,21 @@ from kazoo_media.crossbar.answers import JSON
 from kazoo_media.document_schema import RULES, Rule
 from kazoo_media.documents import MEDIA_ID_LIMIT
 from kazoo_media.errors import MediaError, SpeechFailedError
+from kazoo_media.model import RenditionKind
 
 Schema = dict[str, Any]
 
 _STRING: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
+_FACTS: Mapping[str, Schema] = {
+    "duration_ms": _COUNT,
+    "sample_rate_hertz": _COUNT,
+    "channel_count": _COUNT,
+    "codec": _STRING,
+    "loudness_lufs": {"type": "number"},
+    "peak_dbfs": {"type": "number"},
+    "clipped_samples": _COUNT,
+}
 _GATEWAY_WORDS: Mapping[int, str] = {
     408: "request_timeout",
     431: "headers_too_large",
@@ -121,9 +131,13 @@ def _envelope(status: str, data: Schema, *more: str) -> Schema:
 def _stored_document() -> Schema:
     owned: Schema = {
         "id": {**_STRING, "description": "That of a prompt has its slash percent-encoded"},
-        "duration_ms": _COUNT,
-        "sample_rate_hertz": _COUNT,
-        "channel_count": _COUNT,
+        **_FACTS,
+        "renditions": {
+            "type": "object",
+            "description": "The same facts of each stored form; the document's are of the served",
+            "properties": {str(kind): _rendition() for kind in RenditionKind},
+            "required": [str(RenditionKind.ORIGINAL)],
+        },
         "normalization_error": _STRING,
         "normalization_warning": _STRING,
         "normalization_preset": _STRING,
@@ -132,6 +146,11 @@ def _stored_document() -> Schema:
     }
     properties = {key: rule.schema for key, rule in RULES.items()} | owned
     return {"type": "object", "properties": properties, "required": ["id", "name"]}
+
+
+def _rendition() -> Schema:
+    about = {"content_type": _STRING, "content_length": _COUNT}
+    return {"type": "object", "properties": {**about, **_FACTS}, "required": list(about)}
 
 
 def _sent_document(*, required: bool) -> Schema:

@@ -32,6 +32,7 @@ class MemoryMetadataStore(MetadataStore):
         self._media: dict[tuple[str, str], Media] = {}
         self._deleted: dict[tuple[str, str], int] = {}
         self._blobs: dict[tuple[str, str], BlobRow] = {}
+        self._peaks: dict[tuple[str, str], bytes] = {}
         self._accounts: dict[str, Account] = {}
         self._api_keys: dict[str, str] = {}
         self._users: dict[tuple[str, str], tuple[User, tuple[str, ...]]] = {}
@@ -159,11 +160,22 @@ class MemoryMetadataStore(MetadataStore):
         return self._untouched(BlobState.DEAD, untouched_since_ms)[:limit]
 
     @override
+    async def get_peaks(self, account_id: str, key: str) -> bytes | None:
+        return self._peaks.get((account_id, key))
+
+    @override
+    async def put_peaks(self, account_id: str, key: str, peaks: bytes) -> None:
+        row = self._blobs.get((account_id, key))
+        if row is not None and row.state is BlobState.LIVE:
+            self._peaks.setdefault((account_id, key), peaks)
+
+    @override
     async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:
         for row in rows:
             known = self._blobs.get((row.account_id, row.key))
             if known is not None and known.state is BlobState.DEAD:
                 del self._blobs[row.account_id, row.key]
+                self._peaks.pop((row.account_id, row.key), None)
 
     @override
     async def list_blobs(self, start: str, limit: int) -> list[BlobRow]:
@@ -309,6 +321,8 @@ class MemoryMetadataStore(MetadataStore):
                 each.size_bytes,
                 each.sha256,
             )
+            if each.peaks is not None:
+                self._peaks[media.account_id, each.blob_key] = each.peaks
 
     def _kill_content(self, media: Media, now_ms: int) -> None:
         self._kill(self._rows(media.account_id, _blob_keys(media)), now_ms)

@@ -20,8 +20,9 @@ from kazoo_media.model import (
 Row: TypeAlias = tuple[Any, ...]
 
 _RENDITION = (
-    "{0}.content_type, {0}.size, {0}.sha256, {0}.duration_ms, {0}.sample_rate_hertz,"
-    " {0}.channel_count, {0}.normalization"
+    "{0}.content_type, {0}.size, {0}.sha256, {0}.normalization, {0}.duration_ms,"
+    " {0}.sample_rate_hertz, {0}.channel_count, {0}.codec, {0}.loudness_lufs, {0}.peak_dbfs,"
+    " {0}.clipped_samples"
 )
 
 SELECT_MEDIA = (
@@ -56,15 +57,14 @@ def media_of(row: Row) -> Media:
 
 def _content(row: Row) -> Content:
     normalized = None
-    if row[14] is not None:
-        normalized = _rendition(RenditionKind.NORMALIZED, row[14:])
-    return Content(_rendition(RenditionKind.ORIGINAL, row[6:14]), normalized)
+    if row[18] is not None:
+        normalized = _rendition(RenditionKind.NORMALIZED, row[18:])
+    return Content(_rendition(RenditionKind.ORIGINAL, row[6:18]), normalized)
 
 
 def _rendition(kind: RenditionKind, row: Row) -> Rendition:
-    key, content_type, size, sha256, duration_ms, sample_rate, channels, normalization = row
-    facts = AudioFacts(duration_ms, sample_rate, channels)
-    return Rendition(kind, key, content_type, size, sha256, facts, normalization)
+    key, content_type, size, sha256, normalization, *facts = row
+    return Rendition(kind, key, content_type, size, sha256, AudioFacts(*facts), normalization)
 
 
 def blob_of(row: Row) -> BlobRow:

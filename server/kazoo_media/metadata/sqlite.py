@@ -198,11 +198,19 @@ class SqliteMetadataStore(MetadataStore):
         return [blob_of(row) for row in await self._read(sql, (untouched_since_ms, limit))]
 
     @override
-    async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:
-        await self._write_many(
-            "delete from blob where account = ? and key = ? and state = 'dead'",
-            [(row.account_id, row.key) for row in rows],
+    async def get_peaks(self, account_id: str, key: str) -> bytes | None:
+        row = await self._engine.read_row(
+            "select pairs from peaks where account = ? and key = ?", (account_id, key)
         )
+        return None if row is None else bytes(row[0])
+
+    @override
+    async def put_peaks(self, account_id: str, key: str, peaks: bytes) -> None:
+        await self._engine.write(lambda db: transactions.put_peaks(db, account_id, key, peaks))
+
+    @override
+    async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:
+        await self._engine.write(lambda db: transactions.forget_blobs(db, rows))
 
     @override
     async def list_blobs(self, start: str, limit: int) -> list[BlobRow]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import apsw
 import orjson
 
 from kazoo_media.errors import ConflictError, IncompleteUploadError, StaleRevisionError
-from kazoo_media.model import Media, Rendition, User
+from kazoo_media.model import BlobRow, Media, Rendition, User
 
 
 def insert_media(db: apsw.Connection, media: Media) -> None:
@@ -141,16 +141,15 @@ def _make_content_live(db: apsw.Connection, media: Media, previous: list[str], n
 def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_ms: int) -> None:
     db.execute(
         "update blob set state = 'live', touched = ?, size = ?, sha256 = ?, content_type = ?,"
-        " duration_ms = ?, sample_rate_hertz = ?, channel_count = ?, normalization = ?"
+        " duration_ms = ?, sample_rate_hertz = ?, channel_count = ?, codec = ?, loudness_lufs = ?,"
+        " peak_dbfs = ?, clipped_samples = ?, normalization = ?"
         " where account = ? and key = ? and state = 'pending'",
         (
             now_ms,
             rendition.size_bytes,
             rendition.sha256,
             rendition.content_type,
-            rendition.facts.duration_ms,
-            rendition.facts.sample_rate_hertz,
-            rendition.facts.channel_count,
+            *astuple(rendition.facts),
             rendition.normalization,
             account_id,
             rendition.blob_key,
@@ -159,6 +158,27 @@ def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_m
     if db.changes() == 0:
         # The sweeper came first: the bytes may be gone already.
         raise IncompleteUploadError("the upload was idle for too long and was given up")
+    if rendition.peaks is not None:
+        put_peaks(db, account_id, rendition.blob_key, rendition.peaks)
+
+
+def put_peaks(db: apsw.Connection, account_id: str, key: str, peaks: bytes) -> None:
+    """Add the peaks of a live blob; see the contract."""
+    db.execute(
+        "insert into peaks select account, key, ? from blob"
+        " where account = ? and key = ? and state = 'live' on conflict do nothing",
+        (peaks, account_id, key),
+    )
+
+
+def forget_blobs(db: apsw.Connection, rows: Sequence[BlobRow]) -> None:
+    """Remove the rows of dead blobs, and what else is kept of them; see the contract."""
+    keys = [(each.account_id, each.key) for each in rows]
+    gone = db.executemany(
+        "delete from blob where account = ? and key = ? and state = 'dead' returning account, key",
+        keys,
+    ).fetchall()
+    db.executemany("delete from peaks where account = ? and key = ?", gone)
 
 
 def _blob_keys(db: apsw.Connection, account_id: str, media_id: str) -> list[str]:

@@ -134,9 +134,9 @@ class MetadataStore(ABC):
     async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
         """Make `media.content` the content of a live media: the commit point.
 
-        In one transaction: every blob of `media.content` becomes live with its size, digest, type
-        and audio facts; document, revision and modified time are stored; blobs of the previous
-        content become dead. A blob that both contents have stays live, as it is.
+        In one transaction: every blob of `media.content` becomes live with its size, digest, type,
+        audio facts and peaks; document, revision and modified time are stored; blobs of the
+        previous content become dead. A blob that both contents have stays live, as it is.
 
         Raises:
             StaleRevisionError: there is no live media of this id with `expected_revision`. Nothing
@@ -144,6 +144,14 @@ class MetadataStore(ABC):
             IncompleteUploadError: a blob of the new content is not pending any more. Nothing
                 changed.
         """
+
+    @abstractmethod
+    async def get_peaks(self, account_id: str, key: str) -> bytes | None:
+        """Return the peaks of a blob that was not forgotten, or None."""
+
+    @abstractmethod
+    async def put_peaks(self, account_id: str, key: str, peaks: bytes) -> None:
+        """Add the peaks of a live blob that has none; else nothing changes."""
 
     @abstractmethod
     async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> list[str]:
@@ -165,7 +173,7 @@ class MetadataStore(ABC):
 
     @abstractmethod
     async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:
-        """Remove the rows of those blobs that are dead."""
+        """Remove the rows of those blobs that are dead, and their peaks."""
 
     @abstractmethod
     async def list_blobs(self, start: str, limit: int) -> list[BlobRow]:

@@ -7,10 +7,11 @@ output-only fields or in the renditions, all others in `extra`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from kazoo_media.errors import ValidationError, Violation
-from kazoo_media.model import Account, Media, Rendition, RenditionKind, User
+from kazoo_media.model import Account, AudioFacts, Media, Rendition, RenditionKind, User
 from kazoo_media.rpc.fields import enum_value
 from kazoo_media.rpc.values import from_value, to_timestamp, to_value
 from kazoo_media.settings import Origin, Setting
@@ -31,10 +32,9 @@ TYPED_KEYS = frozenset({"name", "language", "media_source", "tts", *_OPTIONAL_FI
 _WRITTEN_BY_SERVICE = ("content_type", "normalization_error", "normalization_warning")
 _IN_RENDITIONS = (
     "content_length",
-    "duration_ms",
-    "sample_rate_hertz",
-    "channel_count",
     "normalization_preset",
+    "renditions",
+    *(each.name for each in fields(AudioFacts)),
 )
 OUTPUT_KEYS = frozenset({"id", *_WRITTEN_BY_SERVICE, *_IN_RENDITIONS})
 """Keys of a document that clients of the typed services can not write."""
@@ -88,10 +88,8 @@ def rendition_message(rendition: Rendition) -> media_pb2.Rendition:
         content_type=rendition.content_type,
         size_bytes=rendition.size_bytes,
         sha256=rendition.sha256,
-        duration_ms=facts.duration_ms,
-        sample_rate_hertz=facts.sample_rate_hertz,
-        channel_count=facts.channel_count,
         normalization=rendition.normalization,
+        **{each.name: getattr(facts, each.name) for each in fields(facts)},
     )
 
 

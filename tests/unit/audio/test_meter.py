@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import random
 import struct
+import subprocess
 
 import pytest
 from hypothesis import given, settings
@@ -53,6 +54,38 @@ def test_the_length_is_that_of_the_decoded_audio(coded: CodedFormat) -> None:
     assert facts.channel_count == decoded.channel_count
 
 
+@pytest.mark.parametrize(
+    ("coded", "codec"),
+    [
+        *(("wav", "linear16"), ("mp3", "mp3"), ("ogg", "vorbis"), ("flac", "flac")),
+        *(("amr-nb", "amr-nb"), ("al", "alaw"), ("ul", "mulaw"), ("gsm", "gsm")),
+    ],
+)
+def test_the_codec_is_named(coded: CodedFormat, codec: str) -> None:
+    assert metered(sample(coded), FORMATS[coded]).facts().codec == codec
+
+
+@pytest.mark.parametrize(
+    ("options", "codec"),
+    [
+        (["-b", "24"], "linear24"),
+        (["-e", "float", "-b", "32"], "float32"),
+        (["-e", "a-law"], "alaw"),
+        (["-e", "mu-law"], "mulaw"),
+        (["-e", "ima-adpcm"], "ima-adpcm"),
+        (["-e", "gsm-full-rate"], "gsm"),
+    ],
+)
+def test_the_codec_of_a_wav_is_what_its_header_says(options: list[str], codec: str) -> None:
+    coded = subprocess.run(
+        ["sox", "-t", "wav", "-", *options, "-t", "wav", "-"],
+        input=tone(0.5, rate=8000),
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert metered(coded, AudioFormat.WAV).facts().codec == codec
+
+
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_every_mp3_frame_is_counted(rate: int, channels: int) -> None:
@@ -66,7 +99,7 @@ def test_every_mp3_frame_is_counted(rate: int, channels: int) -> None:
 
 
 def test_amr_is_counted_in_frames_of_20_ms() -> None:
-    assert metered(sample("amr-nb"), AudioFormat.AMR).facts() == AudioFacts(2500, 8000, 1)
+    assert metered(sample("amr-nb"), AudioFormat.AMR).facts() == AudioFacts(2500, 8000, 1, "amr-nb")
 
 
 def test_silence_frames_of_amr_last_as_long_as_others() -> None:
@@ -241,7 +274,7 @@ class TestOgg:
 
         meter = metered(data, AudioFormat.OPUS, 11)
 
-        assert meter.facts() == AudioFacts(2000, 48_000, 2)
+        assert meter.facts() == AudioFacts(2000, 48_000, 2, "opus")
         assert not meter.is_truncated()
 
     def test_chained_streams_add_up(self) -> None:
@@ -282,7 +315,7 @@ class TestFlac:
 
         for data in (flac, without):
             facts = metered(data, AudioFormat.FLAC, 50_000).facts()
-            assert facts == AudioFacts(round(seconds * 1000), 44_100, channels)
+            assert facts == AudioFacts(round(seconds * 1000), 44_100, channels, "flac")
 
     def test_a_header_without_a_rate_has_no_facts(self) -> None:
         flac = sample("flac")
