@@ -83,14 +83,19 @@ class Normalization:
             words.append(self.wav_encoding)
         return shlex.join(words)
 
-    def start(self, source: AudioFormat) -> Conversion:
+    def start(self, source: AudioFormat, *, ignore_length: bool = False) -> Conversion:
         """Return a conversion; its outcome tells whether it succeeds, never an exception.
 
         What sox can not read is decoded by ffmpeg first.
+
+        Args:
+            source: Of the bytes that will come.
+            ignore_length: An earlier conversion found that the length in the header misleads.
         """
         limits, folder = ConversionLimits(), self.temporary_folder
         if source.sox_type is not None:
-            return SoxConversion(self._command(source), limits, folder)
+            command = self._command(source)
+            return SoxConversion(command, limits, folder, ignore_length=ignore_length)
         decoding = FfmpegDecoding(self.ffmpeg, source, limits, folder)
         return DecodedConversion(decoding, self.start(AudioFormat.WAV))
 

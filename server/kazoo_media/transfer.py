@@ -187,8 +187,10 @@ class Transfer:
         normalized, outcome = None, dict[str, str]()
         if converting is not None:
             normalized, outcome = await converting
-        elif normalization is not None:
-            normalized, outcome = await self._convert_stored(normalization, source_format, original)
+        if normalization is not None and (converting is None or await self._was_misled()):
+            normalized, outcome = await self._convert_stored(
+                normalization, source_format, original, ignore_length=converting is not None
+            )
         return Received(Content(original, normalized), outcome)
 
     async def _convert_stored(
@@ -196,23 +198,47 @@ class Transfer:
         normalization: Normalization,
         source_format: AudioFormat,
         original: Rendition,
+        *,
+        ignore_length: bool = False,
     ) -> tuple[Rendition | None, dict[str, str]]:
-        """Convert from the stored original, when it is this upload's turn."""
+        """Convert from the stored original, when it is this upload's turn: once more if its header
+        hid audio.
+        """
         async with normalization.turn:
-            conversion = self._start(normalization, source_format)
-            async with asyncio.TaskGroup() as tasks:
-                collecting = tasks.create_task(self._collect(normalization, conversion))
-                reader = await self._blobs.open(original.blob_key)
-                if reader is None:
-                    raise StoreUnavailableError
-                async with reader:
-                    async for chunk in reader.read(0, original.size_bytes):
-                        await conversion.feed(chunk)
-                await conversion.finish()
-            return collecting.result()
+            conversion = self._start(normalization, source_format, ignore_length=ignore_length)
+            converted = await self._convert_blob(normalization, conversion, original)
+            if await self._was_misled():
+                conversion = self._start(normalization, source_format, ignore_length=True)
+                converted = await self._convert_blob(normalization, conversion, original)
+            return converted
 
-    def _start(self, normalization: Normalization, source_format: AudioFormat) -> Conversion:
-        self._conversion = normalization.start(source_format)
+    async def _convert_blob(
+        self, normalization: Normalization, conversion: Conversion, original: Rendition
+    ) -> tuple[Rendition | None, dict[str, str]]:
+        async with asyncio.TaskGroup() as tasks:
+            collecting = tasks.create_task(self._collect(normalization, conversion))
+            reader = await self._blobs.open(original.blob_key)
+            if reader is None:
+                raise StoreUnavailableError
+            async with reader:
+                async for chunk in reader.read(0, original.size_bytes):
+                    await conversion.feed(chunk)
+            await conversion.finish()
+        return collecting.result()
+
+    async def _was_misled(self) -> bool:
+        """Tell whether the last conversion believed a length that hides audio."""
+        conversion = self._conversion
+        return conversion is not None and (await conversion.outcome()).length_misleads
+
+    def _start(
+        self,
+        normalization: Normalization,
+        source_format: AudioFormat,
+        *,
+        ignore_length: bool = False,
+    ) -> Conversion:
+        self._conversion = normalization.start(source_format, ignore_length=ignore_length)
         return self._conversion
 
     async def _collect(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
+import psutil
 import pytest
 
 from kazoo_media.accounts import AdminScope, WriteScope
 from kazoo_media.downloads import ByteRange
+from kazoo_media.errors import TooLargeError
 from kazoo_media.model import Media
 from kazoo_media.uploads import Declared
-from tests.audio_samples import Measured, measure, tone
+from tests.audio_samples import Measured, encoded, measure, noise, tone, with_data_size
 from tests.core_fixtures import CoreUnderTest, make_core
 from tests.unit.audio.containers import FREQUENCY_HERTZ, SECONDS, in_container
+from tests.unit.audio.damage import silent_flac
 
 _SCOPE = WriteScope("a" * 32)
 
@@ -32,10 +36,12 @@ async def _source(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-async def _uploaded(tested: CoreUnderTest, audio: bytes) -> tuple[Media, bytes]:
+async def _uploaded(
+    tested: CoreUnderTest, audio: bytes, declared: str = "audio/wav"
+) -> tuple[Media, bytes]:
     created = await tested.core.library.create(_SCOPE, {"name": "greeting"})
     media = await tested.core.uploads.replace_content(
-        _SCOPE, created.id, Declared("audio/wav"), _source(audio)
+        _SCOPE, created.id, Declared(declared), _source(audio)
     )
     rendition = tested.core.downloads.select(media, None)
     span = ByteRange(0, rendition.size_bytes)
@@ -151,3 +157,78 @@ async def test_without_ffmpeg_the_original_is_served_and_the_document_says_what_
     assert served == audio
     assert media.document["content_type"] == "audio/mp4"
     assert "kazoo-media[ffmpeg]" in media.document["normalization_error"]
+
+
+@pytest.mark.parametrize("streaming", [64, 0])
+@pytest.mark.parametrize("preset", ["kazoo", "telephony"])
+@pytest.mark.parametrize(("seconds", "declared"), [(5.0, 40_000), (5.0, 2), (0.4, 3200)])
+async def test_a_wav_whose_header_hides_audio_is_normalized_whole(
+    tested: CoreUnderTest, streaming: int, preset: str, seconds: float, declared: int
+) -> None:
+    await _set(tested, "media", "max_streaming_conversions", streaming)
+    await _set(tested, "media", "normalize_preset", preset)
+    audio = with_data_size(noise(seconds), declared)
+
+    media, served = await _uploaded(tested, audio)
+
+    assert "normalization_error" not in media.document
+    assert measure(served, "mp3").duration_s == pytest.approx(seconds, abs=0.2)
+    assert media.content is not None
+    assert media.content.original.facts.duration_ms == seconds * 1000
+
+
+@pytest.mark.parametrize(
+    ("audio", "declared", "seconds"),
+    [
+        (tone(5.0), "audio/mpeg", 5.0),
+        (tone(5.0), "video/mp4", 5.0),
+        (encoded(tone(5.0), "mp3"), "audio/wav", 5.0),
+        (encoded(tone(5.0), "ogg"), "audio/mpeg", 5.0),
+        (encoded(tone(5.0), "flac"), "audio/mpeg", 5.0),
+        (encoded(tone(5.0), "amr-nb"), "audio/wav", 5.0),
+        (in_container("m4a"), "audio/mpeg", SECONDS),
+        (in_container("opus"), "audio/ogg", SECONDS),
+        (in_container("aac"), "audio/x-wav", SECONDS),
+    ],
+)
+async def test_what_is_inside_is_converted_whatever_is_declared(
+    tested: CoreUnderTest, audio: bytes, declared: str, seconds: float
+) -> None:
+    media, served = await _uploaded(tested, audio, declared)
+
+    assert "normalization_error" not in media.document
+    assert measure(served, "mp3").duration_s == pytest.approx(seconds, abs=0.3)
+
+
+async def test_a_bomb_ends_in_an_error_and_disturbs_nobody(tested: CoreUnderTest) -> None:
+    await _set(tested, "crossbar.media", "normalization_format", "wav")
+    bomb = silent_flac(36_000)
+
+    async with asyncio.TaskGroup() as tasks:
+        bombs = [tasks.create_task(_uploaded(tested, bomb, "audio/flac")) for _ in range(2)]
+        good = [tasks.create_task(_uploaded(tested, tone(3.0))) for _ in range(4)]
+
+    for media, served in (each.result() for each in bombs):
+        assert "it wrote more than is allowed" in media.document["normalization_error"]
+        assert served == bomb
+    for media, served in (each.result() for each in good):
+        assert "normalization_error" not in media.document
+        assert measure(served).duration_s == pytest.approx(3.0, abs=0.1)
+
+
+async def test_a_stream_without_end_ends_at_the_limit_of_uploads(tested: CoreUnderTest) -> None:
+    await _set(tested, "crossbar", "max_upload_size", 3_000_000)
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield with_data_size(tone(1.0), 0xFFFFFFFF)
+        while True:
+            yield bytes(100_000)
+
+    created = await tested.core.library.create(_SCOPE, {"name": "greeting"})
+    with pytest.raises(TooLargeError):
+        await tested.core.uploads.replace_content(
+            _SCOPE, created.id, Declared("audio/wav"), endless()
+        )
+
+    assert not [each for each in psutil.Process().children() if each.name() == "sox"]
+    assert (await tested.core.library.get(_SCOPE, created.id)).content is None

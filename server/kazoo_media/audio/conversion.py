@@ -51,12 +51,15 @@ class ConversionOutcome:
         facts: Of the output.
         repaired_head: The first bytes of the output as they should be, to be written over the ones
             that were: a WAV that was written into a pipe has wrong sizes. None: they are right.
+        length_misleads: There is more audio than the input's header says: a second conversion that
+            is told to ignore the length finds all of it.
     """
 
     error: str | None = None
     warnings: tuple[str, ...] = ()
     facts: AudioFacts = field(default_factory=AudioFacts)
     repaired_head: bytes | None = None
+    length_misleads: bool = False
 
 
 class Conversion(ABC):

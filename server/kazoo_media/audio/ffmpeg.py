@@ -40,6 +40,8 @@ _MISSING = (
     "{} can be read with ffmpeg only, which is not installed: install the package extra "
     "kazoo-media[ffmpeg], or ffmpeg 6 or later, start the service again, and upload it again"
 )
+_STOPPED = 255  # it catches the signals that ask it to end, that of the CPU limit among them
+_STOPPED_TEXT = "it used more CPU time than is allowed, or was asked to end"
 _COMPLAINT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:error|fatal)\] (.+)$", re.MULTILINE)
 _NO_AUDIO = re.compile(r"Stream map '.*' matches no streams\.")
 
@@ -92,6 +94,8 @@ class _FfmpegProcess(ConverterProcess):
         # It goes on behind a broken frame: what is missing then shows in the length.
         level = "FAIL" if self.exit_code else "WARN"
         text = _NO_AUDIO.sub("there is no audio in the input", super().complaints)
+        if self.exit_code == _STOPPED and not text:
+            return f"ffmpeg FAIL {_STOPPED_TEXT}"
         return "".join(f"ffmpeg {level} {each}\n" for each in _COMPLAINT.findall(text))
 
 

@@ -22,6 +22,10 @@ class Gauge(ABC):
         """Return the length that headers promise, None if they do not."""
         return None
 
+    def hides_audio(self) -> bool:
+        """Tell whether there is more audio than headers say."""
+        return False
+
     def is_truncated(self) -> bool:
         """Tell whether the stream, if it ends here, ends too early."""
         return False

@@ -11,14 +11,9 @@ from typing_extensions import override
 from kazoo_media.audio.containers import AsfWalker, FlvWalker, Mp4Walker, WebmWalker
 from kazoo_media.audio.flac import FlacGauge
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.frames import AacWalker, Mp3Walker
 from kazoo_media.audio.gauge import Gauge
-from kazoo_media.audio.walkers import (
-    AacWalker,
-    AmrWalker,
-    AmrWideWalker,
-    Mp3Walker,
-    OggWalker,
-)
+from kazoo_media.audio.walkers import AmrWalker, AmrWideWalker, OggWalker
 from kazoo_media.audio.wav import LARGEST_HEADER_BYTES, WavHeader, parse_wav_header
 from kazoo_media.model import AudioFacts
 
@@ -53,6 +48,10 @@ class DurationMeter:
         counted, declared = self._gauge.facts().duration_ms, self._gauge.declared_ms()
         known = [value for value in (counted, declared) if value is not None]
         return max(known) if known else None
+
+    def hides_audio(self) -> bool:
+        """Tell whether there is more audio than its headers say."""
+        return self._gauge.hides_audio()
 
     def is_truncated(self) -> bool:
         """Tell whether the stream, if it ends here, ends too early; False where that can not be
@@ -140,6 +139,13 @@ class _Wav(Gauge):
         if header is None or not header.size_is_sane:
             return None
         return header.duration_ms(header.declared_bytes)
+
+    @override
+    def hides_audio(self) -> bool:
+        header = self._header
+        if header is None or not header.size_is_sane:
+            return False
+        return self._data_bytes(header) > header.declared_bytes
 
     @override
     def is_truncated(self) -> bool:

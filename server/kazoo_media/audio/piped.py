@@ -29,8 +29,10 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.judgement import Evidence, failure_of, warnings_of
 from kazoo_media.audio.meter import DurationMeter
 from kazoo_media.audio.pipes import ReadPipe, WritePipe
+from kazoo_media.audio.plausibility import implausible
 from kazoo_media.audio.sniff import SNIFF_BYTES, Verdict, sniff
 from kazoo_media.audio.wav import ignore_length_needed, parse_wav_header, repaired_head
+from kazoo_media.model import AudioFacts
 
 _MIB = 1024 * 1024
 _YIELD_BYTES = 64 * 1024
@@ -75,10 +77,18 @@ class Converter(Protocol):
 class PipedConversion(Conversion):
     """One run of a converter. Nothing runs before the first bytes are fed."""
 
-    def __init__(self, source: AudioFormat, target: AudioFormat, limits: ConversionLimits) -> None:
+    def __init__(
+        self,
+        source: AudioFormat,
+        target: AudioFormat,
+        limits: ConversionLimits,
+        *,
+        ignore_length: bool = False,
+    ) -> None:
         self._source = source
         self._target = target
         self._limits = limits
+        self._ignores_length = ignore_length
         self._loop = asyncio.get_running_loop()
         self._input_meter = DurationMeter(source)
         self._output_meter = DurationMeter(target)
@@ -150,6 +160,7 @@ class PipedConversion(Conversion):
             warnings=tuple(warnings),
             facts=facts,
             repaired_head=None if repaired == self._output_head else repaired,
+            length_misleads=self._reason is None and self._length_misleads,
         )
 
     @override
@@ -183,12 +194,18 @@ class PipedConversion(Conversion):
         """Tell whether the output is as long as the input is."""
         return True
 
+    @property
+    def _length_misleads(self) -> bool:
+        """Tell whether the converter believed a length that hides audio."""
+        return False
+
     async def _start(self) -> None:
         """Start the converter and give it what was held back, or keep the reason why not."""
         self._starting = True
         held, self._held = self._held, b""
         try:
-            ignore_length = _checked(held, self._source)
+            ignore_length = _checked(held, self._source, self._input_meter.facts())
+            ignore_length = ignore_length or self._ignores_length
             self._process = await self._launch(held, ignore_length=ignore_length)
             self._could_work_since = self._loop.time()
             self._watch()
@@ -247,6 +264,8 @@ class PipedConversion(Conversion):
         if self._source is AudioFormat.MP3 and self._input_meter.facts().duration_ms is None:
             # Any bytes hold frame syncs by chance, and the converter plays those as noise.
             return "there are no MP3 frames in the input"
+        if self._length_misleads:
+            return "there is more audio than the header of the input says"
         return failure_of(
             Evidence(
                 exit_code=process.exit_code,
@@ -297,7 +316,7 @@ def _can_be_judged(head: bytes, source: AudioFormat) -> bool:
         return True
 
 
-def _checked(head: bytes, source: AudioFormat) -> bool:
+def _checked(head: bytes, source: AudioFormat, facts: AudioFacts) -> bool:
     """Return whether the converter has to ignore the length in the header.
 
     Raises:
@@ -312,11 +331,11 @@ def _checked(head: bytes, source: AudioFormat) -> bool:
     by_chance = source in _RAW and found.format is AudioFormat.MP3
     if found.format not in (None, source) and not by_chance:
         raise ValueError(f"the input is {found.format.title}, not {source.title}")
-    if source is not AudioFormat.WAV:
-        return False
-    header = parse_wav_header(head)
-    if header is None:
+    header = parse_wav_header(head) if source is AudioFormat.WAV else None
+    if source is AudioFormat.WAV and header is None:
         raise ValueError("the input ends within its WAV header")
-    if header.problem is not None:
-        raise ValueError(header.problem)
-    return ignore_length_needed(header)
+    shape = (facts.sample_rate_hertz, facts.channel_count)
+    problem = implausible(*shape) if header is None else header.problem
+    if problem is not None:
+        raise ValueError(problem)
+    return header is not None and ignore_length_needed(header)

@@ -65,8 +65,15 @@ def sox_argv(command: SoxCommand, *, ignore_length: bool) -> list[str]:
 class SoxConversion(PipedConversion):
     """One run of sox. Nothing runs before the first bytes are fed."""
 
-    def __init__(self, command: SoxCommand, limits: ConversionLimits, temp_folder: Path) -> None:
-        super().__init__(command.source, command.target, limits)
+    def __init__(
+        self,
+        command: SoxCommand,
+        limits: ConversionLimits,
+        temp_folder: Path,
+        *,
+        ignore_length: bool = False,
+    ) -> None:
+        super().__init__(command.source, command.target, limits, ignore_length=ignore_length)
         self._command = command
         self._folder = temp_folder
 
@@ -80,6 +87,12 @@ class SoxConversion(PipedConversion):
     def _length_is_known(self) -> bool:
         # Arguments may change what the input means, and so how long it is.
         return not self._command.source_arguments
+
+    @property
+    @override
+    def _length_misleads(self) -> bool:
+        ignored = self._ignores_length or "--ignore-length" in self._command.source_arguments
+        return self._input_meter.hides_audio() and not ignored
 
     @override
     async def _launch(self, head: bytes, *, ignore_length: bool) -> Converter:

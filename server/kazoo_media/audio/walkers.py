@@ -1,4 +1,4 @@
-"""Counting the audio of framed formats while it passes: mp3, AAC, Ogg, AMR.
+"""Counting the audio of framed formats while it passes: Ogg and AMR; `frames.py` has mp3 and AAC.
 
 Theory of operation. A walker stands at an offset of the stream where a frame or page should begin.
 1. It reads the header there and moves on by the length that the header says, often far beyond the
@@ -17,7 +17,6 @@ from abc import abstractmethod
 from typing_extensions import override
 
 from kazoo_media.audio.gauge import Gauge
-from kazoo_media.audio.mpeg import POSSIBLE_FRAME, MpegFrame, mpeg_frame
 from kazoo_media.model import AudioFacts
 
 _MOST_ERRORS = 10_000
@@ -65,105 +64,6 @@ class Walker(Gauge):
     @abstractmethod
     def _counted(self) -> AudioFacts:
         """Return what was counted."""
-
-
-class Mp3Walker(Walker):
-    """Counts MPEG audio frames, layers II and III."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._tag_passed = False
-        self._in_step = False
-        self._first: MpegFrame | None = None
-        self._channel_count: int | None = None
-        self._declared_frames: int | None = None
-        self._samples = 0
-
-    @override
-    def _counted(self) -> AudioFacts:
-        if self._first is None:
-            return AudioFacts()
-        rate = self._first.sample_rate_hertz
-        return AudioFacts(round(self._samples * 1000 / rate), rate, self._channel_count)
-
-    @override
-    def declared_ms(self) -> int | None:
-        if self._first is None or self._declared_frames is None:
-            return None
-        samples = self._declared_frames * self._first.samples
-        return round(samples * 1000 / self._first.sample_rate_hertz)
-
-    @override
-    def _walk(self, data: bytes) -> int:
-        at = 0
-        if not self._tag_passed:
-            if len(data) < 10:
-                return 0
-            self._tag_passed = True
-            at = _id3_length(data)
-        while at + 3 <= len(data) and not self._gave_up:
-            at = self._march(data, at) if self._in_step else self._search(data, at)
-            if not self._in_step:
-                break
-        return at
-
-    def _march(self, data: bytes, at: int) -> int:
-        """Go from frame to frame until the data end or something else than a frame comes."""
-        first, last, samples = self._first, len(data) - 3, 0
-        while at <= last:
-            frame = mpeg_frame(data[at + 1], data[at + 2]) if data[at] == 0xFF else None
-            if frame is None or first is None or frame.stream != first.stream:
-                self._in_step = False
-                self._samples += samples
-                return self._search(data, at)
-            samples += frame.samples
-            at += frame.length_bytes
-        self._samples += samples
-        return at
-
-    def _search(self, data: bytes, at: int) -> int:
-        """Find a frame that another one follows, and be in step; else return where to go on."""
-        while (match := POSSIBLE_FRAME.search(data, at)) is not None and not self._gave_up:
-            at = match.start()
-            frame = mpeg_frame(data[at + 1], data[at + 2])
-            if frame is not None and (self._first is None or frame.stream == self._first.stream):
-                following = data[at + frame.length_bytes : at + frame.length_bytes + 3]
-                if len(following) < 3:
-                    return at
-                second = mpeg_frame(following[1], following[2]) if following[0] == 0xFF else None
-                if second is not None and second.stream == frame.stream:
-                    self._in_step = True
-                    self._begin(frame, data[at : at + frame.length_bytes])
-                    return at
-            self._errors += 1
-            at += 1
-        return max(at, len(data) - 2)
-
-    def _begin(self, frame: MpegFrame, body: bytes) -> None:
-        if self._first is None:
-            self._first = frame
-            self._channel_count = 1 if body[3] >> 6 == 3 else 2
-            self._declared_frames = _frames_by_tag(body)
-
-
-def _id3_length(data: bytes) -> int:
-    """Return the size of the ID3v2 tag at the start, 0 if there is none. Source: id3.org, 3.1."""
-    if not data.startswith(b"ID3"):
-        return 0
-    size = data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]
-    return size + (20 if data[5] & 0x10 else 10)
-
-
-def _frames_by_tag(body: bytes) -> int | None:
-    """Return the number of frames by the Xing, Info or VBRI tag of the first frame."""
-    found = re.search(rb"Xing|Info", body[:44])
-    if found is not None:
-        flags_at = found.end()
-        if len(body) >= flags_at + 8 and body[flags_at + 3] & 1:
-            return int(struct.unpack_from(">I", body, flags_at + 4)[0])
-    if body[36:40] == b"VBRI" and len(body) >= 54:
-        return int(struct.unpack_from(">I", body, 50)[0])
-    return None
 
 
 class OggWalker(Walker):
@@ -302,44 +202,3 @@ class AmrWideWalker(AmrWalker):
     _MAGIC = b"#!AMR-WB\n"
     _RATE = 16_000
     _LENGTHS = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6)
-
-
-class AacWalker(Walker):
-    """Counts ADTS frames; where none begins, the next one is searched.
-
-    Source: ISO/IEC 14496-3, 1.A.2.2 and table 1.18.
-    """
-
-    _SYNC = re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")
-    _RATES = (96, 88.2, 64, 48, 44.1, 32, 24, 22.05, 16, 12, 11.025, 8, 7.35)  # kHz
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rate: int | None = None
-        self._channel_count: int | None = None
-        self._samples = 0
-
-    @override
-    def _counted(self) -> AudioFacts:
-        if not self._rate:
-            return AudioFacts()
-        return AudioFacts(round(self._samples * 1000 / self._rate), self._rate, self._channel_count)
-
-    @override
-    def _walk(self, data: bytes) -> int:
-        at = 0
-        while at + 7 <= len(data) and not self._gave_up:
-            length = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
-            rate = data[at + 2] >> 2 & 15
-            if self._SYNC.match(data, at) and length >= 7 and rate < len(self._RATES):
-                self._rate = self._rate or round(self._RATES[rate] * 1000)
-                self._channel_count = self._channel_count or (
-                    (data[at + 2] & 1) << 2 | data[at + 3] >> 6
-                )
-                self._samples += ((data[at + 6] & 3) + 1) * 1024
-                at += length
-                continue
-            self._errors += 1
-            found = self._SYNC.search(data, at + 1)
-            at = found.start() if found else len(data) - 1
-        return at

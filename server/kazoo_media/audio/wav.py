@@ -9,6 +9,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kazoo_media.audio.plausibility import implausible
+
 LARGEST_HEADER_BYTES = 64 * 1024
 """A header that has no audio by then is none."""
 
@@ -66,14 +68,10 @@ class WavHeader:
 
     @property
     def problem(self) -> str | None:
-        """Say why no converter should see this file; None: it is plausible.
-
-        A rate of 1 Hz turns 2 kB into 40,000 s of audio.
-        """
-        if not 4_000 <= self.sample_rate_hertz <= 192_000:
-            return f"a sample rate of {self.sample_rate_hertz} Hz is not supported"
-        if not 1 <= self.channel_count <= 8:
-            return f"{self.channel_count} channels are not supported"
+        """Say why no converter should see this file; None: it is plausible."""
+        problem = implausible(self.sample_rate_hertz, self.channel_count)
+        if problem is not None:
+            return problem
         if self.format_code in _ONE_SAMPLE_BLOCKS and not 8 <= self.bits <= 32:
             return f"samples of {self.bits} bits are not supported"
         if self.block_align == 0:

@@ -38,9 +38,14 @@ class Convert:
         self._folder = folder
 
     def new(
-        self, command: SoxCommand = KAZOO, limits: ConversionLimits | None = None
+        self,
+        command: SoxCommand = KAZOO,
+        limits: ConversionLimits | None = None,
+        *,
+        ignore_length: bool = False,
     ) -> SoxConversion:
-        return SoxConversion(command, limits or ConversionLimits(), self._folder)
+        limits = limits or ConversionLimits()
+        return SoxConversion(command, limits, self._folder, ignore_length=ignore_length)
 
     async def __call__(
         self,

@@ -11,7 +11,7 @@ from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.sox import SoxCommand, sox_argv
 from tests.audio_samples import encoded, measure, noise, tone, with_data_size
-from tests.unit.audio.sox_runs import KAZOO, Convert, feed_all, read_all
+from tests.unit.audio.sox_runs import KAZOO, Convert, feed_all, read_all, run
 
 WAV, MP3, OGG, FLAC = AudioFormat.WAV, AudioFormat.MP3, AudioFormat.OGG, AudioFormat.FLAC
 
@@ -220,10 +220,20 @@ class TestBadInput:
 
         assert await convert.reason(cut, replace(KAZOO, target=target))
 
-    async def test_a_wav_that_hides_half_of_its_audio_is_an_error(self, convert: Convert) -> None:
-        audio = with_data_size(noise(5.0), 40_000)
+    @pytest.mark.parametrize("declared", [2, 1000, 40_000, 79_000])
+    async def test_a_wav_that_hides_audio_asks_for_another_conversion(
+        self, convert: Convert, declared: int
+    ) -> None:
+        audio = with_data_size(noise(5.0), declared)
 
-        assert "came out of 5.0 s" in await convert.reason(audio)
+        _, outcome = await convert(audio)
+        again, told = await run(convert.new(ignore_length=True), audio)
+
+        assert outcome.error is not None
+        assert "more audio than the header of the input says" in outcome.error
+        assert outcome.length_misleads
+        assert (told.error, told.length_misleads) == (None, False)
+        assert measure(again, "mp3").duration_s == pytest.approx(5.0, abs=0.2)
 
     async def test_a_cut_ogg_is_an_error(self, convert: Convert) -> None:
         ogg = encoded(noise(5.0), "ogg")

@@ -1,0 +1,19 @@
+"""Which sample rates and channel counts are taken for true."""
+
+from __future__ import annotations
+
+LOWEST_RATE_HERTZ, HIGHEST_RATE_HERTZ = 4_000, 192_000
+MOST_CHANNELS = 8
+
+
+def implausible(sample_rate_hertz: int | None, channel_count: int | None) -> str | None:
+    """Say why no converter should see such audio; None: it is plausible, or not known.
+
+    A rate of 1 Hz turns 2 kB into 40,000 s of audio.
+    """
+    rate, channels = sample_rate_hertz, channel_count
+    if rate is not None and not LOWEST_RATE_HERTZ <= rate <= HIGHEST_RATE_HERTZ:
+        return f"a sample rate of {rate} Hz is not supported"
+    if channels is not None and not 1 <= channels <= MOST_CHANNELS:
+        return f"{channels} channels are not supported"
+    return None

@@ -1,0 +1,82 @@
+"""Small files that claim to be days of audio, and streams without end: they end at a limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kazoo_media.audio.conversion import ConversionLimits, ConversionOutcome
+from kazoo_media.audio.decoded import DecodedConversion
+from kazoo_media.audio.ffmpeg import FfmpegDecoding, find_ffmpeg
+from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.presets import LONGEST_S, PRESETS
+from kazoo_media.audio.sox import SoxCommand, SoxConversion
+from tests.audio_samples import contained, encoded, silence
+from tests.unit.audio.damage import silent_flac
+from tests.unit.audio.sox_runs import run
+
+WAV, MP3, OGG, FLAC = AudioFormat.WAV, AudioFormat.MP3, AudioFormat.OGG, AudioFormat.FLAC
+
+_TEN_HOURS_S = 36_000
+_FFMPEG = find_ffmpeg()
+_LITTLE_CPU = ConversionLimits(cpu_s=1, cpu_s_per_mib=0)
+
+
+def _kazoo(source: AudioFormat, target: AudioFormat) -> SoxCommand:
+    return SoxCommand("sox", source, target, (), ("-r", "8000"))
+
+
+async def _converted(
+    data: bytes, command: SoxCommand, folder: Path, limits: ConversionLimits
+) -> tuple[int, ConversionOutcome]:
+    out, outcome = await run(SoxConversion(command, limits, folder), data)
+    assert outcome.error is not None
+    return len(out), outcome
+
+
+async def test_ten_hours_of_silence_in_60_kb_end_at_the_output_limit(tmp_path: Path) -> None:
+    bomb, limits = silent_flac(_TEN_HOURS_S), ConversionLimits()
+    assert len(bomb) < 80_000
+
+    size, outcome = await _converted(bomb, _kazoo(FLAC, WAV), tmp_path, limits)
+
+    assert "it wrote more than is allowed" in str(outcome.error)
+    assert size <= limits.output_bytes + limits.output_factor * len(bomb)
+
+
+async def test_ten_hours_of_silence_end_at_the_cpu_limit(tmp_path: Path) -> None:
+    _, outcome = await _converted(
+        silent_flac(_TEN_HOURS_S), _kazoo(FLAC, MP3), tmp_path, _LITTLE_CPU
+    )
+
+    assert "it used more CPU time than is allowed" in str(outcome.error)
+
+
+async def test_a_preset_converts_three_hours_at_most_and_says_so(tmp_path: Path) -> None:
+    telephony = PRESETS["telephony"]
+    options = telephony.options(WAV, "mulaw")
+    command = SoxCommand("sox", FLAC, WAV, (), options, telephony.effects())
+    limits = ConversionLimits(output_factor=10_000)
+
+    size, outcome = await _converted(silent_flac(_TEN_HOURS_S), command, tmp_path, limits)
+
+    assert "10800.0 s came out of 3600" in str(outcome.error)
+    assert size <= LONGEST_S * 8000 + 100
+
+
+async def test_hours_of_silence_in_chained_ogg_files_end_at_a_limit(tmp_path: Path) -> None:
+    bomb = encoded(silence(300.0), "ogg") * 120
+
+    _, outcome = await _converted(bomb, _kazoo(OGG, MP3), tmp_path, _LITTLE_CPU)
+
+    assert "it used more CPU time than is allowed" in str(outcome.error)
+
+
+async def test_a_decoder_in_front_has_the_same_limits(tmp_path: Path) -> None:
+    aac = contained(silence(1.0), "a.aac", "-c:a", "aac")
+    bomb = aac * 20_000
+    decoding = FfmpegDecoding(_FFMPEG, AudioFormat.AAC, _LITTLE_CPU, tmp_path)
+    sox = SoxConversion(_kazoo(WAV, WAV), ConversionLimits(), tmp_path)
+
+    _, outcome = await run(DecodedConversion(decoding, sox), bomb)
+
+    assert "it used more CPU time than is allowed" in str(outcome.error)
