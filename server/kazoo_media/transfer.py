@@ -5,7 +5,6 @@ to durable, not yet live, renditions.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -156,7 +155,7 @@ class Transfer:
         content_type: str,
         normalization: Normalization | None,
     ) -> Received:
-        writer = await self._new_writer(self._original_key)
+        writer = self._new_writer(self._original_key)
         meter = DurationMeter(source_format)
         storing = tasks.create_task(writer.store())
         conversion = converting = None
@@ -175,13 +174,13 @@ class Transfer:
         intake.check_finish(writer.sha256)
         repairs = self._repairs_head
         head = repaired_head(intake.head, writer.size_bytes) if repairs else intake.head
-        sha256 = await self._publish(writer, None if head == intake.head else head)
+        await writer.publish(None if head == intake.head else head)
         original = Rendition(
             RenditionKind.ORIGINAL,
             writer.key,
             content_type,
             writer.size_bytes,
-            sha256,
+            writer.sha256,
             meter.facts(),
         )
         normalized, outcome = None, dict[str, str]()
@@ -247,7 +246,7 @@ class Transfer:
         """Store what the converter writes; return the rendition, None when the conversion
         failed.
         """
-        writer = await self._new_writer(self._normalized_key)
+        writer = self._new_writer(self._normalized_key)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(writer.store())
             async for chunk in conversion.output():
@@ -257,37 +256,21 @@ class Transfer:
         if outcome.error is not None:
             await writer.discard()
             return None, {"normalization_error": outcome.error}
-        sha256 = await self._publish(writer, outcome.repaired_head)
+        await writer.publish(outcome.repaired_head)
         rendition = Rendition(
             RenditionKind.NORMALIZED,
             writer.key,
             normalization.target.content_type,
             writer.size_bytes,
-            sha256,
+            writer.sha256,
             outcome.facts,
             normalization.fingerprint,
         )
         warnings = "; ".join(outcome.warnings)
         return rendition, {"normalization_warning": warnings} if warnings else {}
 
-    async def _publish(self, writer: RenditionWriter, head: bytes | None) -> str:
-        """Make a blob durable, with another head if there is one, and return its digest."""
-        if head is None:
-            await writer.publish()
-            return writer.sha256
-        await writer.overwrite_head(head)
-        await writer.publish()
-        digest = hashlib.sha256()
-        reader = await self._blobs.open(writer.key)
-        if reader is None:
-            raise StoreUnavailableError
-        async with reader:
-            async for chunk in reader.read(0, writer.size_bytes):
-                await asyncio.to_thread(digest.update, chunk)
-        return digest.hexdigest()
-
-    async def _new_writer(self, key: str) -> RenditionWriter:
-        writer = await RenditionWriter.create(self._blobs, key)
+    def _new_writer(self, key: str) -> RenditionWriter:
+        writer = RenditionWriter(self._blobs, key)
         self._writers.append(writer)
         return writer
 

@@ -32,7 +32,7 @@ def noise(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
-async def put(store: BlobStore, *chunks: bytes) -> str:
+async def stored(store: BlobStore, *chunks: bytes) -> str:
     """Return the key of a new published blob."""
     key = new_blob_key()
     writer = await store.create(key)
@@ -69,13 +69,13 @@ class BlobStoreContract:
     @pytest.mark.parametrize("size", SIZES)
     async def test_a_published_blob_is_read_back(self, store: BlobStore, size: int) -> None:
         data = noise(size)
-        assert await content(store, await put(store, data)) == data
+        assert await content(store, await stored(store, data)) == data
 
     @pytest.mark.parametrize("chunk_size", [1, 7, KIB_64 - 1, KIB_64, KIB_64 + 1, 1 << 20])
     async def test_chunks_of_any_size_are_joined(self, store: BlobStore, chunk_size: int) -> None:
         data = noise(min(5000 * chunk_size, 2_000_000))
         chunks = [data[at : at + chunk_size] for at in range(0, len(data), chunk_size)]
-        assert await content(store, await put(store, b"", *chunks, b"")) == data
+        assert await content(store, await stored(store, b"", *chunks, b"")) == data
 
     async def test_writes_append(self, store: BlobStore) -> None:
         key = new_blob_key()
@@ -123,7 +123,7 @@ class BlobStoreContract:
         self, store: BlobStore, offset: int, length: int
     ) -> None:
         data = noise(2 * READ_CHUNK_BYTES + 1000)
-        reader = await store.open(await put(store, data))
+        reader = await store.open(await stored(store, data))
         assert reader is not None
         async with reader:
             assert reader.size_bytes == len(data)
@@ -131,7 +131,7 @@ class BlobStoreContract:
 
     async def test_one_reader_serves_many_ranges_at_once(self, store: BlobStore) -> None:
         data = noise(3 * READ_CHUNK_BYTES)
-        reader = await store.open(await put(store, data))
+        reader = await store.open(await stored(store, data))
         assert reader is not None
         async with reader:
             offsets = [number * 12_345 for number in range(10)]
@@ -140,7 +140,7 @@ class BlobStoreContract:
 
     async def test_a_read_may_be_given_up_half_way(self, store: BlobStore) -> None:
         data = noise(4 * READ_CHUNK_BYTES)
-        key = await put(store, data)
+        key = await stored(store, data)
         for _ in range(20):
             reader = await store.open(key)
             assert reader is not None
@@ -152,7 +152,7 @@ class BlobStoreContract:
 
     async def test_a_cancelled_read_leaves_the_blob_readable(self, store: BlobStore) -> None:
         data = noise(4 * READ_CHUNK_BYTES)
-        key = await put(store, data)
+        key = await stored(store, data)
         for steps in range(20):
             async with asyncio.TaskGroup() as group:
                 task = group.create_task(content(store, key))
@@ -164,7 +164,7 @@ class BlobStoreContract:
 
     async def test_deleting_does_not_disturb_an_open_reader(self, store: BlobStore) -> None:
         data = noise(3 * READ_CHUNK_BYTES)
-        key = await put(store, data)
+        key = await stored(store, data)
         reader = await store.open(key)
         assert reader is not None
         async with reader:
@@ -174,7 +174,7 @@ class BlobStoreContract:
         assert await names(store) == set()
 
     async def test_deleting_what_is_not_there_is_no_error(self, store: BlobStore) -> None:
-        key = await put(store, b"x")
+        key = await stored(store, b"x")
         await store.delete(new_blob_key())
         await store.delete(key)
         await store.delete(key)
@@ -211,7 +211,7 @@ class BlobStoreContract:
 
     async def test_a_listing_shows_published_and_unpublished(self, store: BlobStore) -> None:
         before_ms = time.time_ns() // 1_000_000 - 1000
-        published = {await put(store, b"x" * size): size for size in range(20)}
+        published = {await stored(store, b"x" * size): size for size in range(20)}
         unpublished = new_blob_key()
         writer = await store.create(unpublished)
         await writer.write([b"1234"])
@@ -231,7 +231,7 @@ class BlobStoreContract:
     async def test_many_blobs_are_written_at_once(self, store: BlobStore) -> None:
         payloads = [noise(100_000 + number) for number in range(30)]
         keys = await asyncio.gather(
-            *(put(store, each[:50_000], each[50_000:]) for each in payloads)
+            *(stored(store, each[:50_000], each[50_000:]) for each in payloads)
         )
         assert [await content(store, key) for key in keys] == payloads
 
@@ -246,7 +246,7 @@ class BlobStoreContract:
                 task.cancel()
             await writer.discard()
             # A thread still writing would hit this blob, which has the old one's descriptor.
-            assert await content(store, await put(store, b"clean")) == b"clean"
+            assert await content(store, await stored(store, b"clean")) == b"clean"
         assert {published for _, published in await names(store)} == {True}
 
     async def test_a_cancelled_publish_happened_or_did_not(self, store: BlobStore) -> None:
@@ -260,6 +260,26 @@ class BlobStoreContract:
                     await asyncio.sleep(0)
                 task.cancel()
             await writer.discard()
+            if (reader := await store.open(key)) is not None:
+                async with reader:
+                    assert await read(reader, 0, reader.size_bytes) == b"whole"
+        assert all(published for _, published in await names(store))
+
+    @pytest.mark.parametrize("size", SIZES)
+    async def test_what_is_put_is_read_back(self, store: BlobStore, size: int) -> None:
+        key, data = new_blob_key(), noise(size)
+        await store.put(key, [data[:1], data[1:]])
+        assert await names(store) == {(key, True)}
+        assert await content(store, key) == data
+
+    async def test_a_cancelled_put_happened_or_did_not(self, store: BlobStore) -> None:
+        for steps in range(20):
+            key = new_blob_key()
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(store.put(key, [b"whole"]))
+                for _ in range(steps % 4):
+                    await asyncio.sleep(0)
+                task.cancel()
             if (reader := await store.open(key)) is not None:
                 async with reader:
                     assert await read(reader, 0, reader.size_bytes) == b"whole"

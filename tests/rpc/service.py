@@ -52,6 +52,12 @@ class FaultyBlobStore(MemoryBlobStore):
         return await super().create(key)
 
     @override
+    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+        if self.write_error is not None:
+            raise self.write_error
+        await super().put(key, chunks)
+
+    @override
     async def open(self, key: str) -> BlobReader | None:
         reader = await super().open(key)
         return None if reader is None else _FaultyReader(self, reader)

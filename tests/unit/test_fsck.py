@@ -15,7 +15,7 @@ from kazoo_media.blobs.store import new_blob_key
 from kazoo_media.fsck import Finding, FindingKind, FsckReport, check
 from kazoo_media.metadata.memory import MemoryMetadataStore
 from kazoo_media.model import Content, Rendition, RenditionKind
-from tests.contract.blob_store import names, put
+from tests.contract.blob_store import names, stored
 from tests.contract.media_samples import ACCOUNT, make_media, saved_with
 
 DATA = b"0123456789"
@@ -33,7 +33,7 @@ class Checked:
     async def put_live(self, media_id: str) -> str:
         media = make_media(media_id)
         await self.metadata.insert_media(media)
-        key = await put(self.blobs, DATA)
+        key = await stored(self.blobs, DATA)
         await self.metadata.begin_upload(ACCOUNT, [key], 1)
         original = Rendition(RenditionKind.ORIGINAL, key, "audio/wav", len(DATA), DIGEST)
         saved = saved_with(media, Content(original))
@@ -70,7 +70,7 @@ async def test_sound_stores_have_no_findings(checked: Checked) -> None:
 
 
 async def test_a_running_and_a_dead_upload_are_no_findings(checked: Checked) -> None:
-    pending, dead = new_blob_key(), await put(checked.blobs, DATA)
+    pending, dead = new_blob_key(), await stored(checked.blobs, DATA)
     await checked.metadata.begin_upload(ACCOUNT, [pending, dead], 1)
     await checked.metadata.abandon_blobs(ACCOUNT, [dead], 2)
     writer = await checked.blobs.create(pending)
@@ -88,7 +88,7 @@ async def test_every_damage_is_found(checked: Checked) -> None:
     checked.path(short).write_bytes(DATA[:4])
     changed = await checked.put_live("changed")
     checked.path(changed).write_bytes(DATA[::-1])
-    orphan = await put(checked.blobs, b"abc")
+    orphan = await stored(checked.blobs, b"abc")
     leftover = new_blob_key()
     writer = await checked.blobs.create(leftover)
     await writer.write([b"ab"])
@@ -126,7 +126,7 @@ async def test_a_blob_that_can_not_be_read_is_a_finding(
 async def test_only_files_without_a_row_are_removed(checked: Checked) -> None:
     live = await checked.put_live("live")
     checked.path(live).with_name(f"{live}.part").write_bytes(b"left")
-    await put(checked.blobs, b"abc")
+    await stored(checked.blobs, b"abc")
     report = await checked.check(remove_orphans=True)
     assert report.removed_count == 1
     assert {each.kind for each in report.findings} == {FindingKind.ORPHAN, FindingKind.LEFTOVER}

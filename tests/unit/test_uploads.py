@@ -406,14 +406,18 @@ class _FullBlobs(LocalBlobStore):
     async def create(self, key: str) -> BlobWriter:
         return _FullDisk(await super().create(key))
 
+    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+        raise StorageFullError
 
+
+@pytest.mark.parametrize("size", [5000, LIMIT_BYTES])
 async def test_a_full_disk_fails_the_upload_and_keeps_what_there_was(
-    tested: CoreUnderTest, media: str, tmp_path: Path
+    tested: CoreUnderTest, media: str, tmp_path: Path, size: int
 ) -> None:
     await _upload(tested, wav(4000, seed=1))
     full = await make_core(tested.metadata, _FullBlobs(tmp_path / "blobs"))
     with pytest.raises(StorageFullError):
-        await _upload(full, wav(5000, seed=2))
+        await _upload(full, wav(size, seed=2))
     assert await _bytes_of(tested, media, None) == wav(4000, seed=1)
     assert await _files(tested) == 1
     await full.blobs.aclose()

@@ -54,6 +54,11 @@ class LocalBlobStore(BlobStore):
         return writer
 
     @override
+    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+        with _converted_errors():
+            await self._threads.run(lambda: self._folder.store(key, chunks))
+
+    @override
     async def open(self, key: str) -> BlobReader | None:
         path = self._folder.path(key)
         reader = _LocalReader(self._threads)

@@ -69,6 +69,21 @@ class BlobFolder:
             _fsync_folder(self._folder.parent)
             self._durable_folders.add(path.parent)
 
+    def store(self, key: str, chunks: Sequence[bytes]) -> None:
+        """Publish a blob of these bytes; after an error there is none."""
+        fd = self.create(key)
+        try:
+            write_all(fd, chunks)
+            self.publish(key, fd)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.remove(key)
+            raise
+        finally:
+            # Everything that matters was reported by fsync.
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
     def remove(self, key: str) -> None:
         """Remove a blob, published or not, durably; it need not exist."""
         found = False

@@ -32,6 +32,11 @@ class MemoryBlobStore(BlobStore):
         return _MemoryWriter(self, key, buffer)
 
     @override
+    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+        self._published[key] = b"".join(chunks)
+        self._modified_ms[key] = _now_ms()
+
+    @override
     async def open(self, key: str) -> BlobReader | None:
         data = self._published.get(key)
         return None if data is None else _MemoryReader(data)

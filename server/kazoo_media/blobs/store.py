@@ -115,6 +115,13 @@ class BlobStore(ABC):
         """Return a writer for a new blob. It is invisible to `open` until it is published."""
 
     @abstractmethod
+    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+        """Store a new blob of a MiB or so as a whole, durable and readable, in one step.
+
+        After an error it is not there; after a cancellation it may be.
+        """
+
+    @abstractmethod
     async def open(self, key: str) -> BlobReader | None:
         """Return a reader of a published blob, or None."""
 

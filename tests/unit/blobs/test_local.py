@@ -12,9 +12,9 @@ import pytest
 
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.local_files import BlobFolder, read_exactly, write_all
-from kazoo_media.blobs.store import READ_CHUNK_BYTES
+from kazoo_media.blobs.store import READ_CHUNK_BYTES, new_blob_key
 from kazoo_media.errors import StorageFullError, StoreUnavailableError
-from tests.contract.blob_store import content, names, noise, put
+from tests.contract.blob_store import content, names, noise, stored
 
 KEY = "0f" * 16
 
@@ -56,7 +56,8 @@ async def test_a_blob_is_a_private_file_named_by_its_key(
     "key", ["", "../../etc/passwd", "0f/" + "0" * 29, "0F" * 16, "0f" * 15, "0f" * 17, KEY + "\n"]
 )
 async def test_what_could_be_a_path_is_no_key(store: LocalBlobStore, key: str) -> None:
-    for attempt in (store.create(key), store.open(key), store.delete(key)):
+    attempts = (store.create(key), store.put(key, [b"x"]), store.open(key), store.delete(key))
+    for attempt in attempts:
         with pytest.raises(ValueError, match="not a blob key"):
             await attempt
 
@@ -64,14 +65,14 @@ async def test_what_could_be_a_path_is_no_key(store: LocalBlobStore, key: str) -
 async def test_a_new_store_on_the_same_folder_has_the_blobs(
     store: LocalBlobStore, folder: Path
 ) -> None:
-    key = await put(store, b"abc")
+    key = await stored(store, b"abc")
     again = LocalBlobStore(folder)
     assert await content(again, key) == b"abc"
     await again.aclose()
 
 
 async def test_foreign_files_are_not_listed(store: LocalBlobStore, folder: Path) -> None:
-    key = await put(store, b"abc")
+    key = await stored(store, b"abc")
     for name in ("lost+found", f"{key[:2]}/README", f"{key[:2]}/{key}.bak"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"x")
@@ -97,7 +98,7 @@ async def test_a_file_that_lost_its_end_is_an_error_not_a_short_read(
     store: LocalBlobStore, folder: Path, kept: int
 ) -> None:
     data = noise(2 * READ_CHUNK_BYTES)
-    key = await put(store, data)
+    key = await stored(store, data)
     reader = await store.open(key)
     assert reader is not None
     os.truncate(folder / key[:2] / key, kept)
@@ -110,11 +111,12 @@ async def test_a_file_that_lost_its_end_is_an_error_not_a_short_read(
 
 
 async def test_no_descriptor_stays_open(store: LocalBlobStore) -> None:
-    key = await put(store, noise(2 * READ_CHUNK_BYTES))
+    key = await stored(store, noise(2 * READ_CHUNK_BYTES))
     before = os.listdir("/proc/self/fd")
     for _ in range(5):
         await content(store, key)
-        await put(store, b"x")
+        await stored(store, b"x")
+        await store.put(new_blob_key(), [b"x"])
         writer = await store.create(KEY)
         await writer.discard()
         assert await store.open("f" * 32) is None
@@ -130,19 +132,25 @@ async def test_no_descriptor_stays_open(store: LocalBlobStore) -> None:
     ],
 )
 @pytest.mark.parametrize("call", ["writev", "fsync", "rename"])
+@pytest.mark.parametrize("in_one_step", [False, True])
 async def test_a_failing_disk_publishes_nothing_and_keeps_nothing(
     store: LocalBlobStore,
     monkeypatch: pytest.MonkeyPatch,
     call: str,
     number: int,
     expected: type[Exception],
+    *,
+    in_one_step: bool,
 ) -> None:
-    writer = await store.create(KEY)
+    writer = None if in_one_step else await store.create(KEY)
 
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
     async def write() -> None:
+        if writer is None:
+            await store.put(KEY, [b"abc"])
+            return
         await writer.write([b"abc"])
         await writer.publish()
 
@@ -150,7 +158,8 @@ async def test_a_failing_disk_publishes_nothing_and_keeps_nothing(
         patch.setattr(os, call, fail)
         with pytest.raises(expected):
             await write()
-    await writer.discard()
+    if writer is not None:
+        await writer.discard()
     assert await store.open(KEY) is None
     assert await names(store) == set()
 
@@ -171,6 +180,8 @@ async def test_a_name_that_may_not_last_is_taken_back(
         patch.setattr(os, "fsync", fail_on_folders)
         with pytest.raises(StoreUnavailableError):
             await writer.publish()
+        with pytest.raises(StoreUnavailableError):
+            await store.put("1f" * 16, [b"abc"])
     await writer.discard()
     assert await names(store) == set()
 
