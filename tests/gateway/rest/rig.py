@@ -76,13 +76,14 @@ class Rest:
     Attributes:
         admin: The superduper admin's account.
         tenant: An account below it; `child` is below that, `stranger` beside it.
+        socket: Where the worker listens.
     """
 
     def __init__(self, folder: Path) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._socket = folder / "w.sock"
+        self.socket = folder / "w.sock"
         self.blobs = FaultyBlobStore()
         self._under_test: CoreUnderTest = self.run(make_core(blobs=self.blobs))
         self._server: grpc.aio.Server = self.run(self._serve())
@@ -94,7 +95,7 @@ class Rest:
             "KAZOO_MEDIA_NODE_NAME": NODE,
         }
         config = Config.from_environ(variables)
-        path = write_configuration(config, folder, [self._socket])
+        path = write_configuration(config, folder, [self.socket])
         self.log = folder / "envoy.log"
         with self.log.open("wb") as log:
             self._envoy = subprocess.Popen(
@@ -202,7 +203,7 @@ class Rest:
         )
         health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
         add_crossbar(server, self.core, node_name=NODE, version=VERSION)
-        server.add_insecure_port(f"unix:{self._socket}")
+        server.add_insecure_port(f"unix:{self.socket}")
         await server.start()
         return server
 

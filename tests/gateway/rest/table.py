@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from tests.gateway.rest.rig import Reply, Rest, Tenant
+from tests.gateway.rest.servicer import Servicer
 
 Json = dict[str, Any]
 
@@ -44,6 +45,9 @@ class Case:
         message: Of the envelope.
         data: Of the envelope.
         answer: Response headers; None: must not be there.
+        through_gateway: The request goes through the gateway, else past it to the servicer.
+        of_gateway: Whether the gateway has a part in the answer, so that the servicer alone would
+            give another.
     """
 
     request: str
@@ -54,10 +58,13 @@ class Case:
     message: str | None = None
     data: object = None
     answer: Mapping[str, str | None] = field(default_factory=dict)
+    through_gateway: bool = True
+    of_gateway: bool = False
 
     def run(self, rest: Rest, tenant: Tenant) -> Reply:
         """Send the request and check the answer."""
-        reply = ask(rest, tenant, self.request, self.body, self.headers, token=self.token)
+        way = rest if self.through_gateway else Servicer(rest)
+        reply = ask(way, tenant, self.request, self.body, self.headers, token=self.token)
         assert reply.status == self.status, reply.body[:500]
         for name, value in self.answer.items():
             assert reply.headers.get(name) == value, name
@@ -69,7 +76,7 @@ class Case:
 
 
 def ask(
-    rest: Rest,
+    rest: Rest | Servicer,
     tenant: Tenant,
     request: str,
     body: Json | bytes | None = None,
@@ -103,6 +110,10 @@ def upload(
 
 
 def table(cases: Sequence[Case]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that runs a test for each case, named by its request and status."""
+    """Return a decorator that runs a test for each case, named by its request and status: behind
+    the gateway, and directly against the servicer where that makes no difference.
+    """
+    past = [replace(case, through_gateway=False) for case in cases if not case.of_gateway]
     names = [f"{case.request} {case.status}" for case in cases]
-    return pytest.mark.parametrize("case", cases, ids=names)
+    names += [f"servicer: {case.request} {case.status}" for case in past]
+    return pytest.mark.parametrize("case", [*cases, *past], ids=names)
