@@ -150,7 +150,7 @@ async def test_the_document_keeps_all_that_is_not_of_the_rendition(again: _Again
     media, _ = await again.normalize(preset="telephony")
 
     rendition_keys = {"content_type", "content_length", "channel_count", "duration_ms"}
-    rendition_keys |= {"normalization_preset"}
+    rendition_keys |= {"normalization_preset", "codec", "renditions"}
     kept = {key: value for key, value in before.document.items() if key not in rendition_keys}
     assert kept["attachment_name"] == "tone.wav"
     assert {key: media.document.get(key) for key in kept} == kept
