@@ -9,66 +9,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from tests.audio_samples import measure, noise, tone
+from tests.e2e.shell import Shell
 from tests.e2e.stalling_proxy import StallingProxy
 from tests.product import Product, free_port
 
 pytestmark = pytest.mark.e2e
 
 LARGE = noise(200, rate=16000)  # 6 MB
-
-
-class Shell:
-    """Runs commands in a folder, with the product's data folder in the environment."""
-
-    def __init__(self, data_dir: Path, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("KAZOO_MEDIA_")},
-            "KAZOO_MEDIA_DATA_DIR": str(data_dir),
-        }
-
-    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "kazoo_media", *arguments],
-            cwd=self.folder,
-            env={**self.environment, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
-        """Return exit code, stdout and stderr."""
-        with self.start(*arguments, **variables) as process:
-            out, err = process.communicate(timeout=50)
-        return process.returncode, out, err
-
-    def ok(self, *arguments: str, **variables: str) -> str:
-        """Return the stdout of a command that succeeds."""
-        code, out, err = self.run(*arguments, **variables)
-        assert code == 0, err
-        return out
-
-    def fails(self, *arguments: str, code: int = 1, **variables: str) -> str:
-        """Return the stderr of a command that fails: one line for code 1."""
-        found, _, err = self.run(*arguments, **variables)
-        assert found == code, err
-        assert "Traceback" not in err
-        if code == 1:
-            assert len(err.splitlines()) == 1, err
-        return err
-
-    def account(self, *options: str) -> dict[str, Any]:
-        """Return a new account with its key."""
-        made: dict[str, Any] = json.loads(self.ok("accounts", "create", "Acme", "--json", *options))
-        return made
 
 
 @pytest.fixture

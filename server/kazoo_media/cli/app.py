@@ -6,6 +6,7 @@ import typer
 
 from kazoo_media.cli import accounts, config, languages, media, prompts
 from kazoo_media.cli.fsck import fsck
+from kazoo_media.cli.normalize import normalize
 from kazoo_media.cli.serve import serve, worker
 from kazoo_media.cli.transfers import download, upload
 from kazoo_media.cli.voices import voices
@@ -23,6 +24,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(languages.app, name="languages")
 app.add_typer(media.app, name="media")
+app.command()(normalize)
 app.command()(voices)
 app.command()(upload)
 app.command()(download)

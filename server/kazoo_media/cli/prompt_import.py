@@ -7,16 +7,8 @@ from pathlib import Path
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from kazoo_media.cli.prompt_batch import (
-    DOCUMENT_FIELDS,
-    Outcome,
-    Result,
-    audio_bytes,
-    failure,
-    prompt_document,
-    run_batch,
-    tried,
-)
+from kazoo_media.cli.batch import Outcome, Result, failure, run_batch, tried
+from kazoo_media.cli.prompt_document import DOCUMENT_FIELDS, audio_bytes, prompt_document
 from kazoo_media.client import Client, MediaServiceError, Progress, UploadContentRequest
 
 _SUFFIXES = (".wav", ".mp3")

@@ -8,16 +8,8 @@ from pathlib import Path
 
 import grpc
 
-from kazoo_media.cli.prompt_batch import (
-    DOCUMENT_FIELDS,
-    Outcome,
-    Result,
-    audio_bytes,
-    failure,
-    prompt_document,
-    run_batch,
-    tried,
-)
+from kazoo_media.cli.batch import Outcome, Result, failure, run_batch, tried
+from kazoo_media.cli.prompt_document import DOCUMENT_FIELDS, audio_bytes, prompt_document
 from kazoo_media.client import Client, Media, MediaServiceError, MediaSource, Progress, Tts
 
 _FIELDS = (*DOCUMENT_FIELDS, "media_source", "tts")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kazoo_media.cli.batch import Result, report
 from kazoo_media.cli.output import count_bar, print_json, print_table
-from kazoo_media.cli.prompt_batch import Outcome, Result
 from kazoo_media.cli.prompt_import import PromptImport, prompt_files
 from kazoo_media.cli.prompt_speech import PromptSpeech, prompt_lines
 from kazoo_media.cli.session import CommandError, Session, calls_service
@@ -51,7 +50,7 @@ async def import_folder(
     with count_bar("Importing") as progress:
         outcomes = await work.run(paths, jobs, progress)
     counted = (Result.IMPORTED, Result.OVERWRITTEN, Result.FAILED)
-    _report(outcomes, counted, "file", time.monotonic() - started, as_json=as_json)
+    report(outcomes, counted, ("file", "files"), time.monotonic() - started, as_json=as_json)
 
 
 @app.command()
@@ -85,7 +84,7 @@ async def speak(  # noqa: PLR0913 - the options of a command
     with count_bar("Speaking") as progress:
         outcomes = await work.run(lines, jobs, progress)
     counted = (Result.SPOKEN, Result.OVERWRITTEN, Result.SKIPPED, Result.FAILED)
-    _report(outcomes, counted, "line", time.monotonic() - started, as_json=as_json)
+    report(outcomes, counted, ("line", "lines"), time.monotonic() - started, as_json=as_json)
 
 
 @app.command("list")
@@ -123,35 +122,3 @@ async def _check_voice(session: Session, voice: str) -> None:
         raise CommandError(
             f"{found.provider} has no voice {voice!r}: `kazoo-media voices` lists those that it has"
         )
-
-
-def _report(
-    outcomes: Sequence[Outcome],
-    counted: Sequence[Result],
-    origin: str,
-    seconds: float,
-    *,
-    as_json: bool,
-) -> None:
-    """Print what failed and a summary; end with exit code 1 if anything did.
-
-    Args:
-        origin: What the origin of an outcome is.
-    """
-    summary = {
-        **{str(result): sum(each.result is result for each in outcomes) for result in counted},
-        "bytes": sum(each.size_bytes for each in outcomes),
-        "seconds": round(seconds, 3),
-        f"{origin}s_per_s": round(len(outcomes) / max(seconds, 0.001), 1),
-    }
-    failed = [each for each in outcomes if each.result is Result.FAILED]
-    if as_json:
-        listed = [{origin: each.origin, "reason": each.problem} for each in failed]
-        print_json(summary | {"failed": listed})
-    else:
-        if failed:
-            print_table((origin, "reason"), ((each.origin, each.problem) for each in failed))
-            typer.echo()
-        print_table(tuple(summary), [tuple(summary.values())])
-    if failed:
-        raise typer.Exit(1)

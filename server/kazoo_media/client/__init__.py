@@ -12,6 +12,7 @@ from kazoo_media.v1.media_pb2 import Media, MediaSource, Rendition, RenditionKin
 from kazoo_media.v1.media_service_pb2 import (
     DownloadContentRequest,
     ListMediaRequest,
+    MediaFilter,
     UploadContentRequest,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "FieldViolation",
     "ListMediaRequest",
     "Media",
+    "MediaFilter",
     "MediaServiceError",
     "MediaSource",
     "Progress",

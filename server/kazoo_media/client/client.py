@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -11,15 +11,14 @@ from typing import Any, Self
 
 import grpc.aio
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from kazoo_media.client.administration import AdministrationCalls
 from kazoo_media.client.connection import Connection, Metadata, TlsFiles, open_channel
 from kazoo_media.client.downloads import Download, save
 from kazoo_media.client.errors import MediaServiceError
 from kazoo_media.client.uploads import Progress, begin, opened, send
 from kazoo_media.v1 import (
-    account_service_pb2,
     account_service_pb2_grpc,
     language_service_pb2,
     language_service_pb2_grpc,
@@ -28,20 +27,17 @@ from kazoo_media.v1 import (
     media_service_pb2_grpc,
     prompt_service_pb2,
     prompt_service_pb2_grpc,
-    settings_service_pb2,
     settings_service_pb2_grpc,
     speech_service_pb2,
     speech_service_pb2_grpc,
 )
-
-_PAGE_ROWS = 200
 
 
 def _no_progress(transferred_bytes: int, total_bytes: int | None) -> None:
     """Tell nobody."""
 
 
-class Client:
+class Client(AdministrationCalls):
     """A connection to the service, safe for any number of concurrent calls.
 
     Usage:
@@ -123,7 +119,7 @@ class Client:
         self, request: media_service_pb2.ListMediaRequest
     ) -> AsyncIterator[media_pb2.Media]:
         """Yield all documents that match, page by page."""
-        async for page in self._pages(self._media.ListMedia, request):
+        async for page in self._connection.pages(self._media.ListMedia, request):
             for media in page.media:
                 yield media
 
@@ -193,6 +189,21 @@ class Client:
         """
         return await self._upload(header, source, progress)
 
+    async def normalize_media(
+        self, account_id: str, media_id: str, preset: str = "", *, force: bool = False
+    ) -> media_service_pb2.NormalizeMediaResponse:
+        """Convert the original of a media anew, as a preset or with "" the settings say; without
+        `force` only what was made another way. It takes the time it takes.
+        """
+        request = media_service_pb2.NormalizeMediaRequest(
+            account_id=account_id, media_id=media_id, preset=preset, force=force
+        )
+
+        async def attempt(metadata: Metadata) -> media_service_pb2.NormalizeMediaResponse:
+            return await self._media.NormalizeMedia(request, metadata=metadata)
+
+        return await self._connection.authorized(attempt)
+
     @asynccontextmanager
     async def download_stream(
         self, request: media_service_pb2.DownloadContentRequest
@@ -238,7 +249,7 @@ class Client:
     async def list_prompts(self, account_id: str) -> AsyncIterator[prompt_service_pb2.PromptCount]:
         """Yield the prompts of an account with the number of their translations."""
         request = prompt_service_pb2.ListPromptsRequest(account_id=account_id)
-        async for page in self._pages(self._prompts.ListPrompts, request):
+        async for page in self._connection.pages(self._prompts.ListPrompts, request):
             for prompt in page.prompts:
                 yield prompt
 
@@ -247,7 +258,7 @@ class Client:
         request = prompt_service_pb2.ListTranslationsRequest(
             account_id=account_id, prompt_id=prompt_id
         )
-        async for page in self._pages(self._prompts.ListTranslations, request):
+        async for page in self._connection.pages(self._prompts.ListTranslations, request):
             for media_id in page.media_ids:
                 yield media_id
 
@@ -261,7 +272,7 @@ class Client:
         request = language_service_pb2.ListMediaByLanguageRequest(
             account_id=account_id, language=language
         )
-        async for page in self._pages(self._languages.ListMediaByLanguage, request):
+        async for page in self._connection.pages(self._languages.ListMediaByLanguage, request):
             for media_id in page.media_ids:
                 yield media_id
 
@@ -269,75 +280,6 @@ class Client:
         """Return the voices that a document of source TTS may have, and who speaks with them."""
         request = speech_service_pb2.ListVoicesRequest()
         return await self._connection.unary(self._speech.ListVoices, request)
-
-    async def get_settings(
-        self, category: str = "", key: str = "", node: str = ""
-    ) -> list[settings_service_pb2.Setting]:
-        """Return the settings of a category, or one of them, as a node ("": any) sees them."""
-        request = settings_service_pb2.GetSettingsRequest(category=category, key=key, node=node)
-        response = await self._connection.unary(self._settings.GetSettings, request)
-        return list(response.settings)
-
-    async def set_setting(
-        self, category: str, key: str, value: Value, node: str = ""
-    ) -> settings_service_pb2.Setting:
-        """Set a value for one node, "": the one that answers; null removes it."""
-        request = settings_service_pb2.SetSettingRequest(
-            category=category, key=key, value=value, node=node
-        )
-        return (await self._connection.unary(self._settings.SetSetting, request)).setting
-
-    async def set_default_setting(
-        self, category: str, key: str, value: Value
-    ) -> settings_service_pb2.Setting:
-        """Set the value for all nodes that have none of their own; null removes it."""
-        request = settings_service_pb2.SetDefaultSettingRequest(
-            category=category, key=key, value=value
-        )
-        return (await self._connection.unary(self._settings.SetDefaultSetting, request)).setting
-
-    async def flush_settings(self) -> None:
-        """Make every worker read the settings anew."""
-        request = settings_service_pb2.FlushSettingsRequest()
-        await self._connection.unary(self._settings.FlushSettings, request)
-
-    async def create_account(
-        self, request: account_service_pb2.CreateAccountRequest
-    ) -> account_service_pb2.CreateAccountResponse:
-        """Return a new account and its API key, which nobody can ask for again."""
-        return await self._connection.unary(self._accounts.CreateAccount, request)
-
-    async def get_account(self, account_id: str = "") -> account_service_pb2.Account:
-        """Return an account, "": the caller's own."""
-        request = account_service_pb2.GetAccountRequest(account_id=account_id)
-        return (await self._connection.unary(self._accounts.GetAccount, request)).account
-
-    async def list_accounts(
-        self, ancestor_id: str = ""
-    ) -> AsyncIterator[account_service_pb2.Account]:
-        """Yield the accounts below an ancestor; "": below the caller, for superduper admins all."""
-        request = account_service_pb2.ListAccountsRequest(ancestor_id=ancestor_id)
-        async for page in self._pages(self._accounts.ListAccounts, request):
-            for account in page.accounts:
-                yield account
-
-    async def rotate_api_key(self, account_id: str = "") -> str:
-        """Return the new API key of an account, "": the caller's own. All its tokens have ended;
-        a client that had its own key replaced can not go on.
-        """
-        request = account_service_pb2.RotateApiKeyRequest(account_id=account_id)
-        return (await self._connection.unary(self._accounts.RotateApiKey, request)).api_key
-
-    async def put_user(
-        self, name: str, password: str, account_id: str = ""
-    ) -> account_service_pb2.User:
-        """Return a user who may log in over REST, added or given this password; account "": the
-        caller's own.
-        """
-        request = account_service_pb2.PutUserRequest(
-            account_id=account_id, name=name, password=password
-        )
-        return (await self._connection.unary(self._accounts.PutUser, request)).user
 
     async def _upload(
         self,
@@ -375,15 +317,3 @@ class Client:
         finally:
             for call in calls:
                 call.cancel()
-
-    async def _pages(self, method: Callable[..., Any], request: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - of five types
-        """Yield all responses of a list method."""
-        page_request = type(request)()
-        page_request.CopyFrom(request)
-        page_request.page_size = request.page_size or _PAGE_ROWS
-        while True:
-            page: Any = await self._connection.unary(method, page_request)
-            yield page
-            if not page.next_page_token:
-                return
-            page_request.page_token = page.next_page_token

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -29,10 +29,11 @@ T = TypeVar("T")
 _Response = TypeVar("_Response", bound=Message)
 
 _RENEW_BEFORE_S = 60
+_PAGE_ROWS = 200
 _RECEIVE_LIMIT_BYTES = 64 << 20  # a page of large documents
 # Others, repeated after an answer that was lost, would report the success of the first try as a
 # failure: ALREADY_EXISTS, NOT_FOUND, or another revision than `if_revision`.
-_REPEATABLE_PREFIXES = ("Get", "List", "Set", "Flush", "Issue")
+_REPEATABLE_PREFIXES = ("Get", "List", "Set", "Flush", "Issue", "Normalize")
 _RETRY_POLICY = {
     "maxAttempts": 4,
     "initialBackoff": "0.2s",
@@ -141,6 +142,18 @@ class Connection:
                 return await attempt((("x-auth-token", renewed),))
         except grpc.aio.AioRpcError as error:
             raise MediaServiceError.of(error) from error
+
+    async def pages(self, method: Callable[..., Any], request: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - of five types
+        """Yield all responses of a list method."""
+        page_request = type(request)()
+        page_request.CopyFrom(request)
+        page_request.page_size = request.page_size or _PAGE_ROWS
+        while True:
+            page: Any = await self.unary(method, page_request)
+            yield page
+            if not page.next_page_token:
+                return
+            page_request.page_token = page.next_page_token
 
     async def token(self, rejected: str = "") -> str:
         """Return a token that is good for a while, and another one than a rejected one.

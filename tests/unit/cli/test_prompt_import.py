@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kazoo_media.cli.prompt_batch import Outcome, Result
+from kazoo_media.cli.batch import Outcome, Result
 from kazoo_media.cli.prompt_import import PromptImport, prompt_files
 from kazoo_media.client import Client, DownloadContentRequest, Media, MediaServiceError
 from kazoo_media.errors import StorageFullError, StoreUnavailableError

@@ -5,7 +5,7 @@ import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from kazoo_media.cli.prompt_batch import Outcome, Result
+from kazoo_media.cli.batch import Outcome, Result
 from kazoo_media.cli.prompt_speech import PromptLine, PromptSpeech, prompt_lines
 from kazoo_media.client import Client, DownloadContentRequest, Media, MediaSource
 from kazoo_media.errors import StorageFullError

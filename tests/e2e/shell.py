@@ -1,0 +1,58 @@
+"""A shell in which the commands are typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+class Shell:
+    """Runs commands in a folder, with the product's data folder in the environment."""
+
+    def __init__(self, data_dir: Path, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("KAZOO_MEDIA_")},
+            "KAZOO_MEDIA_DATA_DIR": str(data_dir),
+        }
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "kazoo_media", *arguments],
+            cwd=self.folder,
+            env={**self.environment, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
+        """Return exit code, stdout and stderr."""
+        with self.start(*arguments, **variables) as process:
+            out, err = process.communicate(timeout=50)
+        return process.returncode, out, err
+
+    def ok(self, *arguments: str, **variables: str) -> str:
+        """Return the stdout of a command that succeeds."""
+        code, out, err = self.run(*arguments, **variables)
+        assert code == 0, err
+        return out
+
+    def fails(self, *arguments: str, code: int = 1, **variables: str) -> str:
+        """Return the stderr of a command that fails: one line for code 1."""
+        found, _, err = self.run(*arguments, **variables)
+        assert found == code, err
+        assert "Traceback" not in err
+        if code == 1:
+            assert len(err.splitlines()) == 1, err
+        return err
+
+    def account(self, *options: str) -> dict[str, Any]:
+        """Return a new account with its key."""
+        made: dict[str, Any] = json.loads(self.ok("accounts", "create", "Acme", "--json", *options))
+        return made
