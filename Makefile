@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GENERATED_STAMP := $(VENV)/.generated
 SYSTEM_STAMP := $(VENV)/.system-packages
+BENCH_STAMP := $(VENV)/.bench-installed
 PROTOS := $(shell find proto -name '*.proto')
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
@@ -13,7 +14,7 @@ TEST_PACKAGES := strace flite
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast check check-format check-lint check-types check-imports \
-	check-proto check-gateway fix proto cover bench lock clean ci
+	check-proto check-gateway fix proto cover setup-bench bench bench-quality lock clean ci
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -77,12 +78,25 @@ proto: setup ## Generate the protobuf code and the descriptor set
 cover: setup-test ## Run the tests with branch coverage
 	@$(BIN)/pytest -q --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 
-bench: setup ## Measure side by side with the peers in tests/bench/peers; prints a table of ratios
+setup-bench: $(BENCH_STAMP)
+
+# pesq comes as source: without a C compiler there is no PESQ, and all else is measured.
+$(BENCH_STAMP): $(STAMP) $(GENERATED_STAMP) $(SYSTEM_STAMP)
+	@echo "Installing what measures into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[pesq]' || \
+		echo "pesq could not be built: it needs a C compiler and Python's headers"
+	@touch $@
+
+bench: setup-bench ## Measure side by side with the peers in tests/bench/peers; prints a table of ratios
 	@$(BIN)/python -m tests.bench
+
+bench-quality: setup-bench ## Measure what every preset does to prompts and to hostile inputs; tables and a plot
+	@$(BIN)/python -m tests.bench.quality
 
 lock: ## Write requirements.lock anew from the newest versions that pyproject.toml permits
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	@$(VENV)-lock/bin/pip install --quiet --disable-pip-version-check '.[all,dev]'
+	@$(VENV)-lock/bin/pip install --quiet --disable-pip-version-check '.[all,dev,bench,pesq]'
 	@$(VENV)-lock/bin/pip freeze --exclude kazoo-media | grep -v ' @ ' > requirements.lock
 	@rm -rf $(VENV)-lock
 

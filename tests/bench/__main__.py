@@ -20,18 +20,20 @@ from rich.progress import Progress
 from rich.table import Table
 
 from tests.bench.audio import write_prompts
+from tests.bench.conversion_cpu import ConversionCpu
 from tests.bench.get_load import generator_name
-from tests.bench.http_load import MeasurementError
+from tests.bench.http_load import MeasurementError, NotThereError
 from tests.bench.metadata import Metadata
 from tests.bench.peers.running import nginx_binary
+from tests.bench.preset_tails import PresetTails
 from tests.bench.prompt_import import PromptImport
+from tests.bench.prompts import VARIABLE, real_prompts
 from tests.bench.services import Services
 from tests.bench.stalled import Stalled
 from tests.bench.table import Contest, Sample
 from tests.bench.transfers import Transfers
 
 _ROOT = Path(__file__).parents[2]
-_REAL_PROMPTS = _ROOT.parent / "shared" / "audio" / "prompts" / "en-us"
 _COULD_NOT_MEASURE = 2
 _LEAST_WIDTH = 120
 """The table's: a pipe says 80."""
@@ -43,8 +45,13 @@ def bench(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="memory, upload, normalized, tail, download, metadata or import; repeatable."
+            help="memory, upload, normalized, tail, download, metadata, import, preset-tail, "
+            "preset-tail-full, prompt-cpu, long-cpu or loudness-cpu; repeatable."
         ),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(envvar=VARIABLE, exists=True, file_okay=False, help="Folder of WAV prompts."),
     ] = None,
     size_mb: Annotated[int, typer.Option(min=32, help="Size of large files in MiB.")] = 256,
 ) -> None:
@@ -53,14 +60,15 @@ def bench(
     console.width = max(console.width, _LEAST_WIDTH)
     _install_wrk()
     table = Table("row", "ours", "peer", "ratio", "mark", "", title=f"median (min-max) of {rounds}")
-    failures = []
+    failures: list[str] = []
+    absent: dict[str, None] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        prompts, whence = _prompts(folder)
+        prompts, whence = _prompts(folder, prompts)
         progress = stack.enter_context(Progress(console=console, transient=True))
         for contest in _chosen(_contests(stack, folder, size_mb << 20, prompts), only):
             try:
-                for cells in _measure(contest, rounds, progress):
+                for cells in _measure(contest, rounds, progress, absent):
                     table.add_row(*cells)
             except (MeasurementError, OSError, http.client.HTTPException) as error:
                 failures.append(f"{contest.name} could not be measured: {error!r}")
@@ -73,6 +81,8 @@ def bench(
         f"GET: {generator_name()}. Transfers: sockets and sendfile. Prompts: {whence}."
     )
     console.print(_machine())
+    for reason in absent:
+        console.print(f"Not there: {reason}", style="yellow", markup=False)
     for failure in failures:
         console.print(failure, style="red", markup=False)
     raise typer.Exit(_COULD_NOT_MEASURE if failures else 0)
@@ -85,6 +95,8 @@ def _contests(stack: ExitStack, folder: Path, size_bytes: int, prompts: Path) ->
         *Transfers(services, folder, size_bytes).contests(),
         Metadata(services).contest(),
         PromptImport(services, prompts, folder).contest(),
+        *PresetTails(services, folder).contests(),
+        *ConversionCpu(services, prompts, folder).contests(),
     ]
 
 
@@ -95,26 +107,36 @@ def _chosen(contests: list[Contest], only: list[str] | None) -> list[Contest]:
     return [contest for contest in contests if not only or contest.name in only]
 
 
-def _measure(contest: Contest, rounds: int, progress: Progress) -> list[list[str]]:
-    """Measure all sides of a contest in turn, round by round, and return its lines."""
-    counted = 1 if contest.once else rounds
-    warm_up = int(contest.warm_up and not contest.once)
+def _measure(
+    contest: Contest, rounds: int, progress: Progress, absent: dict[str, None]
+) -> list[list[str]]:
+    """Measure all sides of a contest in turn, round by round, and return its lines.
+
+    Why a side is not there is added to `absent`.
+    """
+    counted = min(rounds, contest.most_rounds or rounds)
+    warm_up = int(contest.warm_up)
     samples: dict[str, list[Sample]] = defaultdict(list)
     task = progress.add_task(contest.name, total=(warm_up + counted) * len(contest.sides))
     for number in range(warm_up + counted):
         for side, measure in contest.sides.items():
             progress.update(task, description=f"{contest.name}: {side}")
-            sample = measure()
-            if number >= warm_up:
-                samples[side].append(sample)
+            try:
+                sample = measure()
+            except NotThereError as error:
+                absent[str(error)] = None
+            else:
+                if number >= warm_up:
+                    samples[side].append(sample)
             progress.advance(task)
     return [line.cells(samples) for line in contest.lines]
 
 
-def _prompts(folder: Path) -> tuple[Path, str]:
+def _prompts(folder: Path, given: Path | None) -> tuple[Path, str]:
     """Return the folder of the prompts to import, and where they come from."""
-    if _REAL_PROMPTS.is_dir():
-        return _REAL_PROMPTS, "the shipped en-us set"
+    real = real_prompts(given)
+    if real is not None:
+        return real, str(real)
     made = folder / "prompts"
     made.mkdir()
     write_prompts(made)

@@ -33,6 +33,14 @@ def write_music(path: Path, size_bytes: int) -> None:
             left -= file.write(block[:left])
 
 
+def write_ten_minutes(folder: Path) -> Path:
+    """Return ten minutes of music in a folder; written once."""
+    path = folder / "ten-minutes.wav"
+    if not path.exists():
+        write_music(path, 600 * 44_100 * 4 + _HEADER_BYTES)
+    return path
+
+
 def write_prompts(folder: Path) -> None:
     """Write 172 WAV files, 8 kHz mono, with the lengths that a shipped set of prompts has."""
     longest = _tones(rate_hertz=8_000, channels=1, frames=int(_PROMPT_LONGEST_S * 8_000))

@@ -18,6 +18,10 @@ class MeasurementError(Exception):
     """Something could not be measured; the text says what and why."""
 
 
+class NotThereError(MeasurementError):
+    """What was to be measured is not installed, or the product does not have it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a service listens, and as whom it is asked."""
@@ -100,6 +104,20 @@ def upload(
         _answer(connection, f"{verb} {path}").read()
         ended = time.perf_counter()
         return Timing(ended - started, ended - sent)
+    finally:
+        connection.close()
+
+
+def content(endpoint: Endpoint, path: str, content_type: str) -> bytes:
+    """Return a whole response of that type.
+
+    Raises:
+        MeasurementError: the answer is no success.
+    """
+    connection = endpoint.connect()
+    try:
+        connection.request("GET", path, headers=endpoint.headers | {"Accept": content_type})
+        return _answer(connection, f"GET {path}").read()
     finally:
         connection.close()
 

@@ -10,10 +10,15 @@ from itertools import cycle
 from pathlib import Path
 from urllib.parse import quote
 
+from google.protobuf.struct_pb2 import Value
+
 from tests.bench.http_load import MeasurementError, ask
+from tests.bench.presets import COMMAND
 from tests.bench.services import Services
 from tests.bench.table import Better, Contest, Line, Sample
 
+_XARGS = "xargs -P2 sox"
+_PRESET = "telephony"
 _LANGUAGES = (
     *("en-us", "en-gb", "en-au", "en-ca", "en-nz", "en-ie", "en-za", "en-in", "fr-fr", "fr-ca"),
     *("de-de", "de-at", "de-ch", "es-es", "es-mx", "it-it", "nl-nl", "nl-be", "pl-pl", "pt-pt"),
@@ -35,20 +40,28 @@ class PromptImport:
     def contest(self) -> Contest:
         """Return it."""
         files = len(self._wav_files())
-        title = f"import of {files} prompts: xargs -P2 sox"
-        sides = {"ours": self._ours, "xargs -P2 sox": self._xargs}
-        line = Line(title, "s", "s", Better.LESS, 0.7, peer="xargs -P2 sox")
-        return Contest("import", sides, [line])
+        title = f"import of {files} prompts: {_XARGS}"
+        sides = {
+            "ours": lambda: self._ours(COMMAND),
+            _PRESET: lambda: self._ours(_PRESET),
+            _XARGS: self._xargs,
+        }
+        lines = [
+            Line(title, "s", "s", Better.LESS, 0.7, peer=_XARGS),
+            Line(f"{title}, ours {_PRESET}", "s", "s", Better.LESS, 1.5, _PRESET, _XARGS),
+        ]
+        return Contest("import", sides, lines)
 
-    def _ours(self) -> Sample:
+    def _ours(self, preset: str) -> Sample:
         ours = self._services.normalizing
+        ours.set_default("media", "normalize_preset", Value(string_value=preset))
         language = next(self._languages)
         command = [sys.executable, "-m", "kazoo_media", "prompts", "import"]
         command += [str(self._prompts), language]
         sample = _timed(command, os.environ | {"KAZOO_MEDIA_DATA_DIR": str(ours.data_dir)})
         last = self._wav_files()[-1].stem
         document = ask(ours.endpoint, "GET", f"/v2/media/{language}%2F{quote(last)}")["data"]
-        if document.get("content_type") != "audio/mpeg":
+        if document.get("normalization_preset") != preset:
             raise MeasurementError(f"the import did not normalize: {document}")
         return sample
 

@@ -6,7 +6,6 @@ Each is started when it is first asked for and stopped with the ExitStack.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ from google.protobuf.struct_pb2 import Value
 
 from kazoo_media.v1.settings_service_pb2 import SetDefaultSettingRequest
 from kazoo_media.v1.settings_service_pb2_grpc import SettingsServiceStub
-from tests.bench.http_load import Endpoint, MeasurementError, ask
+from tests.bench.http_load import Endpoint, MeasurementError, NotThereError, ask
 from tests.bench.peers.running import Peers, running_peers
 from tests.product import Product
 
@@ -28,9 +27,27 @@ class Running:
     """A service with its workers and its Envoy."""
 
     endpoint: Endpoint
+    grpc_target: str
+    supervisor_pid: int
     worker_pids: list[int]
     envoy_pid: int
     data_dir: Path
+
+    def set_default(self, category: str, key: str, value: Value) -> None:
+        """Let a setting have this value; it counts from the next request on.
+
+        Raises:
+            NotThereError: the product does not know the setting, or not the value.
+        """
+        metadata = (("authorization", f"Bearer {self.endpoint.token}"),)
+        request = SetDefaultSettingRequest(category=category, key=key, value=value)
+        with grpc.insecure_channel(self.grpc_target) as channel:
+            try:
+                SettingsServiceStub(channel).SetDefaultSetting(request, metadata=metadata)
+            except grpc.RpcError as error:
+                raise NotThereError(
+                    f"{category}.{key} could not be set: {error.details()}"
+                ) from error
 
 
 class Services:
@@ -76,22 +93,10 @@ class Services:
         nobody = Endpoint(port, product.account_id, "")
         answer = ask(nobody, "PUT", "/v2/api_auth", {"data": {"api_key": product.api_key}})
         endpoint = Endpoint(port, product.account_id, str(answer["auth_token"]))
-        values = {
-            ("crossbar.media", "normalize_media"): Value(bool_value=normalize),
-            ("crossbar", "max_upload_size"): Value(number_value=max(self._size_bytes, 1 << 29)),
-        }
-        _set_defaults(product.grpc_target, endpoint.token, values)
         workers = [worker.pid for worker in product.workers().values()]
-        return Running(endpoint, workers, product.envoy().pid, product.data_dir)
-
-
-def _set_defaults(target: str, token: str, values: Mapping[tuple[str, str], Value]) -> None:
-    metadata = (("authorization", f"Bearer {token}"),)
-    with grpc.insecure_channel(target) as channel:
-        stub = SettingsServiceStub(channel)
-        for (category, key), value in values.items():
-            request = SetDefaultSettingRequest(category=category, key=key, value=value)
-            try:
-                stub.SetDefaultSetting(request, metadata=metadata)
-            except grpc.RpcError as error:
-                raise MeasurementError(f"{category}.{key} could not be set: {error}") from error
+        pids = (product.process.pid, workers, product.envoy().pid)
+        running = Running(endpoint, product.grpc_target, *pids, product.data_dir)
+        running.set_default("crossbar.media", "normalize_media", Value(bool_value=normalize))
+        largest = Value(number_value=max(self._size_bytes, 1 << 29))
+        running.set_default("crossbar", "max_upload_size", largest)
+        return running

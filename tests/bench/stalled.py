@@ -41,9 +41,8 @@ class Stalled:
             for metric, title in titles.items()
             for part in ("worker", "Envoy")
         ]
-        return Contest(
-            "memory", {"ours": self._ours, "starlette": self._starlette}, lines, once=True
-        )
+        sides = {"ours": self._ours, "starlette": self._starlette}
+        return Contest("memory", sides, lines, warm_up=False, most_rounds=1)
 
     def _ours(self) -> Sample:
         ours = self._services.plain

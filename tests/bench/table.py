@@ -27,7 +27,7 @@ class Line:
     Attributes:
         metric: Which of a sample's values it shows.
         unit: Of the value.
-        ours, peer: Names of the sides.
+        ours, peer: Names of the sides; one that is missing makes a line that says so.
         mark: Least ratio, or most difference; None where no mark is set.
     """
 
@@ -41,6 +41,8 @@ class Line:
 
     def cells(self, samples: Samples) -> list[str]:
         """Return row, ours, peer, ratio, mark and verdict."""
+        if self.ours not in samples:
+            return [self.title, "not there yet", "", "", self._mark(), "not there"]
         ours = [sample[self.metric] for sample in samples[self.ours]]
         if self.peer not in samples:
             return [self.title, self._series(ours), "not installed", "", "", ""]
@@ -85,14 +87,14 @@ class Contest:
         name: For `--only`.
         sides: What measures each side once; the order is the order within a round.
         warm_up: Whether a round that does not count goes first.
-        once: Whether one round says it all.
+        most_rounds: Where a round takes long, or says it all.
     """
 
     name: str
     sides: Mapping[str, Callable[[], Sample]]
     lines: Sequence[Line]
     warm_up: bool = True
-    once: bool = False
+    most_rounds: int | None = None
 
 
 def _number(value: float) -> str:

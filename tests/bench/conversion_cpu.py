@@ -1,0 +1,122 @@
+"""CPU time of converting: what the product's converters take against sox, ffmpeg and others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+
+from tests.bench.audio import write_ten_minutes
+from tests.bench.peers.commands import (
+    SOX,
+    SOX_32,
+    ffmpeg_command,
+    ffmpeg_normalize_command,
+    normalize_in_two_passes,
+)
+from tests.bench.presets import (
+    METERED,
+    children_cpu_s,
+    choose_backend,
+    command_cpu_s,
+    converted,
+    converter_cpu_s,
+)
+from tests.bench.services import Services
+from tests.bench.table import Better, Contest, Line, Sample
+
+_ROUNDS = 3
+_EACH_NTH = 2
+_SOX, _SOX_32, _FFMPEG = "sox", "sox -c 1 -C 32.7", "ffmpeg"
+_TWO_PASS, _FFMPEG_NORMALIZE = "two-pass sox", "ffmpeg-normalize"
+_LOUDNESS = METERED[0]
+
+
+class ConversionCpu:
+    """The contests. Ours is the preset telephony, made in process."""
+
+    def __init__(self, services: Services, prompts: Path, folder: Path) -> None:
+        """Keep the product, the folder with the prompts, and one for what is made."""
+        self._services = services
+        self._files = sorted(prompts.glob("*.wav"))[::_EACH_NTH]
+        self._folder = folder
+
+    def contests(self) -> list[Contest]:
+        """Return them."""
+        prompts, long = "CPU of a prompt", "CPU of 10 min, 44.1 kHz stereo"
+        loudness = f"{long}, {_LOUDNESS}"
+        metered = [
+            Line(f"{loudness}: {peer}", "ms", "ms", Better.LESS, peer=peer)
+            for peer in (_TWO_PASS, _FFMPEG_NORMALIZE)
+        ]
+        return [
+            Contest(
+                "prompt-cpu",
+                self._sides(lambda: self._files),
+                _lines(prompts, 4),
+                most_rounds=_ROUNDS,
+            ),
+            Contest(
+                "long-cpu", self._sides(lambda: [self._music]), _lines(long, 3), most_rounds=_ROUNDS
+            ),
+            Contest("loudness-cpu", self._metered(), metered, warm_up=False, most_rounds=1),
+        ]
+
+    def _sides(self, files: Callable[[], Sequence[Path]]) -> dict[str, Callable[[], Sample]]:
+        return {
+            "ours": lambda: self._ours("inprocess", "telephony", files()),
+            "ours by sox": lambda: self._ours("sox", "telephony", files()),
+            _SOX: lambda: _mean(files(), partial(command_cpu_s, SOX)),
+            _SOX_32: lambda: _mean(files(), partial(command_cpu_s, SOX_32)),
+            _FFMPEG: lambda: _mean(files(), partial(command_cpu_s, ffmpeg_command())),
+        }
+
+    def _metered(self) -> dict[str, Callable[[], Sample]]:
+        return {
+            "ours": lambda: self._ours("inprocess", _LOUDNESS, [self._music]),
+            _TWO_PASS: self._two_pass,
+            _FFMPEG_NORMALIZE: self._ffmpeg_normalize,
+        }
+
+    def _ours(self, backend: str, preset: str, files: Sequence[Path]) -> Sample:
+        product = self._services.plain
+        choose_backend(product, backend)
+        try:
+            before = converter_cpu_s(product)
+            for file in files:
+                converted(product, preset, file)
+            used_s = converter_cpu_s(product) - before
+        finally:
+            choose_backend(product, "auto")
+        return {"ms": used_s * 1000 / len(files)}
+
+    def _two_pass(self) -> Sample:
+        before = children_cpu_s()
+        normalize_in_two_passes(self._music, self._folder / "two-pass.mp3")
+        return {"ms": (children_cpu_s() - before) * 1000}
+
+    def _ffmpeg_normalize(self) -> Sample:
+        target = self._folder / "ffmpeg-normalize.mp3"
+        command, environment = ffmpeg_normalize_command(self._music, target)
+        return {"ms": command_cpu_s(command, self._music, **environment) * 1000}
+
+    @cached_property
+    def _music(self) -> Path:
+        return write_ten_minutes(self._folder)
+
+
+def _lines(title: str, mark: float) -> list[Line]:
+    def line(peer: str, least: float | None, ours: str = "ours") -> Line:
+        name = f"{title}: {peer}" if ours == "ours" else f"{title}, {ours}: {peer}"
+        return Line(name, "ms", "ms", Better.LESS, least, ours, peer)
+
+    return [
+        line(_SOX, mark),
+        line(_SOX_32, None),
+        line(_FFMPEG, None),
+        line(_SOX, None, "ours by sox"),
+    ]
+
+
+def _mean(files: Sequence[Path], cpu_s: Callable[[Path], float]) -> Sample:
+    return {"ms": sum(map(cpu_s, files)) * 1000 / len(files)}
