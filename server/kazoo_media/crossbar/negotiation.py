@@ -28,12 +28,7 @@ _ALIASES = {
 }
 """Kazoo's other names; those without a slash come from `accept=`."""
 _KEPT_CHARACTERS = 200
-_UPLOAD_TYPES = (
-    "application/octet-stream",
-    "multipart/form-data",
-    "multipart/mixed",
-    *BASE64_TYPES,
-)
+_UPLOAD_TYPES = ("application/octet-stream", *BASE64_TYPES)
 
 
 class _Rank(NamedTuple):
@@ -137,7 +132,7 @@ def resolved(operation: Operation, request: Request) -> Operation:
             return Operation.DOWNLOAD
     elif operation is Operation.UPDATE_MEDIA:
         kind = essence(request.content_type)
-        if _is_audio(kind) or kind in _UPLOAD_TYPES:
+        if _is_audio(kind) or kind in _UPLOAD_TYPES or kind.startswith("multipart/"):
             return Operation.UPLOAD
     return operation
 

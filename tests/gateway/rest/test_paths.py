@@ -6,6 +6,7 @@ import pytest
 
 from tests.audio_samples import tone
 from tests.gateway.rest.rig import Rest, Tenant
+from tests.gateway.rest.servicer import Servicer
 from tests.gateway.rest.table import Case, ask, create, has, table, upload
 
 pytestmark = pytest.mark.gateway
@@ -55,6 +56,14 @@ def test_a_verb_that_a_path_does_not_have_is_refused_before_authentication(
     rest: Rest, tenant: Tenant, case: Case
 ) -> None:
     case.run(rest, tenant)
+
+
+def test_a_verb_has_capital_letters(rest: Rest, tenant: Tenant) -> None:
+    """HTTP/2 brings verbs of any letters; HTTP/1 only those that the gateway knows."""
+    for verb in ("get", "Put", "WHAT-EVER"):
+        sent = [("x-auth-token", tenant.token)]
+        reply = Servicer(rest).send(verb, tenant.media, None, sent)
+        assert (reply.status, reply.headers["allow"]) == (405, _LIST_ALLOW)
 
 
 @table(

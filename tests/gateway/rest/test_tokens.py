@@ -288,11 +288,15 @@ def test_tokens_of_a_trusted_cluster_are_good_for_accounts_of_the_same_id(
         assert _ask(product, "GET", path, token).status == status
 
 
-def test_a_token_outlives_a_restart(product: Product) -> None:
+def test_a_token_outlives_a_restart_and_the_key_that_signed_it(product: Product) -> None:
     path, token = f"/v2/accounts/{product.account_id}/media", _log_in(product)
     product.stop()
+    (product.data_dir / "signing-key.pem").unlink()
     product.start()
     assert _ask(product, "GET", path, token).status == 200
+    new = _log_in(product)
+    assert _parts(new)[0]["kid"] != _parts(token)[0]["kid"]
+    assert _ask(product, "GET", path, new).status == 200
 
 
 def test_keys_and_tokens_are_never_logged(product: Product) -> None:

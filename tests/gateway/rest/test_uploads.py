@@ -151,10 +151,11 @@ _FORMS = {
 
 @pytest.mark.parametrize("body", _FORMS.values(), ids=_FORMS.keys())
 @pytest.mark.parametrize("path", ["", "/raw"])
+@pytest.mark.parametrize("kind", ["form-data", "mixed", "Related"])
 def test_the_first_file_of_a_form_is_stored(
-    rest: Rest, tenant: Tenant, path: str, body: bytes
+    rest: Rest, tenant: Tenant, path: str, kind: str, body: bytes
 ) -> None:
-    content_type = 'multipart/form-data; boundary="b0undary"'
+    content_type = f'multipart/{kind}; boundary="b0undary"'
     reply, served = _post(rest, tenant, path, body, content_type=content_type)
     assert (reply.status, served) == (200, _WAV)
 
