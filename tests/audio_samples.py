@@ -92,9 +92,9 @@ def wav_bytes(samples: NDArray[np.float64], rate: int, channels: int, bits: int)
     return buffer.getvalue()
 
 
-def encoded(wav: bytes, coded: CodedFormat, *options: str) -> bytes:
-    """Return the WAV in another format, made by sox with these output options."""
-    return _sox("-t", "wav", "-", *options, "-t", coded, "-", data=wav)
+def encoded(wav: bytes, coded: CodedFormat, *options: str, effects: tuple[str, ...] = ()) -> bytes:
+    """Return the WAV in another format, made by sox with these output options and effects."""
+    return _sox("-t", "wav", "-", *options, "-t", coded, "-", *effects, data=wav)
 
 
 def contained(wav: bytes, name: str, *options: str) -> bytes:

@@ -27,12 +27,36 @@ COMPAND_DB = ((-70, -78), (-60, -38), (-45, -25), (-20, -16), (0, -8))
 _COMPAND_POINTS = ",".join(f"{level},{becomes}" for level, becomes in COMPAND_DB)
 
 
+CEILING_DB = -1.0
+"""No peak is higher, between the samples neither, where levels are changed by knowing them."""
+
+HEAD_ROOM_DB = -6
+"""Resampling what is clipped overshoots: this much room is made first."""
+
+
 class Dynamics(enum.Enum):
-    """What is done about levels."""
+    """What is done about levels without knowing what comes later."""
 
     NONE = enum.auto()
     SOFT_LIMIT = enum.auto()
     COMPAND = enum.auto()
+
+
+class Scale(enum.Enum):
+    """What a level is measured in."""
+
+    LOUDNESS = enum.auto()
+    """LUFS. Source: ITU-R BS.1770."""
+    SPEECH = enum.auto()
+    """dBFS while somebody speaks. Source: ITU-T P.56."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How loud the whole will be, by one gain. Only the in-process converter does that."""
+
+    scale: Scale
+    wanted_db: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +66,36 @@ class Preset:
     Attributes:
         kilobits_per_s: Of an mp3.
         highpass_hertz: 0: none.
+        level: None: not known before the end of the audio, or not cared for.
     """
 
     sample_rate_hertz: int
     kilobits_per_s: int
     dynamics: Dynamics = Dynamics.NONE
     highpass_hertz: int = 0
+    level: Level | None = None
+
+    @property
+    def sox_can(self) -> bool:
+        """Tell whether sox has a chain of effects for it: sox can not hear everything first."""
+        return self.level is None
 
     def effects(self) -> tuple[str, ...]:
-        """Return the chain for sox. All of it streams."""
+        """Return the chain for sox. All of it streams.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if not self.sox_can:
+            raise ValueError("sox can not hear everything before it changes the level")
         if self.dynamics is Dynamics.NONE:
             return ("trim", "0", str(LONGEST_S))
         highpass = ("highpass", str(self.highpass_hertz)) if self.highpass_hertz else ()
         last: tuple[str, ...] = ("gain", "-l", "6")
         if self.dynamics is Dynamics.COMPAND:
             last = ("compand", "0.05,0.5", f"6:{_COMPAND_POINTS}", "0", "-30", "0.05")
-        # Resampling what is clipped overshoots: 6 dB are made room for first.
         rate = ("rate", str(self.sample_rate_hertz))
-        start = ("trim", "0", str(LONGEST_S), "gain", "-6", "channels", "1")
+        start = ("trim", "0", str(LONGEST_S), "gain", str(HEAD_ROOM_DB), "channels", "1")
         return (*start, *highpass, *rate, *last)
 
     def options(self, target: AudioFormat, wav_encoding: str) -> tuple[str, ...]:
@@ -78,7 +114,10 @@ PRESETS: Mapping[str, Preset] = {
     "wideband": Preset(16_000, 64),
     "guard": Preset(8000, 32, Dynamics.SOFT_LIMIT, highpass_hertz=100),
     "voicemail": Preset(8000, 32, Dynamics.COMPAND, highpass_hertz=100),
+    "loudness": Preset(8000, 32, highpass_hertz=60, level=Level(Scale.LOUDNESS, -19.0)),
+    # -19 dBm0 by RFC 7874, 4.
+    "rfc7874": Preset(8000, 32, highpass_hertz=60, level=Level(Scale.SPEECH, -22.0)),
 }
 """Every preset but KAZOO, by name."""
 
-PRESET_NAMES = (KAZOO, *PRESETS)
+PRESET_NAMES = (KAZOO, *(name for name, preset in PRESETS.items() if preset.sox_can))

@@ -40,7 +40,7 @@ def test_telephony_is_the_documented_chain() -> None:
     assert argv == [*documented, "trim", "0", "10800"]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", [name for name in PRESETS if PRESETS[name].sox_can])
 @pytest.mark.parametrize("target", [MP3, WAV, OGG, FLAC])
 async def test_every_preset_keeps_length_and_pitch_in_every_format(
     convert: Convert, preset: str, target: AudioFormat
@@ -78,6 +78,12 @@ async def test_telephony_reads_what_can_be_uploaded(convert: Convert, source: Au
     out, outcome = await convert(audio, command("telephony", source))
 
     assert heard(out, outcome).duration_s == pytest.approx(2.0, abs=0.2)
+
+
+def test_sox_has_no_chain_for_a_level_that_only_the_end_of_the_audio_tells() -> None:
+    for preset in ("loudness", "rfc7874"):
+        with pytest.raises(ValueError, match="sox can not"):
+            PRESETS[preset].effects()
 
 
 async def test_telephony_leaves_the_level_alone(convert: Convert) -> None:

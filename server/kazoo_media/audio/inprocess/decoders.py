@@ -168,11 +168,14 @@ class _Plain(Decoder):
             yield self._reader.read(data).reshape(-1, self.channel_count)
 
     def _read(self) -> bytes:
-        """Return whole frames, at least half a read's worth unless the input ends."""
+        """Return whole frames, as many as are worth the work; fewer where the input ends."""
         parts, size = [self._rest], len(self._rest)
-        while size < _READ_BYTES // 2 and (data := os.read(self._source_fd, _READ_BYTES)):
+        # A full pipe has more behind it.
+        enough = _READ_BYTES // 2
+        while size < enough and (data := os.read(self._source_fd, _READ_BYTES)):
             parts.append(data)
             size += len(data)
+            enough = 2 * _READ_BYTES if len(data) == _READ_BYTES else enough
         whole = size - size % self._frame_bytes
         data = b"".join(parts)
         self._rest = data[whole:]

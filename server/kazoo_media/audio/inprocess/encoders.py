@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import lameenc
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 from typing_extensions import override
 
@@ -20,7 +23,15 @@ _WAV_CODES = {"linear16": 1, "alaw": 6, "mulaw": 7}
 
 
 class Encoder(ABC):
-    """Mono, 16 bits."""
+    """Mono, 16 bits.
+
+    Attributes:
+        factor: What it multiplies all samples with, by itself.
+        overshoot_db: By how much more, at most, a decoder's peaks are higher than those that came.
+    """
+
+    factor = 1.0
+    overshoot_db = 0.0
 
     @abstractmethod
     def encode(self, samples: NDArray[np.int16]) -> None:
@@ -33,6 +44,9 @@ class Encoder(ABC):
 
 class Mp3Encoder(Encoder):
     """CBR: the length of a VBR stream without a tag is guessed wrongly by players."""
+
+    factor = 0.95  # LAME's own head-room
+    overshoot_db = 1.0
 
     def __init__(self, sink_fd: int, sample_rate_hertz: int, kilobits_per_s: int) -> None:
         self._sink_fd = sink_fd
@@ -75,19 +89,83 @@ class WavEncoder(Encoder):
         pass
 
 
+class LibraryEncoder(Encoder):
+    """What libsndfile writes: Vorbis and Opus in Ogg, and FLAC.
+
+    The length and the checksum in the header of a FLAC stay unknown.
+    """
+
+    _KINDS: Mapping[AudioFormat, tuple[str, str]] = {
+        AudioFormat.OGG: ("OGG", "VORBIS"),
+        AudioFormat.OPUS: ("OGG", "OPUS"),
+        AudioFormat.FLAC: ("FLAC", "PCM_16"),
+    }
+
+    def __init__(self, target: AudioFormat, sink_fd: int, rate: int) -> None:
+        container, codec = self._KINDS[target]
+        self._sink = _ForwardOnly(sink_fd)
+        self._file = soundfile.SoundFile(self._sink, "w", rate, 1, codec, format=container)
+        self.overshoot_db = 0.0 if target is AudioFormat.FLAC else 1.0
+
+    @override
+    def encode(self, samples: NDArray[np.int16]) -> None:
+        self._file.write(samples)
+        self._sink.check()
+
+    @override
+    def finish(self) -> None:
+        self._file.close()
+        self._sink.check()
+
+
+class _ForwardOnly:
+    """A pipe that looks like a file; what should be written over what is gone is dropped.
+
+    libsndfile calls it: it may not raise.
+    """
+
+    def __init__(self, sink_fd: int) -> None:
+        self._sink_fd = sink_fd
+        self._place = 0
+        self._size = 0
+        self._is_broken = False
+
+    def check(self) -> None:
+        """Raise BrokenPipeError if nobody reads."""
+        if self._is_broken:
+            raise BrokenPipeError
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Set the place of the next write."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = start + offset
+        return self._place
+
+    def tell(self) -> int:
+        """Return the place of the next write."""
+        return self._place
+
+    def write(self, data: bytes) -> int:
+        """Write all of it where it can be written."""
+        if self._place == self._size and not self._is_broken:
+            try:
+                write_all(self._sink_fd, data)
+            except BrokenPipeError:
+                self._is_broken = True
+            self._size += len(data)
+        self._place += len(data)
+        return len(data)
+
+
 def open_encoder(
     target: AudioFormat, sink_fd: int, rate: int, kilobits_per_s: int, wav_encoding: str
 ) -> Encoder:
-    """Return an encoder of mono audio with that sample rate.
-
-    Raises:
-        ValueError: the target can not be encoded here.
-    """
+    """Return an encoder of mono audio with that sample rate. The target is one of job.TARGETS."""
     if target is AudioFormat.MP3:
         return Mp3Encoder(sink_fd, rate, kilobits_per_s)
     if target is AudioFormat.WAV:
         return WavEncoder(sink_fd, rate, wav_encoding)
-    raise ValueError(f"{target.title} can not be encoded in process")
+    return LibraryEncoder(target, sink_fd, rate)
 
 
 def write_all(sink_fd: int, data: bytes | bytearray) -> None:

@@ -25,7 +25,9 @@ SOURCES = frozenset(
 )
 """What can be decoded here."""
 
-TARGETS = frozenset({AudioFormat.MP3, AudioFormat.WAV})
+TARGETS = frozenset(
+    {AudioFormat.MP3, AudioFormat.WAV, AudioFormat.OGG, AudioFormat.OPUS, AudioFormat.FLAC}
+)
 """What can be encoded here."""
 
 ENVIRONMENT = {

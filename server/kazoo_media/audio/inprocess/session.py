@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from tempfile import TemporaryFile
-from typing import Protocol
 
 import numpy as np
-import soxr
-from numpy.typing import NDArray
 
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.decoders import Block, Decoder, UndecodableError, open_decoder
+from kazoo_media.audio.inprocess.dynamics import Compander, SoftLimiter
 from kazoo_media.audio.inprocess.encoders import Encoder, open_encoder, wav_header
 from kazoo_media.audio.inprocess.job import Job, Report
+from kazoo_media.audio.inprocess.levelling import Leveller
+from kazoo_media.audio.inprocess.limiter import Limiter
 from kazoo_media.audio.inprocess.sounds import SoundMeter
-from kazoo_media.audio.presets import PRESETS
+from kazoo_media.audio.inprocess.stages import (
+    NOTHING,
+    Chain,
+    Gain,
+    HighPass,
+    Mono,
+    Resample,
+    Stage,
+)
+from kazoo_media.audio.presets import CEILING_DB, HEAD_ROOM_DB, PRESETS, Dynamics, Preset
 
 _HIGHEST_16 = 32767 / 32768
 _WARM_UP_RATE = 44_100
@@ -36,26 +46,52 @@ def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
     Raises:
         BrokenPipeError: nobody reads the output any more.
     """
+    preset = PRESETS[job.preset]
+    before: SoundMeter | None = None
     try:
         decoder = open_decoder(job.source, source_fd, ignore_length=job.ignore_length)
+        before = _meter_of(decoder)
+        encoder = open_encoder(
+            job.target,
+            sink_fd,
+            preset.sample_rate_hertz,
+            preset.kilobits_per_s,
+            job.wav_encoding,
+        )
+        output = _Output(encoder, preset.sample_rate_hertz)
+        chain = Chain(_stages(preset, decoder.sample_rate_hertz))
+        if preset.level is None:
+            for block in decoder.blocks():
+                before.feed(block)
+                output.write(chain.process(_mono(block), last=False))
+            output.write(chain.process(NOTHING, last=True))
+        else:
+            leveller = Leveller(preset.level, preset.sample_rate_hertz, encoder, spool_fd)
+            for block in decoder.blocks():
+                before.feed(block)
+                leveller.keep(chain.process(_mono(block), last=False))
+            leveller.keep(chain.process(NOTHING, last=True))
+            for samples in leveller.levelled():
+                output.write(samples)
+        output.finish()
     except UndecodableError as error:
-        return Report(error=str(error))
-    del spool_fd
-    preset = PRESETS[job.preset]
-    rate = preset.sample_rate_hertz
-    encoder = open_encoder(job.target, sink_fd, rate, preset.kilobits_per_s, job.wav_encoding)
-    before = _meter_of(decoder)
-    output = _Output(encoder, SoundMeter(rate, 1, _HIGHEST_16))
-    resample = _resampler(decoder.sample_rate_hertz, rate)
-    try:
-        for block in decoder.blocks():
-            before.feed(block)
-            output.write(resample(_mono(block), last=False))
-    except UndecodableError as error:
-        return Report(error=str(error), before=before.sound())
-    output.write(resample(np.zeros(0, np.float32), last=True))
-    encoder.finish()
+        return Report(error=str(error), before=before.sound() if before is not None else None)
     return Report(warnings=output.warnings(), before=before.sound(), after=output.meter.sound())
+
+
+def _stages(preset: Preset, rate: int) -> Iterator[Stage]:
+    """Yield what is done to mono audio, in this order."""
+    if rate != preset.sample_rate_hertz:
+        yield Resample(rate, preset.sample_rate_hertz)
+    if preset.highpass_hertz:
+        yield HighPass(preset.sample_rate_hertz, preset.highpass_hertz)
+    if preset.dynamics is Dynamics.SOFT_LIMIT:
+        yield Gain(HEAD_ROOM_DB)
+        yield SoftLimiter()
+    elif preset.dynamics is Dynamics.COMPAND:
+        yield Gain(HEAD_ROOM_DB)
+        yield Compander(preset.sample_rate_hertz)
+        yield Limiter(preset.sample_rate_hertz, CEILING_DB)
 
 
 def measure(source: AudioFormat, source_fd: int, *, ignore_length: bool) -> Report:
@@ -76,18 +112,22 @@ def measure(source: AudioFormat, source_fd: int, *, ignore_length: bool) -> Repo
 class _Output:
     """What goes to the encoder, and is measured."""
 
-    def __init__(self, encoder: Encoder, meter: SoundMeter) -> None:
+    def __init__(self, encoder: Encoder, rate: int) -> None:
         self._encoder = encoder
-        self.meter = meter
+        self.meter = SoundMeter(rate, 1, _HIGHEST_16 * encoder.factor)
+        self._factor = np.float32(encoder.factor / 32768)
         self._over = 0
 
-    def write(self, samples: NDArray[np.float32]) -> None:
+    def write(self, samples: Mono) -> None:
         scaled = np.rint(samples * np.float32(32768))
         self._over += int(np.count_nonzero(np.abs(scaled) > 32768))
         whole = np.clip(scaled, -32768, 32767, out=scaled).astype(np.int16)
         self._encoder.encode(whole)
-        scaled *= np.float32(1 / 32768)
+        scaled *= self._factor
         self.meter.feed(scaled[:, np.newaxis])
+
+    def finish(self) -> None:
+        self._encoder.finish()
 
     def warnings(self) -> tuple[str, ...]:
         """Say how much was clipped here, not by whoever made the input."""
@@ -98,33 +138,12 @@ def _meter_of(decoder: Decoder) -> SoundMeter:
     return SoundMeter(decoder.sample_rate_hertz, decoder.channel_count, decoder.highest)
 
 
-def _mono(block: Block) -> NDArray[np.float32]:
+def _mono(block: Block) -> Mono:
     """Return the mean of the channels."""
     channels = block.shape[1]
     if channels == 1:
         return block[:, 0]
     return block @ np.full(channels, 1 / channels, np.float32)
-
-
-class _Resample(Protocol):
-    def __call__(self, samples: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
-        """Return what is ready; `last` comes once, at the end."""
-
-
-def _resampler(rate: int, wanted: int) -> _Resample:
-    def unchanged(samples: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
-        del last
-        return samples
-
-    if rate == wanted:
-        return unchanged
-    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
-
-    def resampled(samples: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
-        out: NDArray[np.float32] = stream.resample_chunk(samples, last=last)
-        return out
-
-    return resampled
 
 
 def warm_up() -> None:

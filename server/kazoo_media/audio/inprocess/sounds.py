@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kazoo_media.audio.inprocess.job import Sound
 from kazoo_media.audio.inprocess.loudness import LoudnessMeter
+from kazoo_media.audio.inprocess.stages import decibels
 from kazoo_media.audio.inprocess.waveform import Waveform
 
 
@@ -31,19 +30,18 @@ class SoundMeter:
         if not len(samples):
             return
         self._frames += len(samples)
-        peak = max(-float(samples.min()), float(samples.max()))
+        peak = self._waveform.feed(samples)
         self._peak = max(self._peak, peak)
         if peak >= self._highest:
             self._clipped += int(np.count_nonzero(np.abs(samples) >= self._highest))
         self._loudness.feed(samples)
-        self._waveform.feed(samples)
 
     def sound(self) -> Sound:
         """Return what was measured so far."""
-        loudness = self._loudness.loudness_lufs()
+        loudness = self._loudness.level()
         return Sound(
             loudness_lufs=None if loudness is None else round(loudness, 2),
-            peak_dbfs=round(20 * math.log10(self._peak), 2) if self._peak else None,
+            peak_dbfs=round(decibels(self._peak), 2) if self._peak else None,
             clipped_samples=self._clipped,
             duration_ms=round(self._frames * 1000 / self._rate),
             sample_rate_hertz=self._rate,

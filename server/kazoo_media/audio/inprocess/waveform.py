@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 MOST_STRETCHES = 4096
 _FIRST_FRAMES = 8
+_FEWEST_IN_A_ROW = 64  # below, the overhead of numpy's rows costs more than halving
 
 
 class Waveform:
@@ -19,9 +20,13 @@ class Waveform:
         self._open_low = self._open_high = 0.0
         self._open_frames = 0
 
-    def feed(self, samples: NDArray[np.float32]) -> None:
-        """Take up the next samples: shape (frames, channels), full scale is 1.0."""
-        at = 0
+    def feed(self, samples: NDArray[np.float32]) -> float:
+        """Take up the next samples: shape (frames, channels), full scale is 1.0.
+
+        Returns:
+            The largest of them, whatever its sign.
+        """
+        at, peak = 0, 0.0
         while at < len(samples):
             if self._count == MOST_STRETCHES:
                 self._halve()
@@ -29,11 +34,12 @@ class Waveform:
             whole = 0 if self._open_frames else min((len(samples) - at) // self._length, room)
             if whole:
                 end = at + whole * self._length
-                self._add_whole(samples[at:end].reshape(whole, -1))
+                peak = max(peak, self._add_whole(samples[at:end]))
             else:
                 end = min(len(samples), at + self._length - self._open_frames)
-                self._add_open(samples[at:end])
+                peak = max(peak, self._add_open(samples[at:end]))
             at = end
+        return peak
 
     def peaks(self) -> bytes:
         """Return the pairs as int8, low and high in turn; full scale is 127."""
@@ -42,14 +48,17 @@ class Waveform:
             bounds = np.concatenate((bounds, [(self._open_low, self._open_high)]))
         return np.clip(np.rint(bounds * 127), -127, 127).astype(np.int8).tobytes()
 
-    def _add_whole(self, stretches: NDArray[np.float32]) -> None:
-        new = self._bounds[self._count : self._count + len(stretches)]
-        stretches.min(axis=1, out=new[:, 0])
-        stretches.max(axis=1, out=new[:, 1])
-        self._count += len(stretches)
+    def _add_whole(self, samples: NDArray[np.float32]) -> float:
+        lows, highs = _extremes(samples.reshape(-1), self._length * samples.shape[1])
+        new = self._bounds[self._count : self._count + len(lows)]
+        new[:, 0] = lows
+        new[:, 1] = highs
+        self._count += len(lows)
+        return max(-float(lows.min()), float(highs.max()))
 
-    def _add_open(self, samples: NDArray[np.float32]) -> None:
+    def _add_open(self, samples: NDArray[np.float32]) -> float:
         low, high = float(samples.min()), float(samples.max())
+        peak = max(-low, high)
         if self._open_frames:
             low, high = min(low, self._open_low), max(high, self._open_high)
         self._open_low, self._open_high = low, high
@@ -58,6 +67,7 @@ class Waveform:
             self._bounds[self._count] = low, high
             self._count += 1
             self._open_frames = 0
+        return peak
 
     def _halve(self) -> None:
         pairs = self._bounds.reshape(-1, 2, 2)
@@ -65,3 +75,15 @@ class Waveform:
         self._bounds[:half, 0] = pairs[:, :, 0].min(axis=1)
         self._bounds[:half, 1] = pairs[:, :, 1].max(axis=1)
         self._count, self._length = half, self._length * 2
+
+
+def _extremes(
+    samples: NDArray[np.float32], length: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the lowest and the highest of every `length` samples."""
+    lows = highs = samples
+    while length % 2 == 0 and length < _FEWEST_IN_A_ROW:
+        lows = np.minimum(lows[::2], lows[1::2])
+        highs = np.maximum(highs[::2], highs[1::2])
+        length //= 2
+    return lows.reshape(-1, length).min(axis=1), highs.reshape(-1, length).max(axis=1)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess import job as jobs
 from kazoo_media.audio.inprocess import session
+from kazoo_media.audio.sniff import sniff
 from tests.audio_samples import (
     CodedFormat,
     encoded,
@@ -58,6 +59,29 @@ def test_a_tone_comes_out_as_wav(source: AudioFormat, coded: CodedFormat) -> Non
     assert found.sample_rate_hertz == 8000
     assert found.duration_s == pytest.approx(2.0, abs=0.1)
     assert found.level_db == pytest.approx(-20, abs=0.8)
+    assert found.frequency_hertz == pytest.approx(1000, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("target", "coded"), [(AudioFormat.OGG, "ogg"), (AudioFormat.FLAC, "flac")]
+)
+@pytest.mark.parametrize(("preset", "rate"), [("telephony", 8000), ("wideband", 16_000)])
+def test_a_tone_comes_out_as_ogg_and_flac(
+    target: AudioFormat, coded: CodedFormat, preset: str, rate: int
+) -> None:
+    found = measure(convert(job(target=target, preset=preset), _TONE), coded)
+    assert found.sample_rate_hertz == rate
+    assert found.duration_s == pytest.approx(2.0, abs=0.001)
+    assert found.level_db == pytest.approx(-20, abs=0.3)
+    assert found.frequency_hertz == pytest.approx(1000, abs=1)
+
+
+def test_opus_can_be_written_and_read() -> None:
+    opus = convert(job(target=AudioFormat.OPUS, preset="wideband"), _TONE)
+    assert sniff(opus[:512]).format is AudioFormat.OPUS
+    found = measure(convert(job(AudioFormat.OPUS), opus))
+    assert found.duration_s == pytest.approx(2.0, abs=0.05)
+    assert found.level_db == pytest.approx(-20, abs=0.3)
     assert found.frequency_hertz == pytest.approx(1000, abs=1)
 
 
@@ -243,14 +267,15 @@ def test_garbage_never_raises() -> None:
         run(job(source, AudioFormat.MP3), garbage)
 
 
-def test_a_reader_that_leaves_ends_the_conversion() -> None:
+@pytest.mark.parametrize("target", list(jobs.TARGETS))
+def test_a_reader_that_leaves_ends_the_conversion(target: AudioFormat) -> None:
     source_fd, feed_fd = os.pipe()
     read_fd, sink_fd = os.pipe()
     os.write(feed_fd, tone(0.5))
     os.close(feed_fd)
     os.close(read_fd)
     with pytest.raises(BrokenPipeError):
-        session.convert(job(), source_fd, sink_fd, -1)
+        session.convert(job(target=target), source_fd, sink_fd, -1)
     os.close(source_fd)
     os.close(sink_fd)
 

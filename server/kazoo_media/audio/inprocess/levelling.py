@@ -1,0 +1,87 @@
+"""Making audio as loud as it should be: heard as a whole first, then changed by one gain.
+
+Theory of operation. What arrives is measured and kept in a file; at the end it is read back,
+changed and passed on. Where the gain would lift peaks over the ceiling, they are limited, which
+takes some of the level: then what comes out is measured too, and the gain is corrected, before
+anything is passed on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from kazoo_media.audio.inprocess.encoders import Encoder
+from kazoo_media.audio.inprocess.limiter import Limiter, PeakMeter
+from kazoo_media.audio.inprocess.loudness import LoudnessMeter
+from kazoo_media.audio.inprocess.speech_level import SpeechLevelMeter
+from kazoo_media.audio.inprocess.stages import NOTHING, Chain, Gain, Mono, Stage, decibels
+from kazoo_media.audio.presets import CEILING_DB, Level, Scale
+
+_READ_BYTES = 128 * 1024
+_MOST_GAIN_DB = 30.0
+_MOST_ROUNDS = 3
+_GOOD_ENOUGH_DB = 0.3
+
+
+_LevelMeter = LoudnessMeter | SpeechLevelMeter
+
+
+class Leveller:
+    """Audio that waits for its end."""
+
+    def __init__(self, level: Level, rate: int, encoder: Encoder, spool_fd: int) -> None:
+        """Keep the audio in the empty file `spool_fd`: 4 bytes a sample."""
+        self._level = level
+        self._rate = rate
+        self._lost_db = -decibels(encoder.factor)
+        self._ceiling_db = CEILING_DB - encoder.overshoot_db + self._lost_db
+        self._spool_fd = spool_fd
+        self._meter = _meter_of(level, rate)
+        self._peak = PeakMeter()
+
+    def keep(self, samples: Mono) -> None:
+        """Take up the next samples."""
+        self._meter.feed(samples[:, np.newaxis])
+        self._peak.feed(samples)
+        rest = memoryview(samples.tobytes())
+        while rest:
+            rest = rest[os.write(self._spool_fd, rest) :]
+
+    def levelled(self) -> Iterator[Mono]:
+        """Yield everything at the level that is wanted."""
+        # Silence stays as it is: what is below the gate of the meter is none of our business.
+        gain_db = self._missing_db(self._meter) or 0.0
+        if decibels(self._peak.peak) + gain_db <= self._ceiling_db:
+            yield from self._changed(Gain(gain_db))
+            return
+        for _ in range(_MOST_ROUNDS):
+            meter = _meter_of(self._level, self._rate)
+            for samples in self._changed(self._limited(gain_db)):
+                meter.feed(samples[:, np.newaxis])
+            missing_db = self._missing_db(meter) or 0.0
+            gain_db = min(gain_db + missing_db, _MOST_GAIN_DB)
+            if abs(missing_db) < _GOOD_ENOUGH_DB:
+                break
+        yield from self._changed(self._limited(gain_db))
+
+    def _limited(self, gain_db: float) -> Stage:
+        return Chain((Gain(gain_db), Limiter(self._rate, self._ceiling_db)))
+
+    def _changed(self, change: Stage) -> Iterator[Mono]:
+        os.lseek(self._spool_fd, 0, os.SEEK_SET)
+        while data := os.read(self._spool_fd, _READ_BYTES):
+            yield change.process(np.frombuffer(data, np.float32), last=False)
+        yield change.process(NOTHING, last=True)
+
+    def _missing_db(self, meter: _LevelMeter) -> float | None:
+        level = meter.level()
+        if level is None:
+            return None
+        return min(self._level.wanted_db + self._lost_db - level, _MOST_GAIN_DB)
+
+
+def _meter_of(level: Level, rate: int) -> _LevelMeter:
+    return LoudnessMeter(rate, 1) if level.scale is Scale.LOUDNESS else SpeechLevelMeter(rate)

@@ -1,0 +1,121 @@
+"""Peaks between the samples, and keeping them below a ceiling without anybody hearing it.
+
+Theory of operation of the limiter. Where a peak would pass the ceiling, it is known by how many dB.
+1. Each sample takes the largest reduction that is needed within the next 5 ms.
+2. From there the reduction falls by _RELEASE_DB_PER_S: `maximum.accumulate` of reduction plus time.
+3. A mean over the last 5 ms makes the way down smooth. All values in it reach as far ahead as the
+   sample itself, so the mean is never less than what the sample needs.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from kazoo_media.audio.inprocess.stages import Mono, Stage
+
+_PHASES = 4
+_REACH = 12  # samples on either side that make one between
+_AHEAD_S = 0.005
+_RELEASE_DB_PER_S = 60.0
+_MOST_OVER = 1.5  # peaks between samples are hardly ever further above the samples
+
+
+class PeakMeter:
+    """The largest peak, also between samples.
+
+    Source: ITU-R BS.1770-5, annex 2.
+    """
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+        self._before = np.zeros(2 * _REACH, np.float32)
+
+    def feed(self, samples: Mono) -> None:
+        """Measure the next samples."""
+        whole = np.concatenate((self._before, samples))
+        self._before = whole[len(whole) - 2 * _REACH :].copy()
+        # Interpolating costs more than all else: only what can be larger is looked at closely.
+        if len(samples) and float(np.abs(whole).max()) * _MOST_OVER > self.peak:
+            self.peak = max(self.peak, float(_between(whole).max()))
+
+
+class Limiter(Stage):
+    """Nothing passes the ceiling."""
+
+    def __init__(self, rate: int, ceiling_db: float) -> None:
+        self._ceiling = 10 ** (ceiling_db / 20)
+        self._ahead = round(rate * _AHEAD_S)
+        self._release = _RELEASE_DB_PER_S / rate
+        # Samples that wait, with those before them that are needed to look between.
+        self._samples = np.zeros(2 * _REACH + self._ahead, np.float32)
+        self._envelope = np.zeros(self._ahead + 1, np.float64)  # before the first that waits
+        self._skip = self._ahead + _REACH
+
+    @override
+    def process(self, samples: Mono, *, last: bool) -> Mono:
+        if last:
+            samples = np.append(samples, np.zeros(self._ahead + _REACH, np.float32))
+        whole = np.concatenate((self._samples, samples))
+        self._samples = whole[len(whole) - 2 * _REACH - self._ahead :].copy()
+        ready = whole[_REACH : len(whole) - _REACH - self._ahead]
+        if not len(samples):
+            return samples
+        out = ready * self._gains(whole, len(ready))
+        drop, self._skip = min(self._skip, len(out)), max(0, self._skip - len(out))
+        return out[drop:]
+
+    def _gains(self, whole: Mono, count: int) -> NDArray[np.float32] | np.float32:
+        peaks = np.abs(whole)
+        if not self._envelope.any() and float(peaks.max()) * _MOST_OVER <= self._ceiling:
+            return np.float32(1.0)
+        needed = np.maximum(20 * np.log10(np.maximum(_between(whole) / self._ceiling, 1)), 0)
+        reach = _largest_ahead(needed, self._ahead)[:count]
+        slope = self._release * np.arange(1, count + 1)
+        falling = np.maximum.accumulate(np.append(self._envelope[-1], reach + slope))[1:] - slope
+        envelope = np.concatenate((self._envelope, np.maximum(falling, 0)))
+        sums = np.cumsum(np.append(0.0, envelope))
+        width = self._ahead + 1
+        mean = (sums[width:] - sums[:-width]) / width
+        self._envelope = envelope[len(envelope) - width :]
+        gains: NDArray[np.float32] = (10 ** (-mean[1:] / 20)).astype(np.float32)
+        return gains
+
+
+def _largest_ahead(values: NDArray[np.float64], ahead: int) -> NDArray[np.float64]:
+    """Return for each value the largest of itself and the next `ahead`, as far as there are."""
+    largest, reach = values, 0
+    while reach < ahead:
+        more = min(reach + 1, ahead - reach)
+        largest = np.maximum(largest[:-more], largest[more:])
+        reach += more
+    return largest
+
+
+def _between(samples: Mono) -> NDArray[np.float64]:
+    """Return the peak around each sample but the first and last _REACH: at itself, and at three
+    places towards either neighbour.
+    """
+    peaks = np.abs(samples).astype(np.float64)
+    inner = peaks[_REACH : len(samples) - _REACH].copy()
+    for taps in _interpolators():
+        # Place k lies between samples k + REACH - 1 and k + REACH.
+        there = np.abs(np.convolve(samples, taps, mode="valid"))
+        np.maximum(inner, there[:-1], out=inner)
+        np.maximum(inner, there[1:], out=inner)
+    return inner
+
+
+@functools.cache
+def _interpolators() -> tuple[NDArray[np.float32], ...]:
+    """Return the filters for the places between two samples: a sinc in a Kaiser window."""
+    filters = []
+    for phase in range(1, _PHASES):
+        distance = np.arange(-_REACH + 1, _REACH + 1) - phase / _PHASES
+        window = np.i0(6 * np.sqrt(np.maximum(0, 1 - (distance / _REACH) ** 2)))
+        taps = np.sinc(distance) * window
+        filters.append((taps / taps.sum())[::-1].astype(np.float32))
+    return tuple(filters)

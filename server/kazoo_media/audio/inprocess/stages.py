@@ -1,0 +1,117 @@
+"""What changes mono audio block by block."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+from typing_extensions import override
+
+Mono = NDArray[np.float32]
+"""Samples: shape (frames,), full scale is 1.0."""
+
+NOTHING: Mono = np.zeros(0, np.float32)
+
+
+def decibels(factor: float) -> float:
+    """Return a factor of amplitudes in dB; -inf for 0."""
+    return 20 * math.log10(factor) if factor else -math.inf
+
+
+class Stage(ABC):
+    """One step. What comes out is as long as what went in, but for its rate, in the end."""
+
+    @abstractmethod
+    def process(self, samples: Mono, *, last: bool) -> Mono:
+        """Return what is ready; `last` comes once, at the end, and brings all that is left."""
+
+
+class Chain(Stage):
+    """Steps one after the other."""
+
+    def __init__(self, stages: Iterable[Stage]) -> None:
+        self._stages = tuple(stages)
+
+    @override
+    def process(self, samples: Mono, *, last: bool) -> Mono:
+        for stage in self._stages:
+            samples = stage.process(samples, last=last)
+        return samples
+
+
+class Resample(Stage):
+    """Another sample rate."""
+
+    def __init__(self, rate: int, wanted: int) -> None:
+        self._stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
+
+    @override
+    def process(self, samples: Mono, *, last: bool) -> Mono:
+        resampled: Mono = self._stream.resample_chunk(samples, last=last)
+        return resampled
+
+
+class Gain(Stage):
+    """Everything louder, or quieter, by as much."""
+
+    def __init__(self, decibels: float) -> None:
+        self._factor = np.float32(10 ** (decibels / 20))
+
+    @override
+    def process(self, samples: Mono, *, last: bool) -> Mono:
+        return samples * self._factor
+
+
+class HighPass(Stage):
+    """A Butterworth filter of second order: hum, rumble and DC go.
+
+    Its response is so short that it is convolved with, by overlap and add: a recursive filter can
+    not be computed many samples at a time.
+    """
+
+    _TRANSFORM = 8192
+
+    def __init__(self, rate: int, hertz: float) -> None:
+        response = _high_pass_response(rate, hertz)
+        self._taps = len(response)
+        self._spectrum = np.fft.rfft(response, self._TRANSFORM)
+        self._over = np.zeros(self._taps - 1, np.float32)
+
+    @override
+    def process(self, samples: Mono, *, last: bool) -> Mono:
+        most = self._TRANSFORM - self._taps + 1
+        parts = [self._part(samples[at : at + most]) for at in range(0, len(samples), most)]
+        return np.concatenate(parts) if parts else NOTHING
+
+    def _part(self, samples: Mono) -> Mono:
+        size = len(samples)
+        spectrum = np.fft.rfft(samples, self._TRANSFORM)
+        spectrum *= self._spectrum
+        filtered: Mono = np.fft.irfft(spectrum).astype(np.float32, copy=False)
+        filtered[: self._taps - 1] += self._over
+        self._over = filtered[size : size + self._taps - 1].copy()
+        return filtered[:size]
+
+
+def _high_pass_response(rate: int, hertz: float) -> Mono:
+    """Return the response to an impulse until it is 120 dB down; its sum, the gain at DC, is 0.
+
+    Source: Bristow-Johnson, Cookbook formulae for audio EQ biquad filter coefficients: HPF.
+    """
+    angle = 2 * np.pi * hertz / rate
+    alpha = np.sin(angle) / np.sqrt(2)
+    a0, a1, a2 = 1 + alpha, -2 * np.cos(angle), 1 - alpha
+    b0, b1 = (1 + np.cos(angle)) / 2, -1 - np.cos(angle)
+    count = round(rate / hertz * 3.2)
+    response = np.zeros(count + 2)
+    impulse = np.zeros(count + 2)
+    impulse[2:5] = b0, b1, b0
+    for at in range(2, count + 2):
+        response[at] = (impulse[at] - a1 * response[at - 1] - a2 * response[at - 2]) / a0
+    taps = response[2:]
+    without_dc: Mono = (taps - taps.sum() / count).astype(np.float32)
+    return without_dc
