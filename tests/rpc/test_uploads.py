@@ -21,6 +21,7 @@ from kazoo_media.v1.media_service_pb2 import (
 from tests.contract.upload_promises import FIRST, PNG, SECOND
 from tests.rpc.media_client import Client, until
 from tests.rpc.service import Live, refused
+from tests.unit.audio import damage
 
 
 async def test_an_upload_answers_with_the_new_rendition(client: Client) -> None:
@@ -34,6 +35,24 @@ async def test_an_upload_answers_with_the_new_rendition(client: Client) -> None:
     assert rendition.sample_rate_hertz == 8000
     assert rendition.channel_count == 1
     assert rendition.duration_ms == pytest.approx((len(FIRST) - 44) / 16, abs=1)
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        damage.wav_with(damage.TONE, rate=0xFFFFFFFF),
+        damage.au_with(damage.NOISE_AU, rate=0xFFFFFFFF, channels=0xFFFFFFFF),
+        damage.ogg_with(damage.NOISE_OGG, rate=0xFFFFFFFF),
+        damage.ogg_until(damage.NOISE_OGG, 1 << 62),
+    ],
+    ids=["WAV", "AU", "Ogg", "long Ogg"],
+)
+async def test_what_no_audio_can_be_is_not_told(client: Client, audio: bytes) -> None:
+    media = await client.upload(audio)
+    assert media == await client.get()
+    (rendition,) = media.renditions
+    for fact in ("duration_ms", "sample_rate_hertz", "channel_count"):
+        assert not rendition.HasField(fact)
 
 
 async def test_a_normalized_upload_has_both_renditions(client: Client) -> None:

@@ -94,7 +94,8 @@ class _ContainerWalker(Walker):
         if element.name in self._wanted:
             try:
                 self._take(element.name, data[at + start : at + start + enough])
-            except (struct.error, IndexError):  # shorter than it may be
+            # Shorter than it may be, or a rate that is no number.
+            except (struct.error, IndexError, ValueError, OverflowError):
                 self._break()
         return start + size
 

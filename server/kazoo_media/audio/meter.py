@@ -17,6 +17,8 @@ from kazoo_media.audio.walkers import AmrWalker, AmrWideWalker, OggWalker
 from kazoo_media.audio.wav import LARGEST_HEADER_BYTES, WavHeader, parse_wav_header
 from kazoo_media.model import AudioFacts
 
+_MOST_CREDIBLE = (1 << 31) - 1  # ms, 24 days; and what protobuf has place for in a rate
+
 
 class DurationMeter:
     """Measures one stream of a known format, in constant memory, without decoding it.
@@ -35,8 +37,13 @@ class DurationMeter:
         self._gauge.feed(chunk)
 
     def facts(self) -> AudioFacts:
-        """Return what is known of the bytes so far; None where nothing is."""
+        """Return what is known of the bytes so far; None where nothing is, or nothing credible: a
+        header may claim anything.
+        """
         facts = self._gauge.facts()
+        values = (facts.duration_ms, facts.sample_rate_hertz, facts.channel_count)
+        if any(value is not None and value > _MOST_CREDIBLE for value in values):
+            return AudioFacts()
         if self._codec is None or facts.sample_rate_hertz is None:
             return facts
         return replace(facts, codec=self._codec)

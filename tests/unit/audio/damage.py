@@ -65,6 +65,16 @@ def ogg_with(ogg: bytes, *, rate: int) -> bytes:
     return bytes(page) + ogg[end:]
 
 
+def ogg_until(ogg: bytes, granule: int) -> bytes:
+    """Return an Ogg whose last page says that it ends there, with a checksum that is right."""
+    at = ogg.rindex(b"OggS")
+    page = bytearray(ogg[at:])
+    page[6:14] = struct.pack("<q", granule)
+    page[22:26] = bytes(4)
+    page[22:26] = struct.pack("<I", _ogg_crc(bytes(page)))
+    return ogg[:at] + bytes(page)
+
+
 def _ogg_crc(page: bytes) -> int:
     crc = 0
     for each in page:

@@ -106,6 +106,16 @@ def test_endless_empty_elements_are_given_up(audio_format: AudioFormat, element:
     assert (found.facts(), found.is_truncated()) == (AudioFacts(), False)
 
 
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), 1e300])
+def test_a_rate_that_is_no_number_is_not_believed(rate: float) -> None:
+    data = in_container("webm, opus")
+    at = data.index(b"\xb5\x88") + 2
+
+    found = meter(AudioFormat.WEBM, data[:at] + struct.pack(">d", rate) + data[at + 8 :])
+
+    assert found.facts() == AudioFacts()
+
+
 @settings(deadline=None)
 @given(st.sampled_from(_CONTAINERS), st.binary(max_size=300), st.integers(0, 4000))
 def test_no_bytes_make_it_fail(audio_format: AudioFormat, damage: bytes, at: int) -> None:

@@ -185,10 +185,10 @@ async def test_a_converter_that_somebody_ends_is_an_error(
     audio = noise(20.0, rate=48_000)
     async with start(WAV, tmp_path) as conversion:
         reading = asyncio.ensure_future(read_all(conversion))
-        await conversion.feed(audio[:-2])
+        await conversion.feed(audio[: len(audio) // 2])
         (process,) = set(psutil.Process().children(recursive=True)) - before
         process.send_signal(number)
-        await feed_all(conversion, audio[-2:])
+        await feed_all(conversion, audio[len(audio) // 2 :])
         await reading
         outcome = await conversion.outcome()
 

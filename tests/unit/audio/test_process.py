@@ -262,7 +262,8 @@ class TestResources:
 async def _settled() -> None:
     """Wait for what a cancelled start still has to clear away."""
     for _ in range(1000):
-        if not any(child.name() == "sox" for child in psutil.Process().children()):
-            break
+        with suppress(psutil.NoSuchProcess):  # it ended between the two questions
+            if not any(child.name() == "sox" for child in psutil.Process().children()):
+                break
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
