@@ -11,7 +11,7 @@ import struct
 
 from typing_extensions import override
 
-from kazoo_media.audio.mpeg import POSSIBLE_FRAME, MpegFrame, mpeg_frame
+from kazoo_media.audio.mpeg import POSSIBLE_FRAME, MpegFrame, id3_length, mpeg_frame
 from kazoo_media.audio.walkers import Walker
 from kazoo_media.model import AudioFacts
 
@@ -65,7 +65,7 @@ class Mp3Walker(FrameWalker):
             if len(data) < 10:
                 return 0
             self._tag_passed = True
-            at = _id3_length(data)
+            at = id3_length(data)
         while at + 3 <= len(data) and not self._gave_up:
             if self._in_step:
                 at = self._march(data, at)
@@ -121,14 +121,6 @@ class Mp3Walker(FrameWalker):
             self._declared_samples = None if frames is None else frames * frame.samples
 
 
-def _id3_length(data: bytes) -> int:
-    """Return the size of the ID3v2 tag at the start, 0 if there is none. Source: id3.org, 3.1."""
-    if not data.startswith(b"ID3"):
-        return 0
-    size = data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]
-    return size + (20 if data[5] & 0x10 else 10)
-
-
 def _tag_length(data: bytes, at: int) -> int | None:
     """Return the size of the tag there, 0 if more bytes are needed to tell it; None: there is none.
 
@@ -140,7 +132,7 @@ def _tag_length(data: bytes, at: int) -> int | None:
     if len(data) < at + _TAG_HEADER_BYTES:
         return 0
     if start == b"ID3":
-        return _id3_length(data[at : at + 10])
+        return id3_length(data[at : at + 10])
     if start == b"TAG":
         return _ID3V1_BYTES
     if data[at : at + 8] != b"APETAGEX":
@@ -183,6 +175,11 @@ class AacWalker(FrameWalker):
                 self._samples += ((data[at + 6] & 3) + 1) * 1024
                 self._frame_bytes += length
                 at += length
+                continue
+            if (tag_bytes := _tag_length(data, at)) is not None:
+                if not tag_bytes:
+                    break
+                at += tag_bytes
                 continue
             self._errors += 1
             match = self._SYNC.search(data, at + 1)

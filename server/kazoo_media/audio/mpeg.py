@@ -63,3 +63,11 @@ def mpeg_frame(second: int, third: int) -> MpegFrame | None:
     samples = 576 if layer == 3 and version != 3 else 1152
     length = samples // 8 * bits // rate + padding
     return MpegFrame((second & 0xFE, rate), layer, rate, length, samples)
+
+
+def id3_length(data: bytes) -> int:
+    """Return the size of the ID3v2 tag at the start, 0 if there is none. Source: id3.org, 3.1."""
+    if not data.startswith(b"ID3") or len(data) < 10:
+        return 0
+    size = data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]
+    return size + (20 if data[5] & 0x10 else 10)

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.mpeg import mpeg_frame
+from kazoo_media.audio.mpeg import id3_length, mpeg_frame
 
 SNIFF_BYTES = 512
 """As many bytes are looked at, at most."""
@@ -60,7 +60,6 @@ _OTHER_FILES = (
 _OTHER_RIFF_FILES = {b"WEBP": "a WebP picture", b"AVI ": "an AVI video"}
 
 _MAGIC = (
-    (b"ID3", AudioFormat.MP3),
     (b"fLaC", AudioFormat.FLAC),
     (b"#!AMR\n", AudioFormat.AMR),
     (b"#!AMR-WB\n", AudioFormat.AMR_WB),
@@ -108,6 +107,8 @@ def _audio_format(head: bytes) -> AudioFormat | None:
         return AudioFormat.WAV
     if head.startswith(b"OggS"):
         return _ogg_format(head)
+    if head.startswith(b"ID3"):  # AAC has such tags in broadcasts
+        return _mpeg_audio_format(head[id3_length(head) :]) or AudioFormat.MP3
     if len(head) > _TS_PACKET_BYTES and set(head[::_TS_PACKET_BYTES]) == {0x47}:
         return AudioFormat.MPEG
     return _mp4_format(head) or _mpeg_audio_format(head)

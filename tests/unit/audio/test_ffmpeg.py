@@ -15,6 +15,7 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.sniff import sniff
 from kazoo_media.audio.sox import SoxCommand, SoxConversion
 from tests.audio_samples import contained, measure, noise, tone
+from tests.unit.audio import damage
 from tests.unit.audio.containers import (
     CONTAINERS,
     FREQUENCY_HERTZ,
@@ -113,6 +114,16 @@ class TestGoodAudio:
         assert outcome.error is None
         assert len(out) == 44 + 120 * 8000 * 2
         assert list(decode.folder.iterdir()) == []
+
+    async def test_tags_of_an_aac_are_no_audio(self, decode: Decode) -> None:
+        aac = in_container("aac")
+        data = damage.id3(63) + aac + damage.id3(30_000) + aac + b"TAG" + bytes(125)
+        assert sniff(data).format is AudioFormat.AAC
+
+        out, outcome = await run(decode.new(AudioFormat.AAC), data)
+
+        assert outcome.error is None
+        assert measure(out, "mp3").duration_s == pytest.approx(2 * SECONDS, abs=0.5)
 
     async def test_more_than_two_channels_become_two(self, decode: Decode) -> None:
         data = contained(tone(1.0, rate=48_000, channels=6), "a.m4a", "-c:a", "aac")
@@ -220,6 +231,25 @@ class TestFfmpeg:
         reason = await decode.reason(in_container("webm, opus"), AudioFormat.WEBM, limits)
 
         assert reason == "it wrote more than is allowed"
+
+    async def test_one_that_somebody_ends_is_an_error(self, decode: Decode) -> None:
+        data = in_container("aac")
+        before = set(psutil.Process().children())
+        async with decode.new(AudioFormat.AAC) as conversion:
+            reading = asyncio.ensure_future(read_all(conversion))
+            await conversion.feed(data[: len(data) // 2])
+            (ffmpeg,) = (
+                each
+                for each in set(psutil.Process().children()) - before
+                if each.name().startswith("ffmpeg")
+            )
+            ffmpeg.kill()
+            await feed_all(conversion, data[len(data) // 2 :])
+            await reading
+            outcome = await conversion.outcome()
+
+        assert outcome.error is not None
+        assert "it was killed" in outcome.error
 
     @pytest.mark.parametrize("name", ["aac", "m4a"])
     async def test_nothing_is_left_after_a_kill(self, decode: Decode, name: str) -> None:
