@@ -6,9 +6,8 @@ import dataclasses
 from typing import Annotated, Any
 
 import typer
-from google.protobuf.json_format import MessageToDict
 
-from kazoo_media.cli.output import print_json, print_table
+from kazoo_media.cli.output import as_json, print_json, print_table
 from kazoo_media.cli.session import Session, calls_service
 from kazoo_media.v1.account_service_pb2 import Account, CreateAccountRequest
 
@@ -117,9 +116,7 @@ async def token(session: Session) -> None:
 
 
 def _fields(account: Account) -> dict[str, Any]:
-    fields: dict[str, Any] = MessageToDict(
-        account, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
+    fields: dict[str, Any] = as_json(account, with_defaults=True)
     return fields
 
 

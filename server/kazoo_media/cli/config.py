@@ -6,10 +6,9 @@ import json
 from typing import Annotated, Any
 
 import typer
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import NULL_VALUE, Value
 
-from kazoo_media.cli.output import print_json, print_table
+from kazoo_media.cli.output import as_json, print_json, print_table
 from kazoo_media.cli.session import Session, calls_service
 from kazoo_media.v1.settings_service_pb2 import Setting
 
@@ -96,7 +95,7 @@ def _confirm(setting: Setting) -> None:
 
 
 def _value(setting: Setting) -> object:
-    value: object = MessageToDict(setting.value)
+    value: object = as_json(setting.value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from google.protobuf.json_format import MessageToDict
 
-from kazoo_media.cli.output import print_json, print_table
+from kazoo_media.cli.output import as_json, print_json, print_table
 from kazoo_media.cli.session import Session, calls_service
 from kazoo_media.client import ListMediaRequest, Media
 
@@ -43,7 +42,7 @@ async def get(session: Session, media_id: _MediaId, *, account: _Account = "") -
     """Show a document as JSON."""
     owner = account or await session.client.account_id()
     media = await session.client.get_media(owner, media_id)
-    print_json(MessageToDict(media, preserving_proto_field_name=True))
+    print_json(as_json(media))
 
 
 @app.command()

@@ -6,29 +6,27 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.table import Table
 
 from kazoo_media.client import Progress as Report
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from rich.progress import ProgressColumn
+
+# rich, and what makes JSON of messages, are imported where they are needed: a tenth of a command's
+# start.
 
 _PIPE_COLUMNS = 240  # lines for other programs are not folded to a terminal's width
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows, numbers to the right."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     kept = [list(row) for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
@@ -45,6 +43,17 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def as_json(message: Message, *, with_defaults: bool = False) -> Any:  # noqa: ANN401 - JSON
+    """Return a message for `print_json`, its fields by their names in the proto files."""
+    from google.protobuf.json_format import MessageToDict  # noqa: PLC0415
+
+    return MessageToDict(
+        message,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=with_defaults,
+    )
+
+
 def fail(message: str) -> NoReturn:
     """Print one line on stderr and end with exit code 1."""
     typer.echo(f"kazoo-media: {_text(message)}", err=True)
@@ -54,24 +63,45 @@ def fail(message: str) -> NoReturn:
 @contextmanager
 def transfer_bar(name: str) -> Iterator[Report]:
     """Show a transfer: bytes, rate, time left. Nothing where stderr is no terminal."""
-    columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with _progress(*columns) as progress:
-        task = progress.add_task(_text(name), total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    if not sys.stderr.isatty():
+        yield _no_report
+        return
+    from rich.progress import (  # noqa: PLC0415
+        DownloadColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    with _bar(name, DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as report:
+        yield report
 
 
 @contextmanager
 def count_bar(name: str) -> Iterator[Report]:
     """Show how many of many are done. Nothing where stderr is no terminal."""
-    with _progress(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
+    if not sys.stderr.isatty():
+        yield _no_report
+        return
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    with _bar(name, MofNCompleteColumn(), TimeRemainingColumn()) as report:
+        yield report
+
+
+@contextmanager
+def _bar(name: str, *columns: ProgressColumn) -> Iterator[Report]:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+
+    title = TextColumn("{task.description}", markup=False)
+    console = Console(stderr=True, markup=False, highlight=False)
+    with Progress(title, BarColumn(), *columns, console=console) as progress:
         task = progress.add_task(_text(name), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _progress(*columns: ProgressColumn) -> Progress:
-    console = Console(stderr=True, markup=False, highlight=False)
-    name = TextColumn("{task.description}", markup=False)
-    return Progress(name, BarColumn(), *columns, console=console, disable=not console.is_terminal)
+def _no_report(done: int, total: int | None) -> None:
+    """Show nothing."""
 
 
 def _text(cell: object) -> str:

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from kazoo_media.bootstrap import Bootstrap
 from kazoo_media.config import Config, ConfigError
@@ -47,6 +45,9 @@ def worker(
 
 
 def _announce(config: Config, live: Bootstrap) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table.grid(padding=(0, 2))
     table.add_row("REST", f"{live.rest_url}/v2")
     table.add_row("gRPC", live.grpc_target)

@@ -81,6 +81,9 @@ def _options(
     return _Options(target, api_key, tls_ca, tls_cert, tls_key)
 
 
+_SHARED = tuple(inspect.signature(_options, eval_str=True).parameters.values())
+
+
 def calls_service(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Return a typer command that runs a coroutine function whose first argument is a Session.
 
@@ -88,15 +91,14 @@ def calls_service(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable
     can act on become one line on stderr and exit code 1.
     """
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-    shared = list(inspect.signature(_options, eval_str=True).parameters.values())
 
     @functools.wraps(command)
     def run(**values: Any) -> None:  # noqa: ANN401 - of the types of the options
         with failures_reported():
-            options = _options(**{each.name: values.pop(each.name) for each in shared})
+            options = _options(**{each.name: values.pop(each.name) for each in _SHARED})
             uvloop.run(_with_session(options, lambda session: command(session, **values)))
 
-    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *shared)]
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *_SHARED)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     return run

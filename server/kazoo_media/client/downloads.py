@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 
 from kazoo_media.client.errors import MediaServiceError
-from kazoo_media.client.files import open_file
+from kazoo_media.client.files import create_file
 from kazoo_media.client.uploads import Progress
 from kazoo_media.v1 import media_pb2
 from kazoo_media.v1.media_service_pb2 import DownloadContentRequest, DownloadContentResponse
@@ -85,7 +85,7 @@ async def save(download: Download, destination: Path, progress: Progress) -> Non
     draft = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.part")
     file = None
     try:
-        file = await open_file(draft, "xb")
+        file = await create_file(draft)
         size_bytes = 0
         async for data in download:
             await asyncio.to_thread(file.write, data)

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, TypeVar
+
+_Opened = TypeVar("_Opened")
 
 
-async def open_file(path: Path, mode: Literal["rb", "xb"]) -> BinaryIO:
-    """Return an open file. A task that is cancelled meanwhile leaves none open.
+async def create_file(path: Path) -> BinaryIO:
+    """Return a new file. A task that is cancelled meanwhile leaves none open.
 
     Raises:
-        OSError: it can not be opened.
+        OSError: it can not be made, or exists.
     """
-    opening: asyncio.Future[BinaryIO] = asyncio.ensure_future(asyncio.to_thread(path.open, mode))
+    return await _opened(lambda: path.open("xb"), lambda file: file.close())
+
+
+async def open_with_head(path: Path, head_bytes: int) -> tuple[BinaryIO, int, bytes]:
+    """Return an open file, its size and its first bytes, for the price of one change of threads:
+    most files are small. A task that is cancelled meanwhile leaves none open.
+
+    Raises:
+        OSError: it can not be read.
+    """
+    return await _opened(lambda: _open_with_head(path, head_bytes), lambda found: found[0].close())
+
+
+def _open_with_head(path: Path, head_bytes: int) -> tuple[BinaryIO, int, bytes]:
+    file = path.open("rb")
+    try:
+        size_bytes = file.seek(0, 2)
+        file.seek(0)
+        return file, size_bytes, file.read(head_bytes)
+    except BaseException:
+        file.close()
+        raise
+
+
+async def _opened(open_: Callable[[], _Opened], close: Callable[[_Opened], None]) -> _Opened:
+    opening = asyncio.ensure_future(asyncio.to_thread(open_))
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        (await opening).close()  # a thread that has begun ends
+        close(await opening)  # a thread that has begun ends
         raise

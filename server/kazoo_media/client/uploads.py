@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeAlias
 import grpc
 import grpc.aio
 
-from kazoo_media.client.files import open_file
+from kazoo_media.client.files import open_with_head
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest, UploadContentResponse
 
 Progress: TypeAlias = Callable[[int, int | None], None]
@@ -65,9 +65,9 @@ async def opened(path: Path) -> AsyncIterator[tuple[AsyncIterable[bytes], int]]:
     Raises:
         OSError: it can not be read.
     """
-    file = await open_file(path, "rb")
+    file, size_bytes, head = await open_with_head(path, _MESSAGE_BYTES)
     try:
-        yield _blocks(file), await asyncio.to_thread(_size_of, file)
+        yield _blocks(file, head, size_bytes), size_bytes
     finally:
         file.close()  # here: a cancelled task's turn in a busy pool of threads may never come
 
@@ -80,15 +80,15 @@ async def _write(call: Call, message: UploadContentRequest) -> None:
         raise
 
 
-def _size_of(file: BinaryIO) -> int:
-    size_bytes = file.seek(0, 2)
-    file.seek(0)
-    return size_bytes
-
-
-async def _blocks(file: BinaryIO) -> AsyncIterator[bytes]:
-    while block := await asyncio.to_thread(file.read, _MESSAGE_BYTES):
+async def _blocks(file: BinaryIO, head: bytes, size_bytes: int) -> AsyncIterator[bytes]:
+    """Yield a file. No read only looks for its end."""
+    read_bytes, block = 0, head
+    while block:
         yield block
+        read_bytes += len(block)
+        if read_bytes == size_bytes:
+            return
+        block = await asyncio.to_thread(file.read, _MESSAGE_BYTES)
 
 
 def _cut(data: bytes) -> list[bytes]:

@@ -58,6 +58,22 @@ async def test_a_file_comes_back_as_it_was_sent(
     assert len(up) > 1
 
 
+@pytest.mark.parametrize("kept_bytes", [44, 1 << 19, 700_000])
+async def test_a_file_that_shrinks_meanwhile_changes_nothing(
+    client: Client, media: Media, tmp_path: Path, kept_bytes: int
+) -> None:
+    path = tmp_path / "shrinking.wav"
+    path.write_bytes(WAV)
+
+    def shrink(done: int, total: int | None) -> None:
+        os.truncate(path, kept_bytes)
+
+    with pytest.raises(MediaServiceError, match="declared") as caught:
+        await client.upload("system", media.id, path, progress=shrink)
+    assert caught.value.reason == "INCOMPLETE_UPLOAD"
+    assert not (await client.get_media("system", media.id)).renditions
+
+
 async def test_a_put_creates_and_then_replaces(client: Client, wav: Path, tmp_path: Path) -> None:
     header = UploadContentRequest.Header(account_id="system", media=Media(id="put", name="Put"))
     first = await client.put(header, wav)
