@@ -8,10 +8,8 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-import grpc.aio
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health
 
 from kazoo_media.accounts import Accounts
 from kazoo_media.attempts import Attempts
@@ -34,21 +32,10 @@ from kazoo_media.settings import Settings
 from kazoo_media.speech import Speech
 from kazoo_media.sweeper import Sweeper
 from kazoo_media.tokens import Tokens, load_private_key, load_trusted_keys
-from kazoo_media.transport.interceptor import CallInterceptor
+from kazoo_media.transport.server import WorkerServer
+from kazoo_media.transport.standard_services import add_standard_services
 from kazoo_media.uploads import Uploads
 from kazoo_media.users import Users
-
-SERVER_OPTIONS = (
-    # gRPC-core's own window grows to 17 MB for each stuck upload: 2.7 MB with these, same speed.
-    ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.lookahead_bytes", 1 << 20),
-    # Envoy lets 60 KiB of headers in and sends the path three times; the defaults end in
-    # RESOURCE_EXHAUSTED.
-    ("grpc.max_metadata_size", 256 << 10),
-    ("grpc.absolute_max_metadata_size", 256 << 10),
-    ("grpc.so_reuseport", 0),
-)
-"""Channel options of every server behind the gateway."""
 
 _SWEEP_S = 300.0
 
@@ -72,14 +59,11 @@ async def run_worker(config: Config, index: int, socket_path: Path) -> None:
         core = await _core(config, metadata, blobs)
         if index == 0:
             await _bootstrap(config, metadata, core.accounts)
-        server, status = _server(config, core)
-        server.add_insecure_port(f"unix:{socket_path}")
+        server, status = await _server(config, core)
         async with asyncio.TaskGroup() as tasks:
             # One worker sweeps: more would only find the same rows.
             sweeping = index == 0 and tasks.create_task(Sweeper(metadata, blobs).run(_SWEEP_S))
-            for name in SERVICE_NAMES:
-                await status.set(name, health_pb2.HealthCheckResponse.SERVING)
-            await server.start()
+            await server.start(socket_path)
             _log.info("serving", worker=index)
             await stop.wait()
             await status.enter_graceful_shutdown()
@@ -115,15 +99,11 @@ async def _core(config: Config, metadata: MetadataStore, blobs: BlobStore) -> Co
     )
 
 
-def _server(config: Config, core: Core) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
-    server = grpc.aio.server(interceptors=[CallInterceptor()], options=SERVER_OPTIONS)
-    status = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(status, server)
+async def _server(config: Config, core: Core) -> tuple[WorkerServer, health.aio.HealthServicer]:
+    server = WorkerServer()
     add_services(server, core)
     add_crossbar(server, core, node_name=config.node_name, version=version("kazoo-media"))
-    names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
-    return server, status
+    return server, await add_standard_services(server, SERVICE_NAMES)
 
 
 async def _bootstrap(config: Config, metadata: MetadataStore, accounts: Accounts) -> None:

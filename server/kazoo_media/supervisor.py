@@ -20,6 +20,7 @@ import asyncio
 import fcntl
 import http.client
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -80,6 +81,7 @@ class Supervisor:
         """
         with _locked(self._config.data_dir), _runtime_folder() as runtime:
             _check_ports_are_free(self._config)
+            _permit_many_files()
             indices = range(self._config.workers)
             self._sockets = [runtime / f"worker-{index}.sock" for index in indices]
             workers = [_worker(index, path) for index, path in enumerate(self._sockets)]
@@ -262,6 +264,14 @@ def _runtime_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _permit_many_files() -> None:
+    """Let workers and Envoy open as many files as the system permits: every call has a connection
+    between them.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _check_ports_are_free(config: Config) -> None:

@@ -267,3 +267,16 @@ def is_alive(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_workers_and_envoy_may_open_as_many_files_as_the_system_permits(tmp_path: Path) -> None:
+    with _FewFiles(tmp_path) as product:
+        for process in (product.workers()[0], product.envoy()):
+            assert process.rlimit(psutil.RLIMIT_NOFILE) == (4000, 4000)
+
+
+class _FewFiles(Product):
+    """A product that is started where a process may open 256 files, unless it asks for more."""
+
+    def command(self) -> list[str]:
+        return ["prlimit", "--nofile=256:4000", *super().command()]

@@ -13,18 +13,21 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import grpc.aio
+import grpc
+import structlog
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from kazoo_media.app import SERVER_OPTIONS
 from kazoo_media.crossbar.v2 import crossbar_service_pb2
 from kazoo_media.transport.serializers import POISON, pass_through
+from kazoo_media.transport.server import WorkerServer
+from kazoo_media.transport.standard_services import add_standard_services
+from tests.gateway.probe import SERVICE as PROBE
+from tests.gateway.probe import Probe
 
 _SERVICE = crossbar_service_pb2.DESCRIPTOR.services_by_name["CrossbarService"]
 _CHUNK = bytes(512 * 1024)
@@ -156,15 +159,15 @@ def _handler(method: Any) -> Any:
 
 
 async def _serve(path: str) -> None:
-    server = grpc.aio.server(options=SERVER_OPTIONS)
-    health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
-    reflection.enable_server_reflection([health.SERVICE_NAME, _SERVICE.full_name], server)
+    # Standard output is for what the worker says about its calls.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    server = WorkerServer()
+    await add_standard_services(server, [_SERVICE.full_name])
     handlers = {method.name: _handler(method) for method in _SERVICE.methods}
-    generic = grpc.method_handlers_generic_handler(_SERVICE.full_name, handlers)
-    server.add_generic_rpc_handlers((generic,))
-    server.add_insecure_port(f"unix:{path}")
-    await server.start()
-    await server.wait_for_termination()
+    server.add_registered_method_handlers(_SERVICE.full_name, handlers)
+    server.add_registered_method_handlers(PROBE, Probe().handlers())
+    await server.start(Path(path))
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

@@ -57,6 +57,12 @@ def test_a_rest_path_is_not_served(gateway: Gateway) -> None:
     assert answer.status_code == 404
 
 
+def test_what_is_no_call_is_refused(gateway: Gateway) -> None:
+    url = f"http://127.0.0.1:{gateway.grpc_port}/kazoo_media.v1.MediaService/GetMedia"
+    assert httpx.get(url).status_code == 405
+    assert httpx.put(url, content=b"x" * 100_000).status_code == 405
+
+
 def test_a_request_id_comes_back(channel: grpc.Channel) -> None:
     call: Any = channel.unary_unary(
         _HEALTH, response_deserializer=health_pb2.HealthCheckResponse.FromString

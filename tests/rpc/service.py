@@ -22,7 +22,6 @@ from kazoo_media.blobs.store import BlobReader, BlobWriter
 from kazoo_media.errors import StoreUnavailableError
 from kazoo_media.model import BlobState
 from kazoo_media.rpc.registration import add_services
-from kazoo_media.transport.interceptor import CallInterceptor
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest
 from tests.core_fixtures import CoreUnderTest, make_core
 
@@ -110,7 +109,7 @@ class Service:
     async def start(cls, address: str) -> Service:
         blobs = FaultyBlobStore()
         under_test = await make_core(blobs=blobs)
-        server = grpc.aio.server(interceptors=[CallInterceptor()])
+        server = grpc.aio.server()
         add_services(server, under_test.core)
         server.add_insecure_port(address)
         await server.start()

@@ -12,6 +12,7 @@ from kazoo_media.core import Core
 from kazoo_media.crossbar.operations import Resource, Target
 from kazoo_media.crossbar.servicer import CrossbarServicer, Locate
 from kazoo_media.crossbar.v2 import crossbar_service_pb2
+from kazoo_media.transport.registry import Registry
 from kazoo_media.transport.serializers import lenient, pass_through
 
 _SERVICE = crossbar_service_pb2.DESCRIPTOR.services_by_name["CrossbarService"]
@@ -52,11 +53,10 @@ _LOCATE: Mapping[str, Locate] = {
 }
 
 
-def add_crossbar(server: grpc.aio.Server, core: Core, *, node_name: str, version: str) -> None:
+def add_crossbar(registry: Registry, core: Core, *, node_name: str, version: str) -> None:
     """Make a server answer the REST surface.
 
-    Not with the generated function: its handlers would win over these, which can send what is no
-    protobuf.
+    Not with the generated function: these handlers can send what is no protobuf.
     """
     servicer = CrossbarServicer(core, node_name, version)
     handlers = {}
@@ -71,6 +71,4 @@ def add_crossbar(server: grpc.aio.Server, core: Core, *, node_name: str, version
             handlers[method.name] = grpc.unary_stream_rpc_method_handler(
                 servicer.streaming(locate), *codecs
             )
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(_SERVICE.full_name, handlers),)
-    )
+    registry.add_registered_method_handlers(_SERVICE.full_name, handlers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import grpc.aio
 
 from kazoo_media.core import Core
@@ -11,6 +13,8 @@ from kazoo_media.rpc.media import MediaServicer
 from kazoo_media.rpc.prompts import PromptServicer
 from kazoo_media.rpc.settings import SettingsServicer
 from kazoo_media.rpc.speech import SpeechServicer
+from kazoo_media.transport.guarded import Guarded
+from kazoo_media.transport.registry import Registry
 from kazoo_media.v1 import (
     account_service_pb2,
     account_service_pb2_grpc,
@@ -41,8 +45,9 @@ SERVICE_NAMES = tuple(
 """Full names of the typed services, for health and reflection."""
 
 
-def add_services(server: grpc.aio.Server, core: Core) -> None:
-    """Register every typed service. The server needs a `CallInterceptor`."""
+def add_services(registry: Registry, core: Core) -> None:
+    """Register every typed service."""
+    server = cast("grpc.aio.Server", Guarded(registry))  # what generated code calls it
     account_service_pb2_grpc.add_AccountServiceServicer_to_server(AccountServicer(core), server)
     language_service_pb2_grpc.add_LanguageServiceServicer_to_server(LanguageServicer(core), server)
     media_service_pb2_grpc.add_MediaServiceServicer_to_server(MediaServicer(core), server)

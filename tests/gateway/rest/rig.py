@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc.aio
-from grpc_health.v1 import health, health_pb2_grpc
 
 from kazoo_media.accounts import AdminScope, Caller
 from kazoo_media.config import Config
@@ -27,6 +26,7 @@ from kazoo_media.crossbar.registration import add_crossbar
 from kazoo_media.gateway import envoy_command, envoy_variables, write_configuration
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Account, BlobState
+from kazoo_media.transport.server import WorkerServer
 from tests.core_fixtures import CoreUnderTest, make_core
 from tests.rpc.service import FaultyBlobStore
 
@@ -76,17 +76,17 @@ class Rest:
     Attributes:
         admin: The superduper admin's account.
         tenant: An account below it; `child` is below that, `stranger` beside it.
-        socket: Where the worker listens.
+        socket: Where grpc.aio serves the same, past the gateway.
     """
 
     def __init__(self, folder: Path) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.socket = folder / "w.sock"
+        self.socket = folder / "reference.sock"
         self.blobs = FaultyBlobStore()
         self._under_test: CoreUnderTest = self.run(make_core(blobs=self.blobs))
-        self._server: grpc.aio.Server = self.run(self._serve())
+        self._server, self._reference = self.run(self._serve(folder))
         self.port = _free_port()
         variables = {
             "KAZOO_MEDIA_DATA_DIR": str(folder),
@@ -95,7 +95,7 @@ class Rest:
             "KAZOO_MEDIA_NODE_NAME": NODE,
         }
         config = Config.from_environ(variables)
-        path = write_configuration(config, folder, [self.socket])
+        path = write_configuration(config, folder, [folder / "w.sock"])
         self.log = folder / "envoy.log"
         with self.log.open("wb") as log:
             self._envoy = subprocess.Popen(
@@ -189,23 +189,25 @@ class Rest:
         """End Envoy and the worker."""
         self._envoy.send_signal(signal.SIGTERM)
         self._envoy.wait(10)
-        self.run(self._server.stop(None))
+        self.run(self._server.stop(0))
+        self.run(self._reference.stop(None))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    async def _serve(self) -> grpc.aio.Server:
-        server = grpc.aio.server(
-            options=[
-                ("grpc.max_metadata_size", 256 << 10),
-                ("grpc.absolute_max_metadata_size", 256 << 10),
-            ]
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
+    async def _serve(self, folder: Path) -> tuple[WorkerServer, grpc.aio.Server]:
+        server = WorkerServer()
         add_crossbar(server, self.core, node_name=NODE, version=VERSION)
-        server.add_insecure_port(f"unix:{self.socket}")
-        await server.start()
-        return server
+        await server.start(folder / "w.sock")
+        options = [
+            ("grpc.max_metadata_size", 256 << 10),
+            ("grpc.absolute_max_metadata_size", 256 << 10),
+        ]
+        reference = grpc.aio.server(options=options)
+        add_crossbar(reference, self.core, node_name=NODE, version=VERSION)
+        reference.add_insecure_port(f"unix:{self.socket}")
+        await reference.start()
+        return server, reference
 
     def _known(self, account: Account, api_key: str) -> Tenant:
         login = self.run(self.core.accounts.log_in(api_key))

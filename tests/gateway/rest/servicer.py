@@ -1,4 +1,4 @@
-"""Requests that go past the gateway: what it would make of them reaches the worker by gRPC."""
+"""Requests that go past the gateway: the servicer gets from grpc.aio what it would make of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OPTIONS = [("grpc.max_metadata_size", 256 << 10), ("grpc.max_receive_message_le
 
 @dataclass(frozen=True)
 class Servicer:
-    """Sends requests to the worker of a running gateway, not through it."""
+    """Sends requests to the servicer of a running gateway, not through it."""
 
     rest: Rest
 

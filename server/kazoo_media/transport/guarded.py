@@ -3,54 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
-import grpc.aio
+import grpc
 import structlog
-from typing_extensions import override
 
 from kazoo_media.errors import InternalError, MediaError
 from kazoo_media.transport.context import REQUEST_ID_KEY, Call, Context
+from kazoo_media.transport.registry import Handler, Registry
 from kazoo_media.transport.status import DETAILS_KEY, status_of
-
-_TYPED_SERVICES = "/kazoo_media.v1."
-"""Health, reflection and the REST surface have ways of their own."""
 
 _log = structlog.get_logger()
 
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
+class Guarded:
+    """Registers services with a server so that each of their calls has a request id and an access
+    line, and each failure a status with its reason.
 
-class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Gives each call a request id and an access line, and each failure a status with its reason.
-
-    Handlers are wrapped once for each method, not for each call: what is done a call stays small
-    beside grpc.aio's own work.
+    Handlers are wrapped when they are registered: an interceptor would cost each call a task more.
     """
 
-    def __init__(self) -> None:
-        self._wrapped: dict[str, tuple[_Handler, _Handler]] = {}
+    def __init__(self, server: Registry) -> None:
+        self._server = server
 
-    @override
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
-        handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or not method.startswith(_TYPED_SERVICES):
-            return handler
-        original, wrapped = self._wrapped.get(method, (None, handler))
-        if original is not handler:
-            wrapped = _wrap(method, handler)
-            self._wrapped[method] = handler, wrapped
-        return wrapped
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: Mapping[str, Handler]
+    ) -> None:
+        """Register the methods of a service."""
+        wrapped = {
+            name: _wrap(f"/{service_name}/{name}", handler)
+            for name, handler in method_handlers.items()
+        }
+        self._server.add_registered_method_handlers(service_name, wrapped)
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Sequence[object]) -> None:
+        """Do nothing: generated code registers the same handlers by name."""
 
 
-def _wrap(method: str, handler: _Handler) -> _Handler:
+def _wrap(method: str, handler: Handler) -> Handler:
     codecs = handler.request_deserializer, handler.response_serializer
     if handler.unary_unary:
         return grpc.unary_unary_rpc_method_handler(_single(method, handler.unary_unary), *codecs)

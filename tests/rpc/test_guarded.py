@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from kazoo_media.errors import MediaNotFoundError
 from kazoo_media.transport.context import Call, Context, is_from_gateway, token_of
-from kazoo_media.transport.interceptor import CallInterceptor
+from kazoo_media.transport.guarded import Guarded
 from kazoo_media.v1.media_service_pb2 import GetMediaRequest
 from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from tests.rpc.service import Live, refusal_of
@@ -60,15 +60,12 @@ _HANDLERS: dict[str, Any] = {
 }
 _KINDS = list(_HANDLERS)
 _SERVICE = "kazoo_media.v1.ProbeService"
-_CROSSBAR = "kazoo_media.crossbar.v2.ProbeService"
 
 
 @pytest.fixture
 async def channel() -> AsyncIterator[grpc.aio.Channel]:
-    server = grpc.aio.server(interceptors=[CallInterceptor()])
-    for name in (_SERVICE, _CROSSBAR):
-        handler = grpc.method_handlers_generic_handler(name, _HANDLERS)
-        server.add_generic_rpc_handlers((handler,))
+    server = grpc.aio.server()
+    Guarded(server).add_registered_method_handlers(_SERVICE, _HANDLERS)
     with tempfile.TemporaryDirectory() as folder:
         server.add_insecure_port(f"unix:{folder}/s")
         await server.start()
@@ -162,14 +159,6 @@ async def test_metadata_tell_token_and_way(
     channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], seen: bytes
 ) -> None:
     assert (await _call(channel, "unary_unary", b"who", *metadata))[0] == [seen]
-
-
-async def test_other_services_are_left_alone(channel: grpc.aio.Channel) -> None:
-    with capture_logs() as lines:
-        messages, trailing = await _call(channel, "unary_unary", b"hello", service=_CROSSBAR)
-    assert messages == [b"hello"]
-    assert "x-request-id" not in trailing
-    assert not lines
 
 
 async def test_an_unknown_method_is_unimplemented(channel: grpc.aio.Channel) -> None:

@@ -1,0 +1,205 @@
+"""One connection of the gateway to a worker.
+
+Theory of operation:
+
+1. The gateway has a connection for each call that runs at the same time and uses it again for the
+   next: HTTP/1.1 without pipelining. HTTP/2 would let calls share one, and costs both sides a
+   multiple.
+2. A request without its last chunk never ends: when the client goes away the gateway closes the
+   connection, and that cancels the call. An answer without its last chunk is broken likewise.
+3. A call may be answered before its request is complete. The gateway closes the connection then;
+   until it does, the rest of the request is read and dropped: to close first could lose the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import grpc
+import httptools
+import structlog
+from typing_extensions import override
+
+from kazoo_media.transport import wire
+from kazoo_media.transport.exchange import Exchange, Outlet
+from kazoo_media.transport.messages import Messages
+from kazoo_media.transport.registry import Handler
+
+_log = structlog.get_logger()
+
+_HEALTH_PATH = b"/healthz"
+_JOINED_BYTES = 64 << 10
+"""Pieces up to this are written as one."""
+
+_UNSENT_BYTES = 1 << 20
+"""With so much unsent a call waits before it sends more."""
+
+
+class Connection(asyncio.Protocol, Outlet):
+    """One connection and the call that runs on it; also what httptools' parser reports to."""
+
+    def __init__(
+        self,
+        find: Callable[[str], Handler | None],
+        connections: set[Connection],
+        calls: set[asyncio.Task[None]],
+    ) -> None:
+        """Keep what answers the calls.
+
+        Args:
+            find: Returns what answers a path, None where nothing does.
+            connections: Has this one while it is open.
+            calls: Has the calls that run.
+        """
+        self._find = find
+        self._connections = connections
+        self._calls = calls
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._path = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._exchange: Exchange | None = None
+        self._is_whole = True
+        self._closes = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
+        self._flushing: asyncio.Handle | None = None
+        self._room: asyncio.Future[None] | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's has no such base class
+        self._transport.set_write_buffer_limits(_UNSENT_BYTES)
+        self._connections.add(self)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            _log.error("the gateway sent what is no HTTP", error=str(error))
+            self._transport.abort()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        self.resume_writing()
+        if self._exchange is not None:
+            self._exchange.cancel()
+
+    @override
+    def pause_writing(self) -> None:
+        self._room = self._loop.create_future()
+
+    @override
+    def resume_writing(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._room = None
+
+    def on_message_begin(self) -> None:
+        """Take note that a request begins."""
+        self._path, self._headers, self._is_whole = b"", [], False
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request target."""
+        self._path += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Begin the call."""
+        if self._parser.get_method() != b"POST":
+            return
+        handler = self._find(self._path.decode("latin-1"))
+        if handler is None:
+            code = grpc.StatusCode.UNIMPLEMENTED.value[0]
+            self._transport.write(wire.only_status(code, "there is no such method", b""))
+        else:
+            self._begin(handler)
+
+    def on_body(self, body: bytes) -> None:
+        """Give the call a part of its request; an answered one wants no more."""
+        if self._exchange is not None:
+            self._exchange.messages.feed(body)
+
+    def on_message_complete(self) -> None:
+        """End the request. The gateway's health check is answered here: it asks whether we can."""
+        self._is_whole = True
+        if self._exchange is not None:
+            self._exchange.messages.end()
+        elif self._parser.get_method() != b"POST":
+            healthy = self._path == _HEALTH_PATH
+            self._transport.write(wire.HEALTHY if healthy else wire.NO_CALL)
+
+    @override
+    def send(self, pieces: Sequence[bytes]) -> None:
+        self._unsent += pieces
+        self._unsent_bytes += sum(map(len, pieces))
+        if self._unsent_bytes > _JOINED_BYTES:
+            self._flush()
+        elif self._flushing is None:
+            self._flushing = self._loop.call_soon(self._flush)
+
+    @override
+    async def drained(self) -> None:
+        if self._room is not None:
+            await self._room
+
+    @override
+    def end(self, piece: bytes) -> None:
+        self.send((piece,))
+        self._flush()
+        self._forget()
+        if not self._is_whole:
+            self._transport.resume_reading()
+        elif self._closes:
+            self._transport.close()
+
+    @override
+    def break_off(self) -> None:
+        self._forget()
+        self._transport.abort()
+
+    def close_soon(self) -> None:
+        """Close, at once when no call runs, else after its answer."""
+        self._closes = True
+        if self._exchange is None and self._is_whole:
+            self._transport.close()
+
+    def _begin(self, handler: Handler) -> None:
+        metadata = wire.metadata_of(self._headers)
+        encoding, timeout_s = wire.call_options(self._headers)
+        deserialize, transport = handler.request_deserializer, self._transport
+        messages = Messages(
+            deserialize, encoding, transport.pause_reading, transport.resume_reading
+        )
+        self._exchange = Exchange(handler, metadata, messages, self)
+        call = self._exchange.start()
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        if timeout_s is not None:
+            self._deadline = self._loop.call_later(timeout_s, self._exchange.expire)
+
+    def _flush(self) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        pieces, size = self._unsent, self._unsent_bytes
+        self._unsent, self._unsent_bytes = [], 0
+        if size > _JOINED_BYTES:
+            self._transport.writelines(pieces)
+        elif pieces:
+            self._transport.write(b"".join(pieces))
+
+    def _forget(self) -> None:
+        """Take note that the call is over."""
+        self._exchange = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

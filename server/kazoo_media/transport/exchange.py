@@ -1,0 +1,160 @@
+"""One call: its servicer, what the servicer may do with it, and what is sent back."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any, NoReturn, Protocol
+
+import grpc.aio
+import structlog
+
+from kazoo_media.transport import wire
+from kazoo_media.transport.messages import Messages, RefusedError
+from kazoo_media.transport.registry import Handler
+
+_log = structlog.get_logger()
+
+
+class Outlet(Protocol):
+    """Where the bytes of an answer go."""
+
+    def send(self, pieces: Sequence[bytes]) -> None:
+        """Send soon, together with what follows at once."""
+
+    async def drained(self) -> None:
+        """Return when there is room for more."""
+
+    def end(self, piece: bytes) -> None:
+        """Send the last bytes of the answer."""
+
+    def break_off(self) -> None:
+        """Close at once: what was sent must not look complete."""
+
+
+class Exchange:
+    """One call. Servicers have it as their context: it does what theirs do in grpc.aio."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        metadata: wire.Metadata,
+        messages: Messages,
+        outlet: Outlet,
+    ) -> None:
+        self.messages = messages
+        self._handler = handler
+        self._metadata = metadata
+        self._outlet = outlet
+        self._trailing = b""
+        self._has_head = False
+        self._status: tuple[int, str] = grpc.StatusCode.OK.value[0], ""
+        self._is_over = False
+        self._is_cancelled = False
+
+    def invocation_metadata(self) -> wire.Metadata:
+        """Return the metadata of the request."""
+        return self._metadata
+
+    async def send_initial_metadata(self, metadata: wire.Metadata) -> None:
+        """Send the head of the answer, together with a message that follows at once."""
+        if self._has_head:
+            raise grpc.aio.UsageError("the initial metadata were sent before")
+        self._send((wire.head(metadata),))
+        self._has_head = True
+
+    def set_trailing_metadata(self, metadata: wire.Metadata) -> None:
+        """Keep what goes with the status."""
+        self._trailing = wire.lines(metadata)
+
+    async def abort(
+        self, code: grpc.StatusCode, details: str = "", trailing_metadata: wire.Metadata = ()
+    ) -> NoReturn:
+        """End the call with a status."""
+        self._status = code.value[0], details
+        if trailing_metadata:
+            self._trailing = wire.lines(trailing_metadata)
+        raise grpc.aio.AbortError
+
+    def cancelled(self) -> bool:
+        """Tell whether the client went away, or has waited as long as it wanted to."""
+        return self._is_cancelled
+
+    async def write(self, message: Any) -> None:  # noqa: ANN401 - of any rpc
+        """Send a message; return when there is room for the next."""
+        serialize = self._handler.response_serializer
+        data = serialize(message) if serialize else message
+        if not self._has_head:
+            await self.send_initial_metadata(())
+        self._send(wire.chunk(data))
+        await self._outlet.drained()
+
+    def start(self) -> asyncio.Task[None]:
+        """Let the servicer answer, and end the answer."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        return self._task
+
+    def cancel(self) -> None:
+        """Cancel the call: its client went away."""
+        self._is_cancelled = self._is_over = True
+        self._task.cancel()
+
+    def expire(self) -> None:
+        """Cancel the call: its client has waited as long as it wanted to."""
+        self._status = grpc.StatusCode.DEADLINE_EXCEEDED.value[0], "the deadline has passed"
+        self._end()
+        self.cancel()
+
+    async def _run(self) -> None:
+        try:
+            await self._answer()
+        except grpc.aio.AbortError:
+            pass  # `abort` has kept the status
+        except RefusedError as refusal:
+            self._status = refusal.code.value[0], refusal.details
+        except asyncio.CancelledError:
+            if not self._is_over:
+                self._outlet.break_off()
+            raise
+        except Exception:  # noqa: BLE001 - the last resort: nothing unnamed reaches a client
+            _log.exception("a call failed")
+            self._status = grpc.StatusCode.INTERNAL.value[0], "internal error"
+        self._end()
+
+    async def _answer(self) -> None:
+        handler = self._handler
+        request = self.messages if handler.request_streaming else await self._only_message()
+        behaviour: Any = (
+            handler.unary_stream
+            or handler.stream_unary
+            or handler.unary_unary
+            or handler.stream_stream
+        )
+        if not handler.response_streaming:
+            await self.write(await behaviour(request, self))
+            return
+        responses = behaviour(request, self)
+        if inspect.isasyncgen(responses):
+            async with aclosing(responses):
+                async for response in responses:
+                    await self.write(response)
+        else:
+            await responses  # it calls `write`
+
+    async def _only_message(self) -> Any:  # noqa: ANN401 - of any rpc
+        async for message in self.messages:
+            return message
+        raise RefusedError(grpc.StatusCode.INTERNAL, "a request without a message")
+
+    def _send(self, pieces: Sequence[bytes]) -> None:
+        # What a servicer still says when the call is over would be in the next call's answer.
+        if not self._is_over:
+            self._outlet.send(pieces)
+
+    def _end(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            last = wire.end if self._has_head else wire.only_status
+            self._outlet.end(last(*self._status, self._trailing))

@@ -1,0 +1,156 @@
+"""The messages of a request, from the bytes of its body."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Self
+
+import grpc
+
+from kazoo_media.transport.wire import PREFIX_BYTES
+
+_MESSAGE_LIMIT_BYTES = 4 << 20
+"""As grpc has it."""
+
+_HIGH_BYTES = 1 << 20
+"""With so much unread, no more is read: what a stuck upload costs."""
+
+_LOW_BYTES = _HIGH_BYTES // 2
+_WINDOW_BITS = {"gzip": 31, "deflate": 15}
+
+
+class RefusedError(Exception):
+    """A request that its servicer can not be given; the call ends with this status."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.code = code
+        self.details = details
+
+
+class Messages:
+    """An async iterator of the messages of one request.
+
+    It ends when the client has ended its stream, and only then: a client that goes away cancels
+    the call. Iterating raises RefusedError for what is no message.
+    """
+
+    def __init__(
+        self,
+        deserialize: Callable[[bytes], Any] | None,
+        encoding: str,
+        pause: Callable[[], None],
+        resume: Callable[[], None],
+    ) -> None:
+        """Keep how to read messages.
+
+        Args:
+            deserialize: None: messages are their bytes.
+            encoding: Of compressed messages.
+            pause: Stops `feed` for a while, because nobody takes the messages.
+            resume: Lets it go on.
+        """
+        self._deserialize = deserialize
+        self._encoding = encoding
+        self._pause = pause
+        self._resume = resume
+        self._pieces: list[bytes] = []
+        self._pieces_bytes = 0
+        self._wanted_bytes = PREFIX_BYTES
+        self._whole: deque[bytes] = deque()
+        self._whole_bytes = 0
+        self._is_paused = False
+        self._is_ended = False
+        self._refusal: RefusedError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes of the body."""
+        if self._refusal:
+            return
+        self._pieces.append(data)
+        self._pieces_bytes += len(data)
+        if self._pieces_bytes < self._wanted_bytes:
+            return
+        try:
+            self._split(b"".join(self._pieces) if len(self._pieces) > 1 else data)
+        except RefusedError as refusal:
+            self._refusal = refusal
+        self._wake()
+        if self._whole_bytes > _HIGH_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._pause()
+
+    def end(self) -> None:
+        """Take note that the body is complete."""
+        self._is_ended = True
+        if self._pieces and not self._refusal:
+            self._refusal = RefusedError(grpc.StatusCode.INTERNAL, "the last message is cut short")
+        self._wake()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401 - of any rpc
+        while not self._whole:
+            if self._refusal:
+                raise self._refusal
+            if self._is_ended:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        data = self._whole.popleft()
+        self._whole_bytes -= len(data)
+        if self._is_paused and self._whole_bytes < _LOW_BYTES:
+            self._is_paused = False
+            self._resume()
+        return self._deserialize(data) if self._deserialize else data
+
+    def _split(self, data: bytes) -> None:
+        """Take the messages that are complete; keep the rest."""
+        start, size = 0, len(data)
+        self._wanted_bytes = PREFIX_BYTES
+        while size - start >= PREFIX_BYTES:
+            length = int.from_bytes(data[start + 1 : start + PREFIX_BYTES], "big")
+            if length > _MESSAGE_LIMIT_BYTES:
+                raise _too_large(length)
+            stop = start + PREFIX_BYTES + length
+            if stop > size:
+                self._wanted_bytes = PREFIX_BYTES + length
+                break
+            message = data[start + PREFIX_BYTES : stop]
+            if data[start]:
+                message = self._inflated(message)
+            self._whole.append(message)
+            self._whole_bytes += len(message)
+            start = stop
+        rest = data[start:]
+        self._pieces = [rest] if rest else []
+        self._pieces_bytes = len(rest)
+
+    def _inflated(self, data: bytes) -> bytes:
+        bits = _WINDOW_BITS.get(self._encoding)
+        if bits is None:
+            details = f"the encoding {self._encoding!r} is not supported"
+            raise RefusedError(grpc.StatusCode.UNIMPLEMENTED, details)
+        inflater = zlib.decompressobj(bits)
+        try:
+            message = inflater.decompress(data, _MESSAGE_LIMIT_BYTES + 1)
+        except zlib.error as error:
+            details = f"a message is not {self._encoding}: {error}"
+            raise RefusedError(grpc.StatusCode.INTERNAL, details) from error
+        if len(message) > _MESSAGE_LIMIT_BYTES:
+            raise _too_large(len(message))
+        return message
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _too_large(size_bytes: int) -> RefusedError:
+    details = f"a message of {size_bytes} bytes: the limit is {_MESSAGE_LIMIT_BYTES}"
+    return RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, details)

@@ -1,0 +1,31 @@
+"""The services that every gRPC server has: health and reflection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+
+from kazoo_media.transport.registry import Registry
+
+
+async def add_standard_services(
+    registry: Registry, names: Sequence[str]
+) -> health.aio.HealthServicer:
+    """Register health and reflection for services of these names; return the first, which says
+    that they serve.
+    """
+    server = cast("grpc.aio.Server", registry)  # what generated code calls it
+    status = health.aio.HealthServicer()
+    for name in names:
+        await status.set(name, HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(status, server)
+    described = (*names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+        reflection.aio.ReflectionServicer(described), server
+    )
+    return status

@@ -1,0 +1,119 @@
+"""gRPC as the gateway and its workers speak it: over HTTP/1.1, chunked, the status in trailers.
+
+Bytes only; who sends what, and when, is in `exchange.py` and `connection.py`. Messages, metadata
+and status are those of gRPC over HTTP/2.
+
+Source: gRPC over HTTP2, "Requests" and "Responses"; RFC 9112, sections 6.3 and 7.1.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import TypeAlias
+from urllib.parse import quote
+
+Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+PREFIX_BYTES = 5
+"""Before each message: one for "compressed", four for the length."""
+
+HEALTHY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+"""The whole answer to a health check."""
+
+NO_CALL = b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n"
+"""The whole answer to what is neither that nor a call."""
+
+_KEY = re.compile(r"[0-9a-z_.-]+")
+_RESERVED = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
+_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_UNIT_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\n"
+
+
+def head(metadata: Metadata) -> bytes:
+    """Return the head of an answer that has messages.
+
+    Raises:
+        ValueError: metadata that can be no header.
+    """
+    return b"%b%btransfer-encoding: chunked\r\n\r\n" % (_HEAD, lines(metadata))
+
+
+def chunk(message: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return a message and what goes before and after it."""
+    size = len(message)
+    before = b"%x\r\n\x00%b" % (size + PREFIX_BYTES, size.to_bytes(4, "big"))
+    return before, message, b"\r\n"
+
+
+def end(code: int, details: str, trailing: bytes) -> bytes:
+    """Return what ends an answer with messages: the last chunk, status and `lines`."""
+    return b"0\r\n%b%b\r\n" % (_status(code, details), trailing)
+
+
+def only_status(code: int, details: str, trailing: bytes) -> bytes:
+    """Return a whole answer without messages: status and `lines` are in its head."""
+    return b"%b%b%bcontent-length: 0\r\n\r\n" % (_HEAD, _status(code, details), trailing)
+
+
+def lines(metadata: Metadata) -> bytes:
+    """Return metadata as headers.
+
+    Raises:
+        ValueError: metadata that can be no header.
+    """
+    return "".join([_line(key, value) for key, value in metadata]).encode("ascii")
+
+
+def metadata_of(headers: Headers) -> Metadata:
+    """Return the headers of a request as metadata."""
+    found: list[tuple[str, str | bytes]] = []
+    for name, text in headers:
+        key = name.decode("latin-1")
+        if key.endswith("-bin"):
+            found += [(key, _from_base64(each)) for each in text.split(b",")]
+        else:
+            found.append((key, text.decode("latin-1")))
+    return found
+
+
+def call_options(headers: Headers) -> tuple[str, float | None]:
+    """Return the encoding of compressed messages, and how long the client waits, None: for ever."""
+    encoding, timeout_s = "identity", None
+    for name, text in headers:
+        if name == b"grpc-encoding":
+            encoding = text.decode("latin-1")
+        elif name == b"grpc-timeout" and (found := _TIMEOUT.fullmatch(text)):
+            timeout_s = int(found[1]) * _UNIT_S[found[2]]
+    return encoding, timeout_s
+
+
+def _status(code: int, details: str) -> bytes:
+    message = f"grpc-message: {quote(details, safe=_PLAIN)}\r\n" if details else ""
+    return f"grpc-status: {code}\r\n{message}".encode("ascii")
+
+
+def _line(key: str, value: str | bytes) -> str:
+    if key in _RESERVED or not _KEY.fullmatch(key):
+        raise ValueError(f"{key!r} is no key of metadata")
+    if key.endswith("-bin"):
+        data = value if isinstance(value, bytes) else value.encode()
+        return f"{key}: {base64.b64encode(data).rstrip(b'=').decode('ascii')}\r\n"
+    # A line break would begin another header.
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+        raise ValueError(f"the value of {key!r} is not printable ASCII: {value!r}")
+    return f"{key}: {value}\r\n"
+
+
+def _from_base64(text: bytes) -> bytes:
+    """Return what is encoded, with or without padding; b"" for what is not base64."""
+    text = text.strip()
+    try:
+        return base64.b64decode(text + b"=" * (-len(text) % 4))
+    except binascii.Error:
+        return b""

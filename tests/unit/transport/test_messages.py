@@ -1,0 +1,94 @@
+"""How bytes of a body become messages, however they are cut."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kazoo_media.transport.messages import Messages, RefusedError
+
+
+class _Flow:
+    """Counts how often reading was paused and resumed."""
+
+    def __init__(self) -> None:
+        self.paused = self.resumed = 0
+
+    def pause(self) -> None:
+        self.paused += 1
+
+    def resume(self) -> None:
+        self.resumed += 1
+
+
+def _messages(flow: _Flow, encoding: str = "identity") -> Messages:
+    return Messages(None, encoding, flow.pause, flow.resume)
+
+
+def _framed(message: bytes, *, compressed: bool = False) -> bytes:
+    return bytes([compressed]) + len(message).to_bytes(4, "big") + message
+
+
+async def _all(messages: Messages) -> list[bytes]:
+    return [message async for message in messages]
+
+
+@given(
+    st.lists(st.binary(max_size=40), max_size=8),
+    st.lists(st.integers(min_value=1, max_value=20), min_size=1),
+)
+def test_messages_are_the_same_however_they_are_cut(wanted: list[bytes], cuts: list[int]) -> None:
+    messages = _messages(_Flow())
+    data = b"".join(map(_framed, wanted))
+    number = 0
+    while data:
+        size = cuts[number % len(cuts)]
+        messages.feed(data[:size])
+        data, number = data[size:], number + 1
+    messages.end()
+    assert asyncio.run(_all(messages)) == wanted
+
+
+async def test_a_message_that_is_cut_short_is_no_end() -> None:
+    messages = _messages(_Flow())
+    messages.feed(_framed(b"whole") + _framed(b"half")[:-1])
+    messages.end()
+    assert await anext(messages) == b"whole"
+    with pytest.raises(RefusedError, match="cut short"):
+        await anext(messages)
+
+
+async def test_reading_pauses_until_messages_are_taken() -> None:
+    flow = _Flow()
+    messages = _messages(flow)
+    for _ in range(40):
+        messages.feed(_framed(bytes(64 << 10)))
+    assert (flow.paused, flow.resumed) == (1, 0)
+    for _ in range(40):
+        await anext(messages)
+    assert (flow.paused, flow.resumed) == (1, 1)
+
+
+async def test_a_message_that_inflates_over_the_limit_is_refused_without_being_made() -> None:
+    messages = _messages(_Flow(), "gzip")
+    messages.feed(_framed(gzip.compress(bytes(64 << 20)), compressed=True))
+    with pytest.raises(RefusedError, match="limit") as caught:
+        await anext(messages)
+    assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize(
+    ("encoding", "code"),
+    [("snappy", grpc.StatusCode.UNIMPLEMENTED), ("gzip", grpc.StatusCode.INTERNAL)],
+)
+async def test_what_can_not_be_inflated_is_refused(encoding: str, code: grpc.StatusCode) -> None:
+    messages = _messages(_Flow(), encoding)
+    messages.feed(_framed(b"no gzip", compressed=True))
+    with pytest.raises(RefusedError, match=encoding) as caught:
+        await anext(messages)
+    assert caught.value.code is code

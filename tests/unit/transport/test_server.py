@@ -1,0 +1,167 @@
+"""What the gateway sees on a connection to a worker: byte for byte, where a client can not look."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from kazoo_media.transport.server import WorkerServer
+
+_HEAD = b"POST /s/%b HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n%b\r\n"
+_MESSAGE = b"6\r\n\0\0\0\0\1x\r\n"
+_END = b"0\r\n\r\n"
+
+
+class _Service:
+    """Answers `echo`, `first` and `stubborn`."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.cancelled = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    def handlers(self) -> dict[str, Any]:
+        return {
+            "echo": grpc.stream_stream_rpc_method_handler(self._echo),
+            "first": grpc.stream_unary_rpc_method_handler(self._first),
+            "stubborn": grpc.unary_stream_rpc_method_handler(self._stubborn),
+        }
+
+    async def _echo(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        del context
+        try:
+            async for request in requests:
+                yield request
+                self.begun.set()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+    async def _first(self, requests: AsyncIterator[bytes], context: Any) -> bytes:
+        del context
+        return await anext(requests)
+
+    async def _stubborn(self, request: bytes, context: Any) -> None:
+        self.begun.set()
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            await context.write(request)  # too late
+            self.cancelled.set()
+        await context.write(request)
+
+
+class _Running:
+    """A server and connections to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.service = _Service()
+        self.server = WorkerServer()
+        self.server.add_registered_method_handlers("s", self.service.handlers())
+        self._path = path
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def start(self) -> None:
+        await self.server.start(self._path)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_unix_connection(str(self._path))
+        self._writers.append(writer)
+        return reader, writer
+
+    async def stop(self) -> None:
+        await self.server.stop(0)
+        for writer in self._writers:
+            writer.close()
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[_Running]:
+    with tempfile.TemporaryDirectory() as folder:
+        started = _Running(Path(folder) / "s")
+        await started.start()
+        yield started
+        await started.stop()
+
+
+async def _answer(reader: asyncio.StreamReader) -> bytes:
+    """Return an answer with messages, to the end of its trailers."""
+    return await reader.readuntil(_END[:3]) + await reader.readuntil(b"\r\n\r\n")
+
+
+async def test_a_connection_serves_one_call_after_the_other(running: _Running) -> None:
+    reader, writer = await running.connect()
+    for _ in range(3):
+        writer.write(_HEAD % (b"echo", b"") + _MESSAGE + _END)
+        assert (await _answer(reader)).endswith(_MESSAGE + b"0\r\ngrpc-status: 0\r\n\r\n")
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_request_that_breaks_off_cancels_its_call(running: _Running) -> None:
+    _, writer = await running.connect()
+    writer.write(_HEAD % (b"echo", b"") + _MESSAGE)
+    await running.service.begun.wait()
+    writer.close()
+    await running.service.cancelled.wait()
+
+
+async def test_what_follows_an_early_answer_is_dropped(running: _Running) -> None:
+    reader, writer = await running.connect()
+    writer.write(_HEAD % (b"first", b"") + _MESSAGE)
+    await _answer(reader)
+    for _ in range(100):
+        writer.write(b"10005\r\n\0\0\1\0\0" + bytes(65536) + b"\r\n")
+        await writer.drain()
+    writer.write(_END + _HEAD % (b"echo", b"") + _MESSAGE + _END)
+    assert _MESSAGE in await _answer(reader)
+
+
+async def test_a_call_over_its_deadline_says_so_and_then_nothing_more(running: _Running) -> None:
+    reader, writer = await running.connect()
+    writer.write(_HEAD % (b"stubborn", b"grpc-timeout: 20m\r\n") + _MESSAGE + _END)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    assert b"grpc-status: 4\r\n" in answer
+    await running.service.cancelled.wait()
+    writer.write(_HEAD % (b"echo", b"") + _END)
+    assert b"grpc-status: 0\r\n" in await reader.readuntil(b"\r\n\r\n")
+
+
+async def test_a_timeout_of_nothing_is_answered(running: _Running) -> None:
+    reader, writer = await running.connect()
+    writer.write(_HEAD % (b"stubborn", b"grpc-timeout: 1n\r\n") + _MESSAGE + _END)
+    assert b"grpc-status: 4\r\n" in await reader.readuntil(b"\r\n\r\n")
+
+
+async def test_what_is_no_http_closes_the_connection(running: _Running) -> None:
+    reader, writer = await running.connect()
+    writer.write(b"\x16\x03\x01 nonsense\r\n\r\n")
+    assert await reader.read() == b""
+
+
+async def test_a_call_may_end_while_the_server_stops(running: _Running) -> None:
+    reader, writer = await running.connect()
+    idle, _ = await running.connect()
+    writer.write(_HEAD % (b"stubborn", b"") + _MESSAGE + _END)
+    await running.service.begun.wait()
+    stopping = asyncio.ensure_future(running.server.stop(60))
+    assert await idle.read() == b""
+    running.service.go_on.set()
+    assert (await reader.read()).endswith(_MESSAGE + b"0\r\ngrpc-status: 0\r\n\r\n")
+    await stopping
+
+
+async def test_a_call_that_does_not_end_is_broken_off(running: _Running) -> None:
+    reader, writer = await running.connect()
+    writer.write(_HEAD % (b"echo", b"") + _MESSAGE)
+    await running.service.begun.wait()
+    await running.server.stop(0)
+    assert running.service.cancelled.is_set()
+    with pytest.raises(asyncio.IncompleteReadError):
+        await _answer(reader)
