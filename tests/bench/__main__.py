@@ -45,8 +45,8 @@ def bench(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="memory, upload, normalized, tail, download, metadata, import, preset-tail, "
-            "preset-tail-full, prompt-cpu, long-cpu or loudness-cpu; repeatable."
+            help="memory, upload, normalized, tail, download, metadata, lists, import, "
+            "preset-tail, preset-tail-full, prompt-cpu, long-cpu or loudness-cpu; repeatable."
         ),
     ] = None,
     prompts: Annotated[
@@ -93,7 +93,7 @@ def _contests(stack: ExitStack, folder: Path, size_bytes: int, prompts: Path) ->
     return [
         Stalled(services, folder, size_bytes).contest(),
         *Transfers(services, folder, size_bytes).contests(),
-        Metadata(services).contest(),
+        *Metadata(services).contests(),
         PromptImport(services, prompts, folder).contest(),
         *PresetTails(services, folder).contests(),
         *ConversionCpu(services, prompts, folder).contests(),

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from typing import cast
 
 import uvloop
@@ -22,12 +23,20 @@ CONNECTIONS = 16
 
 
 def generator_name() -> str:
-    """Return what `gets_per_second` asks with."""
+    """Return what `gets` asks with."""
     return "wrk" if shutil.which("wrk") else "an asyncio client of its own (wrk is not installed)"
 
 
-def gets_per_second(endpoint: Endpoint, path: str, seconds: int) -> float:
-    """Return how many answers a second 16 connections get, each asking again at once.
+@dataclass(frozen=True, slots=True)
+class Gets:
+    """Answers that there were."""
+
+    count: int
+    per_second: float
+
+
+def gets(endpoint: Endpoint, path: str, seconds: int) -> Gets:
+    """Return the answers that 16 connections get in a time, each asking again at once.
 
     Raises:
         MeasurementError: an answer was no success.
@@ -40,10 +49,10 @@ def gets_per_second(endpoint: Endpoint, path: str, seconds: int) -> float:
         command = [sys.executable, "-m", "tests.bench.get_load"]
         command += [str(endpoint.port), path, endpoint.token, str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = re.search(r"Requests/sec:\s*([\d.]+)", done.stdout)
+    found = re.search(r"(\d+) requests in .*Requests/sec:\s*([\d.]+)", done.stdout, re.DOTALL)
     if done.returncode or found is None or "Non-2xx" in done.stdout:
         raise MeasurementError(f"GET {path}: {done.stdout[-300:]}{done.stderr[-300:]}")
-    return float(found[1])
+    return Gets(int(found[1]), float(found[2]))
 
 
 class _Asking(asyncio.Protocol):
@@ -105,7 +114,8 @@ async def _run(port: int, path: str, token: str, seconds: float) -> None:
     if failures:
         sys.exit(failures[0])
     total = sum(client.answers for client in clients)
-    print(f"Requests/sec: {total / (time.perf_counter() - started):.1f}")
+    elapsed_s = time.perf_counter() - started
+    print(f"{total} requests in {elapsed_s:.2f}s\nRequests/sec: {total / elapsed_s:.1f}")
 
 
 if __name__ == "__main__":

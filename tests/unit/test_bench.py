@@ -96,6 +96,14 @@ def test_the_peer_answers_metadata_from_its_database(peer: httpx.Client, folder:
     assert answer.json()["data"] == {"name": "changed", "streamable": True, "id": media_id}
 
 
+def test_the_peer_lists_a_page_from_its_database(peer: httpx.Client) -> None:
+    media_ids = sorted(created(peer) for _ in range(52))
+    answer = peer.get(MEDIA).json()
+    assert answer["data"][0] == {"id": media_ids[0], "name": "peer", "is_prompt": False}
+    assert [row["id"] for row in answer["data"]] == media_ids[:50]
+    assert (answer["page_size"], answer["next_start_key"]) == (50, media_ids[50])
+
+
 @pytest.mark.parametrize("token", ["", "x.y.z"])
 def test_the_peer_refuses_a_request_without_a_good_token(peer: httpx.Client, token: str) -> None:
     media_id = created(peer)

@@ -19,6 +19,7 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,6 +37,8 @@ from starlette.routing import Route
 
 _BATCH_BYTES = 1024 * 1024
 _PIPE = asyncio.subprocess.PIPE
+_PAGE_SIZE = 50
+_NO_PAGING: Mapping[str, object] = {}
 _SOX = ("sox", "-t", "wav", "-", "-r", "8000", "-t", "mp3", "-")
 _SCHEMA = """
 pragma journal_mode = wal;
@@ -78,6 +81,12 @@ class Rows:
         if row is None:
             raise HTTPException(404)
         return tuple(row)
+
+    def page(self, account_id: str, size: int) -> list[tuple[str, str]]:
+        """Return ids and documents of the first media of an account."""
+        sql = "select media_id, document from media where account_id = ? order by media_id limit ?"
+        rows = self._reader.execute(sql, (account_id, size))
+        return [(str(media_id), str(document)) for media_id, document in rows]
 
     def key_generation(self, account_id: str) -> int | None:
         """Return which tokens of an account are good, None when it does not exist."""
@@ -156,6 +165,7 @@ class Service:
         return Starlette(
             routes=[
                 Route(media, self.create, methods=["PUT"]),
+                Route(media, self.page, methods=["GET"]),
                 Route(media + "/{media_id}", self.show, methods=["GET"]),
                 Route(media + "/{media_id}/raw", self.download, methods=["GET"]),
                 Route(media + "/{media_id}/raw", self.upload, methods=["POST"]),
@@ -175,6 +185,15 @@ class Service:
         account_id = self._account_of(request)
         (text,) = self._rows.read("document", account_id, request.path_params["media_id"])
         return _envelope(request, orjson.loads(text))
+
+    async def page(self, request: Request) -> Response:
+        """List a page of the account's media, in the order of their ids, as the product does."""
+        found = self._rows.page(self._account_of(request), _PAGE_SIZE + 1)
+        rows = [_listed(media_id, orjson.loads(text)) for media_id, text in found[:_PAGE_SIZE]]
+        paging: dict[str, object] = {"page_size": len(rows)}
+        if len(found) > _PAGE_SIZE:
+            paging["next_start_key"] = found[_PAGE_SIZE][0]
+        return _envelope(request, rows, paging=paging)
 
     async def download(self, request: Request) -> Response:
         account_id = self._account_of(request)
@@ -263,13 +282,25 @@ async def _collect(sox: asyncio.subprocess.Process, normalized: StoredFile) -> N
         raise HTTPException(500, "sox failed")
 
 
-def _envelope(request: Request, document: dict[str, object], status: int = 200) -> Response:
+def _listed(media_id: str, document: dict[str, object]) -> dict[str, object]:
+    shown = ("name", "media_source", "language", "content_type")
+    row = {key: document[key] for key in shown if key in document}
+    return {"id": media_id, **row, "is_prompt": False}
+
+
+def _envelope(
+    request: Request,
+    document: object,
+    status: int = 200,
+    paging: Mapping[str, object] = _NO_PAGING,
+) -> Response:
     """Return what the product returns: Kazoo's envelope with a revision, that is also the ETag."""
     text = orjson.dumps(document)
     revision = hashlib.md5(text, usedforsecurity=False).hexdigest()
     body = {
         "data": document,
         "revision": revision,
+        **paging,
         "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "version": "1.0.0",
         "node": "peer",
