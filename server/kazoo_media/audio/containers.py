@@ -51,6 +51,7 @@ class _ContainerWalker(Walker):
         self._is_broken = False
         self._rate: int | None = None
         self._channel_count: int | None = None
+        self._codec: str | None = None
 
     @override
     def is_truncated(self) -> bool:
@@ -109,7 +110,24 @@ class _ContainerWalker(Walker):
 
     def _facts(self, duration_ms: float | None) -> AudioFacts:
         whole_ms = None if duration_ms is None else round(duration_ms)
-        return AudioFacts(whole_ms, self._rate, self._channel_count)
+        return AudioFacts(whole_ms, self._rate, self._channel_count, codec=self._codec)
+
+
+_CODECS: Mapping[bytes, str] = {
+    b"mp4a": "aac",
+    b"alac": "alac",
+    b".mp3": "mp3",
+    b"samr": "amr-nb",
+    b"sawb": "amr-wb",
+    b"Opus": "opus",
+    b"fLaC": "flac",
+    b"A_OPUS": "opus",
+    b"A_VORBIS": "vorbis",
+    b"A_AAC": "aac",
+    b"A_FLAC": "flac",
+    b"A_MPEG/L3": "mp3",
+}
+"""By the names in MP4 and in WebM."""
 
 
 def _name(text: bytes) -> int:
@@ -187,6 +205,7 @@ class Mp4Walker(_ContainerWalker):
             if self._in_audio:
                 self._units = self._track_units
         elif name == _STSD and self._in_audio:
+            self._codec = _CODECS.get(content[12:16])
             self._channel_count, rate = struct.unpack_from(">H6xH", content, 32)
             self._rate = rate or None  # 0: over 65,535
 
@@ -200,10 +219,11 @@ _SEGMENT, _TRACKS, _TRACK, _AUDIO, _INFO, _CLUSTER, _GROUP = (
     0x1F43B675,
     0xA0,
 )
-_SCALE, _NUMBER, _TYPE, _RATE, _CHANNELS, _TIME, _SIMPLE_BLOCK, _BLOCK = (
+_SCALE, _NUMBER, _TYPE, _CODEC, _RATE, _CHANNELS, _TIME, _SIMPLE_BLOCK, _BLOCK = (
     0x2AD7B1,
     0xD7,
     0x83,
+    0x86,
     0xB5,
     0x9F,
     0xE7,
@@ -222,6 +242,7 @@ class WebmWalker(_ContainerWalker):
     _wanted: Mapping[int, int] = {
         **dict.fromkeys((_SCALE, _NUMBER, _TYPE, _RATE, _CHANNELS, _TIME), 8),
         **dict.fromkeys((_SIMPLE_BLOCK, _BLOCK), 4),
+        _CODEC: 12,
     }
 
     def __init__(self) -> None:
@@ -282,6 +303,8 @@ class WebmWalker(_ContainerWalker):
             self._number = value
         elif name == _TYPE and value == 2 and self._audio_number is None:
             self._audio_number = self._number
+        elif name == _CODEC and self._codec is None:
+            self._codec = _CODECS.get(content.rstrip(b"\x00"))
         elif name == _CHANNELS and self._channel_count is None:
             self._channel_count = value
         elif name == _RATE and self._rate is None:
@@ -339,6 +362,7 @@ class AsfWalker(_ContainerWalker):
 
 
 _FLV_FILE_BYTES, _FLV_TAG_BYTES, _FLV_AUDIO, _FLV_SCRIPT = 13, 11, 8, 18
+_FLV_CODECS = {2: "mp3", 7: "alaw", 8: "mulaw", 10: "aac", 11: "speex"}
 
 
 class FlvWalker(_ContainerWalker):
@@ -348,7 +372,7 @@ class FlvWalker(_ContainerWalker):
     """
 
     _masters: Mapping[int, int] = {}
-    _wanted: Mapping[int, int] = {_FLV_SCRIPT: 4096}
+    _wanted: Mapping[int, int] = {_FLV_SCRIPT: 4096, _FLV_AUDIO: 1}
 
     def __init__(self) -> None:
         super().__init__()
@@ -382,6 +406,9 @@ class FlvWalker(_ContainerWalker):
 
     @override
     def _take(self, name: int, content: bytes) -> None:
+        if name == _FLV_AUDIO:
+            self._codec = _FLV_CODECS.get(content[0] >> 4)
+            return
         found = content.find(b"\x00\x08duration\x00")
         if found >= 0 and len(content) >= found + 19:
             (self._declared_ms,) = struct.unpack_from(">d", content, found + 11)

@@ -15,6 +15,17 @@ from kazoo_media.model import AudioFacts
 from tests.audio_samples import contained, tone
 from tests.unit.audio.containers import CONTAINERS, SECONDS, STREAMING, in_container
 
+_CODECS = {
+    "m4a, lossless": "alac",
+    "webm, opus": "opus",
+    "webm, vorbis": "vorbis",
+    "webm, live": "opus",
+    "opus": "opus",
+    "wma": "wma",
+    "flv, mp3": "mp3",
+    "mpeg": None,
+    "mpeg, transport": None,
+}
 _UNKNOWN_DURATION = {"mp4, fragments", "mpeg", "mpeg, transport"}
 _UNKNOWN_RATE = {"flv, mp3", "flv, aac", "mpeg", "mpeg, transport"}
 _MP4_FAMILY = (AudioFormat.M4A, AudioFormat.MP4, AudioFormat.QUICKTIME)
@@ -29,13 +40,14 @@ def meter(audio_format: AudioFormat, data: bytes, chunk_bytes: int = 1 << 20) ->
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_duration_rate_and_channels_are_read(name: str) -> None:
+def test_duration_rate_channels_and_codec_are_read(name: str) -> None:
     found = meter(CONTAINERS[name][0], in_container(name))
 
     facts = found.facts()
     rate = 48_000 if "opus" in name or name == "webm, live" else 44_100
     known_rate = None if name in _UNKNOWN_RATE else rate
     assert not found.is_truncated()
+    assert facts.codec == _CODECS.get(name, "aac")
     assert facts.sample_rate_hertz == known_rate
     assert facts.channel_count == (None if known_rate is None else 2)
     if name in _UNKNOWN_DURATION:
