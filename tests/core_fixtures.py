@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kazoo_media.accounts import Accounts, Caller
 from kazoo_media.attempts import Attempts
+from kazoo_media.audio.backends import Backends
 from kazoo_media.audio.ffmpeg import find_ffmpeg
+from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.blobs.memory import MemoryBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.core import Core
@@ -57,8 +59,11 @@ async def make_core(
     converters: frozenset[str] = frozenset({"sox"}),
     *,
     with_ffmpeg: bool = True,
+    pool: ConverterPool | None = None,
 ) -> CoreUnderTest:
-    """Return a core with a master account; on memory stores unless others are given."""
+    """Return a core with a master account; on memory stores unless others are given. Without a
+    pool, programs convert everything.
+    """
     metadata = metadata or MemoryMetadataStore()
     blobs = blobs or MemoryBlobStore()
     tokens = Tokens(metadata, private_key())
@@ -67,7 +72,7 @@ async def make_core(
     settings = Settings(metadata, "node1", converters)
     folder = Path(tempfile.gettempdir())
     ffmpeg = await asyncio.to_thread(find_ffmpeg) if with_ffmpeg else None
-    normalizer = Normalizer(settings, folder, ffmpeg)
+    normalizer = Normalizer(settings, Backends(folder, pool, ffmpeg))
     speech = Speech(metadata, blobs, settings, normalizer, folder)
     library = Library(metadata, settings, speech)
     core = Core(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import psutil
 
+_ZYGOTE = "kazoo_media.audio.pool.zygote"
+
 
 def programs() -> list[psutil.Process]:
     """Return the programs that run below this process, without the products and gateways that
@@ -11,3 +13,24 @@ def programs() -> list[psutil.Process]:
     """
     kept = ("python", "envoy")
     return [each for each in psutil.Process().children() if not each.name().startswith(kept)]
+
+
+def zygotes(ancestor: psutil.Process | None = None) -> list[psutil.Process]:
+    """Return the processes below this one, or below another, that fork converters."""
+    return [
+        each
+        for each in (ancestor or psutil.Process()).children(recursive=True)
+        if _is_of_pool(each) and not _is_of_pool(each.parent())
+    ]
+
+
+def converters(ancestor: psutil.Process | None = None) -> list[psutil.Process]:
+    """Return the converters of all pools below this process or another."""
+    return [child for each in zygotes(ancestor) for child in each.children()]
+
+
+def _is_of_pool(process: psutil.Process | None) -> bool:
+    try:
+        return process is not None and _ZYGOTE in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False

@@ -13,7 +13,9 @@ from grpc_health.v1 import health
 
 from kazoo_media.accounts import Accounts
 from kazoo_media.attempts import Attempts
+from kazoo_media.audio.backends import Backends
 from kazoo_media.audio.ffmpeg import find_ffmpeg
+from kazoo_media.audio.pool.pool import ConverterPool, can_convert
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.bootstrap import Bootstrap
@@ -56,7 +58,7 @@ async def run_worker(config: Config, index: int, socket_path: Path) -> None:
         stack.push_async_callback(metadata.aclose)
         blobs = LocalBlobStore(config.data_dir / "blobs")
         stack.push_async_callback(blobs.aclose)
-        core = await _core(config, metadata, blobs)
+        core = await _core(config, metadata, blobs, await _backends(config, stack))
         if index == 0:
             await _bootstrap(config, metadata, core.accounts)
         server, status = await _server(config, core)
@@ -72,17 +74,26 @@ async def run_worker(config: Config, index: int, socket_path: Path) -> None:
                 sweeping.cancel()
 
 
-async def _core(config: Config, metadata: MetadataStore, blobs: BlobStore) -> Core:
+async def _backends(config: Config, stack: AsyncExitStack) -> Backends:
+    folder = config.data_dir / "tmp"
+    await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
+    pool = None
+    if await asyncio.to_thread(can_convert):
+        pool = ConverterPool(folder)
+        stack.push_async_callback(pool.aclose)
+    return Backends(folder, pool, await asyncio.to_thread(find_ffmpeg))
+
+
+async def _core(
+    config: Config, metadata: MetadataStore, blobs: BlobStore, backends: Backends
+) -> Core:
     private_key = await asyncio.to_thread(load_private_key, config.data_dir / "signing-key.pem")
     trusted_keys = await asyncio.to_thread(load_trusted_keys, config.data_dir / "trusted_keys")
     tokens = Tokens(metadata, private_key, trusted_keys)
     await tokens.publish()
-    temporary_folder = config.data_dir / "tmp"
-    await asyncio.to_thread(temporary_folder.mkdir, mode=0o700, exist_ok=True)
     settings = Settings(metadata, config.node_name, config.converters)
-    ffmpeg = await asyncio.to_thread(find_ffmpeg)
-    normalizer = Normalizer(settings, temporary_folder, ffmpeg)
-    speech = Speech(metadata, blobs, settings, normalizer, temporary_folder)
+    normalizer = Normalizer(settings, backends)
+    speech = Speech(metadata, blobs, settings, normalizer, backends.temporary_folder)
     library = Library(metadata, settings, speech)
     accounts = Accounts(metadata, tokens)
     return Core(

@@ -22,16 +22,15 @@ import shlex
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kazoo_media.audio.arguments import parse_arguments
-from kazoo_media.audio.conversion import Conversion, ConversionLimits
-from kazoo_media.audio.decoded import DecodedConversion
-from kazoo_media.audio.ffmpeg import FfmpegDecoding
+from kazoo_media.audio.backends import Backend, Backends
+from kazoo_media.audio.conversion import Conversion
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.presets import KAZOO, PRESET_NAMES, PRESETS
-from kazoo_media.audio.sox import SoxCommand, SoxConversion
+from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.presets import KAZOO, PRESET_NAMES
+from kazoo_media.audio.sox import SoxCommand
 from kazoo_media.errors import (
     NormalizationOffError,
     QueueFullError,
@@ -46,6 +45,7 @@ _TARGETS = {
     "wav": AudioFormat.WAV,
     "ogg": AudioFormat.OGG,
     "flac": AudioFormat.FLAC,
+    "opus": AudioFormat.OPUS,
 }
 
 
@@ -57,7 +57,6 @@ class Normalization:
         streams: Whether the conversion runs while the upload does; else it starts from the stored
             original, in its turn.
         turn: To be held while converting from the stored original.
-        ffmpeg: Where it is; None: it is not installed.
     """
 
     streams: bool
@@ -68,8 +67,8 @@ class Normalization:
     wav_encoding: str
     source_arguments: tuple[str, ...]
     destination_arguments: tuple[str, ...]
-    temporary_folder: Path
-    ffmpeg: str | None
+    backend: Backend
+    backends: Backends
 
     @property
     def fingerprint(self) -> str:
@@ -86,27 +85,16 @@ class Normalization:
     def start(self, source: AudioFormat, *, ignore_length: bool = False) -> Conversion:
         """Return a conversion; its outcome tells whether it succeeds, never an exception.
 
-        What sox can not read is decoded by ffmpeg first.
-
         Args:
             source: Of the bytes that will come.
             ignore_length: An earlier conversion found that the length in the header misleads.
         """
-        limits, folder = ConversionLimits(), self.temporary_folder
-        if source.sox_type is not None:
-            command = self._command(source)
-            return SoxConversion(command, limits, folder, ignore_length=ignore_length)
-        decoding = FfmpegDecoding(self.ffmpeg, source, limits, folder)
-        return DecodedConversion(decoding, self.start(AudioFormat.WAV))
-
-    def _command(self, source: AudioFormat) -> SoxCommand:
-        """Return Kazoo's documented command, or a preset's chain."""
         if self.preset == KAZOO:
             given, wanted = self.source_arguments, self.destination_arguments
-            return SoxCommand(self.executable, source, self.target, given, wanted)
-        preset = PRESETS[self.preset]
-        options = preset.options(self.target, self.wav_encoding)
-        return SoxCommand(self.executable, source, self.target, (), options, preset.effects())
+            command = SoxCommand(self.executable, source, self.target, given, wanted)
+            return self.backends.run(command, ignore_length=ignore_length)
+        job = Job(source, self.target, self.preset, self.wav_encoding, ignore_length)
+        return self.backends.make(job, self.backend, self.executable)
 
 
 def check_preset(preset: str) -> None:
@@ -123,15 +111,11 @@ def check_preset(preset: str) -> None:
 
 
 class Normalizer:
-    """Decides for each upload of a worker.
+    """Decides for each upload of a worker."""
 
-    `ffmpeg` is its path, None where it is not installed.
-    """
-
-    def __init__(self, settings: Settings, temporary_folder: Path, ffmpeg: str | None) -> None:
+    def __init__(self, settings: Settings, backends: Backends) -> None:
         self._settings = settings
-        self._temporary_folder = temporary_folder
-        self._ffmpeg = ffmpeg
+        self._backends = backends
         cores = os.cpu_count() or 1
         self._turn = asyncio.Semaphore(cores)
         self._turn_of_stored = asyncio.Semaphore(max(1, cores - 1))
@@ -193,8 +177,8 @@ class Normalizer:
             wav_encoding=setting("media", "normalize_wav_encoding"),
             source_arguments=parse_arguments(setting("media", "normalize_source_args")),
             destination_arguments=parse_arguments(setting("media", "normalize_destination_args")),
-            temporary_folder=self._temporary_folder,
-            ffmpeg=self._ffmpeg,
+            backend=Backend(setting("media", "normalize_backend")),
+            backends=self._backends,
         )
 
     def _count(self, normalization: Normalization, change: int) -> None:

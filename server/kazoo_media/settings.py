@@ -15,6 +15,7 @@ from typing import Any
 
 from kazoo_media.accounts import AdminScope
 from kazoo_media.audio.arguments import executable_permitted, parse_arguments
+from kazoo_media.audio.backends import Backend
 from kazoo_media.audio.presets import KAZOO, PRESET_NAMES, WAV_ENCODINGS
 from kazoo_media.audio.speech.provider import LARGEST_TEXT_CHARACTERS
 from kazoo_media.errors import ValidationError, Violation
@@ -84,12 +85,19 @@ KNOWN: Mapping[tuple[str, str], _Known] = {
         built_in=False, description="Whether uploads are normalized."
     ),
     ("crossbar.media", "normalization_format"): _Known(
-        "mp3", "Format that uploads are normalized to.", _one_of("mp3", "wav", "ogg", "flac")
+        "mp3",
+        "Format that uploads are normalized to.",
+        _one_of("mp3", "wav", "ogg", "flac", "opus"),
     ),
     ("media", "normalize_preset"): _Known(
         KAZOO,
         "What normalization does: kazoo runs the command of the settings as it is.",
         _one_of(*PRESET_NAMES),
+    ),
+    ("media", "normalize_backend"): _Known(
+        Backend.AUTO.value,
+        "Who makes every preset but kazoo: sox, inprocess, or auto: in process where that can.",
+        _one_of(*Backend),
     ),
     ("media", "normalize_wav_encoding"): _Known(
         "linear16", "Samples of a WAV of every preset but kazoo.", _one_of(*WAV_ENCODINGS)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from kazoo_media.audio.inprocess.job import Sound
 from kazoo_media.model import AudioFacts
 
 _MIB = 1024 * 1024
@@ -49,6 +50,8 @@ class ConversionOutcome:
         error: None when the output is good; else KAZOO_FAILURE and the reason, for a person.
         warnings: What the converter complained about, though it did its work.
         facts: Of the output.
+        before: What was measured of the input, where the converter does.
+        after: And of the output.
         repaired_head: The first bytes of the output as they should be, to be written over the ones
             that were: a WAV that was written into a pipe has wrong sizes. None: they are right.
         length_misleads: There is more audio than the input's header says: a second conversion that
@@ -58,6 +61,8 @@ class ConversionOutcome:
     error: str | None = None
     warnings: tuple[str, ...] = ()
     facts: AudioFacts = field(default_factory=AudioFacts)
+    before: Sound | None = None
+    after: Sound | None = None
     repaired_head: bytes | None = None
     length_misleads: bool = False
 

@@ -15,7 +15,7 @@ from typing_extensions import override
 from kazoo_media.audio.containers import index_comes_first
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.judgement import warnings_of
+from kazoo_media.audio.judgement import Account
 from kazoo_media.audio.piped import Converter, PipedConversion
 from kazoo_media.audio.process import ConverterProcess
 
@@ -122,11 +122,11 @@ class FfmpegDecoding(PipedConversion):
         return "ffmpeg"
 
     @override
-    def _judge(self, process: Converter | None, complaints: str) -> str | None:
-        reason = super()._judge(process, complaints)
+    def _judge(self, process: Converter | None, account: Account) -> str | None:
+        reason = super()._judge(process, account)
         if reason is None and self._input_meter.expected_ms() is None:
             # Nothing says how much should have come out: then it must have come without complaint.
-            return next(iter(warnings_of(complaints)), None)
+            return next(iter(account.warnings), None)
         return reason
 
     @override

@@ -1,4 +1,4 @@
-"""Whether a conversion by sox was a success: its exit code alone says nothing.
+"""Whether a conversion was a success: a converter's exit code alone says nothing.
 
 sox exits 0 on many kinds of garbage, on truncated input and on a full disk.
 """
@@ -10,6 +10,7 @@ import signal
 from dataclasses import dataclass
 
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inprocess.job import Sound
 from kazoo_media.audio.sniff import sniff
 from kazoo_media.model import AudioFacts
 
@@ -38,12 +39,29 @@ _SIGNALS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What a converter itself tells of a conversion.
+
+    Attributes:
+        failure: Why there is no good output; None: it knows of no reason.
+        warnings: What it complains about, though it did its work.
+        before: What it measured of the input.
+        after: And of the output.
+    """
+
+    failure: str | None = None
+    warnings: tuple[str, ...] = ()
+    before: Sound | None = None
+    after: Sound | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known when sox has ended.
+    """What is known when a converter has ended.
 
     Attributes:
         exit_code: Minus the signal, if one ended it.
-        complaints: What it wrote to stderr.
+        failure: Why it failed by its own account.
         head: The first bytes of the output.
         facts: Of the output.
         expected_ms: How long the output should be; None: not known.
@@ -51,7 +69,7 @@ class Evidence:
     """
 
     exit_code: int
-    complaints: str
+    failure: str | None
     target: AudioFormat
     head: bytes
     facts: AudioFacts
@@ -64,14 +82,19 @@ def failure_of(evidence: Evidence) -> str | None:
     return _exit_failure(evidence) or _output_failure(evidence) or _length_failure(evidence)
 
 
-def warnings_of(complaints: str) -> tuple[str, ...]:
-    """Return what sox warned of, each text once, without what is said of every input."""
+def account_of(complaints: str) -> Account:
+    """Return what sox, or who writes such lines, told on stderr."""
+    return Account(_first_failure(complaints), tuple(_warnings(complaints)))
+
+
+def _warnings(complaints: str) -> list[str]:
+    """Return each text once, without what sox says of every input."""
     found = (
         text[:_MOST_CHARACTERS]
         for level, text in _COMPLAINT.findall(complaints)
         if level == "WARN" and not _EXPECTED.search(text)
     )
-    return tuple(dict.fromkeys(found))[:_MOST_WARNINGS]
+    return list(dict.fromkeys(found))[:_MOST_WARNINGS]
 
 
 def _first_failure(complaints: str) -> str | None:
@@ -85,10 +108,9 @@ def _first_failure(complaints: str) -> str | None:
 def _exit_failure(evidence: Evidence) -> str | None:
     if evidence.exit_code < 0:
         return _signal_text(-evidence.exit_code)
-    complaint = _first_failure(evidence.complaints)
-    if complaint is None and evidence.exit_code > 0:
+    if evidence.failure is None and evidence.exit_code > 0:
         return f"it ended with exit status {evidence.exit_code}"
-    return complaint
+    return evidence.failure
 
 
 def _output_failure(evidence: Evidence) -> str | None:

@@ -26,7 +26,7 @@ from kazoo_media.audio.conversion import (
     ConversionOutcome,
 )
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.judgement import Evidence, failure_of, warnings_of
+from kazoo_media.audio.judgement import Account, Evidence, failure_of
 from kazoo_media.audio.meter import DurationMeter
 from kazoo_media.audio.pipes import ReadPipe, WritePipe
 from kazoo_media.audio.plausibility import implausible
@@ -58,8 +58,8 @@ class Converter(Protocol):
         """Return how it ended, minus the signal if one ended it; None while it runs."""
 
     @property
-    def complaints(self) -> str:
-        """Return what it said, in lines like sox's: `name FAIL text`, `name WARN text`."""
+    def account(self) -> Account:
+        """Return what it told by its end."""
 
     async def wait(self) -> None:
         """Return when it has ended."""
@@ -144,21 +144,22 @@ class PipedConversion(Conversion):
     @override
     async def outcome(self) -> ConversionOutcome:
         await self._started.wait()
-        complaints = ""
+        account = Account()
         if self._process is not None:
             await self._process.wait()
-            complaints = self._process.complaints
+            account = self._process.account
             self._close(self._process)
-        facts = self._output_meter.facts()
-        reason = self._reason or self._judge(self._process, complaints)
-        warnings = list(warnings_of(complaints))
+        reason = self._reason or self._judge(self._process, account)
+        warnings = account.warnings
         if self._source in _BARE_FRAMES and self._input_meter.is_truncated():
-            warnings.append("the input ends within a frame")
+            warnings = (*warnings, "the input ends within a frame")
         repaired = repaired_head(self._output_head, self._output_bytes)
         return ConversionOutcome(
             error=f"{KAZOO_FAILURE}: {reason}" if reason else None,
-            warnings=tuple(warnings),
-            facts=facts,
+            warnings=warnings,
+            facts=self._output_meter.facts(),
+            before=account.before,
+            after=account.after,
             repaired_head=None if repaired == self._output_head else repaired,
             length_misleads=self._reason is None and self._length_misleads,
         )
@@ -258,7 +259,7 @@ class PipedConversion(Conversion):
         grown = self._limits.output_bytes + self._limits.output_factor * self._fed_bytes
         return min(grown, self._limits.most_output_bytes)
 
-    def _judge(self, process: Converter | None, complaints: str) -> str | None:
+    def _judge(self, process: Converter | None, account: Account) -> str | None:
         if process is None or process.exit_code is None:
             return "it did not run"
         if self._source is AudioFormat.MP3 and self._input_meter.facts().duration_ms is None:
@@ -269,7 +270,7 @@ class PipedConversion(Conversion):
         return failure_of(
             Evidence(
                 exit_code=process.exit_code,
-                complaints=complaints,
+                failure=account.failure,
                 target=self._target,
                 head=self._output_head,
                 facts=self._output_meter.facts(),

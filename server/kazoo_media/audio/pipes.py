@@ -14,6 +14,8 @@ from contextlib import suppress
 from typing_extensions import override
 
 _READ_BYTES = 256 * 1024
+_INPUT_PIPE_BYTES = 1024 * 1024
+_OUTPUT_PIPE_BYTES = 256 * 1024
 
 
 class _PipeEnd:
@@ -109,7 +111,32 @@ class ReadPipe(_PipeEnd):
         self._loop.remove_reader(fd)
 
 
-def enlarge_pipe(fd: int, size_bytes: int) -> None:
+def input_pipe() -> tuple[int, int]:
+    """Return our end and the child's of a pipe that takes one message of an upload at once.
+
+    Ours never blocks; that goes for all these pipes.
+    """
+    childs, ours = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(ours, False)
+    _enlarge(ours, _INPUT_PIPE_BYTES)
+    return ours, childs
+
+
+def output_pipe() -> tuple[int, int]:
+    """Return our end and the child's of a pipe for what is converted."""
+    ours, childs = error_pipe()
+    _enlarge(ours, _OUTPUT_PIPE_BYTES)
+    return ours, childs
+
+
+def error_pipe() -> tuple[int, int]:
+    """Return our end and the child's of a pipe for complaints."""
+    ours, childs = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(ours, False)
+    return ours, childs
+
+
+def _enlarge(fd: int, size_bytes: int) -> None:
     """Ask for a larger buffer; a system that refuses keeps its own size."""
     with suppress(OSError):  # over /proc/sys/fs/pipe-user-pages-soft
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size_bytes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -14,14 +13,12 @@ from pathlib import Path
 from typing import Self
 
 from kazoo_media.audio.conversion import ConversionLimits
-from kazoo_media.audio.pipes import ReadPipe, WritePipe, enlarge_pipe
+from kazoo_media.audio.judgement import Account, account_of
+from kazoo_media.audio.pipes import ReadPipe, WritePipe, error_pipe, input_pipe, output_pipe
+from kazoo_media.audio.processes import NICE, environment, kill_group, limit, limit_cpu
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STDERR_BYTES = 8 * 1024
-_INPUT_PIPE_BYTES = 1024 * 1024  # one message of an upload
-_OUTPUT_PIPE_BYTES = 256 * 1024
 _PIPE_BYTES = 64 * 1024  # what may still lie in the pipe of stderr
-_NICE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class _Spawned:
         """Kill and reap. Blocks for a moment."""
         for fd in (self.stdin, self.stdout, self.stderr, self.pidfd):
             os.close(fd)
-        _kill_group(self.popen.pid)
+        kill_group(self.popen.pid)
         self.popen.wait()
 
 
@@ -94,6 +91,11 @@ class ConverterProcess:
         """Return the end of what the child wrote to stderr."""
         return self._complaints.decode("utf-8", "replace")
 
+    @property
+    def account(self) -> Account:
+        """Return what the child told by its end, if it complains as sox does."""
+        return account_of(self.complaints)
+
     async def wait(self) -> None:
         """Return when the child has ended and is reaped."""
         await self._exited.wait()
@@ -101,7 +103,7 @@ class ConverterProcess:
     def allow_cpu(self, cpu_s: int) -> None:
         """Set the CPU limit anew."""
         if not self._exited.is_set():
-            _limit(self._popen.pid, resource.RLIMIT_CPU, cpu_s, resource.RLIM_INFINITY)
+            limit_cpu(self._popen.pid, cpu_s)
 
     def kill(self) -> None:
         """Kill the child and what it started. It is reaped in a moment: see `wait`.
@@ -109,7 +111,7 @@ class ConverterProcess:
         SIGKILL: at SIGTERM sox runs exit handlers that corrupt its heap.
         """
         if not self._exited.is_set():
-            _kill_group(self._popen.pid)
+            kill_group(self._popen.pid)
 
     def close(self) -> None:
         """Close the pipes."""
@@ -119,7 +121,7 @@ class ConverterProcess:
 
     def _reap(self) -> None:
         # The group is killed before its leader is reaped: until then the id is nobody else's.
-        _kill_group(self._popen.pid)
+        kill_group(self._popen.pid)
         self._popen.poll()
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
@@ -150,54 +152,36 @@ def _spawn(
 ) -> _Spawned:
     with ExitStack() as ours, ExitStack() as childs:
         fds = []
-        for child_writes in (False, True, True):
-            read_end, write_end = os.pipe2(os.O_CLOEXEC)
-            our_end, child_end = (read_end, write_end) if child_writes else (write_end, read_end)
+        for new_pipe in (input_pipe, output_pipe, error_pipe):
+            our_end, child_end = new_pipe()
             ours.callback(os.close, our_end)
             childs.callback(os.close, child_end)
-            os.set_blocking(our_end, False)
             fds.append((our_end, child_end))
-        enlarge_pipe(fds[0][0], _INPUT_PIPE_BYTES)
-        enlarge_pipe(fds[1][0], _OUTPUT_PIPE_BYTES)
         popen = subprocess.Popen(
             argv,
             stdin=fds[0][1],
             stdout=fds[1][1],
             stderr=fds[2][1],
             cwd=folder,
-            # SOX_OPTS and a locale would change results.
-            env={"PATH": _PATH, "LC_ALL": "C", "TMPDIR": str(folder)},
+            env=environment(folder),
             start_new_session=True,
         )
         ours.callback(popen.wait)
-        ours.callback(_kill_group, popen.pid)
+        ours.callback(kill_group, popen.pid)
         # The child waits at its stdin: nothing is read before it has these limits.
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, popen.pid, _NICE)
-        _limit(popen.pid, resource.RLIMIT_CPU, limits.cpu_s, resource.RLIM_INFINITY)
+            os.setpriority(os.PRIO_PROCESS, popen.pid, NICE)
+        limit_cpu(popen.pid, limits.cpu_s)
         for kind, value in (
             (resource.RLIMIT_AS, limits.memory_bytes),
             (resource.RLIMIT_FSIZE, spool_bytes),
             (resource.RLIMIT_NOFILE, limits.open_files),
             (resource.RLIMIT_CORE, 0),
         ):
-            _limit(popen.pid, kind, value, value)
+            limit(popen.pid, kind, value, value)
         pidfd = os.pidfd_open(popen.pid)
         ours.pop_all()
         return _Spawned(popen, pidfd, fds[0][0], fds[1][0], fds[2][0])
-
-
-def _limit(pid: int, kind: int, soft: int, hard: int) -> None:
-    highest = resource.prlimit(pid, kind)[1]
-    if highest != resource.RLIM_INFINITY:  # the service itself runs under a limit
-        hard = highest if hard == resource.RLIM_INFINITY else min(hard, highest)
-        soft = min(soft, hard)
-    resource.prlimit(pid, kind, (soft, hard))
-
-
-def _kill_group(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _abandon(starting: asyncio.Future[_Spawned]) -> None:

@@ -1,0 +1,86 @@
+"""Takes away from this process, and from all that it forks, what converting does not need.
+
+Source: prctl(2), landlock(7); numbers from <linux/prctl.h> and <linux/landlock.h>.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import struct
+
+from kazoo_media.audio.processes import NICE
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_CREATE_RULESET = 444  # the same on every architecture
+_RESTRICT_SELF = 446
+_ASK_VERSION = 1
+_FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
+"""Number of file rights that a version of landlock knows; later ones know as many as 5."""
+_TCP_RIGHTS, _SCOPES = 0b11, 0b11
+
+_MIB = 1024 * 1024
+MEMORY_BYTES = 256 * _MIB
+"""What a conversion may add to the address space of the zygote."""
+SPOOL_BYTES = 1024 * _MIB
+"""The largest file that may be written: only spools can be."""
+_OPEN_FILES = 32
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def lock_down() -> bool:
+    """Return whether the kernel lets nobody here open a file, connect by TCP, or signal a
+    stranger any more. Limits hold in any case.
+    """
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        address_space = int(statm.read().split()[0]) * resource.getpagesize()
+    for kind, value in (
+        (resource.RLIMIT_AS, address_space + MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, SPOOL_BYTES),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _lower(kind, value)
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    return _close_off()
+
+
+def become_converter(parent: int) -> None:
+    """Turn a fork into a converter: leads its own group, yields to others, forks nothing, and is
+    killed when its parent ends.
+    """
+    os.setpgid(0, 0)
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the kernel was asked
+        os._exit(0)
+    os.nice(NICE)
+    _lower(resource.RLIMIT_NPROC, 0)
+
+
+def _lower(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (least, least))
+
+
+def _close_off() -> bool:
+    version = _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _ASK_VERSION)
+    if version < 1:
+        return False
+    file_rights = (1 << _FILE_RIGHTS.get(version, _FILE_RIGHTS[5])) - 1
+    attributes = struct.pack("Q", file_rights)
+    if version >= 4:
+        attributes += struct.pack("Q", _TCP_RIGHTS)
+    if version >= 6:
+        attributes += struct.pack("Q", _SCOPES)
+    ruleset = _libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
+    if ruleset < 0:
+        return False
+    # No rule is added: what is not allowed is denied.
+    denied = bool(_libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
+    os.close(ruleset)
+    return denied

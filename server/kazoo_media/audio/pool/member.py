@@ -1,0 +1,172 @@
+"""One converter process as the service sees it, and the run of one job on it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+import structlog
+
+from kazoo_media.audio.inprocess.job import Job, Report
+from kazoo_media.audio.judgement import Account
+from kazoo_media.audio.pipes import ReadPipe, WritePipe
+from kazoo_media.audio.pool.messages import receive_untrusted, send
+from kazoo_media.audio.pool.nursery import Nursery
+from kazoo_media.audio.processes import kill_group, limit_cpu, used_cpu_s
+
+_log = structlog.get_logger()
+
+
+class Run:
+    """One job, from its message to its report or to the end of its process.
+
+    Attributes:
+        stdin: What the job reads.
+        stdout: What the job writes.
+        exit_code: None while it runs; 0 when there is a report, else the process's.
+    """
+
+    def __init__(self, member: Member, stdin: WritePipe, stdout: ReadPipe) -> None:
+        self.stdin = stdin
+        self.stdout = stdout
+        self.exit_code: int | None = None
+        self._report: Report | None = None
+        self._member = member
+        self._cpu_s_before = used_cpu_s(member.pid)
+        self._ended = asyncio.Event()
+
+    @property
+    def account(self) -> Account:
+        """Return what it told by its end."""
+        report = self._report
+        if report is None:
+            return Account()
+        return Account(report.error, report.warnings, report.before, report.after)
+
+    async def wait(self) -> None:
+        """Return when it has ended; a process that ended with it is reaped then."""
+        await self._ended.wait()
+
+    def allow_cpu(self, cpu_s: int) -> None:
+        """Set the CPU limit of the job anew."""
+        if not self._ended.is_set():
+            with suppress(ProcessLookupError):
+                limit_cpu(self._member.pid, math.ceil(self._cpu_s_before + cpu_s))
+
+    def kill(self) -> None:
+        """Kill the process if the job still runs; see `wait`."""
+        if not self._ended.is_set():
+            self._member.kill()
+
+    def close(self) -> None:
+        """Close the pipes."""
+        self.stdin.close()
+        self.stdout.close()
+
+    def end(self, exit_code: int, report: Report | None) -> None:
+        """Keep how it ended."""
+        self.exit_code, self._report = exit_code, report
+        self.stdin.close()  # nobody reads it any more
+        self._ended.set()
+
+
+class Member:
+    """A converter of the pool: idle, or with a run."""
+
+    def __init__(
+        self,
+        pid: int,
+        channel: socket.socket,
+        nursery: Nursery,
+        when_idle: Callable[[Member], None],
+        when_gone: Callable[[Member], None],
+    ) -> None:
+        """Watch a converter.
+
+        Args:
+            when_idle: Called when a run has ended with a report and the process may have another.
+            when_gone: Called when the process has ended and is reaped.
+        """
+        self.pid = pid
+        self._channel = channel
+        self._nursery = nursery
+        self._when_idle = when_idle
+        self._when_gone = when_gone
+        self._run: Run | None = None
+        self._leaving: asyncio.Future[None] | None = None
+        self._gone = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(channel, self._receive)
+
+    def take(self, job: Job, descriptors: Sequence[int]) -> Self:
+        """Send it a job; `begin` follows at once.
+
+        Raises:
+            OSError: it has ended.
+        """
+        try:
+            send(self._channel, {"job": job.to_json()}, descriptors)
+        except OSError:
+            self.dismiss()
+            raise
+        return self
+
+    def begin(self, stdin: WritePipe, stdout: ReadPipe) -> Run:
+        """Return the run of the job that was sent."""
+        self._run = Run(self, stdin, stdout)
+        return self._run
+
+    def kill(self) -> None:
+        """Kill the process. It is reaped in a moment."""
+        kill_group(self.pid)
+
+    def dismiss(self) -> None:
+        """Let the process end, whatever it does. It is reaped in a moment."""
+        if self._leaving is None:
+            self._loop.remove_reader(self._channel)
+            self._channel.close()
+            self._leaving = asyncio.ensure_future(self._reap())
+
+    async def wait(self) -> None:
+        """Return when a process that was dismissed or killed is gone."""
+        await self._gone.wait()
+
+    async def _reap(self) -> None:
+        exit_code = await self._nursery.reap(self.pid)
+        run, self._run = self._run, None
+        if run is not None:
+            run.end(exit_code, None)
+        self._gone.set()
+        self._when_gone(self)
+
+    def _receive(self) -> None:
+        try:
+            message = receive_untrusted(self._channel)
+        except BlockingIOError:
+            return
+        run, report = self._run, _report_of(message)
+        if message is None or run is None or report is None:
+            self.dismiss()
+            return
+        self._run = None
+        run.end(0, report)
+        if message.get("worn"):
+            self.dismiss()
+        else:
+            self._when_idle(self)
+
+
+def _report_of(message: Mapping[str, Any] | None) -> Report | None:
+    """Return the report in a message, None where there is none."""
+    if message is None:
+        return None
+    if "trace" in message:
+        _log.error("a conversion failed unexpectedly", trace=message["trace"])
+    try:
+        return Report.from_json(message["report"])
+    except (LookupError, TypeError, ValueError):
+        return None

@@ -1,0 +1,151 @@
+"""The zygote as the service sees it: forks converters, tells how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+
+from kazoo_media.audio.inprocess.job import ENVIRONMENT
+from kazoo_media.audio.pool.messages import channel, receive_untrusted, send
+from kazoo_media.audio.processes import environment, kill_group
+
+_log = structlog.get_logger()
+
+
+class Nursery:
+    """A running zygote. It answers in the order in which it is asked."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], control: socket.socket) -> None:
+        self._popen = popen
+        self._control = control
+        self._answers: deque[asyncio.Future[Mapping[str, Any]]] = deque()
+        self._is_alive = True
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(control, self._receive)
+
+    @classmethod
+    async def open(cls, folder: Path) -> Self:
+        """Return a zygote that is ready to fork.
+
+        Args:
+            folder: Where it runs.
+
+        Raises:
+            OSError: it can not be started, or ended while it did.
+        """
+        ours, theirs = channel()
+        with theirs:
+            try:
+                popen = await asyncio.to_thread(_spawn, theirs.fileno(), folder)
+            except BaseException:
+                ours.close()
+                raise
+        ours.setblocking(False)  # noqa: FBT003
+        nursery = cls(popen, ours)
+        try:
+            ready = await nursery._next_answer()
+        except BaseException:
+            await nursery.aclose()
+            raise
+        if not ready["locked"]:
+            _log.warning("converters are not locked out of the file system: no landlock here")
+        return nursery
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether it can be asked."""
+        return self._is_alive
+
+    async def fork(self) -> tuple[int, socket.socket]:
+        """Return the process id of a new converter and our end of its channel.
+
+        Raises:
+            OSError: the zygote has ended, or can not fork.
+        """
+        ours, theirs = channel()
+        with theirs, ExitStack() as opened:
+            opened.callback(ours.close)
+            answer = await self._ask({"do": "fork"}, theirs.fileno())
+            if "pid" not in answer:
+                raise OSError(errno.EAGAIN, answer["problem"])
+            ours.setblocking(False)  # noqa: FBT003
+            opened.pop_all()
+            return answer["pid"], ours
+
+    async def reap(self, pid: int) -> int:
+        """Return the exit code of a converter, minus the signal if one ended it. None of its
+        group runs any more.
+        """
+        kill_group(pid)
+        try:
+            return int((await self._ask({"do": "reap", "pid": pid}))["exit_code"])
+        except OSError:
+            return -signal.SIGKILL  # the kernel killed it with its zygote
+
+    async def aclose(self) -> None:
+        """End it and all its converters."""
+        self._close()
+        self._popen.kill()
+        await asyncio.to_thread(self._popen.wait)
+
+    async def _ask(self, request: Mapping[str, Any], *descriptors: int) -> Mapping[str, Any]:
+        if not self._is_alive:
+            raise OSError(errno.ECHILD, "the process that starts converters has ended")
+        try:
+            send(self._control, request, descriptors)
+        except OSError:
+            self._close()
+            raise
+        return await self._next_answer()
+
+    async def _next_answer(self) -> Mapping[str, Any]:
+        answer: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
+        self._answers.append(answer)
+        return await asyncio.shield(answer)
+
+    def _receive(self) -> None:
+        try:
+            message = receive_untrusted(self._control)
+        except BlockingIOError:
+            return
+        if message is None:
+            self._close()
+        else:
+            answer = self._answers.popleft()
+            if not answer.done():
+                answer.set_result(message)
+
+    def _close(self) -> None:
+        if not self._is_alive:
+            return
+        self._is_alive = False
+        self._loop.remove_reader(self._control)
+        self._control.close()
+        while self._answers:
+            ended = OSError(errno.ECHILD, "the process that starts converters has ended")
+            self._answers.popleft().set_exception(ended)
+
+
+def _spawn(control: int, folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        # -I: neither the folder nor a variable adds a place to import from.
+        [sys.executable, "-I", "-m", "kazoo_media.audio.pool.zygote", str(control)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env=environment(folder) | ENVIRONMENT,
+        pass_fds=[control],
+        start_new_session=True,
+    )

@@ -1,0 +1,127 @@
+"""A pool of processes that convert, one job each at a time.
+
+Theory of operation
+1. The first job starts the zygote (`zygote.py`), a fresh interpreter that imports the audio
+   packages once, locks itself down and then forks converters: they share its memory.
+2. A job takes an idle converter or a new one. It goes there as one message with its ends of two
+   pipes; the audio never passes through here.
+3. The report comes back as one message, and the converter is idle again, or dismissed: worn out, or
+   one of too many. A converter that dies closes its channel: its run ends with its exit code, and
+   nobody else notices.
+4. A zygote that ended took its converters with it; the next job starts another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.pipes import ReadPipe, WritePipe, input_pipe, output_pipe
+from kazoo_media.audio.pool.member import Member, Run
+from kazoo_media.audio.pool.nursery import Nursery
+
+_MOST_IDLE = 8
+_PACKAGES = ("numpy", "soundfile", "soxr", "lameenc")
+
+
+def can_convert() -> bool:
+    """Tell whether the packages of the extra [audio] are installed; none is imported."""
+    return all(importlib.util.find_spec(each) for each in _PACKAGES)
+
+
+class ConverterPool:
+    """The converters of one worker. Nothing runs before the first job."""
+
+    def __init__(self, temporary_folder: Path) -> None:
+        """Keep where the zygote runs and where spools lie."""
+        self._folder = temporary_folder
+        self._nursery: Nursery | None = None
+        self._opening = asyncio.Lock()
+        self._members: set[Member] = set()
+        self._idle: list[Member] = []
+
+    async def start(self, job: Job, limits: ConversionLimits) -> Run:
+        """Return the run of a job, which waits for its input.
+
+        Raises:
+            OSError: no converter can be started.
+        """
+        starting = asyncio.ensure_future(self._start(job, limits))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(_abandon)
+            raise
+
+    async def aclose(self) -> None:
+        """End all processes."""
+        if self._nursery is not None:
+            await self._nursery.aclose()
+        for member in list(self._members):
+            member.dismiss()
+            await member.wait()
+
+    async def _start(self, job: Job, limits: ConversionLimits) -> Run:
+        with ExitStack() as ours, ExitStack() as childs:
+            feeding, source = input_pipe()
+            stdin = WritePipe(feeding)
+            ours.callback(stdin.close)
+            childs.callback(os.close, source)
+            reading, sink = output_pipe()
+            stdout = ReadPipe(reading)
+            ours.callback(stdout.close)
+            childs.callback(os.close, sink)
+            spool = await asyncio.to_thread(tempfile.TemporaryFile, dir=self._folder)
+            descriptors = [source, sink, childs.enter_context(spool).fileno()]
+            run = (await self._give(job, descriptors)).begin(stdin, stdout)
+            run.allow_cpu(limits.cpu_s)  # it has nothing to read yet
+            ours.pop_all()
+            return run
+
+    async def _give(self, job: Job, descriptors: Sequence[int]) -> Member:
+        """Return the converter that has the job now."""
+        while self._idle:
+            with suppress(OSError):  # it died; its channel says so in a moment
+                return self._idle.pop().take(job, descriptors)
+        return (await self._fork()).take(job, descriptors)
+
+    async def _fork(self) -> Member:
+        nursery = await self._running_nursery()
+        pid, channel = await nursery.fork()
+        member = Member(pid, channel, nursery, self._when_idle, self._when_gone)
+        self._members.add(member)
+        return member
+
+    async def _running_nursery(self) -> Nursery:
+        async with self._opening:
+            if self._nursery is not None and not self._nursery.is_alive:
+                await self._nursery.aclose()
+                self._nursery = None
+            if self._nursery is None:
+                self._nursery = await Nursery.open(self._folder)
+            return self._nursery
+
+    def _when_idle(self, member: Member) -> None:
+        if len(self._idle) < _MOST_IDLE:
+            self._idle.append(member)
+        else:
+            member.dismiss()
+
+    def _when_gone(self, member: Member) -> None:
+        self._members.discard(member)
+        if member in self._idle:
+            self._idle.remove(member)
+
+
+def _abandon(starting: asyncio.Future[Run]) -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        run = starting.result()
+        run.kill()
+        run.close()

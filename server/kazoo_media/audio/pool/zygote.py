@@ -1,0 +1,71 @@
+"""The zygote: has imported what converting needs, and forks converters that share it.
+
+    python -I -m kazoo_media.audio.pool.zygote CONTROL_DESCRIPTOR
+
+A fresh interpreter with one thread: a fork of the service would inherit locks of its threads. It
+ends when the service does, and its converters end with it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from typing import Any
+
+from kazoo_media.audio.inprocess.session import warm_up
+from kazoo_media.audio.pool.lockdown import become_converter, lock_down
+from kazoo_media.audio.pool.messages import receive, send
+from kazoo_media.audio.pool.work import work
+
+
+def main() -> None:
+    """Answer requests until the service closes the channel or is gone."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    warm_up()
+    gc.collect()
+    gc.freeze()  # the collector writes into what it looks at: no page of it would stay shared
+    send(control, {"locked": lock_down()})
+    while True:
+        request, descriptors = receive(control)
+        if request is None:
+            return
+        if request["do"] == "fork":
+            answer = _fork(control, descriptors[0])
+        else:
+            answer = {"exit_code": _reap(request["pid"])}
+        send(control, answer)
+
+
+def _fork(control: socket.socket, descriptor: int) -> dict[str, Any]:
+    parent = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(descriptor)
+        return {"problem": error.strerror}
+    if pid == 0:
+        control.close()
+        become_converter(parent)
+        work(socket.socket(fileno=descriptor))
+        os._exit(0)
+    os.close(descriptor)
+    with suppress(OSError):  # the child does it as well: whoever comes first
+        os.setpgid(pid, pid)
+    return {"pid": pid}
+
+
+def _reap(pid: int) -> int:
+    """Return the exit code of a converter, minus the signal if one ended it. One that has only
+    closed its channel ends now.
+    """
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Conversion by a process of the pool."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from typing_extensions import override
+
+from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.piped import Converter, PipedConversion
+from kazoo_media.audio.pool.pool import ConverterPool
+
+
+class InProcessConversion(PipedConversion):
+    """One job of the pool. Nothing runs before the first bytes are fed."""
+
+    def __init__(self, job: Job, limits: ConversionLimits, pool: ConverterPool) -> None:
+        super().__init__(job.source, job.target, limits, ignore_length=job.ignore_length)
+        self._job = job
+        self._pool = pool
+
+    @property
+    @override
+    def _program(self) -> str:
+        return "the converter process"
+
+    @override
+    async def _launch(self, head: bytes, *, ignore_length: bool) -> Converter:
+        del head
+        job = replace(self._job, ignore_length=ignore_length)
+        return await self._pool.start(job, self._limits)

@@ -1,0 +1,91 @@
+"""A pool of converters, and conversions by it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from kazoo_media.audio.conversion import KAZOO_FAILURE, ConversionLimits, ConversionOutcome
+from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.pool.pool import ConverterPool
+from kazoo_media.audio.pooled import InProcessConversion
+from tests.audio_samples import tone
+from tests.processes import converters, zygotes
+from tests.unit.audio.sox_runs import feed_all, read_all, run
+
+TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)
+SPEECH = tone(2.4, rate=16_000)
+
+
+class PoolUnderTest:
+    """A pool, and what a test does with it and its processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pool = ConverterPool(folder)
+
+    def new(
+        self, job: Job = TELEPHONY, limits: ConversionLimits | None = None
+    ) -> InProcessConversion:
+        return InProcessConversion(job, limits or ConversionLimits(), self._pool)
+
+    async def convert(
+        self,
+        data: bytes = SPEECH,
+        job: Job = TELEPHONY,
+        limits: ConversionLimits | None = None,
+    ) -> tuple[bytes, ConversionOutcome]:
+        return await run(self.new(job, limits), data)
+
+    async def begin(self, limits: ConversionLimits | None = None) -> Held:
+        """Return a conversion that has half of its input."""
+        held = Held(self.new(limits=limits))
+        await held.conversion.feed(SPEECH[: len(SPEECH) // 2])
+        return held
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the converters that run, the oldest first."""
+        return sorted(converters(), key=psutil.Process.create_time)
+
+    async def aclose(self) -> None:
+        """Close it; check that nothing is left."""
+        await self._pool.aclose()
+        assert not zygotes()
+        assert not list(self._folder.iterdir())
+
+
+class Held:
+    """A conversion that waits for the second half of its input."""
+
+    def __init__(self, conversion: InProcessConversion) -> None:
+        self.conversion = conversion
+        self._reading = asyncio.ensure_future(read_all(conversion))
+
+    async def finish(self) -> tuple[bytes, ConversionOutcome]:
+        """Give the rest and return what comes of it."""
+        async with self.conversion:
+            await feed_all(self.conversion, SPEECH[len(SPEECH) // 2 :])
+            return await self._reading, await self.conversion.outcome()
+
+    async def reason(self) -> str:
+        """Finish, and return why it failed."""
+        _, outcome = await self.finish()
+        assert outcome.error is not None
+        assert outcome.error.startswith(KAZOO_FAILURE + ": ")
+        return outcome.error.removeprefix(KAZOO_FAILURE + ": ")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when the condition holds; the test's time limit ends a wait for nothing."""
+    while not condition():  # noqa: ASYNC110 - it is the kernel's, nothing signals it
+        await asyncio.sleep(0.01)
+
+
+def descriptors() -> int:
+    """Return how many descriptors this process has open."""
+    return len(os.listdir("/proc/self/fd"))
