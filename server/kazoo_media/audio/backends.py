@@ -10,12 +10,23 @@ from kazoo_media.audio.conversion import Conversion, ConversionLimits
 from kazoo_media.audio.decoded import DecodedConversion
 from kazoo_media.audio.ffmpeg import FfmpegDecoding
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import SOURCES, TARGETS, Job
+from kazoo_media.audio.inprocess.job import SOURCES, Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.pooled import InProcessConversion
-from kazoo_media.audio.presets import PRESETS, Dynamics
+from kazoo_media.audio.presets import PRESETS
 from kazoo_media.audio.refused import RefusedConversion
 from kazoo_media.audio.sox import SoxCommand, SoxConversion
+
+# libsndfile stops at tags and cut frames that sox reads past, and at a second stream in an Ogg.
+_BETTER_BY_SOX = frozenset({AudioFormat.MP3, AudioFormat.OGG, AudioFormat.GSM})
+_NOT_INSTALLED = (
+    "{target} by the preset {preset} needs the in-process converter, which is not installed:"
+    " pip install 'kazoo-media[audio]', start the service again, and upload it again"
+)
+_ONLY_IN_PROCESS = (
+    "sox can not make {target} by the preset {preset}:"
+    " the setting media.normalize_backend has to be auto or inprocess"
+)
 
 
 class Backend(enum.StrEnum):
@@ -43,52 +54,44 @@ class Backends:
     def run(self, command: SoxCommand, *, ignore_length: bool = False) -> Conversion:
         """Return a conversion by exactly this command."""
         if command.source.sox_type is None:
-            next_stage = self.run(replace(command, source=AudioFormat.WAV))
-            return self._decoded(command.source, next_stage)
+            decoder = self._decoder(command.source, command.executable)
+            return DecodedConversion(decoder, self.run(replace(command, source=AudioFormat.WAV)))
         return SoxConversion(
             command, ConversionLimits(), self.temporary_folder, ignore_length=ignore_length
         )
 
     def make(self, job: Job, wanted: Backend, executable: str) -> Conversion:
-        """Return a conversion by a preset.
+        """Return a conversion by a preset. Where the wanted back end can not read the source, one
+        that can makes WAV of it first.
 
         Args:
             executable: What sox is called.
         """
-        missing = _missing_in_process(job, self.pool)
-        if self.pool is not None and missing is None and wanted is not Backend.SOX:
-            return InProcessConversion(job, ConversionLimits(), self.pool)
-        if job.source.sox_type is None:
-            next_stage = self.make(
-                replace(job, source=AudioFormat.WAV, ignore_length=False), wanted, executable
-            )
-            return self._decoded(job.source, next_stage)
-        if wanted is Backend.INPROCESS or job.target.sox_type is None:
-            by_sox = f"{job.target.title} can not be written by sox, only in process"
-            reason = by_sox if wanted is Backend.SOX else missing
-            return RefusedConversion(job.source, job.target, reason or by_sox)
+        pool = None if wanted is Backend.SOX else self.pool
+        by_sox = wanted is Backend.AUTO and job.source in _BETTER_BY_SOX and _sox_can(job)
+        if pool is not None and job.source in SOURCES and not by_sox:
+            return InProcessConversion(job, ConversionLimits(), pool)
+        if pool is None and (wanted is Backend.INPROCESS or not _sox_can(job)):
+            reason = _ONLY_IN_PROCESS if wanted is Backend.SOX else _NOT_INSTALLED
+            refusal = reason.format(preset=job.preset, target=job.target.title)
+            return RefusedConversion(job.source, job.target, refusal)
+        if wanted is Backend.INPROCESS or job.source.sox_type is None or not _sox_can(job):
+            decoded = replace(job, source=AudioFormat.WAV, ignore_length=False)
+            next_stage = self.make(decoded, wanted, executable)
+            return DecodedConversion(self._decoder(job.source, executable), next_stage)
         preset = PRESETS[job.preset]
         options, effects = preset.options(job.target, job.wav_encoding), preset.effects()
         command = SoxCommand(executable, job.source, job.target, (), options, effects)
         return self.run(command, ignore_length=job.ignore_length)
 
-    def _decoded(self, source: AudioFormat, next_stage: Conversion) -> Conversion:
-        folder = self.temporary_folder
-        decoding = FfmpegDecoding(self.ffmpeg, source, ConversionLimits(), folder)
-        return DecodedConversion(decoding, next_stage)
+    def _decoder(self, source: AudioFormat, executable: str) -> Conversion:
+        """Return a conversion to WAV by whoever can read the source."""
+        if source.sox_type is not None:
+            return self.run(SoxCommand(executable, source, AudioFormat.WAV))
+        limits, folder = ConversionLimits(), self.temporary_folder
+        return FfmpegDecoding(self.ffmpeg, source, limits, folder)
 
 
-def _missing_in_process(job: Job, pool: ConverterPool | None) -> str | None:
-    """Return why a process of the pool can not do a job, None if it can."""
-    if pool is None:
-        return (
-            "the in-process converter is not installed:"
-            " pip install 'kazoo-media[audio]' and start again"
-        )
-    if PRESETS[job.preset].dynamics is not Dynamics.NONE:
-        return f"the preset {job.preset} is made by sox only"
-    if job.source not in SOURCES:
-        return f"{job.source.title} can not be read in process"
-    if job.target not in TARGETS:
-        return f"{job.target.title} can not be written in process"
-    return None
+def _sox_can(job: Job) -> bool:
+    """Tell whether sox can make the target by the preset."""
+    return job.target.sox_type is not None and PRESETS[job.preset].sox_can

@@ -120,4 +120,4 @@ PRESETS: Mapping[str, Preset] = {
 }
 """Every preset but KAZOO, by name."""
 
-PRESET_NAMES = (KAZOO, *(name for name, preset in PRESETS.items() if preset.sox_can))
+PRESET_NAMES = (KAZOO, *PRESETS)

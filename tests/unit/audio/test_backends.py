@@ -13,8 +13,10 @@ from kazoo_media.audio.conversion import ConversionOutcome
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
+from kazoo_media.audio.sniff import sniff
 from kazoo_media.audio.sox import SoxCommand
 from tests.audio_samples import encoded, measure, tone
+from tests.unit.audio import damage
 from tests.unit.audio.sox_runs import run
 
 _TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)
@@ -51,31 +53,59 @@ async def test_both_back_ends_make_the_same_audio(backends: Backends, wanted: Ba
     assert heard.level_db == pytest.approx(-12, abs=1)
 
 
-async def test_sox_does_what_can_not_be_read_in_process(backends: Backends) -> None:
-    audio = encoded(tone(2.0), "amr-nb")
-    job = replace(_TELEPHONY, source=AudioFormat.AMR)
-
-    assert not _was_in_process((await _made(backends, Backend.AUTO, job, audio))[1])
-    _, outcome = await _made(backends, Backend.INPROCESS, job, audio)
-    assert "AMR can not be read in process" in str(outcome.error)
-
-
-async def test_without_the_packages_sox_does_it_or_the_error_says_what_to_install(
-    backends: Backends,
+@pytest.mark.parametrize("wanted", [Backend.AUTO, Backend.INPROCESS])
+@pytest.mark.parametrize("target", [AudioFormat.MP3, AudioFormat.OPUS])
+@pytest.mark.parametrize("preset", ["telephony", "loudness"])
+async def test_what_only_sox_reads_is_made_by_every_preset(
+    backends: Backends, wanted: Backend, target: AudioFormat, preset: str
 ) -> None:
+    job = replace(_TELEPHONY, source=AudioFormat.AMR, target=target, preset=preset)
+
+    _, outcome = await _made(backends, wanted, job, encoded(tone(2.0), "amr-nb"))
+
+    sox_can = wanted is Backend.AUTO and target is AudioFormat.MP3 and preset == "telephony"
+    assert _was_in_process(outcome) != sox_can
+    assert outcome.facts.duration_ms == pytest.approx(2000, abs=250)
+
+
+_ONLY_IN_PROCESS = [
+    replace(_TELEPHONY, target=AudioFormat.OPUS),
+    replace(_TELEPHONY, preset="loudness"),
+    replace(_TELEPHONY, preset="rfc7874"),
+]
+
+
+async def test_without_the_packages_sox_makes_what_it_can(backends: Backends) -> None:
     without = replace(backends, pool=None)
-
     assert not _was_in_process((await _made(without, Backend.AUTO))[1])
-    _, outcome = await _made(without, Backend.INPROCESS)
-    assert "pip install 'kazoo-media[audio]'" in str(outcome.error)
-    _, outcome = await _made(without, Backend.AUTO, replace(_TELEPHONY, target=AudioFormat.OPUS))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "job"),
+    [(Backend.INPROCESS, _TELEPHONY), *((Backend.AUTO, each) for each in _ONLY_IN_PROCESS)],
+)
+async def test_without_the_packages_the_error_says_what_to_install(
+    backends: Backends, wanted: Backend, job: Job
+) -> None:
+    _, outcome = await _made(replace(backends, pool=None), wanted, job)
     assert "pip install 'kazoo-media[audio]'" in str(outcome.error)
 
 
-async def test_opus_is_not_made_by_sox(backends: Backends) -> None:
-    job = replace(_TELEPHONY, target=AudioFormat.OPUS)
+@pytest.mark.parametrize("job", _ONLY_IN_PROCESS)
+async def test_what_sox_can_not_make_it_is_not_forced_to(backends: Backends, job: Job) -> None:
     _, outcome = await _made(backends, Backend.SOX, job)
-    assert "Ogg Opus can not be written by sox, only in process" in str(outcome.error)
+    assert f"by the preset {job.preset}: the setting media.normalize_backend" in str(outcome.error)
+
+
+@pytest.mark.parametrize("target", ["wav", "ogg", "flac", "opus"])
+async def test_every_target_is_made_in_process(backends: Backends, target: str) -> None:
+    job = replace(_TELEPHONY, target=AudioFormat[target.upper()])
+
+    out, outcome = await _made(backends, Backend.INPROCESS, job)
+
+    assert _was_in_process(outcome)
+    assert sniff(out).format is job.target
+    assert outcome.facts.duration_ms == pytest.approx(2000, abs=50)
 
 
 async def test_a_command_is_always_run_as_it_is(backends: Backends) -> None:
@@ -83,3 +113,10 @@ async def test_a_command_is_always_run_as_it_is(backends: Backends) -> None:
     out, outcome = await run(backends.run(command), _SPEECH)
     assert not _was_in_process(outcome)
     assert measure(out, "mp3").channel_count == 2
+
+
+async def test_an_mp3_with_a_picture_in_front_is_converted(backends: Backends) -> None:
+    job = replace(_TELEPHONY, source=AudioFormat.MP3)
+    audio = damage.id3(90_000) + encoded(tone(2.0), "mp3")
+    _, outcome = await _made(backends, Backend.AUTO, job, audio)
+    assert outcome.error is None

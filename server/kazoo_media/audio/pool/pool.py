@@ -26,6 +26,7 @@ from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pipes import ReadPipe, WritePipe, input_pipe, output_pipe
 from kazoo_media.audio.pool.member import Member, Run
 from kazoo_media.audio.pool.nursery import Nursery
+from kazoo_media.audio.presets import PRESETS
 
 _MOST_IDLE = 8
 _PACKAGES = ("numpy", "soundfile", "soxr", "lameenc")
@@ -78,8 +79,10 @@ class ConverterPool:
             stdout = ReadPipe(reading)
             ours.callback(stdout.close)
             childs.callback(os.close, sink)
-            spool = await asyncio.to_thread(tempfile.TemporaryFile, dir=self._folder)
-            descriptors = [source, sink, childs.enter_context(spool).fileno()]
+            descriptors = [source, sink]
+            if not PRESETS[job.preset].sox_can:  # it hears everything first
+                spool = await asyncio.to_thread(tempfile.TemporaryFile, dir=self._folder)
+                descriptors.append(childs.enter_context(spool).fileno())
             run = (await self._give(job, descriptors)).begin(stdin, stdout)
             run.allow_cpu(limits.cpu_s)  # it has nothing to read yet
             ours.pop_all()

@@ -32,9 +32,9 @@ def work(channel: socket.socket) -> None:
 
 
 def _converted(job: Job, descriptors: list[int]) -> dict[str, Any]:
-    source, sink, spool = descriptors
+    source, sink, *spool = descriptors
     try:
-        report = convert(job, source, sink, spool)
+        report = convert(job, source, sink, spool[0] if spool else -1)
         return {"report": report.to_json()}
     except BrokenPipeError:
         return {"report": Report(error="its output was closed").to_json()}
