@@ -30,6 +30,7 @@ from kazoo_media.speech import Speech
 from kazoo_media.tokens import Tokens
 from kazoo_media.uploads import Uploads
 from kazoo_media.users import Users
+from kazoo_media.waveforms import Waveforms
 
 
 @cache
@@ -72,7 +73,8 @@ async def make_core(
     settings = Settings(metadata, "node1", converters)
     folder = Path(tempfile.gettempdir())
     ffmpeg = await asyncio.to_thread(find_ffmpeg) if with_ffmpeg else None
-    normalizer = Normalizer(settings, Backends(folder, pool, ffmpeg))
+    backends = Backends(folder, pool, ffmpeg)
+    normalizer = Normalizer(settings, backends)
     speech = Speech(metadata, blobs, settings, normalizer, folder)
     library = Library(metadata, settings, speech)
     core = Core(
@@ -86,6 +88,7 @@ async def make_core(
         uploads=Uploads(metadata, blobs, library, settings, normalizer),
         downloads=Downloads(blobs),
         renormalization=Renormalization(metadata, blobs, library, normalizer),
+        waveforms=Waveforms(metadata, blobs, backends),
     )
     account, api_key = await accounts.create_master("master")
     return CoreUnderTest(core, metadata, blobs, Caller(account), api_key)

@@ -38,6 +38,7 @@ from kazoo_media.transport.server import WorkerServer
 from kazoo_media.transport.standard_services import add_standard_services
 from kazoo_media.uploads import Uploads
 from kazoo_media.users import Users
+from kazoo_media.waveforms import Waveforms
 
 _SWEEP_S = 300.0
 
@@ -107,6 +108,7 @@ async def _core(
         uploads=Uploads(metadata, blobs, library, settings, normalizer),
         downloads=Downloads(blobs),
         renormalization=Renormalization(metadata, blobs, library, normalizer),
+        waveforms=Waveforms(metadata, blobs, backends),
     )
 
 

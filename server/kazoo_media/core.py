@@ -14,6 +14,7 @@ from kazoo_media.settings import Settings
 from kazoo_media.speech import Speech
 from kazoo_media.uploads import Uploads
 from kazoo_media.users import Users
+from kazoo_media.waveforms import Waveforms
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,4 @@ class Core:
     uploads: Uploads
     downloads: Downloads
     renormalization: Renormalization
+    waveforms: Waveforms

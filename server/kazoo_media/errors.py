@@ -163,6 +163,16 @@ class ContentNotFoundError(_BadIdentifierError):
         )
 
 
+class NoPeaksError(MediaError):
+    """The waveform of the audio can not be measured."""
+
+    code, reason = Code.FAILED_PRECONDITION, "NO_PEAKS"
+    http_status, kazoo_message = 404, "not_found"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"there are no peaks of this audio: {why}")
+
+
 class PathNotFoundError(MediaError):
     """No such path."""
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from kazoo_media.audio.conversion import Conversion
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inprocess.job import Sound
 from kazoo_media.audio.meter import DurationMeter
 from kazoo_media.audio.wav import repaired_head
 from kazoo_media.blobs.store import BlobStore, new_blob_key
@@ -33,6 +34,21 @@ class Received:
 
     content: Content
     outcome: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Converted:
+    """What a conversion made.
+
+    Attributes:
+        rendition: None when it failed.
+        outcome: What the document says of it.
+        before: What was measured of the input, where that was done.
+    """
+
+    rendition: Rendition | None = None
+    outcome: dict[str, str] = field(default_factory=dict)
+    before: Sound | None = None
 
 
 class Transfer:
@@ -95,9 +111,8 @@ class Transfer:
 
         async def convert(tasks: asyncio.TaskGroup) -> Received:
             del tasks
-            converted = self._convert_stored(normalization, source_format, original)
-            normalized, outcome = await converted
-            return Received(Content(original, normalized), outcome)
+            converted = await self._convert_stored(normalization, source_format, original)
+            return Received(Content(original, converted.rendition), converted.outcome)
 
         return await self._begun([self._normalized_key], convert)
 
@@ -183,14 +198,13 @@ class Transfer:
             writer.sha256,
             meter.facts(),
         )
-        normalized, outcome = None, dict[str, str]()
-        if converting is not None:
-            normalized, outcome = await converting
+        converted = _Converted() if converting is None else await converting
         if normalization is not None and (converting is None or await self._was_misled()):
-            normalized, outcome = await self._convert_stored(
+            converted = await self._convert_stored(
                 normalization, source_format, original, ignore_length=converting is not None
             )
-        return Received(Content(original, normalized), outcome)
+        content = Content(_with_sound(original, converted.before), converted.rendition)
+        return Received(content, converted.outcome)
 
     async def _convert_stored(
         self,
@@ -199,7 +213,7 @@ class Transfer:
         original: Rendition,
         *,
         ignore_length: bool = False,
-    ) -> tuple[Rendition | None, dict[str, str]]:
+    ) -> _Converted:
         """Convert from the stored original, when it is this upload's turn: once more if its header
         hid audio.
         """
@@ -213,7 +227,7 @@ class Transfer:
 
     async def _convert_blob(
         self, normalization: Normalization, conversion: Conversion, original: Rendition
-    ) -> tuple[Rendition | None, dict[str, str]]:
+    ) -> _Converted:
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(self._collect(normalization, conversion))
             reader = await self._blobs.open(original.blob_key)
@@ -240,12 +254,8 @@ class Transfer:
         self._conversion = normalization.start(source_format, ignore_length=ignore_length)
         return self._conversion
 
-    async def _collect(
-        self, normalization: Normalization, conversion: Conversion
-    ) -> tuple[Rendition | None, dict[str, str]]:
-        """Store what the converter writes; return the rendition, None when the conversion
-        failed.
-        """
+    async def _collect(self, normalization: Normalization, conversion: Conversion) -> _Converted:
+        """Store what the converter writes."""
         writer = self._new_writer(self._normalized_key)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(writer.store())
@@ -255,7 +265,7 @@ class Transfer:
         outcome = await conversion.outcome()
         if outcome.error is not None:
             await writer.discard()
-            return None, {"normalization_error": outcome.error}
+            return _Converted(None, {"normalization_error": outcome.error}, outcome.before)
         await writer.publish(outcome.repaired_head)
         rendition = Rendition(
             RenditionKind.NORMALIZED,
@@ -267,7 +277,11 @@ class Transfer:
             normalization.fingerprint,
         )
         warnings = "; ".join(outcome.warnings)
-        return rendition, {"normalization_warning": warnings} if warnings else {}
+        return _Converted(
+            _with_sound(rendition, outcome.after),
+            {"normalization_warning": warnings} if warnings else {},
+            outcome.before,
+        )
 
     def _new_writer(self, key: str) -> RenditionWriter:
         writer = RenditionWriter(self._blobs, key)
@@ -279,6 +293,18 @@ class Transfer:
             await asyncio.sleep(_TOUCH_INTERVAL_S)
             now_ms = int(time.time() * 1000)
             await self._store.touch_blobs(self._account_id, self._begun_keys, now_ms)
+
+
+def _with_sound(rendition: Rendition, sound: Sound | None) -> Rendition:
+    if sound is None:
+        return rendition
+    facts = replace(
+        rendition.facts,
+        loudness_lufs=sound.loudness_lufs,
+        peak_dbfs=sound.peak_dbfs,
+        clipped_samples=sound.clipped_samples,
+    )
+    return replace(rendition, facts=facts, peaks=sound.peaks)
 
 
 def _cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -246,6 +246,15 @@ class Client(AdministrationCalls):
             await save(download, destination, progress)
             return download.rendition
 
+    async def peaks(
+        self, account_id: str, media_id: str, bucket_count: int = 0
+    ) -> media_service_pb2.GetPeaksResponse:
+        """Return the waveform of what is served, in at most so many stretches (0: 800)."""
+        request = media_service_pb2.GetPeaksRequest(
+            account_id=account_id, media_id=media_id, bucket_count=bucket_count
+        )
+        return await self._connection.unary(self._media.GetPeaks, request)
+
     async def list_prompts(self, account_id: str) -> AsyncIterator[prompt_service_pb2.PromptCount]:
         """Yield the prompts of an account with the number of their translations."""
         request = prompt_service_pb2.ListPromptsRequest(account_id=account_id)

@@ -104,7 +104,7 @@ class Contents:
 
     def _chosen(self, media: Media, request: Request) -> Rendition:
         forced = request.asked("rendition")
-        served = self._downloads.select(media, _rendition_kind(forced) if forced else None)
+        served = self._downloads.select(media, rendition_kind(forced) if forced else None)
         if forced or media.content is None:
             return served
         return Accept.of(request.accept).choose(media.content.renditions, request.target.extension)
@@ -127,7 +127,12 @@ def _declared(request: Request, transfer_encoding: str) -> Declared:
     return Declared(content_type, request.size_bytes, preset=preset)
 
 
-def _rendition_kind(text: str) -> RenditionKind:
+def rendition_kind(text: str) -> RenditionKind:
+    """Return the rendition that a parameter names.
+
+    Raises:
+        ValidationError: there is no such kind.
+    """
     kinds = [str(kind) for kind in RenditionKind]
     if text not in kinds:
         message = "Value not found in enumerated list of values"

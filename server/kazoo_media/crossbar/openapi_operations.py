@@ -14,6 +14,7 @@ from kazoo_media.crossbar.openapi_schemas import Schema, media_id_schema, refere
 from kazoo_media.crossbar.operations import Operation
 from kazoo_media.model import RenditionKind
 from kazoo_media.users import METHODS
+from kazoo_media.waveforms import DEFAULT_BUCKETS, MOST_BUCKETS
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"enum": ["true", "false"]}
@@ -63,6 +64,10 @@ PARAMETERS: Mapping[str, Schema] = {
         "What normalization does with the audio, also where it is off; the setting"
         " media.normalize_preset if not given",
         {"enum": list(PRESET_NAMES)},
+    ),
+    "buckets": _query(
+        "The most stretches of the waveform",
+        {"type": "integer", "minimum": 1, "maximum": MOST_BUCKETS, "default": DEFAULT_BUCKETS},
     ),
     "rendition": _query(
         "Which rendition, whatever Accept says", {"enum": [str(kind) for kind in RenditionKind]}
@@ -201,6 +206,10 @@ FACTS: Mapping[Operation, Facts] = {
         [(200, "DocumentEnvelope")],
         (409, 415, *_WRITE),
         "upload",
+    ),
+    Operation.GET_PEAKS: Facts(
+        ("accept", "pretty_print", "buckets", "rendition", "if_none_match"),
+        [(200, "Peaks"), (304, "")],
     ),
     Operation.LIST_PROMPTS: Facts(_LIST, [(200, "CountsEnvelope")]),
     Operation.LIST_TRANSLATIONS: Facts(_LIST, [(200, "IdsEnvelope")]),

@@ -66,6 +66,7 @@ def schemas() -> dict[str, Schema]:
         "MediaRow": _row(),
         "NewMedia": _sent_document(required=True) | {"required": ["name"]},
         "MediaChanges": _sent_document(required=False),
+        "Peaks": _peaks(),
         "ErrorEnvelope": _envelope("error", {"type": ["object", "array"]}, "message", "error"),
         **{
             f"{name.title().replace(' ', '')}Envelope": _envelope("success", shape)
@@ -126,6 +127,16 @@ def _envelope(status: str, data: Schema, *more: str) -> Schema:
         }
     always = ["data", "status", "request_id", "node", "version", "timestamp", *more]
     return {"type": "object", "properties": properties, "required": always}
+
+
+def _peaks() -> Schema:
+    """Return the envelope that is audiowaveform's JSON, too, whose `version` is a number."""
+    pair = {"type": "integer", "minimum": -127, "maximum": 127}
+    envelope = _envelope("success", {"type": "array", "items": pair})
+    numbers = ("channels", "sample_rate", "samples_per_pixel", "bits", "length")
+    envelope["properties"] |= dict.fromkeys(numbers, _COUNT) | {"version": {"const": 2}}
+    envelope["required"] += numbers
+    return envelope
 
 
 def _stored_document() -> Schema:

@@ -26,6 +26,7 @@ class Operation(enum.Enum):
     DELETE_MEDIA = ("delete media", True)
     DOWNLOAD = ("download", False)
     UPLOAD = ("upload", True)
+    GET_PEAKS = ("get peaks", False)
     LIST_PROMPTS = ("list prompts", False, True)
     LIST_TRANSLATIONS = ("list translations", False, True)
     LIST_LANGUAGES = ("list languages", False, True)
@@ -47,6 +48,7 @@ class Resource(enum.Enum):
     MEDIA = enum.auto()
     MEDIA_ITEM = enum.auto()
     CONTENT = enum.auto()
+    PEAKS = enum.auto()
     PROMPTS = enum.auto()
     PROMPT = enum.auto()
     LANGUAGES = enum.auto()
@@ -101,6 +103,7 @@ OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
         "DELETE": Operation.DELETE_MEDIA,
     },
     Resource.CONTENT: {"GET": Operation.DOWNLOAD, "POST": Operation.UPLOAD},
+    Resource.PEAKS: {"GET": Operation.GET_PEAKS},
     Resource.PROMPTS: {"GET": Operation.LIST_PROMPTS},
     Resource.PROMPT: {"GET": Operation.LIST_TRANSLATIONS},
     Resource.LANGUAGES: {"GET": Operation.LIST_LANGUAGES},
@@ -153,7 +156,8 @@ class Target:
         if item is not Resource.CONTENT:
             return cls(item, account_id, parts[1])
         word, _, extension = parts[1].partition(".")
-        return cls(item if word == "raw" else None, account_id, parts[0], extension)
+        part = Resource.PEAKS if parts[1] == "peaks" else item if word == "raw" else None
+        return cls(part, account_id, parts[0], extension)
 
     @classmethod
     def locate(cls, path: str) -> Target:

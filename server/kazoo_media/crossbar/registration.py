@@ -37,6 +37,7 @@ _LOCATE: Mapping[str, Locate] = {
     "DeleteMedia": _media,
     "DownloadRaw": _attachment,
     "UploadRaw": _attachment,
+    "GetPeaks": lambda message, _: Target.of(message.account_id, message.media_id, "peaks"),
     "ListPrompts": lambda message, _: Target.of(message.account_id, "prompts"),
     "ListTranslations": lambda message, _: Target.of(
         message.account_id, "prompts", message.prompt_id

@@ -40,6 +40,7 @@ from kazoo_media.crossbar.operations import (
     Resource,
     Target,
 )
+from kazoo_media.crossbar.peaks import Peaks
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import (
     AccountNotFoundError,
@@ -85,6 +86,7 @@ class CrossbarServicer:
             Operation.LIST_MEDIA: lists.media,
             Operation.GET_MEDIA: documents.get,
             Operation.DOWNLOAD: self._contents.download,
+            Operation.GET_PEAKS: Peaks(core, self._envelopes).get,
             Operation.LIST_PROMPTS: lists.prompts,
             Operation.LIST_TRANSLATIONS: lists.translations,
             Operation.LIST_LANGUAGES: lists.languages,

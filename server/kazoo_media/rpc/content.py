@@ -19,6 +19,7 @@ from kazoo_media.v1 import media_pb2
 from kazoo_media.v1.media_service_pb2 import (
     DownloadContentRequest,
     DownloadContentResponse,
+    GetPeaksRequest,
     UploadContentRequest,
 )
 
@@ -121,7 +122,7 @@ async def drain(messages: AsyncIterator[UploadContentRequest]) -> None:
                     return
 
 
-def wanted_kind(request: DownloadContentRequest) -> RenditionKind | None:
+def wanted_kind(request: DownloadContentRequest | GetPeaksRequest) -> RenditionKind | None:
     """Return which rendition is asked for, None for the one that is served.
 
     Raises:

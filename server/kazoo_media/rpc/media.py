@@ -31,6 +31,7 @@ from kazoo_media.transport.context import Context
 from kazoo_media.uploads import Source
 from kazoo_media.v1 import media_service_pb2 as pb
 from kazoo_media.v1.media_service_pb2_grpc import MediaServiceServicer
+from kazoo_media.waveforms import DEFAULT_BUCKETS
 
 
 class MediaServicer(MediaServiceServicer):
@@ -42,6 +43,7 @@ class MediaServicer(MediaServiceServicer):
         self._uploads = core.uploads
         self._downloads = core.downloads
         self._renormalization = core.renormalization
+        self._waveforms = core.waveforms
 
     @override
     async def CreateMedia(
@@ -149,3 +151,16 @@ class MediaServicer(MediaServiceServicer):
         async with await self._downloads.open(rendition, span) as download:
             async for response in responses(rendition, span, download):
                 yield response
+
+    @override
+    async def GetPeaks(self, request: pb.GetPeaksRequest, context: Context) -> pb.GetPeaksResponse:
+        scope = await self._callers.may_read(context, request.account_id)
+        media = await self._library.get(scope, required("media_id", request.media_id))
+        rendition = self._downloads.select(media, wanted_kind(request))
+        buckets = request.bucket_count or DEFAULT_BUCKETS
+        waveform = await self._waveforms.waveform(media, rendition, buckets)
+        return pb.GetPeaksResponse(
+            sample_rate_hertz=waveform.sample_rate_hertz,
+            samples_per_bucket=waveform.samples_per_bucket,
+            data=waveform.data,
+        )

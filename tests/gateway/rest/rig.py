@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import grpc.aio
 
 from kazoo_media.accounts import AdminScope, Caller
+from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.config import Config
 from kazoo_media.core import Core
 from kazoo_media.crossbar.registration import add_crossbar
@@ -85,7 +86,9 @@ class Rest:
         self._thread.start()
         self.socket = folder / "reference.sock"
         self.blobs = FaultyBlobStore()
-        self._under_test: CoreUnderTest = self.run(make_core(blobs=self.blobs))
+        self._pool = ConverterPool(folder)
+        making = make_core(blobs=self.blobs, pool=self._pool)
+        self._under_test: CoreUnderTest = self.run(making)
         self._server, self._reference = self.run(self._serve(folder))
         self.port = _free_port()
         variables = {
@@ -191,6 +194,7 @@ class Rest:
         self._envoy.wait(10)
         self.run(self._server.stop(0))
         self.run(self._reference.stop(None))
+        self.run(self._pool.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -47,6 +47,8 @@ def _refused(request: str, allow: str) -> Case:
             if verb not in allow
         ),
         _refused("DELETE /v2/media/tts/voices", _READ_ALLOW),
+        _refused("POST {M}/abc/peaks", _READ_ALLOW),
+        _refused("DELETE /v2/media/abc/peaks", _READ_ALLOW),
         _refused("GET /v2/api_auth", "OPTIONS, PUT"),
         _refused("POST /v2/api_auth", "OPTIONS, PUT"),
         _refused("DELETE /v2/api_auth", "OPTIONS, PUT"),
@@ -73,6 +75,8 @@ def test_a_verb_has_capital_letters(rest: Rest, tenant: Tenant) -> None:
             "GET {M}/abc/original",
             "GET {M}/abc/RAW",
             "GET {M}/abc/raw/mp3",
+            "GET {M}/abc/peaks.json",
+            "GET {M}/abc/peaks/800",
             "POST {M}/abc/rawer",
             "DELETE {M}/abc/def",
             "PUT {M}/a/b/c/d",

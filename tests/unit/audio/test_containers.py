@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kazoo_media.audio.containers import index_comes_first
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.meter import DurationMeter
-from kazoo_media.audio.mp4 import index_comes_first
 from kazoo_media.model import AudioFacts
 from tests.audio_samples import contained, tone
 from tests.unit.audio.containers import CONTAINERS, SECONDS, STREAMING, in_container

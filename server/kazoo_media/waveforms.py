@@ -1,0 +1,138 @@
+"""Waveforms: the outline of audio, as players draw it.
+
+The peaks are measured while content is converted in process, and kept with the blob. Of other audio
+they are measured when somebody asks for the first time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from kazoo_media.audio.backends import Backend, Backends
+from kazoo_media.audio.formats import AudioFormat, format_of
+from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.sniff import SNIFF_BYTES, sniff
+from kazoo_media.blobs.store import BlobReader, BlobStore
+from kazoo_media.errors import NoPeaksError, StoreUnavailableError, ValidationError, Violation
+from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.model import Media, Rendition
+
+DEFAULT_BUCKETS = 800
+MOST_BUCKETS = 2000
+
+_MEASURING = "telephony"
+"""Any preset in process measures its input; what this one makes is thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waveform:
+    """Lowest and highest sample of stretches of equal length.
+
+    Attributes:
+        samples_per_bucket: Length of a stretch, samples of one channel at `sample_rate_hertz`.
+        data: Lowest, highest in turn, over all channels; -127..127 is full scale.
+    """
+
+    sample_rate_hertz: int
+    samples_per_bucket: int
+    data: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """Return the number of stretches."""
+        return len(self.data) // 2
+
+
+class Waveforms:
+    """Returns waveforms of stored content."""
+
+    def __init__(self, store: MetadataStore, blobs: BlobStore, backends: Backends) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._backends = backends
+        self._turn = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def waveform(self, media: Media, rendition: Rendition, buckets: int) -> Waveform:
+        """Return the waveform of a rendition of a media, of at most so many stretches.
+
+        Raises:
+            ValidationError: the number of buckets is not 1..MOST_BUCKETS.
+            NoPeaksError: the audio can not be measured; the text says why.
+            StoreUnavailableError: of the stores.
+        """
+        check_buckets(buckets)
+        peaks = await self._store.get_peaks(media.account_id, rendition.blob_key)
+        if peaks is None:
+            async with self._turn:
+                peaks = await self._measured(rendition)
+            await self._store.put_peaks(media.account_id, rendition.blob_key, peaks)
+        return bucketed(peaks, rendition, buckets)
+
+    async def _measured(self, rendition: Rendition) -> bytes:
+        reader = await self._blobs.open(rendition.blob_key)
+        if reader is None:
+            raise StoreUnavailableError
+        async with reader:
+            source = await _format_of(reader, rendition)
+            job = Job(source, AudioFormat.WAV, _MEASURING, "mulaw", ignore_length=False)
+            conversion = self._backends.make(job, Backend.INPROCESS, "")
+            async with conversion:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(_dropped(conversion.output()))
+                    async for chunk in reader.read(0, reader.size_bytes):
+                        await conversion.feed(chunk)
+                    await conversion.finish()
+                outcome = await conversion.outcome()
+        if outcome.before is None:
+            raise NoPeaksError(outcome.error or "it could not be decoded")
+        return outcome.before.peaks
+
+
+def check_buckets(buckets: int) -> None:
+    """Check how many stretches somebody asks for.
+
+    Raises:
+        ValidationError: not 1..MOST_BUCKETS.
+    """
+    if 1 <= buckets <= MOST_BUCKETS:
+        return
+    code, words, bound = "minimum", "at least", 1
+    if buckets > MOST_BUCKETS:
+        code, words, bound = "maximum", "at most", MOST_BUCKETS
+    extra = {"target": bound, "value": buckets}
+    raise ValidationError([Violation("buckets", code, f"Value must be {words} {bound}", extra)])
+
+
+async def _format_of(reader: BlobReader, rendition: Rendition) -> AudioFormat:
+    chunks = reader.read(0, min(SNIFF_BYTES, reader.size_bytes))
+    head = b"".join([chunk async for chunk in chunks])
+    found = sniff(head).format or format_of(rendition.content_type)
+    if found is None:
+        raise NoPeaksError(f"{rendition.content_type} is not known")
+    return found
+
+
+async def _dropped(output: AsyncIterator[bytes]) -> None:
+    async for _ in output:
+        pass
+
+
+def bucketed(peaks: bytes, rendition: Rendition, most: int) -> Waveform:
+    """Return the waveform in coarser stretches, each of a whole number of samples."""
+    pairs = memoryview(peaks).cast("b")
+    count = len(pairs) // 2
+    facts = rendition.facts
+    rate = facts.sample_rate_hertz or 8000
+    samples = max(1, round((facts.duration_ms or 0) * rate / 1000))
+    per_bucket = math.ceil(samples / most)
+    data: list[int] = []
+    for bucket in range(math.ceil(samples / per_bucket) if count else 0):
+        first = min(count - 1, bucket * per_bucket * count // samples)
+        behind = min(count, math.ceil((bucket + 1) * per_bucket * count / samples))
+        stretch = pairs[2 * first : 2 * max(behind, first + 1)]
+        data += (min(stretch[::2]), max(stretch[1::2]))
+    return Waveform(rate, per_bucket, tuple(data))

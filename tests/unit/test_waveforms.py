@@ -1,0 +1,159 @@
+"""Waveforms: measured once, in as many stretches as are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kazoo_media.accounts import WriteScope
+from kazoo_media.audio.pool.pool import ConverterPool
+from kazoo_media.errors import NoPeaksError, ValidationError
+from kazoo_media.model import AudioFacts, Media, Rendition, RenditionKind
+from kazoo_media.uploads import Declared
+from kazoo_media.waveforms import MOST_BUCKETS, Waveform, bucketed
+from tests.audio_samples import encoded, wav_bytes
+from tests.core_fixtures import CoreUnderTest, make_core
+
+_SCOPE = WriteScope("a" * 32)
+_RATE = 8000
+
+
+def _stepped(levels: Sequence[float], seconds: float = 0.5, rate: int = _RATE) -> bytes:
+    """Return a mono WAV with stretches of a 500 Hz sine of these amplitudes."""
+    phase = 2 * np.pi * 500 * np.arange(round(seconds * rate)) / rate
+    return wav_bytes(np.concatenate([level * np.sin(phase) for level in levels]), rate, 1, 16)
+
+
+@pytest.fixture
+async def tested(tmp_path: Path) -> AsyncIterator[CoreUnderTest]:
+    pool = ConverterPool(tmp_path)
+    try:
+        yield await make_core(pool=pool)
+    finally:
+        await pool.aclose()
+
+
+async def _uploaded(tested: CoreUnderTest, audio: bytes, preset: str = "") -> Media:
+    async def source() -> AsyncIterator[bytes]:
+        yield audio
+
+    media = await tested.core.library.create(_SCOPE, {"name": "n"}, "")
+    declared = Declared(size_bytes=len(audio), preset=preset)
+    return await tested.core.uploads.replace_content(_SCOPE, media.id, declared, source())
+
+
+async def _waveform(tested: CoreUnderTest, media: Media, buckets: int) -> Waveform:
+    assert media.content is not None
+    return await tested.core.waveforms.waveform(media, media.content.served, buckets)
+
+
+def _heights(waveform: Waveform) -> list[int]:
+    return list(waveform.data[1::2])
+
+
+@pytest.mark.parametrize("preset", ["", "telephony"])
+@pytest.mark.parametrize("rate", [8000, 44_100])
+async def test_it_has_the_shape_of_the_audio(tested: CoreUnderTest, preset: str, rate: int) -> None:
+    media = await _uploaded(tested, _stepped([0.8, 0.1, 0.4, 0.0], rate=rate), preset)
+    waveform = await _waveform(tested, media, 400)
+    assert waveform.sample_rate_hertz == (_RATE if preset else rate)
+    spanned_s = waveform.length * waveform.samples_per_bucket / waveform.sample_rate_hertz
+    # An mp3 of 8 kHz is a sixth of a second longer than what was encoded.
+    assert spanned_s == pytest.approx(2.0, abs=0.2)
+    heights = _heights(waveform)
+    quarter = len(heights) // 4
+    for step, level in enumerate((0.8, 0.1, 0.4, 0.0)):
+        middle = heights[step * quarter + quarter // 4 : (step + 1) * quarter - quarter // 4]
+        assert max(middle) == pytest.approx(127 * level, abs=5)
+
+
+@pytest.mark.parametrize("coded", ["mp3", "ogg", "flac"])
+async def test_compressed_audio_has_one_too(tested: CoreUnderTest, coded: str) -> None:
+    audio = encoded(_stepped([0.5, 0.5]), coded)  # type: ignore[arg-type]
+    media = await _uploaded(tested, audio)
+    assert max(_heights(await _waveform(tested, media, 20))) == pytest.approx(64, abs=8)
+
+
+async def test_it_is_measured_while_converting_or_once_when_asked_for(
+    tested: CoreUnderTest,
+) -> None:
+    audio = _stepped([0.5])
+    converted = await _uploaded(tested, audio, "telephony")
+    stored = await _uploaded(tested, audio)
+    assert converted.content is not None
+    assert stored.content is not None
+    for rendition in converted.content.renditions:
+        assert await tested.metadata.get_peaks(converted.account_id, rendition.blob_key)
+    key = stored.content.original.blob_key
+    assert await tested.metadata.get_peaks(stored.account_id, key) is None
+    first = await _waveform(tested, stored, 10)
+    assert await tested.metadata.get_peaks(stored.account_id, key)
+    await tested.blobs.delete(key)  # from now on only what was kept can answer
+    assert await _waveform(tested, stored, 10) == first
+
+
+async def test_what_was_measured_is_in_the_document(tested: CoreUnderTest) -> None:
+    loud = _stepped([1.0], seconds=2, rate=16_000)
+    document = (await _uploaded(tested, loud, "guard")).document
+    before, after = document["renditions"]["original"], document["renditions"]["normalized"]
+    assert before["peak_dbfs"] == pytest.approx(0.0, abs=0.1)
+    # A full-scale sine of 1 kHz has -3.01 LUFS; the K curve lies 0.7 dB lower at 500 Hz.
+    assert before["loudness_lufs"] == pytest.approx(-3.7, abs=0.3)
+    assert before["clipped_samples"] > 0
+    assert after["peak_dbfs"] < -0.3
+    assert after["loudness_lufs"] < before["loudness_lufs"]
+    assert after["clipped_samples"] == 0
+    assert {key: document[key] for key in after} == after
+
+
+async def test_what_can_not_be_decoded_has_none(tested: CoreUnderTest) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        yield b"\xff\xf3" + bytes(range(256)) * 8
+
+    media = await tested.core.library.create(_SCOPE, {"name": "n"}, "")
+    declared = Declared("audio/mpeg")
+    media = await tested.core.uploads.replace_content(_SCOPE, media.id, declared, source())
+    with pytest.raises(NoPeaksError, match="there are no peaks of this audio: "):
+        await _waveform(tested, media, 10)
+
+
+async def test_without_the_converter_the_error_says_what_to_install() -> None:
+    tested = await make_core()
+    media = await _uploaded(tested, _stepped([0.5]))
+    with pytest.raises(NoPeaksError, match=r"pip install 'kazoo-media\[audio\]'"):
+        await _waveform(tested, media, 10)
+
+
+@pytest.mark.parametrize("buckets", [0, -1, MOST_BUCKETS + 1])
+async def test_only_so_many_stretches_are_there(tested: CoreUnderTest, buckets: int) -> None:
+    media = await _uploaded(tested, _stepped([0.5]))
+    with pytest.raises(ValidationError, match="buckets: Value must be at"):
+        await _waveform(tested, media, buckets)
+
+
+@given(
+    pairs=st.lists(st.tuples(st.integers(-127, 0), st.integers(0, 127)), min_size=1, max_size=200),
+    milliseconds=st.integers(0, 100_000),
+    rate=st.sampled_from([8000, 44_100]),
+    most=st.integers(1, MOST_BUCKETS),
+)
+def test_any_number_of_stretches_covers_everything(
+    pairs: list[tuple[int, int]], milliseconds: int, rate: int, most: int
+) -> None:
+    peaks = np.array(pairs, np.int8).tobytes()
+    facts = AudioFacts(milliseconds, rate, 1)
+    rendition = Rendition(RenditionKind.ORIGINAL, "k", "audio/mpeg", 1, "0" * 64, facts)
+    waveform = bucketed(peaks, rendition, most)
+    samples = max(1, round(milliseconds * rate / 1000))
+    assert waveform.length <= most
+    covered = waveform.length * waveform.samples_per_bucket
+    assert samples <= covered < samples + waveform.samples_per_bucket
+    if waveform.length >= len(pairs):
+        return  # several buckets share a stretch
+    assert min(waveform.data[::2]) == min(low for low, _ in pairs)
+    assert max(waveform.data[1::2]) == max(high for _, high in pairs)
