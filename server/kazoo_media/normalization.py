@@ -82,18 +82,13 @@ class Normalization:
             words.append(self.wav_encoding)
         return shlex.join(words)
 
-    def start(self, source: AudioFormat, *, ignore_length: bool = False) -> Conversion:
-        """Return a conversion; its outcome tells whether it succeeds, never an exception.
-
-        Args:
-            source: Of the bytes that will come.
-            ignore_length: An earlier conversion found that the length in the header misleads.
-        """
+    def start(self, source: AudioFormat) -> Conversion:
+        """Return a conversion; its outcome tells whether it succeeds, never an exception."""
         if self.preset == KAZOO:
             given, wanted = self.source_arguments, self.destination_arguments
             command = SoxCommand(self.executable, source, self.target, given, wanted)
-            return self.backends.run(command, ignore_length=ignore_length)
-        job = Job(source, self.target, self.preset, self.wav_encoding, ignore_length)
+            return self.backends.run(command)
+        job = Job(source, self.target, self.preset, self.wav_encoding, ignore_length=False)
         return self.backends.make(job, self.backend, self.executable)
 
 

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from kazoo_media.audio.conversion import Conversion
 from kazoo_media.audio.formats import AudioFormat
@@ -111,7 +112,8 @@ class Transfer:
 
         async def convert(tasks: asyncio.TaskGroup) -> Received:
             del tasks
-            converted = await self._convert_stored(normalization, source_format, original)
+            start = partial(normalization.start, source_format)
+            converted = await self._convert_stored(normalization, start, original)
             return Received(Content(original, converted.rendition), converted.outcome)
 
         return await self._begun([self._normalized_key], convert)
@@ -175,7 +177,7 @@ class Transfer:
         storing = tasks.create_task(writer.store())
         conversion = converting = None
         if normalization is not None and normalization.streams:
-            conversion = self._start(normalization, source_format)
+            conversion = self._conversion = normalization.start(source_format)
             converting = tasks.create_task(self._collect(normalization, conversion))
         while chunk := await intake.read():
             await writer.write(chunk)
@@ -198,32 +200,34 @@ class Transfer:
             writer.sha256,
             meter.facts(),
         )
-        converted = _Converted() if converting is None else await converting
-        if normalization is not None and (converting is None or await self._was_misled()):
-            converted = await self._convert_stored(
-                normalization, source_format, original, ignore_length=converting is not None
-            )
+        converted = _Converted()
+        start: Callable[[], Conversion] | None = None
+        if normalization is not None:
+            start = partial(normalization.start, source_format)
+        if converting is not None and conversion is not None:
+            converted = await converting
+            start = (await conversion.outcome()).another
+        if normalization is not None and start is not None:
+            converted = await self._convert_stored(normalization, start, original)
         content = Content(_with_sound(original, converted.before), converted.rendition)
         return Received(content, converted.outcome)
 
     async def _convert_stored(
         self,
         normalization: Normalization,
-        source_format: AudioFormat,
+        start: Callable[[], Conversion] | None,
         original: Rendition,
-        *,
-        ignore_length: bool = False,
     ) -> _Converted:
-        """Convert from the stored original, when it is this upload's turn: once more if its header
-        hid audio.
+        """Convert from the stored original, when it is this upload's turn: once more as long as
+        another conversion may do better.
         """
+        converted = _Converted()
         async with normalization.turn:
-            conversion = self._start(normalization, source_format, ignore_length=ignore_length)
-            converted = await self._convert_blob(normalization, conversion, original)
-            if await self._was_misled():
-                conversion = self._start(normalization, source_format, ignore_length=True)
+            while start is not None:
+                conversion = self._conversion = start()
                 converted = await self._convert_blob(normalization, conversion, original)
-            return converted
+                start = (await conversion.outcome()).another
+        return converted
 
     async def _convert_blob(
         self, normalization: Normalization, conversion: Conversion, original: Rendition
@@ -238,21 +242,6 @@ class Transfer:
                     await conversion.feed(chunk)
             await conversion.finish()
         return collecting.result()
-
-    async def _was_misled(self) -> bool:
-        """Tell whether the last conversion believed a length that hides audio."""
-        conversion = self._conversion
-        return conversion is not None and (await conversion.outcome()).length_misleads
-
-    def _start(
-        self,
-        normalization: Normalization,
-        source_format: AudioFormat,
-        *,
-        ignore_length: bool = False,
-    ) -> Conversion:
-        self._conversion = normalization.start(source_format, ignore_length=ignore_length)
-        return self._conversion
 
     async def _collect(self, normalization: Normalization, conversion: Conversion) -> _Converted:
         """Store what the converter writes."""

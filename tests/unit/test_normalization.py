@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from kazoo_media.accounts import AdminScope, WriteScope
+from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.downloads import ByteRange
 from kazoo_media.errors import TooLargeError
 from kazoo_media.model import Media
@@ -232,3 +234,20 @@ async def test_a_stream_without_end_ends_at_the_limit_of_uploads(tested: CoreUnd
 
     assert not [each for each in psutil.Process().children() if each.name() == "sox"]
     assert (await tested.core.library.get(_SCOPE, created.id)).content is None
+
+
+async def test_what_the_pool_can_not_convert_is_converted_again_by_sox(
+    tmp_path: Path,
+) -> None:
+    pool = ConverterPool(tmp_path)
+    tested = await make_core(pool=pool)
+    await _set(tested, "crossbar.media", "normalize_media", value=True)
+    await _set(tested, "media", "normalize_preset", "telephony")
+    for streaming in (64, 0):
+        await _set(tested, "media", "max_streaming_conversions", streaming)
+
+        media, served = await _uploaded(tested, encoded(tone(2.0), "ogg") * 2)
+
+        assert "normalization_error" not in media.document
+        assert measure(served, "mp3").duration_s == pytest.approx(4.0, abs=0.2)
+    await pool.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
@@ -17,8 +18,6 @@ from kazoo_media.audio.presets import PRESETS
 from kazoo_media.audio.refused import RefusedConversion
 from kazoo_media.audio.sox import SoxCommand, SoxConversion
 
-# libsndfile stops at tags and cut frames that sox reads past, and at a second stream in an Ogg.
-_BETTER_BY_SOX = frozenset({AudioFormat.MP3, AudioFormat.OGG, AudioFormat.GSM})
 _NOT_INSTALLED = (
     "{target} by the preset {preset} needs the in-process converter, which is not installed:"
     " pip install 'kazoo-media[audio]', start the service again, and upload it again"
@@ -51,14 +50,12 @@ class Backends:
     pool: ConverterPool | None
     ffmpeg: str | None
 
-    def run(self, command: SoxCommand, *, ignore_length: bool = False) -> Conversion:
+    def run(self, command: SoxCommand) -> Conversion:
         """Return a conversion by exactly this command."""
         if command.source.sox_type is None:
             decoder = self._decoder(command.source, command.executable)
             return DecodedConversion(decoder, self.run(replace(command, source=AudioFormat.WAV)))
-        return SoxConversion(
-            command, ConversionLimits(), self.temporary_folder, ignore_length=ignore_length
-        )
+        return SoxConversion(command, ConversionLimits(), self.temporary_folder)
 
     def make(self, job: Job, wanted: Backend, executable: str) -> Conversion:
         """Return a conversion by a preset. Where the wanted back end can not read the source, one
@@ -68,21 +65,24 @@ class Backends:
             executable: What sox is called.
         """
         pool = None if wanted is Backend.SOX else self.pool
-        by_sox = wanted is Backend.AUTO and job.source in _BETTER_BY_SOX and _sox_can(job)
-        if pool is not None and job.source in SOURCES and not by_sox:
-            return InProcessConversion(job, ConversionLimits(), pool)
-        if pool is None and (wanted is Backend.INPROCESS or not _sox_can(job)):
+        is_for_sox = wanted is not Backend.INPROCESS and _sox_can(job)
+        # Raw GSM has no header: libsndfile plays as noise what sox refuses.
+        is_raw_gsm = is_for_sox and job.source is AudioFormat.GSM
+        if pool is not None and job.source in SOURCES and not is_raw_gsm:
+            # libsndfile stops at tags, cut frames and second streams that sox reads past.
+            by_sox = partial(self.make, job, Backend.SOX, executable)
+            spare = by_sox if is_for_sox and job.source.sox_type is not None else None
+            return InProcessConversion(job, ConversionLimits(), pool, spare)
+        if pool is None and not is_for_sox:
             reason = _ONLY_IN_PROCESS if wanted is Backend.SOX else _NOT_INSTALLED
             refusal = reason.format(preset=job.preset, target=job.target.title)
             return RefusedConversion(job.source, job.target, refusal)
-        if wanted is Backend.INPROCESS or job.source.sox_type is None or not _sox_can(job):
-            decoded = replace(job, source=AudioFormat.WAV, ignore_length=False)
-            next_stage = self.make(decoded, wanted, executable)
+        if not is_for_sox or job.source.sox_type is None:
+            next_stage = self.make(replace(job, source=AudioFormat.WAV), wanted, executable)
             return DecodedConversion(self._decoder(job.source, executable), next_stage)
         preset = PRESETS[job.preset]
         options, effects = preset.options(job.target, job.wav_encoding), preset.effects()
-        command = SoxCommand(executable, job.source, job.target, (), options, effects)
-        return self.run(command, ignore_length=job.ignore_length)
+        return self.run(SoxCommand(executable, job.source, job.target, (), options, effects))
 
     def _decoder(self, source: AudioFormat, executable: str) -> Conversion:
         """Return a conversion to WAV by whoever can read the source."""

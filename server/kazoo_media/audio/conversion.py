@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -54,8 +54,7 @@ class ConversionOutcome:
         after: And of the output.
         repaired_head: The first bytes of the output as they should be, to be written over the ones
             that were: a WAV that was written into a pipe has wrong sizes. None: they are right.
-        length_misleads: There is more audio than the input's header says: a second conversion that
-            is told to ignore the length finds all of it.
+        another: Starts a conversion of the same input that may do better; None: none would.
     """
 
     error: str | None = None
@@ -64,7 +63,7 @@ class ConversionOutcome:
     before: Sound | None = None
     after: Sound | None = None
     repaired_head: bytes | None = None
-    length_misleads: bool = False
+    another: Callable[[], Conversion] | None = None
 
 
 class Conversion(ABC):

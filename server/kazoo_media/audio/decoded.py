@@ -43,7 +43,7 @@ class DecodedConversion(Conversion):
         warnings = (*self._decoded.warnings, *outcome.warnings)
         # A decoder that failed had its successor killed: its own reason is the one.
         error = self._decoded.error or outcome.error
-        return replace(outcome, error=error, warnings=tuple(dict.fromkeys(warnings)))
+        return replace(outcome, error=error, warnings=tuple(dict.fromkeys(warnings)), another=None)
 
     @override
     async def kill(self) -> None:

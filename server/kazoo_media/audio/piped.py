@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from typing_extensions import override
@@ -35,6 +35,7 @@ from kazoo_media.audio.wav import ignore_length_needed, parse_wav_header, repair
 from kazoo_media.model import AudioFacts
 
 _MIB = 1024 * 1024
+_STOPPED = "it was stopped"
 _YIELD_BYTES = 64 * 1024
 _HEAD_BYTES = 128  # every WAV header that sox or ffmpeg writes
 _CPU_STEP_BYTES = 16 * _MIB
@@ -161,12 +162,12 @@ class PipedConversion(Conversion):
             before=account.before,
             after=account.after,
             repaired_head=None if repaired == self._output_head else repaired,
-            length_misleads=self._reason is None and self._length_misleads,
+            another=self._another(reason) if self._reason != _STOPPED else None,
         )
 
     @override
     async def kill(self) -> None:
-        self._give_up("it was stopped")
+        self._give_up(_STOPPED)
         if not self._starting:
             self._started.set()
         await self._started.wait()
@@ -199,6 +200,11 @@ class PipedConversion(Conversion):
     def _length_misleads(self) -> bool:
         """Tell whether the converter believed a length that hides audio."""
         return False
+
+    def _another(self, reason: str | None) -> Callable[[], Conversion] | None:
+        """Return what starts a conversion that may do better than this one, which ended so."""
+        del reason
+        return None
 
     async def _start(self) -> None:
         """Start the converter and give it what was held back, or keep the reason why not."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from typing_extensions import override
 
-from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.conversion import Conversion, ConversionLimits
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.piped import Converter, PipedConversion
 from kazoo_media.audio.pool.pool import ConverterPool
@@ -15,10 +16,18 @@ from kazoo_media.audio.pool.pool import ConverterPool
 class InProcessConversion(PipedConversion):
     """One job of the pool. Nothing runs before the first bytes are fed."""
 
-    def __init__(self, job: Job, limits: ConversionLimits, pool: ConverterPool) -> None:
-        super().__init__(job.source, job.target, limits, ignore_length=job.ignore_length)
+    def __init__(
+        self,
+        job: Job,
+        limits: ConversionLimits,
+        pool: ConverterPool,
+        spare: Callable[[], Conversion] | None = None,
+    ) -> None:
+        """Prepare a job; `spare` starts what may be tried where this fails."""
+        super().__init__(job.source, job.target, limits)
         self._job = job
         self._pool = pool
+        self._spare = spare
 
     @property
     @override
@@ -30,3 +39,7 @@ class InProcessConversion(PipedConversion):
         del head
         job = replace(self._job, ignore_length=ignore_length)
         return await self._pool.start(job, self._limits)
+
+    @override
+    def _another(self, reason: str | None) -> Callable[[], Conversion] | None:
+        return None if reason is None else self._spare

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from typing_extensions import override
 
 from kazoo_media.audio.arguments import spools
-from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.conversion import Conversion, ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.piped import Converter, PipedConversion
 from kazoo_media.audio.process import ConverterProcess
@@ -93,6 +94,14 @@ class SoxConversion(PipedConversion):
     def _length_misleads(self) -> bool:
         ignored = self._ignores_length or "--ignore-length" in self._command.source_arguments
         return self._input_meter.hides_audio() and not ignored
+
+    @override
+    def _another(self, reason: str | None) -> Callable[[], Conversion] | None:
+        del reason
+        if not self._length_misleads:
+            return None
+        command, limits, folder = self._command, self._limits, self._folder
+        return lambda: SoxConversion(command, limits, folder, ignore_length=True)
 
     @override
     async def _launch(self, head: bytes, *, ignore_length: bool) -> Converter:

@@ -16,7 +16,6 @@ from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.sniff import sniff
 from kazoo_media.audio.sox import SoxCommand
 from tests.audio_samples import encoded, measure, tone
-from tests.unit.audio import damage
 from tests.unit.audio.sox_runs import run
 
 _TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)
@@ -115,8 +114,16 @@ async def test_a_command_is_always_run_as_it_is(backends: Backends) -> None:
     assert measure(out, "mp3").channel_count == 2
 
 
-async def test_an_mp3_with_a_picture_in_front_is_converted(backends: Backends) -> None:
-    job = replace(_TELEPHONY, source=AudioFormat.MP3)
-    audio = damage.id3(90_000) + encoded(tone(2.0), "mp3")
+async def test_what_fails_in_process_may_be_tried_by_sox(backends: Backends) -> None:
+    job = replace(_TELEPHONY, source=AudioFormat.OGG)
+    audio = encoded(tone(2.0), "ogg") * 2  # libsndfile ends at the second stream
+
     _, outcome = await _made(backends, Backend.AUTO, job, audio)
-    assert outcome.error is None
+    _, forced = await _made(backends, Backend.INPROCESS, job, audio)
+
+    assert outcome.error is not None
+    assert outcome.another is not None
+    assert forced.another is None
+    out, outcome = await run(outcome.another(), audio)
+    assert not _was_in_process(outcome)
+    assert measure(out, "mp3").duration_s == pytest.approx(4.0, abs=0.2)
