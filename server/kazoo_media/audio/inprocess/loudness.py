@@ -28,6 +28,7 @@ _RELATIVE_GATE_LU = 10.0
 _BLOCK_HOPS = 4  # 400 ms that overlap by three quarters
 _ENOUGH_HERTZ = 10_000
 _REFERENCE_RATE = 48_000
+_LARGEST_POWERS = (2 * 3 * 5 * 7 * 11) ** 16
 _SURROUND_WEIGHT = 1.41
 
 
@@ -38,7 +39,7 @@ class LoudnessMeter:
 
     def __init__(self, sample_rate_hertz: int, channel_count: int) -> None:
         self._step = max(1, sample_rate_hertz // _ENOUGH_HERTZ)
-        self._hop = round(sample_rate_hertz / 10 / self._step) * self._step
+        self._hop = _quick_length(round(sample_rate_hertz / 10 / self._step)) * self._step
         self._channels = channel_count
         self._filters = [
             _Filter(sample_rate_hertz, self._hop, self._step, is_real=channel_count != 2)
@@ -126,8 +127,15 @@ class _Filter:
         samples: NDArray[np.float32] | NDArray[np.complex64], length: int
     ) -> NDArray[np.float64]:
         rows = samples.reshape(-1, length).view(np.float32)
-        sums: NDArray[np.float64] = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+        sums: NDArray[np.float64] = np.vecdot(rows, rows).astype(np.float64)
         return sums
+
+
+@functools.cache
+def _quick_length(length: int) -> int:
+    """Return the length next to this one whose transform is quick: primes up to 11, no others."""
+    nearby = sorted(range(length // 2, length * 2), key=lambda each: abs(each - length))
+    return next(each for each in nearby if _LARGEST_POWERS % each == 0)
 
 
 @functools.lru_cache(maxsize=4)

@@ -119,10 +119,14 @@ class _Output:
         self._over = 0
 
     def write(self, samples: Mono) -> None:
-        scaled = np.rint(samples * np.float32(32768))
-        self._over += int(np.count_nonzero(np.abs(scaled) > 32768))
-        whole = np.clip(scaled, -32768, 32767, out=scaled).astype(np.int16)
-        self._encoder.encode(whole)
+        if not len(samples):
+            return
+        scaled = samples * np.float32(32768)
+        np.rint(scaled, out=scaled)
+        if scaled.max() > 32767 or scaled.min() < -32768:
+            self._over += int(np.count_nonzero(np.abs(scaled) > 32768))
+            np.clip(scaled, -32768, 32767, out=scaled)
+        self._encoder.encode(scaled.astype(np.int16))
         scaled *= self._factor
         self.meter.feed(scaled[:, np.newaxis])
 
