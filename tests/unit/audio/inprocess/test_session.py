@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -257,6 +258,22 @@ def test_what_is_broken_is_an_error_with_its_reason(
     for report in (run(job(source), data)[1], measure_sound(source, data)):
         assert report.error is not None
         assert reason in report.error
+
+
+def test_a_flac_that_claims_ten_hours_is_refused_at_its_header() -> None:
+    flac = bytearray(encoded(silence(1.0), "flac"))
+    rate, samples = 8000, 36_000 * 8000
+    flac[18:26] = (rate << 44 | 15 << 36 | samples).to_bytes(8, "big")
+    report = run(job(AudioFormat.FLAC), bytes(flac))[1]
+    assert report.error is not None
+    assert "its header claims 36000 s" in report.error
+
+
+def test_an_endless_stream_ends_with_an_error() -> None:
+    wav = with_data_size(silence(0.0, rate=4000, bits=8), 0xFFFFFFFF)
+    endless = itertools.chain([wav], itertools.repeat(b"\x80" * 65_536))
+    report = run(job(ignore_length=True), endless)[1]
+    assert report.error == "it is longer than 10800 s, the most that is converted"
 
 
 def test_garbage_never_raises() -> None:
