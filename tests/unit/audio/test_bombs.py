@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+
+import pytest
 
 from kazoo_media.audio.conversion import ConversionLimits, ConversionOutcome
 from kazoo_media.audio.decoded import DecodedConversion
 from kazoo_media.audio.ffmpeg import FfmpegDecoding, find_ffmpeg
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.pool.pool import ConverterPool
+from kazoo_media.audio.pooled import InProcessConversion
 from kazoo_media.audio.presets import LONGEST_S, PRESETS
 from kazoo_media.audio.sox import SoxCommand, SoxConversion
-from tests.audio_samples import contained, encoded, silence
+from tests.audio_samples import contained, encoded, measure, silence, tone
 from tests.unit.audio.damage import silent_flac
 from tests.unit.audio.sox_runs import run
 
@@ -80,3 +87,40 @@ async def test_a_decoder_in_front_has_the_same_limits(tmp_path: Path) -> None:
     _, outcome = await run(DecodedConversion(decoding, sox), bomb)
 
     assert "it used more CPU time than is allowed" in str(outcome.error)
+
+
+class TestInProcess:
+    async def test_what_claims_ten_hours_is_refused(self, pool: ConverterPool) -> None:
+        out, outcome = await run(_in_process(pool, ConversionLimits()), silent_flac(_TEN_HOURS_S))
+
+        assert "the most that is converted is 10800 s" in str(outcome.error)
+        assert len(out) < 10_000
+
+    async def test_what_does_not_say_so_ends_at_the_cpu_limit_and_others_do_not_notice(
+        self, pool: ConverterPool
+    ) -> None:
+        bomb = silent_flac(_TEN_HOURS_S)
+        untold = bomb[:21] + bytes([bomb[21] & 0xF0]) + bytes(4) + bomb[26:]
+        flac = encoded(tone(2.0), "flac")
+
+        ended, *good = await asyncio.gather(
+            run(_in_process(pool, _LITTLE_CPU), untold),
+            *(run(_in_process(pool, ConversionLimits()), flac) for _ in range(4)),
+        )
+
+        assert "it used more CPU time than is allowed" in str(ended[1].error)
+        for out, outcome in good:
+            assert outcome.error is None
+            assert measure(out, "mp3").duration_s == pytest.approx(2.0, abs=0.2)
+
+
+@pytest.fixture
+async def pool(tmp_path: Path) -> AsyncIterator[ConverterPool]:
+    pool = ConverterPool(tmp_path)
+    yield pool
+    await pool.aclose()
+
+
+def _in_process(pool: ConverterPool, limits: ConversionLimits) -> InProcessConversion:
+    job = Job(FLAC, MP3, "telephony", "linear16", ignore_length=False)
+    return InProcessConversion(job, limits, pool)

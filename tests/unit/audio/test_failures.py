@@ -10,62 +10,59 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
+import pytest_asyncio
 
 from kazoo_media.audio.backends import Backend, Backends
-from kazoo_media.audio.conversion import (
-    KAZOO_FAILURE,
-    Conversion,
-    ConversionLimits,
-    ConversionOutcome,
-)
+from kazoo_media.audio.conversion import KAZOO_FAILURE, Conversion, ConversionOutcome
+from kazoo_media.audio.ffmpeg import find_ffmpeg
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.audio.presets import PRESETS
-from kazoo_media.audio.sox import SoxCommand, SoxConversion
+from kazoo_media.audio.sox import SoxCommand
 from tests.audio_samples import encoded, measure, noise, tone, with_data_size
 from tests.unit.audio import damage
 from tests.unit.audio.containers import in_container
 from tests.unit.audio.sox_runs import feed_all, read_all, run
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
+
 WAV, MP3, OGG, FLAC = AudioFormat.WAV, AudioFormat.MP3, AudioFormat.OGG, AudioFormat.FLAC
 AU, AMR, GSM, PCMU = AudioFormat.AU, AudioFormat.AMR, AudioFormat.GSM, AudioFormat.PCMU
 
-Start = Callable[[AudioFormat, Path], Conversion]
+Start = Callable[[AudioFormat], Conversion]
 
 
-def _kazoo(source: AudioFormat, folder: Path) -> Conversion:
-    command = SoxCommand("sox", source, MP3, (), ("-r", "8000"))
-    return SoxConversion(command, ConversionLimits(), folder)
-
-
-def _telephony(source: AudioFormat, folder: Path) -> Conversion:
-    preset = PRESETS["telephony"]
-    options = preset.options(MP3, "linear16")
-    command = SoxCommand("sox", source, MP3, (), options, preset.effects())
-    return SoxConversion(command, ConversionLimits(), folder)
-
-
-_SOX = [pytest.param(_kazoo, id="kazoo"), pytest.param(_telephony, id="telephony")]
-_BACKENDS = [*_SOX, pytest.param(None, id="in process")]
-
-
-@pytest.fixture
-async def start(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Start]:
-    """Give what starts a conversion by sox, as the parameter says, or by a pool."""
-    if request.param is not None:
-        yield request.param
-        return
-    pool = ConverterPool(tmp_path)
-    backends = Backends(tmp_path, pool, None)
-    telephony = Job(WAV, MP3, "telephony", "linear16", ignore_length=False)
-    yield lambda source, _: backends.make(replace(telephony, source=source), Backend.AUTO, "sox")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def backends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backends]:
+    folder = tmp_path_factory.mktemp("conversions")
+    pool = ConverterPool(folder)
+    yield Backends(folder, pool, find_ffmpeg())
     await pool.aclose()
+
+
+def _kazoo(backends: Backends, source: AudioFormat) -> Conversion:
+    return backends.run(SoxCommand("sox", source, MP3, (), ("-r", "8000")))
+
+
+def _telephony(backends: Backends, source: AudioFormat, wanted: Backend) -> Conversion:
+    job = Job(source, MP3, "telephony", "linear16", ignore_length=False)
+    return backends.make(job, wanted, "sox")
+
+
+_EVERY = ["kazoo", *Backend]
+_BY_SOX = ["kazoo", Backend.SOX]
+_BY_CHOICE = ["kazoo", Backend.SOX, Backend.AUTO]
+
+
+@pytest.fixture(params=_EVERY)
+def start(request: pytest.FixtureRequest, backends: Backends) -> Start:
+    """Return what starts a conversion by the documented command, or by a preset."""
+    if request.param == "kazoo":
+        return lambda source: _kazoo(backends, source)
+    return lambda source: _telephony(backends, source, request.param)
 
 
 async def _run(conversion: Conversion, data: bytes) -> tuple[bytes, ConversionOutcome]:
@@ -120,7 +117,6 @@ _BROKEN: dict[str, tuple[bytes, AudioFormat]] = {
     "FLAC with its middle zeroed": (damage.zeroed(damage.NOISE_FLAC, 0.4, 0.6), FLAC),
     "FLAC with 1 % of its bytes changed": (damage.corrupted(damage.NOISE_FLAC, 0.01), FLAC),
     "AU cut at the middle": (damage.cut(damage.NOISE_AU, 0.5), AU),
-    "GSM with its second half zeroed": (damage.zeroed(encoded(damage.NOISE, "gsm"), 0.5, 1), GSM),
 }
 
 _WHOLE: dict[str, tuple[bytes, AudioFormat]] = {
@@ -133,15 +129,6 @@ _WHOLE: dict[str, tuple[bytes, AudioFormat]] = {
     **{f"WAV of {bits} bits": (noise(5.0, bits=bits), WAV) for bits in (8, 24, 32)},
     "WAV of G.711": (encoded(damage.NOISE, "wav", "-e", "u-law"), WAV),
     "WAV of IMA ADPCM": (encoded(damage.NOISE, "wav", "-e", "ima-adpcm"), WAV),
-    "mp3 with tags around": (
-        damage.id3(90_000) + damage.NOISE_MP3 + damage.ape(70_000) + b"TAG" + bytes(125),
-        MP3,
-    ),
-    "mp3 with a tag in its middle": (
-        encoded(noise(2.5), "mp3") + damage.id3(60_000) + encoded(noise(2.5), "mp3"),
-        MP3,
-    ),
-    "two Ogg files in one": (encoded(noise(2.5), "ogg") * 2, OGG),
     "FLAC of unknown length": (
         damage.NOISE_FLAC[:21] + bytes([damage.NOISE_FLAC[21] & 0xF0]) + bytes(4)
         + damage.NOISE_FLAC[26:],
@@ -151,71 +138,105 @@ _WHOLE: dict[str, tuple[bytes, AudioFormat]] = {
 }  # fmt: skip
 
 
+_WHOLE_BY_SOX: dict[str, tuple[bytes, AudioFormat]] = {
+    "mp3 with tags around": (
+        damage.id3(90_000) + damage.NOISE_MP3 + damage.ape(70_000) + b"TAG" + bytes(125),
+        MP3,
+    ),
+    "mp3 with a tag in its middle": (
+        encoded(noise(2.5), "mp3") + damage.id3(60_000) + encoded(noise(2.5), "mp3"),
+        MP3,
+    ),
+    "two Ogg files in one": (encoded(noise(2.5), "ogg") * 2, OGG),
+    "mp3 that ends within a frame": (damage.NOISE_MP3[:-20], MP3),
+}  # fmt: skip
+
+
 def _reason(outcome: ConversionOutcome) -> str:
     assert outcome.error is not None, outcome
     assert outcome.error.startswith(KAZOO_FAILURE + ": ")
     return outcome.error.removeprefix(KAZOO_FAILURE + ": ")
 
 
-@pytest.mark.parametrize("start", _BACKENDS, indirect=True)
 @pytest.mark.parametrize("name", _BROKEN)
-async def test_what_is_broken_ends_in_an_error_that_says_why(
-    start: Start, name: str, tmp_path: Path
-) -> None:
+async def test_what_is_broken_ends_in_an_error_that_says_why(start: Start, name: str) -> None:
     data, source = _BROKEN[name]
 
-    _, outcome = await _run(start(source, tmp_path), data)
+    _, outcome = await _run(start(source), data)
 
     assert len(_reason(outcome)) > 10
 
 
-@pytest.mark.parametrize("start", _BACKENDS, indirect=True)
 @pytest.mark.parametrize("name", _WHOLE)
-async def test_what_only_looks_broken_is_converted_whole(
-    start: Start, name: str, tmp_path: Path
-) -> None:
+async def test_what_only_looks_broken_is_converted_whole(start: Start, name: str) -> None:
     data, source = _WHOLE[name]
 
-    out, outcome = await _run(start(source, tmp_path), data)
+    out, outcome = await _run(start(source), data)
+
+    assert outcome.error is None
+    assert measure(out, "mp3").duration_s == pytest.approx(5.0, abs=0.4)
+
+
+@pytest.mark.parametrize("start", _BY_CHOICE, indirect=True)
+@pytest.mark.parametrize("name", _WHOLE_BY_SOX)
+async def test_what_only_sox_reads_to_its_end_is_converted_whole(start: Start, name: str) -> None:
+    data, source = _WHOLE_BY_SOX[name]
+
+    out, outcome = await _run(start(source), data)
 
     assert outcome.error is None
     assert measure(out, "mp3").duration_s == pytest.approx(5.0, abs=0.5)
+    ends_early = "the input ends within a frame" in outcome.warnings
+    assert ends_early == (name == "mp3 that ends within a frame")
 
 
-@pytest.mark.parametrize("start", _BACKENDS, indirect=True)
-async def test_an_mp3_that_ends_within_a_frame_is_converted_with_a_warning(
-    start: Start, tmp_path: Path
+@pytest.mark.parametrize("start", [Backend.INPROCESS], indirect=True)
+@pytest.mark.parametrize("name", sorted(set(_WHOLE_BY_SOX) - {"mp3 with a tag in its middle"}))
+async def test_and_where_sox_is_not_wanted_it_is_an_error(start: Start, name: str) -> None:
+    data, source = _WHOLE_BY_SOX[name]
+
+    _, outcome = await _run(start(source), data)
+
+    assert _reason(outcome)
+
+
+@pytest.mark.parametrize("start", _BY_CHOICE, indirect=True)
+async def test_gsm_with_its_second_half_zeroed_is_an_error(start: Start) -> None:
+    gsm = damage.zeroed(encoded(damage.NOISE, "gsm"), 0.5, 1)
+
+    _, outcome = await _run(start(GSM), gsm)
+
+    assert _reason(outcome)
+
+
+async def test_six_channels_are_an_error_where_they_can_not_be_kept(
+    backends: Backends,
 ) -> None:
-    _, outcome = await _run(start(MP3, tmp_path), damage.NOISE_MP3[:-20])
-
-    assert outcome.error is None
-    assert "the input ends within a frame" in outcome.warnings
-
-
-async def test_six_channels_are_an_error_where_they_can_not_be_kept(tmp_path: Path) -> None:
     audio = tone(1.0, channels=6)
 
-    _, kept = await run(_kazoo(WAV, tmp_path), audio)
-    _, mixed = await run(_telephony(WAV, tmp_path), audio)
+    _, kept = await run(_kazoo(backends, WAV), audio)
+    _, mixed = await run(_telephony(backends, WAV, Backend.AUTO), audio)
 
     assert "channels" in _reason(kept)
     assert mixed.error is None
 
 
-@pytest.mark.parametrize("start", _SOX, indirect=True)
+@pytest.mark.parametrize("start", _BY_SOX, indirect=True)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSEGV])
-async def test_a_converter_that_somebody_ends_is_an_error(
-    start: Start, number: signal.Signals, tmp_path: Path
+async def test_a_converter_that_somebody_ends_puts_out_all_or_an_error(
+    start: Start, number: signal.Signals
 ) -> None:
     before = set(psutil.Process().children(recursive=True))
     audio = noise(20.0, rate=48_000)
-    async with start(WAV, tmp_path) as conversion:
+    async with start(WAV) as conversion:
         reading = asyncio.ensure_future(read_all(conversion))
         await conversion.feed(audio[: len(audio) // 2])
         (process,) = set(psutil.Process().children(recursive=True)) - before
         process.send_signal(number)
         await feed_all(conversion, audio[len(audio) // 2 :])
-        await reading
+        out = await reading
         outcome = await conversion.outcome()
 
-    assert _reason(outcome)
+    if outcome.error is None:  # sox ignores those that ask it to end while it starts
+        assert number in (signal.SIGTERM, signal.SIGINT)
+        assert measure(out, "mp3").duration_s == pytest.approx(20.0, abs=0.2)

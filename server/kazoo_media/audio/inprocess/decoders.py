@@ -19,6 +19,7 @@ from typing_extensions import override
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.rewindable import Rewindable
 from kazoo_media.audio.inprocess.samples import SampleReader, reader_of
+from kazoo_media.audio.plausibility import implausible
 from kazoo_media.audio.presets import LONGEST_S
 from kazoo_media.audio.wav import LARGEST_HEADER_BYTES, WavHeader, parse_wav_header, repaired_head
 
@@ -75,12 +76,10 @@ class Decoder(ABC):
         """Yield everything; ends with the input."""
 
     def _check(self, declared_frames: int) -> None:
-        """Refuse what no telephone plays: a rate of 1 Hz turns 2 kB into 40,000 s of audio."""
-        rate, channels = self.sample_rate_hertz, self.channel_count
-        if not 4_000 <= rate <= 192_000:
-            raise UndecodableError(f"a sample rate of {rate} Hz is not supported")
-        if not 1 <= channels <= 8:
-            raise UndecodableError(f"{channels} channels are not supported")
+        rate = self.sample_rate_hertz
+        problem = implausible(rate, self.channel_count)
+        if problem is not None:
+            raise UndecodableError(problem)
         if declared_frames > LONGEST_S * rate:
             seconds = declared_frames // rate
             raise UndecodableError(
