@@ -25,7 +25,7 @@ from tests.bench.quality.measures import (
     decoded,
     levels,
 )
-from tests.bench.quality.report import hostile_table, level_cell, marks, speech_cells
+from tests.bench.quality.report import hostile_table, level_cell, marks, marks_table, speech_cells
 from tests.bench.quality.results import Quality, Way, ways
 from tests.bench.table import Better, Contest, Line, Sample
 
@@ -86,6 +86,7 @@ def test_hostile_inputs_are_what_they_are_called() -> None:
     assert np.abs(made["+12 dB clipped"]).max() == 1
     assert np.count_nonzero(np.abs(made["+12 dB clipped"]) == 1) > 10_000
     assert not made["one leg"][:, 1].any()
+    assert np.count_nonzero(made["clicks"] == 1) == 40
     assert made["DC +0.2"].mean() == pytest.approx(0.2, abs=0.01)
     ends = np.abs(made["half -25 dB"])
     assert 20 * np.log10(ends[:1000].max() / ends[-1000:].max()) == pytest.approx(25, abs=0.5)
@@ -131,7 +132,9 @@ def test_loudness_is_held_against_its_marks() -> None:
 def test_a_preset_that_is_not_there_is_a_row_that_says_so() -> None:
     quality = Quality(Way("loudness", "sox"), missing="there is no preset loudness")
     assert speech_cells(quality) == ["not there"]
-    assert [ok for _, _, _, ok in marks(quality)] == [False]
+    assert marks_table([quality]).row_count == 1
+    other = Quality(Way("loudness", "inprocess"), hostile={"loud": Levels(-19, -1, -1, 0)})
+    assert marks_table([quality, other]).row_count == 4
     assert hostile_table([quality], []).row_count == 1
 
 

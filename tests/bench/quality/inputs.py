@@ -95,6 +95,8 @@ def hostile_samples(speech: Mono) -> Mapping[str, NDArray[np.float64]]:
     loud = amplified(speech, _LOUD_LUFS - (measured if measured is not None else _LOUD_LUFS))
     half = np.where(np.arange(length) < length // 2, 0.0, -25.0)
     wave = np.sin(np.arange(length) * 2 * np.pi * 440 / _HOSTILE_HERTZ)
+    clicks = amplified(loud, -18)
+    clicks[:: _HOSTILE_HERTZ // 2] = 1.0  # one gain for all would clip: this asks for a limiter
     noise = np.random.default_rng(1).uniform(-0.25, 0.25, length)
     return {
         "loud": loud,
@@ -104,6 +106,7 @@ def hostile_samples(speech: Mono) -> Mapping[str, NDArray[np.float64]]:
         "half -25 dB": loud * 10 ** (half / 20),
         "one leg": np.stack([loud, np.zeros(length)], axis=1),
         "DC +0.2": amplified(loud, -12) + 0.2,
+        "clicks": clicks,
         "square": np.sign(wave),
         "silence": np.zeros(length),
         "noise": noise,
