@@ -96,7 +96,8 @@ def hostile_samples(speech: Mono) -> Mapping[str, NDArray[np.float64]]:
     half = np.where(np.arange(length) < length // 2, 0.0, -25.0)
     wave = np.sin(np.arange(length) * 2 * np.pi * 440 / _HOSTILE_HERTZ)
     clicks = amplified(loud, -18)
-    clicks[:: _HOSTILE_HERTZ // 2] = 1.0  # one gain for all would clip: this asks for a limiter
+    # A millisecond each second: one gain for all would clip them, a limiter is needed.
+    clicks[np.arange(length) % _HOSTILE_HERTZ < _HOSTILE_HERTZ // 1000] = 1.0
     noise = np.random.default_rng(1).uniform(-0.25, 0.25, length)
     return {
         "loud": loud,
