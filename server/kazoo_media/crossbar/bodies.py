@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -19,10 +18,6 @@ from kazoo_media.errors import (
 )
 
 _JSON_LIMIT_BYTES = 5 * 1024 * 1024
-_ABORT_WINDOW_S = 0.05
-"""An aborted upload ends like a complete one; its cancellation came at most 8 ms later in thousands
-of trials.
-"""
 
 
 class Piece(Protocol):
@@ -44,7 +39,8 @@ class Body:
         self._size_bytes = size_bytes
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body, at most 1 MiB at once.
+        """Yield the body, at most 1 MiB at once. It ends when the client has ended it: one that
+        goes away before cancels the call (transport/connection.py).
 
         Raises:
             IncompleteUploadError: it ended before its Content-Length.
@@ -61,17 +57,6 @@ class Body:
             raise IncompleteUploadError(
                 f"{received} bytes arrived, {self._size_bytes} were declared: send it again"
             )
-
-    async def settled_pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body; when nothing tells its size, end only after the time an abort takes to
-        become known.
-        """
-        empty = True
-        async for piece in self.pieces():
-            empty = False
-            yield piece
-        if self._size_bytes is None and not empty:
-            await asyncio.sleep(_ABORT_WINDOW_S)
 
 
 async def read_envelope(request: Request, body: Body) -> MediaError | None:

@@ -49,9 +49,7 @@ class Contents:
             raise EmptyContentError
         encoding = request.headers.get("content-transfer-encoding", "")
         await self._uploads.check(scope, media_id, _declared(request, encoding))
-        audio = await unwrapped(
-            request.content_type, encoding, request.size_bytes, body.settled_pieces()
-        )
+        audio = await unwrapped(request.content_type, encoding, request.size_bytes, body.pieces())
         name = request.parameter("filename")
         declared = Declared(
             audio.content_type or None, audio.size_bytes, name, request.asked("preset")

@@ -85,8 +85,7 @@ async def read_parts(
 
     Raises:
         BadRequestError: a second header, an empty message, or anything after the finish.
-        IncompleteUploadError: there is no finish. A client that goes away ends its stream just like
-            one that is done: the messages stop, cancellation follows milliseconds later.
+        IncompleteUploadError: there is no finish.
     """
     await Call.invite(context)
     finish: Finish | None = None
