@@ -12,7 +12,11 @@ def programs() -> list[psutil.Process]:
     other tests of the session keep.
     """
     kept = ("python", "envoy")
-    return [each for each in psutil.Process().children() if not each.name().startswith(kept)]
+    return [
+        each
+        for each in psutil.Process().children()
+        if (name := _name(each)) and not name.startswith(kept)
+    ]
 
 
 def zygotes(ancestor: psutil.Process | None = None) -> list[psutil.Process]:
@@ -20,13 +24,27 @@ def zygotes(ancestor: psutil.Process | None = None) -> list[psutil.Process]:
     return [
         each
         for each in (ancestor or psutil.Process()).children(recursive=True)
-        if _is_of_pool(each) and not _is_of_pool(each.parent())
+        if _is_of_pool(each) and not _is_of_pool(_parent(each))
     ]
 
 
 def converters(ancestor: psutil.Process | None = None) -> list[psutil.Process]:
     """Return the converters of all pools below this process or another."""
     return [child for each in zygotes(ancestor) for child in each.children()]
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:  # it ended after it was listed
+        return ""
+
+
+def _parent(process: psutil.Process) -> psutil.Process | None:
+    try:
+        return process.parent()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _is_of_pool(process: psutil.Process | None) -> bool:
