@@ -94,21 +94,6 @@ def _stages(preset: Preset, rate: int) -> Iterator[Stage]:
         yield Limiter(preset.sample_rate_hertz, CEILING_DB)
 
 
-def measure(source: AudioFormat, source_fd: int, *, ignore_length: bool) -> Report:
-    """Read the source to its end and tell what it sounds like, in `before`."""
-    try:
-        decoder = open_decoder(source, source_fd, ignore_length=ignore_length)
-    except UndecodableError as error:
-        return Report(error=str(error))
-    meter = _meter_of(decoder)
-    try:
-        for block in decoder.blocks():
-            meter.feed(block)
-    except UndecodableError as error:
-        return Report(error=str(error), before=meter.sound())
-    return Report(before=meter.sound())
-
-
 class _Output:
     """What goes to the encoder, and is measured."""
 

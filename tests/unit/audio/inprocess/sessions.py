@@ -54,17 +54,6 @@ def run(
     return repaired_head(whole[:128], len(whole)) + whole[128:], report
 
 
-def measure(source: AudioFormat, data: bytes, *, ignore_length: bool = False) -> Report:
-    source_fd, feed_fd = os.pipe()
-    feeder = threading.Thread(target=_feed, args=(feed_fd, data, 60_000))
-    feeder.start()
-    try:
-        return session.measure(source, source_fd, ignore_length=ignore_length)
-    finally:
-        os.close(source_fd)
-        feeder.join()
-
-
 def _feed(feed_fd: int, data: bytes | Iterable[bytes], chunk_bytes: int) -> None:
     chunks = (
         (data[at : at + chunk_bytes] for at in range(0, len(data), chunk_bytes))
