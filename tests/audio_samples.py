@@ -5,6 +5,7 @@ real ffmpeg.
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import tempfile
 import wave
@@ -104,6 +105,15 @@ def contained(wav: bytes, name: str, *options: str) -> bytes:
         argv = [_FFMPEG, "-v", "error", "-i", "pipe:0", *options, str(path)]
         subprocess.run(argv, input=wav, check=True)
         return path.read_bytes()
+
+
+def shown_duration_s(path: Path) -> float:
+    """Return how long a file is as ffmpeg shows it, by its header alone."""
+    shown = subprocess.run([_FFMPEG, "-i", str(path)], capture_output=True, check=False).stderr
+    match = re.search(rb"Duration: (\d+):(\d+):(\d+\.\d+)", shown)
+    assert match is not None, shown.decode()
+    hours, minutes, seconds = (float(each) for each in match.groups())
+    return (hours * 60 + minutes) * 60 + seconds
 
 
 def with_data_size(wav: bytes, size: int) -> bytes:

@@ -53,7 +53,8 @@ class ConversionOutcome:
         before: What was measured of the input, where the converter does.
         after: And of the output.
         repaired_head: The first bytes of the output as they should be, to be written over the ones
-            that were: a WAV that was written into a pipe has wrong sizes. None: they are right.
+            that were: a WAV or FLAC that was written into a pipe has no right length. None: they
+            are right.
         another: Starts a conversion of the same input that may do better; None: none would.
     """
 

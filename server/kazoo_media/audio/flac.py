@@ -12,6 +12,7 @@ from kazoo_media.audio.gauge import Gauge
 from kazoo_media.model import AudioFacts
 
 _HEAD_BYTES = 4 + 4 + 34
+_MOST_SAMPLES = (1 << 36) - 1  # the header has 36 bits for them
 _TAIL_BYTES = 128 * 1024  # two frames of nearly any stream
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _MOST_CANDIDATES = 500  # the last ones; hostile bytes may hold thousands
@@ -36,11 +37,20 @@ class FlacGauge(Gauge):
         if len(self._head) < _HEAD_BYTES or not self._head.startswith(b"fLaC"):
             return AudioFacts()
         packed = int.from_bytes(self._head[18:26], "big")
-        rate, channels, samples = packed >> 44, (packed >> 41 & 7) + 1, packed & (1 << 36) - 1
+        rate, channels, samples = packed >> 44, (packed >> 41 & 7) + 1, packed & _MOST_SAMPLES
         if not rate:
             return AudioFacts()
         samples = samples or self._counted() or 0
         return AudioFacts(round(samples * 1000 / rate) if samples else None, rate, channels)
+
+    @override
+    def repaired_head(self) -> bytes | None:
+        samples = self._counted() if len(self._head) == _HEAD_BYTES else None
+        if samples is None or samples > _MOST_SAMPLES:
+            return None
+        packed = int.from_bytes(self._head[18:26], "big") & ~_MOST_SAMPLES | samples
+        head = self._head[:18] + packed.to_bytes(8, "big") + self._head[26:]
+        return None if head == self._head else head
 
     def _counted(self) -> int | None:
         """Return the samples up to the end by the last frame that follows its predecessor, since

@@ -29,3 +29,9 @@ class Gauge(ABC):
     def is_truncated(self) -> bool:
         """Tell whether the stream, if it ends here, ends too early."""
         return False
+
+    def repaired_head(self) -> bytes | None:
+        """Return the first bytes with the length that was counted; None: they are right, or have
+        none.
+        """
+        return None

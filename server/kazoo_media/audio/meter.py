@@ -66,6 +66,12 @@ class DurationMeter:
         """
         return self._gauge.is_truncated()
 
+    def repaired_head(self) -> bytes | None:
+        """Return the first bytes of a stream that ends here, with its length in them; None: they
+        are right, have no length, or belong to a WAV: see wav.repaired_head.
+        """
+        return self._gauge.repaired_head()
+
 
 class _Unknown(Gauge):
     @override

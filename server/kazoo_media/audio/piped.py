@@ -154,14 +154,13 @@ class PipedConversion(Conversion):
         warnings = account.warnings
         if self._source in _BARE_FRAMES and self._input_meter.is_truncated():
             warnings = (*warnings, "the input ends within a frame")
-        repaired = repaired_head(self._output_head, self._output_bytes)
         return ConversionOutcome(
             error=f"{KAZOO_FAILURE}: {reason}" if reason else None,
             warnings=warnings,
             facts=self._output_meter.facts(),
             before=account.before,
             after=account.after,
-            repaired_head=None if repaired == self._output_head else repaired,
+            repaired_head=self._repaired_head(),
             another=self._another(reason) if self._reason != _STOPPED else None,
         )
 
@@ -260,6 +259,12 @@ class PipedConversion(Conversion):
         self._output_meter.feed(data)
         self._output_head += data[: _HEAD_BYTES - len(self._output_head)]
         return data
+
+    def _repaired_head(self) -> bytes | None:
+        repaired = repaired_head(self._output_head, self._output_bytes)
+        if repaired != self._output_head:
+            return repaired
+        return self._output_meter.repaired_head()
 
     def _most_output_bytes(self) -> int:
         grown = self._limits.output_bytes + self._limits.output_factor * self._fed_bytes

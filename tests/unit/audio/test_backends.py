@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from kazoo_media.audio.backends import Backend, Backends
 from kazoo_media.audio.conversion import ConversionOutcome
@@ -15,7 +16,7 @@ from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.sniff import sniff
 from kazoo_media.audio.sox import SoxCommand
-from tests.audio_samples import encoded, measure, tone
+from tests.audio_samples import encoded, measure, shown_duration_s, tone, with_data_size
 from tests.unit.audio.sox_runs import run
 
 _TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)
@@ -105,6 +106,25 @@ async def test_every_target_is_made_in_process(backends: Backends, target: str) 
     assert _was_in_process(outcome)
     assert sniff(out).format is job.target
     assert outcome.facts.duration_ms == pytest.approx(2000, abs=50)
+
+
+@pytest.mark.parametrize("wanted", [Backend.SOX, Backend.INPROCESS])
+@pytest.mark.parametrize("seconds", [0.1, 20.0])
+async def test_the_header_of_a_flac_says_how_long_it_is(
+    backends: Backends, wanted: Backend, seconds: float, tmp_path: Path
+) -> None:
+    audio = with_data_size(tone(seconds, rate=16_000), 0xFFFFFFFF)  # of a stream: nobody knows
+
+    out, outcome = await _made(
+        backends, wanted, replace(_TELEPHONY, target=AudioFormat.FLAC), audio
+    )
+
+    head = outcome.repaired_head
+    assert head is not None
+    path = tmp_path / "made.flac"
+    path.write_bytes(head + out[len(head) :])
+    assert soundfile.info(path).frames == len(soundfile.read(path)[0]) == round(seconds * 8000)
+    assert shown_duration_s(path) == pytest.approx(seconds, abs=0.01)
 
 
 async def test_a_command_is_always_run_as_it_is(backends: Backends) -> None:

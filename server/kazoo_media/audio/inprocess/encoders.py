@@ -92,7 +92,7 @@ class WavEncoder(Encoder):
 class LibraryEncoder(Encoder):
     """What libsndfile writes: Vorbis and Opus in Ogg, and FLAC.
 
-    The length and the checksum in the header of a FLAC stay unknown.
+    The checksum in the header of a FLAC stays unknown; whoever stores it writes the right length.
     """
 
     _KINDS: Mapping[AudioFormat, tuple[str, str]] = {
