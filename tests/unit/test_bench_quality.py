@@ -26,7 +26,7 @@ from tests.bench.quality.measures import (
     levels,
 )
 from tests.bench.quality.report import hostile_table, level_cell, marks, marks_table, speech_cells
-from tests.bench.quality.results import Quality, Way, ways
+from tests.bench.quality.results import Quality, SpeechQuality, Way, ways
 from tests.bench.table import Better, Contest, Line, Sample
 
 RATE = 8000
@@ -101,6 +101,7 @@ def test_amplified_audio_is_clipped_at_full_scale() -> None:
 def test_without_prompts_a_speech_engine_speaks(tmp_path: Path) -> None:
     inputs = prepare(tmp_path, None, 24)
     assert "espeak-ng" in inputs.whence
+    assert not inputs.recorded
     assert {each.audio.rate_hertz for each in inputs.speech} == {8000}
     assert all(each.audio.duration_s > 1.5 for each in inputs.speech)
 
@@ -112,6 +113,7 @@ def test_prompts_are_taken_evenly_from_a_folder(tmp_path: Path) -> None:
         length = tone(300, seconds=0.5 if number == 9 else 2).samples
         soundfile.write(prompts / f"{number}.wav", length, RATE, "PCM_16")
     inputs = prepare(tmp_path, prompts, 3)
+    assert inputs.recorded
     assert [each.name for each in inputs.speech] == ["0", "3", "6"]
 
 
@@ -132,10 +134,17 @@ def test_loudness_is_held_against_its_marks() -> None:
 def test_a_preset_that_is_not_there_is_a_row_that_says_so() -> None:
     quality = Quality(Way("loudness", "sox"), missing="there is no preset loudness")
     assert speech_cells(quality) == ["not there"]
-    assert marks_table([quality]).row_count == 1
+    assert marks_table([quality], recorded=True).row_count == 1
     other = Quality(Way("loudness", "inprocess"), hostile={"loud": Levels(-19, -1, -1, 0)})
-    assert marks_table([quality, other]).row_count == 4
+    assert marks_table([quality, other], recorded=True).row_count == 4
     assert hostile_table([quality], []).row_count == 1
+
+
+def test_pesq_of_synthetic_speech_is_held_against_no_mark() -> None:
+    speech = SpeechQuality(tone(300), Levels(-19, -5, -5, 0), 0.0, 2000, 3.4, 0.9, 4000)
+    quality = Quality(Way("telephony", "sox"), speech=[speech])
+    assert marks_table([quality], recorded=False).row_count == 0
+    assert list(marks(quality)) == [("PESQ", "3.40", ">= 3.9", False)]
 
 
 def test_every_preset_is_asked_of_every_back_end_but_the_command() -> None:

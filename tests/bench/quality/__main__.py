@@ -50,7 +50,7 @@ def quality(
     title = f"prompts: medians, the highest peak, PESQ as mean (least); {inputs.whence}"
     console.print(speech_table(qualities, title))
     console.print(hostile_table(qualities, inputs.hostile))
-    console.print(marks_table(qualities))
+    console.print(marks_table(qualities, recorded=inputs.recorded))
     for each in qualities:
         if each.missing is not None:
             console.print(

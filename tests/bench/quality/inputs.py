@@ -48,12 +48,14 @@ class Inputs:
     Attributes:
         speech: Prompts, for narrowband measures.
         wideband: Speech at 22 kHz.
+        recorded: Whether people spoke the prompts.
         whence: Where the prompts come from, for a person.
     """
 
     speech: Sequence[Source]
     wideband: Sequence[Source]
     hostile: Sequence[Source]
+    recorded: bool
     whence: str
 
 
@@ -80,7 +82,7 @@ def prepare(folder: Path, prompts: Path | None, count: int) -> Inputs:
         _written(folder, name.replace(" ", "-"), samples, _HOSTILE_HERTZ, name)
         for name, samples in hostile_samples(joined).items()
     ]
-    return Inputs(speech, spoken, hostile, whence)
+    return Inputs(speech, spoken, hostile, prompts is not None, whence)
 
 
 def hostile_samples(speech: Mono) -> Mapping[str, NDArray[np.float64]]:

@@ -68,16 +68,23 @@ def level_cell(result: Levels | str) -> str:
     return "\n".join([*lines, str(result.clipped_samples)] if result.clipped_samples else lines)
 
 
-def marks_table(qualities: Sequence[Quality]) -> Table:
+def marks_table(qualities: Sequence[Quality], *, recorded: bool) -> Table:
     """Return what is wanted of telephony and loudness, and whether it is so.
 
     One back end is enough: what the other does not have is no fault.
+
+    Args:
+        qualities: Of all ways.
+        recorded: Whether people spoke the prompts. PESQ knows no formant synthesis: its mark is
+            none for that.
     """
     table = Table("mark", "measured", "wanted", "", title="marks")
     there = {each.way.preset for each in qualities if each.missing is None}
     for preset in sorted({each.way.preset for each in qualities} & _MARKED - there):
         table.add_row(preset, "not there", "", "below")
     for quality in qualities:
+        if quality.way.preset == "telephony" and not recorded:
+            continue
         for name, measured, wanted, ok in marks(quality):
             table.add_row(f"{quality.way.title}: {name}", measured, wanted, "ok" if ok else "below")
     return table
