@@ -5,10 +5,12 @@ Theory of operation
    packages once, locks itself down and then forks converters: they share its memory.
 2. A job takes an idle converter or a new one. It goes there as one message with its ends of two
    pipes; the audio never passes through here.
-3. The report comes back as one message, and the converter is idle again, or dismissed: worn out, or
-   one of too many. A converter that dies closes its channel: its run ends with its exit code, and
-   nobody else notices.
-4. A zygote that ended took its converters with it; the next job starts another.
+3. The report comes back as one message, and the converter is idle again, or dismissed: it is worn
+   out. A converter that dies closes its channel: its run ends with its exit code, and nobody else
+   notices.
+4. The idle are a stack. Those at its bottom that nobody needed for a while are dismissed, but for a
+   few: a burst of small uploads uses what it forked for all of them.
+5. A zygote that ended took its converters with it; the next job starts another.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from kazoo_media.audio.pool.member import Member, Run
 from kazoo_media.audio.pool.nursery import Nursery
 from kazoo_media.audio.presets import PRESETS
 
-_MOST_IDLE = 8
+_ALWAYS_IDLE = 8
+_LINGER_S = 2.0
+"""To fork a converter, and its first touch of shared memory, costs as much as three small jobs."""
 _PACKAGES = ("numpy", "soundfile", "soxr", "lameenc")
 
 
@@ -47,6 +51,8 @@ class ConverterPool:
         self._opening = asyncio.Lock()
         self._members: set[Member] = set()
         self._idle: list[Member] = []
+        self._fewest_idle = 0  # since the last look at them
+        self._next_look: asyncio.TimerHandle | None = None
 
     async def start(self, job: Job, limits: ConversionLimits) -> Run:
         """Return the run of a job, which waits for its input.
@@ -63,6 +69,8 @@ class ConverterPool:
 
     async def aclose(self) -> None:
         """End all processes."""
+        if self._next_look is not None:
+            self._next_look.cancel()
         if self._nursery is not None:
             await self._nursery.aclose()
         for member in list(self._members):
@@ -91,8 +99,10 @@ class ConverterPool:
     async def _give(self, job: Job, descriptors: Sequence[int]) -> Member:
         """Return the converter that has the job now."""
         while self._idle:
+            member = self._idle.pop()
+            self._fewest_idle = min(self._fewest_idle, len(self._idle))
             with suppress(OSError):  # it died; its channel says so in a moment
-                return self._idle.pop().take(job, descriptors)
+                return member.take(job, descriptors)
         return (await self._fork()).take(job, descriptors)
 
     async def _fork(self) -> Member:
@@ -112,10 +122,22 @@ class ConverterPool:
             return self._nursery
 
     def _when_idle(self, member: Member) -> None:
-        if len(self._idle) < _MOST_IDLE:
-            self._idle.append(member)
-        else:
+        self._idle.append(member)
+        if self._next_look is None and len(self._idle) > _ALWAYS_IDLE:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._fewest_idle = len(self._idle)
+        self._next_look = asyncio.get_running_loop().call_later(_LINGER_S, self._dismiss_unneeded)
+
+    def _dismiss_unneeded(self) -> None:
+        self._next_look = None
+        unneeded = min(self._fewest_idle, len(self._idle)) - _ALWAYS_IDLE
+        for member in self._idle[: max(0, unneeded)]:
+            self._idle.remove(member)
             member.dismiss()
+        if len(self._idle) > _ALWAYS_IDLE:
+            self._look_later()
 
     def _when_gone(self, member: Member) -> None:
         self._members.discard(member)

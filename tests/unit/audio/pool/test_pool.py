@@ -100,6 +100,20 @@ async def test_sessions_that_wait_for_slow_uploads_hold_up_nobody(pool: PoolUnde
     await until(lambda: len(pool.processes()) <= 8)  # a few idle ones stay
 
 
+async def test_bursts_of_conversions_fork_no_process_anew(pool: PoolUnderTest) -> None:
+    async def burst() -> set[int]:
+        held = [await pool.begin() for _ in range(16)]
+        used = {each.pid for each in pool.processes()}
+        for each in held:
+            await each.finish()
+        return used
+
+    first = await burst()
+
+    assert len(first) == 16
+    assert await burst() == first
+
+
 async def test_sixty_four_sessions_have_little_memory_of_their_own(pool: PoolUnderTest) -> None:
     slow = [await pool.begin() for _ in range(64)]
 
