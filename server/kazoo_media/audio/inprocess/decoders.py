@@ -27,6 +27,8 @@ Block = NDArray[np.float32]
 """Samples of one piece of audio: shape (frames, channels), full scale is 1.0."""
 
 _READ_BYTES = 64 * 1024
+_PIECE_BYTES = 128 * 1024  # with all that is made of it, it fits into the cache
+_WORTH_BYTES = 32 * 1024
 _BLOCK_SAMPLES = 32 * 1024
 _RAW_RATE = 8000
 _GSM_BYTES, _GSM_SAMPLES = 33, 160
@@ -167,16 +169,11 @@ class _Plain(Decoder):
             yield self._reader.read(data).reshape(-1, self.channel_count)
 
     def _read(self) -> bytes:
-        """Return whole frames, as many as are worth the work; fewer where the input ends."""
-        parts, size = [self._rest], len(self._rest)
-        # A full pipe has more behind it.
-        enough = _READ_BYTES // 2
-        while size < enough and (data := os.read(self._source_fd, _READ_BYTES)):
-            parts.append(data)
-            size += len(data)
-            enough = 2 * _READ_BYTES if len(data) == _READ_BYTES else enough
-        whole = size - size % self._frame_bytes
-        data = b"".join(parts)
+        """Return whole frames, enough to be worth the work; fewer where the input ends."""
+        data = self._rest or os.read(self._source_fd, _PIECE_BYTES)
+        while len(data) < _WORTH_BYTES and (more := os.read(self._source_fd, _PIECE_BYTES)):
+            data += more
+        whole = len(data) - len(data) % self._frame_bytes
         self._rest = data[whole:]
         return data[:whole] if self._rest else data
 

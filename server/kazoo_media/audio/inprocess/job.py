@@ -59,8 +59,8 @@ class Job:
 
     def to_json(self) -> str:
         """Return a line that `from_json` reads."""
-        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        return json.dumps({**fields, "source": self.source.name, "target": self.target.name})
+        formats = {"source": self.source.name, "target": self.target.name}
+        return json.dumps(_fields(self) | formats)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -109,7 +109,7 @@ class Report:
 
     def to_json(self) -> str:
         """Return a line that `from_json` reads."""
-        return json.dumps(dataclasses.asdict(self), default=_base64)
+        return json.dumps(_fields(self), default=_plain)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -123,8 +123,12 @@ class Report:
         )
 
 
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
+def _fields(value: Job | Sound | Report) -> dict[str, Any]:
+    return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+
+
+def _plain(value: Sound | bytes) -> dict[str, Any] | str:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else _fields(value)
 
 
 def _sound(fields: dict[str, Any] | None) -> Sound | None:

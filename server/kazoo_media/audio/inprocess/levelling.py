@@ -8,14 +8,17 @@ anything is passed on.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
 from kazoo_media.audio.inprocess.encoders import Encoder
 from kazoo_media.audio.inprocess.limiter import Limiter, PeakMeter
 from kazoo_media.audio.inprocess.loudness import LoudnessMeter
+from kazoo_media.audio.inprocess.sounds import SoundMeter
 from kazoo_media.audio.inprocess.speech_level import SpeechLevelMeter
 from kazoo_media.audio.inprocess.stages import NOTHING, Chain, Gain, Mono, Stage, decibels
 from kazoo_media.audio.presets import CEILING_DB, Level, Scale
@@ -30,7 +33,11 @@ _LevelMeter = LoudnessMeter | SpeechLevelMeter
 
 
 class Leveller:
-    """Audio that waits for its end."""
+    """Audio that waits for its end.
+
+    Attributes:
+        meter: What was kept sounds like this.
+    """
 
     def __init__(self, level: Level, rate: int, encoder: Encoder, spool_fd: int) -> None:
         """Keep the audio in the empty file `spool_fd`: 4 bytes a sample."""
@@ -39,26 +46,35 @@ class Leveller:
         self._lost_db = -decibels(encoder.factor)
         self._ceiling_db = CEILING_DB - encoder.overshoot_db + self._lost_db
         self._spool_fd = spool_fd
-        self._meter = _meter_of(level, rate)
+        self.meter = SoundMeter(rate, 1, math.inf)  # nothing is clipped before the gain
+        self._speech = None if level.scale is Scale.LOUDNESS else SpeechLevelMeter(rate)
         self._peak = PeakMeter()
 
     def keep(self, samples: Mono) -> None:
         """Take up the next samples."""
-        self._meter.feed(samples[:, np.newaxis])
+        self.meter.feed(samples[:, np.newaxis])
+        if self._speech is not None:
+            self._speech.feed(samples[:, np.newaxis])
         self._peak.feed(samples)
         rest = memoryview(samples.tobytes())
         while rest:
             rest = rest[os.write(self._spool_fd, rest) :]
 
+    @property
+    def gain(self) -> float | None:
+        """Return what everything is multiplied by; None: its peaks are limited, too."""
+        if decibels(self._peak.peak) + self._gain_db > self._ceiling_db:
+            return None
+        return float(10 ** (self._gain_db / 20))
+
     def levelled(self) -> Iterator[Mono]:
         """Yield everything at the level that is wanted."""
-        # Silence stays as it is: what is below the gate of the meter is none of our business.
-        gain_db = self._missing_db(self._meter) or 0.0
-        if decibels(self._peak.peak) + gain_db <= self._ceiling_db:
+        gain_db = self._gain_db
+        if self.gain is not None:
             yield from self._changed(Gain(gain_db))
             return
         for _ in range(_MOST_ROUNDS):
-            meter = _meter_of(self._level, self._rate)
+            meter = self._new_meter()
             for samples in self._changed(self._limited(gain_db)):
                 meter.feed(samples[:, np.newaxis])
             missing_db = self._missing_db(meter) or 0.0
@@ -66,6 +82,11 @@ class Leveller:
             if abs(missing_db) < _GOOD_ENOUGH_DB:
                 break
         yield from self._changed(self._limited(gain_db))
+
+    @cached_property
+    def _gain_db(self) -> float:
+        # Silence stays as it is: what is below the gate of the meter is none of our business.
+        return self._missing_db(self._speech or self.meter.loudness) or 0.0
 
     def _limited(self, gain_db: float) -> Stage:
         return Chain((Gain(gain_db), Limiter(self._rate, self._ceiling_db)))
@@ -82,6 +103,7 @@ class Leveller:
             return None
         return min(self._level.wanted_db + self._lost_db - level, _MOST_GAIN_DB)
 
-
-def _meter_of(level: Level, rate: int) -> _LevelMeter:
-    return LoudnessMeter(rate, 1) if level.scale is Scale.LOUDNESS else SpeechLevelMeter(rate)
+    def _new_meter(self) -> _LevelMeter:
+        return (
+            LoudnessMeter(self._rate, 1) if self._speech is None else SpeechLevelMeter(self._rate)
+        )

@@ -4,7 +4,7 @@ Source: ITU-R BS.1770-5, annex 1; EBU Tech 3341.
 
 Theory of operation. The filter takes from low frequencies and leaves high ones alone, so a hop of
 100 ms is measured in two parts.
-1. Means of neighbouring frames, at about 11 kHz, hold what is low. The spectrum of their
+1. Means of neighbouring frames, at about 7 kHz, hold what is low. The spectrum of their
    differences is weighted: differences, because a hop cut out without a window would spread a
    strong hum over all frequencies.
 2. What the means lack is high: one sum of squares of all frames, less one of the means. Part 1
@@ -26,7 +26,8 @@ _OFFSET_LUFS = -0.691
 _ABSOLUTE_GATE_LUFS = -70.0
 _RELATIVE_GATE_LU = 10.0
 _BLOCK_HOPS = 4  # 400 ms that overlap by three quarters
-_ENOUGH_HERTZ = 10_000
+_ENOUGH_HERTZ = 7000
+_HIGH = 10 ** (0.05 / 10)  # what folds down into the means is counted low: this is the balance
 _REFERENCE_RATE = 48_000
 _LARGEST_POWERS = (2 * 3 * 5 * 7 * 11) ** 16
 _SURROUND_WEIGHT = 1.41
@@ -56,8 +57,9 @@ class LoudnessMeter:
         if hops:
             self._energies.frombytes(self._measure(whole[: hops * self._hop]).tobytes())
 
-    def level(self) -> float | None:
-        """Return the integrated loudness, LUFS; None if nothing passed the absolute gate.
+    def level(self, gain: float = 1.0) -> float | None:
+        """Return the integrated loudness of everything times `gain`, LUFS; None if nothing passed
+        the absolute gate.
 
         What is shorter than one block of 400 ms is measured as one block. What is left of the last
         hop does not count, as in the standard.
@@ -72,6 +74,7 @@ class LoudnessMeter:
         else:
             sums = np.concatenate(([0.0], np.cumsum(energies)))
             blocks = (sums[_BLOCK_HOPS:] - sums[:-_BLOCK_HOPS]) / _BLOCK_HOPS
+        blocks = blocks * gain**2
         blocks = blocks[blocks > _power(_ABSOLUTE_GATE_LUFS)]
         if not len(blocks):
             return None
@@ -109,12 +112,15 @@ class _Filter:
             means *= np.float32(1 / self._step)
         if self._last_mean is None:
             self._last_mean = means[:1]
-        changes = np.diff(means, prepend=self._last_mean).reshape(-1, self._hop // self._step)
+        changes = np.empty_like(means)
+        np.subtract(means[1:], means[:-1], out=changes[1:])
+        changes[:1] = means[:1] - self._last_mean
         self._last_mean = means[-1:].copy()
+        changes = changes.reshape(-1, self._hop // self._step)
         spectra = np.fft.fft(changes) if np.iscomplexobj(changes) else np.fft.rfft(changes)
         parts = spectra.view(np.float32)
         parts *= parts
-        energies = parts.astype(np.float64) @ self._low
+        energies = (parts @ self._low).astype(np.float64)
         if self._step > 1:
             lacking = self._sums(samples, self._hop) - self._step * self._sums(
                 means, changes.shape[1]
@@ -139,7 +145,7 @@ def _quick_length(length: int) -> int:
 
 
 @functools.lru_cache(maxsize=4)
-def _weights(rate: int, hop: int, step: int, *, is_real: bool) -> tuple[float, NDArray[np.float64]]:
+def _weights(rate: int, hop: int, step: int, *, is_real: bool) -> tuple[float, NDArray[np.float32]]:
     """Return the weight of each squared sample that the means lack, and of each squared real and
     imaginary part of the spectrum of changes of the means.
     """
@@ -148,14 +154,14 @@ def _weights(rate: int, hop: int, step: int, *, is_real: bool) -> tuple[float, N
     # At 0 Hz nothing changes: as good as there is the weight of a frequency next to it.
     folded = np.maximum(np.minimum(indices, count - indices), 1e-3)
     frequencies = folded * (rate / step / count)
-    high = float(k_weighting(np.array([_REFERENCE_RATE / 2]))[0]) if step > 1 else 0.0
+    high = _HIGH * float(k_weighting(np.array([_REFERENCE_RATE / 2]))[0]) if step > 1 else 0.0
     angles = np.pi * frequencies / rate
     kept = (np.sin(angles * step) / np.sin(angles) / step) ** 2
     wanted = k_weighting(frequencies) - high * (1 - kept)
     low = wanted / kept / (2 * np.sin(angles * step)) ** 2 / count**2
     if is_real:
         low *= np.where((indices == 0) | (2 * indices == count), 1, 2)
-    return high / hop, np.repeat(low, 2)
+    return high / hop, np.repeat(low, 2).astype(np.float32)
 
 
 def k_weighting(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:

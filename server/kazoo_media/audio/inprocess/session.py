@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from tempfile import TemporaryFile
 
 import numpy as np
@@ -24,6 +24,7 @@ from kazoo_media.audio.inprocess.stages import (
     NOTHING,
     Chain,
     Gain,
+    Gather,
     HighPass,
     Mono,
     Resample,
@@ -58,25 +59,41 @@ def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
             preset.kilobits_per_s,
             job.wav_encoding,
         )
-        output = _Output(encoder, preset.sample_rate_hertz)
-        chain = Chain(_stages(preset, decoder.sample_rate_hertz))
-        if preset.level is None:
-            for block in decoder.blocks():
-                before.feed(block)
-                output.write(chain.process(_mono(block), last=False))
-            output.write(chain.process(NOTHING, last=True))
-        else:
+        stages = tuple(_stages(preset, decoder.sample_rate_hertz))
+        passing = _through(decoder, before, stages)
+        # What is known to be the same but for a gain is not measured again.
+        heard, gain = before, None if stages or not _is_as_encoded(decoder) else 1.0
+        if preset.level is not None:
             leveller = Leveller(preset.level, preset.sample_rate_hertz, encoder, spool_fd)
-            for block in decoder.blocks():
-                before.feed(block)
-                leveller.keep(chain.process(_mono(block), last=False))
-            leveller.keep(chain.process(NOTHING, last=True))
-            for samples in leveller.levelled():
-                output.write(samples)
-        output.finish()
+            for samples in passing:
+                leveller.keep(samples)
+            passing, heard, gain = leveller.levelled(), leveller.meter, leveller.gain
+        output = _Output(encoder)
+        if gain is None:
+            heard = output.meter = SoundMeter(
+                preset.sample_rate_hertz, 1, _HIGHEST_16 * encoder.factor
+            )
+        for samples in passing:
+            output.write(samples)
+        encoder.finish()
+        after = heard.sound(1.0 if gain is None else gain * encoder.factor)
     except UndecodableError as error:
         return Report(error=str(error), before=before.sound() if before is not None else None)
-    return Report(warnings=output.warnings(), before=before.sound(), after=output.meter.sound())
+    return Report(warnings=output.warnings(), before=before.sound(), after=after)
+
+
+def _through(decoder: Decoder, before: SoundMeter, stages: Iterable[Stage]) -> Iterator[Mono]:
+    """Yield what comes out of the stages; measure what comes in."""
+    chain = Chain((*stages, Gather()))
+    for block in decoder.blocks():
+        before.feed(block)
+        yield chain.process(_mono(block), last=False)
+    yield chain.process(NOTHING, last=True)
+
+
+def _is_as_encoded(decoder: Decoder) -> bool:
+    """Tell whether the samples are what encoders take: mono, 16 bits."""
+    return decoder.channel_count == 1 and decoder.highest == _HIGHEST_16
 
 
 def _stages(preset: Preset, rate: int) -> Iterator[Stage]:
@@ -95,12 +112,15 @@ def _stages(preset: Preset, rate: int) -> Iterator[Stage]:
 
 
 class _Output:
-    """What goes to the encoder, and is measured."""
+    """What goes to the encoder.
 
-    def __init__(self, encoder: Encoder, rate: int) -> None:
+    Attributes:
+        meter: Measures what a decoder will hear; None: it is known already.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.meter: SoundMeter | None = None
         self._encoder = encoder
-        self.meter = SoundMeter(rate, 1, _HIGHEST_16 * encoder.factor)
-        self._factor = np.float32(encoder.factor / 32768)
         self._over = 0
 
     def write(self, samples: Mono) -> None:
@@ -112,11 +132,9 @@ class _Output:
             self._over += int(np.count_nonzero(np.abs(scaled) > 32768))
             np.clip(scaled, -32768, 32767, out=scaled)
         self._encoder.encode(scaled.astype(np.int16))
-        scaled *= self._factor
-        self.meter.feed(scaled[:, np.newaxis])
-
-    def finish(self) -> None:
-        self._encoder.finish()
+        if self.meter is not None:
+            scaled *= np.float32(self._encoder.factor / 32768)
+            self.meter.feed(scaled[:, np.newaxis])
 
     def warnings(self) -> tuple[str, ...]:
         """Say how much was clipped here, not by whoever made the input."""

@@ -12,14 +12,18 @@ from kazoo_media.audio.inprocess.waveform import Waveform
 
 
 class SoundMeter:
-    """Everything that a Sound says."""
+    """Everything that a Sound says.
+
+    Attributes:
+        loudness: The part that measures loudness.
+    """
 
     def __init__(self, sample_rate_hertz: int, channel_count: int, highest: float) -> None:
         """Measure audio whose largest sample is `highest`, a little less than 1.0 in integers."""
         self._rate = sample_rate_hertz
         self._channels = channel_count
         self._highest = highest
-        self._loudness = LoudnessMeter(sample_rate_hertz, channel_count)
+        self.loudness = LoudnessMeter(sample_rate_hertz, channel_count)
         self._waveform = Waveform()
         self._frames = 0
         self._clipped = 0
@@ -34,17 +38,19 @@ class SoundMeter:
         self._peak = max(self._peak, peak)
         if peak >= self._highest:
             self._clipped += int(np.count_nonzero(np.abs(samples) >= self._highest))
-        self._loudness.feed(samples)
+        self.loudness.feed(samples)
 
-    def sound(self) -> Sound:
-        """Return what was measured so far."""
-        loudness = self._loudness.level()
+    def sound(self, gain: float = 1.0) -> Sound:
+        """Return what was measured so far, as it is when all samples are multiplied by `gain`; what
+        was clipped stays so.
+        """
+        loudness = self.loudness.level(gain)
         return Sound(
             loudness_lufs=None if loudness is None else round(loudness, 2),
-            peak_dbfs=round(decibels(self._peak), 2) if self._peak else None,
+            peak_dbfs=round(decibels(self._peak * gain), 2) if self._peak else None,
             clipped_samples=self._clipped,
             duration_ms=round(self._frames * 1000 / self._rate),
             sample_rate_hertz=self._rate,
             channel_count=self._channels,
-            peaks=self._waveform.peaks(),
+            peaks=self._waveform.peaks(gain),
         )

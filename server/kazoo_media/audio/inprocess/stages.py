@@ -43,6 +43,26 @@ class Chain(Stage):
         return samples
 
 
+class Gather(Stage):
+    """The same in pieces that are worth the work of whoever takes them."""
+
+    _WORTH_SAMPLES = 16 * 1024
+
+    def __init__(self) -> None:
+        self._parts: list[Mono] = []
+        self._size = 0
+
+    @override
+    def process(self, samples: Mono, *, last: bool) -> Mono:
+        self._parts.append(samples)
+        self._size += len(samples)
+        if self._size < self._WORTH_SAMPLES and not last:
+            return NOTHING
+        piece = np.concatenate(self._parts)
+        self._parts, self._size = [], 0
+        return piece
+
+
 class Resample(Stage):
     """Another sample rate."""
 

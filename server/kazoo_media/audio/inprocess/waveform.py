@@ -41,12 +41,14 @@ class Waveform:
             at = end
         return peak
 
-    def peaks(self) -> bytes:
-        """Return the pairs as int8, low and high in turn; full scale is 127."""
+    def peaks(self, gain: float = 1.0) -> bytes:
+        """Return the pairs times `gain` as int8, low and high in turn; full scale is 127."""
         bounds = self._bounds[: self._count]
         if self._open_frames:
             bounds = np.concatenate((bounds, [(self._open_low, self._open_high)]))
-        return np.clip(np.rint(bounds * 127), -127, 127).astype(np.int8).tobytes()
+        levels = np.rint(bounds * (127 * gain))
+        whole: bytes = np.clip(levels, -127, 127).astype(np.int8).tobytes()
+        return whole
 
     def _add_whole(self, samples: NDArray[np.float32]) -> float:
         lows, highs = _extremes(samples.reshape(-1), self._length * samples.shape[1])

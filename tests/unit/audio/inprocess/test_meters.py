@@ -44,7 +44,7 @@ def test_quiet_parts_are_gated() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
-@pytest.mark.parametrize("colour", ["white", "brown", "hum", "offset"])
+@pytest.mark.parametrize("colour", ["white", "brown", "hum", "offset", "bright"])
 def test_loudness_agrees_with_another_meter(channels: int, colour: str) -> None:
     rate = 48_000
     noise = np.random.default_rng(1).standard_normal((rate * 6, channels)) * 0.05
@@ -54,6 +54,8 @@ def test_loudness_agrees_with_another_meter(channels: int, colour: str) -> None:
         noise = noise * 0.05 + sine(31.7, 0.5, 6, rate)[:, np.newaxis]
     elif colour == "offset":
         noise += 0.2
+    elif colour == "bright":
+        noise = np.diff(noise, axis=0) + sine(5500, 0.1, 6, rate)[1:, np.newaxis]
     other = pyloudnorm.Meter(rate, filter_class="DeMan").integrated_loudness(noise)
     assert loudness(noise.astype(np.float32), rate) == pytest.approx(other, abs=0.2)
 
@@ -153,3 +155,20 @@ def test_clipped_samples_are_counted() -> None:
     assert sound.clipped_samples == 7
     assert sound.peak_dbfs == 0.0
     assert sound.duration_ms == 12
+
+
+@settings(max_examples=25, deadline=None)
+@given(gain_db=st.floats(-20, 30), quiet_db=st.floats(-60, 0))
+def test_a_sound_with_a_gain_is_that_of_louder_samples(gain_db: float, quiet_db: float) -> None:
+    gain = 10 ** (gain_db / 20)
+    # What lies below the absolute gate may lie above it with the gain.
+    parts = [sine(500, 0.01, 2, 8000), sine(500, 0.01 * 10 ** (quiet_db / 20), 2, 8000)]
+    samples = np.concatenate(parts)[:, np.newaxis]
+    meter, louder = SoundMeter(8000, 1, 1.0), SoundMeter(8000, 1, 1.0)
+    meter.feed(samples)
+    louder.feed(samples * np.float32(gain))
+    told, measured = meter.sound(gain), louder.sound()
+    assert told.loudness_lufs == pytest.approx(measured.loudness_lufs, abs=0.02)
+    assert told.peak_dbfs == pytest.approx(measured.peak_dbfs, abs=0.02)
+    bounds = [np.frombuffer(each.peaks, np.int8).astype(int) for each in (told, measured)]
+    assert np.abs(bounds[0] - bounds[1]).max() <= 1

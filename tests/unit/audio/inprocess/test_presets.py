@@ -122,6 +122,27 @@ def test_rfc7874_sets_the_level_of_speech() -> None:
         assert loudness_of(heard, 8000) == pytest.approx(-22.8, abs=1.0)
 
 
+@pytest.mark.parametrize("audio", [as_wav(at_lufs(-30)), tone(3.0)])
+@pytest.mark.parametrize("preset", ["telephony", "guard", "loudness", "rfc7874"])
+@pytest.mark.parametrize("target", [AudioFormat.WAV, AudioFormat.MP3])
+def test_the_report_tells_what_will_be_heard(
+    audio: bytes, preset: str, target: AudioFormat
+) -> None:
+    out, report = run(job(target=target, preset=preset), audio)
+    heard = decoded(out)
+    after = report.after
+    assert after is not None
+    within = 0.2 if target is AudioFormat.WAV else 0.5  # an mp3 has other samples
+    assert after.loudness_lufs == pytest.approx(loudness_of(heard, 8000), abs=within)
+    assert after.clipped_samples == 0
+    if target is AudioFormat.WAV:
+        peak = np.abs(heard).max()
+        assert after.peak_dbfs == pytest.approx(20 * np.log10(peak), abs=0.01)
+        bounds = np.frombuffer(after.peaks, np.int8)
+        assert np.abs(bounds).max() == pytest.approx(127 * peak, abs=1)
+        assert after.duration_ms == round(len(heard) / 8)
+
+
 def test_what_is_nearly_silent_is_raised_by_30_db_at_most() -> None:
     quiet = tone(3.0, rate=RATE, frequency_hertz=1000, level_db=-60)
     assert measure(convert(job(preset="loudness"), quiet)).level_db == pytest.approx(-30, abs=0.5)
