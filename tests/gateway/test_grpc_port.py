@@ -63,6 +63,15 @@ def test_what_is_no_call_is_refused(gateway: Gateway) -> None:
     assert httpx.put(url, content=b"x" * 100_000).status_code == 405
 
 
+@pytest.mark.parametrize("content_type", ["text/plain", "application/json", None])
+def test_what_a_web_page_may_send_without_asking_is_no_call(
+    gateway: Gateway, content_type: str | None
+) -> None:
+    url = f"http://127.0.0.1:{gateway.grpc_port}{_HEALTH}"
+    headers = {"content-type": content_type} if content_type else {}
+    assert httpx.post(url, headers=headers, content=bytes(5)).status_code == 415
+
+
 def test_a_request_id_comes_back(channel: grpc.Channel) -> None:
     call: Any = channel.unary_unary(
         _HEALTH, response_deserializer=health_pb2.HealthCheckResponse.FromString

@@ -117,7 +117,9 @@ class Connection(asyncio.Protocol, Outlet):
         if self._parser.get_method() != b"POST":
             return
         handler = self._find(self._path.decode("latin-1"))
-        if handler is None:
+        if not wire.is_grpc(self._headers):
+            self._transport.write(wire.NO_GRPC)
+        elif handler is None:
             code = grpc.StatusCode.UNIMPLEMENTED.value[0]
             self._transport.write(wire.only_status(code, "there is no such method", b""))
         else:

@@ -27,6 +27,9 @@ HEALTHY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 NO_CALL = b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n"
 """The whole answer to what is neither that nor a call."""
 
+NO_GRPC = b"HTTP/1.1 415 Unsupported Media Type\r\ncontent-length: 0\r\n\r\n"
+"""The whole answer to a request whose content type is not gRPC's."""
+
 _KEY = re.compile(r"[0-9a-z_.-]+")
 _RESERVED = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
@@ -80,6 +83,13 @@ def metadata_of(headers: Headers) -> Metadata:
         else:
             found.append((key, text.decode("latin-1")))
     return found
+
+
+def is_grpc(headers: Headers) -> bool:
+    """Tell whether a request says it is gRPC. Any web page can make a browser send others, together
+    with its user's client certificate.
+    """
+    return any(n == b"content-type" and text.startswith(b"application/grpc") for n, text in headers)
 
 
 def call_options(headers: Headers) -> tuple[str, float | None]:

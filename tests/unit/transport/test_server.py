@@ -13,7 +13,10 @@ import pytest
 
 from kazoo_media.transport.server import WorkerServer
 
-_HEAD = b"POST /s/%b HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n%b\r\n"
+_HEAD = (
+    b"POST /s/%b HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\n"
+    b"transfer-encoding: chunked\r\n%b\r\n"
+)
 _MESSAGE = b"6\r\n\0\0\0\0\1x\r\n"
 _END = b"0\r\n\r\n"
 
