@@ -11,6 +11,7 @@ import hashlib
 import re
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kazoo_media.errors import (
@@ -30,7 +31,7 @@ _NAME_LIMIT = 128
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling, proven by a token."""
+    """Who is calling, proven by a token or a client certificate."""
 
     account: Account
 
@@ -100,6 +101,29 @@ class Accounts:
         account = await self._store.get_account(claims.account_id)
         if account is None or claims.key_generation not in (None, account.key_generation):
             raise InvalidCredentialsError
+        return Caller(account)
+
+    async def authenticate_client(
+        self, names: Sequence[str], account_ids: Mapping[str, str]
+    ) -> Caller:
+        """Return who a client certificate speaks for: the first of its names that has an account.
+
+        Args:
+            names: Those in the certificate.
+            account_ids: By name, as the setting accounts.client_names has them.
+
+        Raises:
+            InvalidCredentialsError: no name has an account, or there is no such account.
+        """
+        shown = ", ".join(names)
+        name = next((each for each in names if each in account_ids), None)
+        if name is None:
+            text = f"{shown}: no account has this client certificate, see accounts.client_names"
+            raise InvalidCredentialsError(text, client_names=shown)
+        account = await self._store.get_account(account_ids[name])
+        if account is None:
+            text = f"{name}: accounts.client_names has no account that exists: {account_ids[name]}"
+            raise InvalidCredentialsError(text, client_names=shown)
         return Caller(account)
 
     # What they may do.

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from kazoo_media.accounts import AdminScope
 from kazoo_media.audio.arguments import executable_permitted, parse_arguments
 from kazoo_media.audio.backends import Backend
@@ -23,6 +25,7 @@ from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import DEFAULT_SCOPE, SettingRow
 
 GIB = 1024**3
+_KINDS = {bool: "true or false", int: "an integer", str: "text", dict: "a JSON object"}
 
 
 class Origin(enum.Enum):
@@ -74,7 +77,21 @@ def _url(value: str) -> str | None:
     return None if is_url else "must be a URL that begins with http:// or https://"
 
 
+def _account_ids(value: dict[str, object]) -> str | None:
+    for name, account_id in value.items():
+        if not name.strip():
+            return "must have no empty names"
+        if not isinstance(account_id, str) or not re.fullmatch("[0-9a-f]{32}", account_id):
+            return f"must have 32 lower-case hex digits for {name!r}, not {account_id!r}"
+    return None
+
+
 KNOWN: Mapping[tuple[str, str], _Known] = {
+    ("accounts", "client_names"): _Known(
+        {},
+        "Account ids by the names in client certificates that speak for them on the gRPC port.",
+        _account_ids,
+    ),
     ("crossbar", "max_upload_size"): _Known(
         512 * 1024**2, "Most bytes of one upload.", _between(1, 1024 * GIB)
     ),
@@ -236,14 +253,15 @@ class Settings:
         known = KNOWN[category, key]
         converted = _coerced(value, type(known.built_in))
         if converted is None:
-            kind = {bool: "true or false", int: "an integer", str: "text"}[type(known.built_in)]
+            kind = _KINDS[type(known.built_in)]
             raise _violation("value", f"{category}.{key} must be {kind}, not {value!r}")
         problem = known.check(converted)
         is_program = key == "normalize_executable" or (key == "tts_command" and converted)
         if is_program and not executable_permitted(str(converted), self._converters):
             problem = f"file name must be one of {', '.join(sorted(self._converters))}"
         if problem:
-            raise _violation("value", f"{category}.{key} {problem}, not {value!r}")
+            shown = "" if isinstance(converted, dict) else f", not {value!r}"
+            raise _violation("value", f"{category}.{key} {problem}{shown}")
         return converted
 
 
@@ -269,7 +287,17 @@ def _coerced(value: object, kind: type) -> object | None:
             return int(value)
         text = str(value).strip()
         return int(text) if text.lstrip("-").isdecimal() else None
-    return value if kind is str and isinstance(value, str) else None
+    if kind is dict and isinstance(value, str):
+        value = _parsed(value)
+    return value if kind in (str, dict) and isinstance(value, kind) else None
+
+
+def _parsed(text: str) -> object:
+    """Return what JSON text says, None where it is none."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _violation(field: str, message: str) -> ValidationError:

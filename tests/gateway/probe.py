@@ -37,7 +37,8 @@ class Probe:
                 return json.dumps(self._facts).encode()
             case b"metadata":
                 sent = [tuple(each) for each in context.invocation_metadata()]
-                return repr([each for each in sent if each[0].startswith("x-probe")]).encode()
+                shown = ("x-probe", "x-forwarded-client-cert")
+                return repr([each for each in sent if each[0].startswith(shown)]).encode()
             case b"say more":
                 await context.send_initial_metadata(
                     (("x-first", "1"), ("x-first-bin", b"\x00\xff"))

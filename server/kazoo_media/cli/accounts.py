@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kazoo_media.cli.output import as_json, print_json, print_table
-from kazoo_media.cli.session import Session, calls_service
+from kazoo_media.cli.session import CommandError, Session, calls_service
 from kazoo_media.v1.account_service_pb2 import Account, CreateAccountRequest
 
 app = typer.Typer(help="Accounts, their API keys and tokens.", no_args_is_help=True)
@@ -112,7 +112,10 @@ async def add_user(
 @calls_service
 async def token(session: Session) -> None:
     """Print a token for the API key, good for an hour."""
-    typer.echo(await session.client.token())
+    issued = await session.client.token()
+    if not issued:
+        raise CommandError("a token needs an API key: pass one with --api-key")
+    typer.echo(issued)
 
 
 def _fields(account: Account) -> dict[str, Any]:

@@ -66,7 +66,10 @@ _ApiKey = Annotated[
 _TlsCa = Annotated[
     Path | None, typer.Option(help="Speak TLS; trust the certificates in this PEM file.")
 ]
-_TlsCert = Annotated[Path | None, typer.Option(help="PEM certificate of this client.")]
+_TlsCert = Annotated[
+    Path | None,
+    typer.Option(help="PEM certificate of this client; without an API key it says who is calling."),
+]
 _TlsKey = Annotated[Path | None, typer.Option(help="PEM key of that certificate.")]
 
 
@@ -124,9 +127,9 @@ async def _with_session(
     api_key = options.api_key or config.api_key
     bootstrap = None if api_key else found
     api_key = api_key or (found.api_key if found else "")
-    if not target or not api_key:
+    if not target or not (api_key or options.tls_cert):
         missing = "address (--target, KAZOO_MEDIA_TARGET)" if not target else ""
-        missing = missing or "API key (--api-key, KAZOO_MEDIA_API_KEY)"
+        missing = missing or "API key (--api-key, KAZOO_MEDIA_API_KEY) or --tls-cert"
         raise CommandError(
             f"no {missing}, and no {Bootstrap.path(config.data_dir)}: start the service with "
             "`kazoo-media serve`, or set KAZOO_MEDIA_DATA_DIR to its data folder"
@@ -143,7 +146,7 @@ def describe(error: MediaServiceError, target: str = "") -> str:
     if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
         at = f" at {target}" if target else ""
         return f"service not reachable{at}: start it with `kazoo-media serve`, or name a --target"
-    if error.code is grpc.StatusCode.UNAUTHENTICATED:
+    if error.code is grpc.StatusCode.UNAUTHENTICATED and "client_names" not in error.metadata:
         return "the API key is not valid: pass another with --api-key or KAZOO_MEDIA_API_KEY"
     if error.code is grpc.StatusCode.PERMISSION_DENIED:
         return "the account of this API key may not do that: use one of a superduper admin"

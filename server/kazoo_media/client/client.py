@@ -65,14 +65,15 @@ class Client(AdministrationCalls):
             target: host:port.
             api_key: Tokens are issued for it and renewed as needed.
             token: Used instead of, or before one is issued for, the API key.
-            tls: None: a plain connection.
+            tls: None: a plain connection. With neither API key nor token, the certificate in it
+                says who is calling.
             timeout_s: Longest time a call may take; transfers may take any time.
 
         Raises:
-            ValueError: neither API key nor token.
+            ValueError: no API key, token or certificate.
         """
-        if not api_key and not token:
-            raise ValueError("a client needs an api_key or a token")
+        if not (api_key or token or (tls and tls.cert)):
+            raise ValueError("a client needs an api_key, a token or a certificate")
         self._target, self._tls = target, tls
         self._identity = api_key, token, timeout_s
 
@@ -96,7 +97,9 @@ class Client(AdministrationCalls):
         await self._connection.aclose()
 
     async def token(self) -> str:
-        """Return a token that is good for at least a minute, where there is an API key."""
+        """Return a token that is good for at least a minute, where there is an API key; "" where
+        there is only a certificate.
+        """
         return await self._connection.token()
 
     async def account_id(self) -> str:

@@ -92,7 +92,7 @@ class Connection:
         Args:
             channel: Closed by `aclose`.
             api_key: Tokens are issued for it as needed. "": `token` is used as long as it lasts.
-            token: The first token; "": issue one.
+            token: The first token; "": issue one. Without both the channel's certificate counts.
             timeout_s: Longest time a call with one request and one response may take.
         """
         self.channel = channel
@@ -134,7 +134,7 @@ class Connection:
         token = await self.token()
         try:
             try:
-                return await attempt((("x-auth-token", token),))
+                return await attempt((("x-auth-token", token),) if token else ())
             except grpc.aio.AioRpcError as error:
                 if error.code() is not grpc.StatusCode.UNAUTHENTICATED or not self._api_key:
                     raise
@@ -156,11 +156,14 @@ class Connection:
             page_request.page_token = page.next_page_token
 
     async def token(self, rejected: str = "") -> str:
-        """Return a token that is good for a while, and another one than a rejected one.
+        """Return a token that is good for a while, and another one than a rejected one; "" without
+        an API key and a first token.
 
         Raises:
             MediaServiceError: none could be issued.
         """
+        if not self._api_key:
+            return self._token
         async with self._issuing:
             if not self._token or self._token == rejected or time.time() >= self._renew_at:
                 await self._issue()

@@ -18,7 +18,7 @@ class AccountServicer(AccountServiceServicer):
     """The account tree, API keys and tokens."""
 
     def __init__(self, core: Core) -> None:
-        self._callers = Callers(core.accounts)
+        self._callers = Callers(core)
         self._accounts = core.accounts
         self._users = core.users
         self._attempts = core.attempts

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from kazoo_media.accounts import Accounts, AdminScope, Caller, ReadScope, WriteScope
+from kazoo_media.accounts import AdminScope, Caller, ReadScope, WriteScope
+from kazoo_media.core import Core
 from kazoo_media.errors import InvalidCredentialsError
 from kazoo_media.rpc.fields import required
+from kazoo_media.transport.client_certificates import client_names
 from kazoo_media.transport.context import Call, Context, token_of
 
 
 class Callers:
-    """Turns the token of a call into permission. Each method raises what `Accounts` raises."""
+    """Turns the token of a call, or without one the client's certificate, into permission. Each
+    method raises what `Accounts` raises.
+    """
 
-    def __init__(self, accounts: Accounts) -> None:
-        self._accounts = accounts
+    def __init__(self, core: Core) -> None:
+        self._accounts = core.accounts
+        self._settings = core.settings
 
     async def identify(self, context: Context) -> Caller:
         """Return who is calling; the access log names them from now on."""
         token = token_of(context)
-        if token is None:
-            raise InvalidCredentialsError
-        caller = await self._accounts.authenticate(token)
+        if token is not None:
+            caller = await self._accounts.authenticate(token)
+        else:
+            caller = await self._identify_client(client_names(context))
         Call.note_account(caller.account.id)
         return caller
 
@@ -36,3 +42,10 @@ class Callers:
     async def may_administer(self, context: Context) -> AdminScope:
         """Return the permission to change the service."""
         return self._accounts.admin_scope(await self.identify(context))
+
+    async def _identify_client(self, names: tuple[str, ...]) -> Caller:
+        if not names:
+            raise InvalidCredentialsError
+        Call.note_client(names)
+        account_ids = await self._settings.get("accounts", "client_names")
+        return await self._accounts.authenticate_client(names, account_ids)

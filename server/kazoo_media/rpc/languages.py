@@ -16,7 +16,7 @@ class LanguageServicer(LanguageServiceServicer):
     """Languages of the media."""
 
     def __init__(self, core: Core) -> None:
-        self._callers = Callers(core.accounts)
+        self._callers = Callers(core)
         self._prompts = core.prompts
 
     @override

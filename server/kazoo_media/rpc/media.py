@@ -38,7 +38,7 @@ class MediaServicer(MediaServiceServicer):
     """Documents and their audio."""
 
     def __init__(self, core: Core) -> None:
-        self._callers = Callers(core.accounts)
+        self._callers = Callers(core)
         self._library = core.library
         self._uploads = core.uploads
         self._downloads = core.downloads

@@ -17,7 +17,7 @@ class PromptServicer(PromptServiceServicer):
     """Prompts and their translations."""
 
     def __init__(self, core: Core) -> None:
-        self._callers = Callers(core.accounts)
+        self._callers = Callers(core)
         self._prompts = core.prompts
 
     @override

@@ -18,7 +18,7 @@ class SettingsServicer(SettingsServiceServicer):
     """Settings, for superduper admins."""
 
     def __init__(self, core: Core) -> None:
-        self._callers = Callers(core.accounts)
+        self._callers = Callers(core)
         self._settings = core.settings
 
     @override

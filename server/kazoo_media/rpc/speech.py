@@ -22,7 +22,7 @@ class SpeechServicer(SpeechServiceServicer):
     """What can speak."""
 
     def __init__(self, core: Core) -> None:
-        self._callers = Callers(core.accounts)
+        self._callers = Callers(core)
         self._speech = core.speech
 
     @override

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -25,10 +25,12 @@ class Call:
 
     Attributes:
         account_id: Who is calling, "" until that is known.
+        client_names: The names in the client's certificate, "" where they do not count.
     """
 
     request_id: str
     account_id: str = ""
+    client_names: str = ""
 
     @classmethod
     def begin(cls, context: Context) -> Call:
@@ -44,6 +46,11 @@ class Call:
     def note_account(cls, account_id: str) -> None:
         """Remember for the log who makes the current call."""
         _current.get().account_id = account_id
+
+    @classmethod
+    def note_client(cls, names: Sequence[str]) -> None:
+        """Remember for the log which certificate is to say who makes the current call."""
+        _current.get().client_names = ", ".join(names)
 
     @classmethod
     async def invite(cls, context: Context) -> None:

@@ -98,6 +98,7 @@ async def _guarded(method: str, context: Context) -> AsyncIterator[None]:
             ms=round((time.perf_counter() - started) * 1000, 1),
             request_id=call.request_id,
             account_id=call.account_id,
+            client_names=call.client_names,
         )
     if failure:
         await _abort(context, call, failure)

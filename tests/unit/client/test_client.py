@@ -13,7 +13,7 @@ from tests.unit.client.unsteady import UnsteadyServer
 
 
 async def test_a_client_without_an_identity_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="api_key or a token"):
+    with pytest.raises(ValueError, match="an api_key, a token or a certificate"):
         Client("127.0.0.1:1")
 
 

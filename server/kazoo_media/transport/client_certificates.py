@@ -1,0 +1,56 @@
+"""The names that a client has proven with its certificate.
+
+The gateway passes on the certificate of a client that had to show one, whole: of names joined in a
+header, one with a separator in it would pass for two. Nobody else can send the header.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from urllib.parse import unquote
+
+from cryptography import x509
+
+from kazoo_media.transport.context import Context, metadata_value
+
+_KEY = "x-forwarded-client-cert"
+_CERTIFICATE = re.compile('Cert="([^"]*)"')
+
+
+def client_names(context: Context) -> tuple[str, ...]:
+    """Return the names in the certificate that a client has shown: URIs and DNS names, or where
+    there are none of these the common name. None without a certificate.
+
+    Source: RFC 9525, 6.3; RFC 6125, 6.4.4.
+    """
+    header = metadata_value(context, _KEY)
+    return _names(header) if header else ()
+
+
+@lru_cache(maxsize=512)  # of some kilobytes each: parsing costs more than the rest of a short call
+def _names(header: str) -> tuple[str, ...]:
+    pem = _CERTIFICATE.search(header)
+    if pem is None:
+        return ()
+    try:
+        certificate = x509.load_pem_x509_certificate(unquote(pem[1]).encode())
+        return _alternative_names(certificate) or _common_names(certificate)
+    except ValueError:  # TLS has taken what can not be read here
+        return ()
+
+
+def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return (
+        *found.get_values_for_type(x509.UniformResourceIdentifier),
+        *found.get_values_for_type(x509.DNSName),
+    )
+
+
+def _common_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    attributes = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return tuple(str(each.value) for each in attributes)
