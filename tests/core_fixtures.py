@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
+import time
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,6 +41,14 @@ from kazoo_media.waveforms import Waveforms
 def private_key() -> rsa.RSAPrivateKey:
     """Return one key for all tests of a run: making one takes a tenth of a second."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def make_attempts(clock: Callable[[], float] = time.monotonic) -> Attempts:
+    """Return attempts that are counted for the test alone."""
+    descriptor = os.memfd_create("attempts")
+    attempts = Attempts(descriptor, clock)
+    weakref.finalize(attempts, os.close, descriptor)
+    return attempts
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,7 @@ async def make_core(
     core = Core(
         accounts=accounts,
         users=Users(metadata, accounts),
-        attempts=Attempts(),
+        attempts=make_attempts(),
         settings=settings,
         speech=speech,
         library=library,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import AsyncExitStack
 from importlib.metadata import version
@@ -59,7 +60,10 @@ async def run_worker(config: Config, index: int, socket_path: Path) -> None:
         stack.push_async_callback(metadata.aclose)
         blobs = LocalBlobStore(config.data_dir / "blobs")
         stack.push_async_callback(blobs.aclose)
-        core = await _core(config, metadata, blobs, await _backends(config, stack))
+        descriptor = await asyncio.to_thread(_shared_file, socket_path.with_name("attempts"))
+        stack.callback(os.close, descriptor)
+        attempts = Attempts(descriptor)
+        core = await _core(config, metadata, blobs, await _backends(config, stack), attempts)
         if index == 0:
             await _bootstrap(config, metadata, core.accounts)
         server, status = await _server(config, core)
@@ -86,7 +90,11 @@ async def _backends(config: Config, stack: AsyncExitStack) -> Backends:
 
 
 async def _core(
-    config: Config, metadata: MetadataStore, blobs: BlobStore, backends: Backends
+    config: Config,
+    metadata: MetadataStore,
+    blobs: BlobStore,
+    backends: Backends,
+    attempts: Attempts,
 ) -> Core:
     private_key = await asyncio.to_thread(load_private_key, config.data_dir / "signing-key.pem")
     trusted_keys = await asyncio.to_thread(load_trusted_keys, config.data_dir / "trusted_keys")
@@ -100,7 +108,7 @@ async def _core(
     return Core(
         accounts=accounts,
         users=Users(metadata, accounts),
-        attempts=Attempts(),
+        attempts=attempts,
         settings=settings,
         speech=speech,
         library=library,
@@ -110,6 +118,11 @@ async def _core(
         renormalization=Renormalization(metadata, blobs, library, normalizer),
         waveforms=Waveforms(metadata, blobs, backends),
     )
+
+
+def _shared_file(path: Path) -> int:
+    """Open a file that is made by whichever worker comes first."""
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 async def _server(config: Config, core: Core) -> tuple[WorkerServer, health.aio.HealthServicer]:

@@ -9,7 +9,9 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import wave
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from kazoo_media.attempts import BURST, SECONDS_EACH
 from tests.product import Product, free_port, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -128,6 +131,24 @@ def test_a_killed_worker_is_started_again(tmp_path: Path) -> None:
             assert client.get(url).status_code == 200
         wait_until(lambda: 1 in product.workers(), "worker 1 runs again")
         assert product.workers()[1].pid != killed
+
+
+def test_more_workers_do_not_permit_more_guesses(tmp_path: Path) -> None:
+    with (
+        Product(tmp_path, workers="2") as product,
+        log_in(product) as client,
+    ):
+        url = create(product, client)
+        wait_until(lambda: both_serve(product, client, url), "both workers serve")
+        started = time.monotonic()
+        guesses = Counter(guess(client) for _ in range(3 * BURST))
+        back = (time.monotonic() - started) / SECONDS_EACH
+        assert BURST <= guesses[401] <= BURST + back + 1
+        assert guesses.keys() == {401, 429}
+
+
+def guess(client: httpx.Client) -> int:
+    return client.put("/v2/api_auth", json={"data": {"api_key": "0" * 64}}).status_code
 
 
 def test_a_killed_envoy_is_started_again(tmp_path: Path) -> None:

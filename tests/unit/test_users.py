@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from kazoo_media.errors import (
     ValidationError,
 )
 from kazoo_media.users import Users
-from tests.core_fixtures import CoreUnderTest, make_core
+from tests.core_fixtures import CoreUnderTest, make_attempts, make_core
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def _fail(attempts: Attempts, peer: str = "1.2.3.4", account: str = "one") -> No
 
 def test_after_too_many_failures_log_ins_are_refused_for_a_while() -> None:
     clock = _Clock()
-    attempts = Attempts(clock)
+    attempts = make_attempts(clock)
     for _ in range(BURST):
         _fail(attempts)
     with pytest.raises(TooManyRequestsError) as caught, attempts.counted("1.2.3.4", "one"):
@@ -134,22 +135,32 @@ def test_after_too_many_failures_log_ins_are_refused_for_a_while() -> None:
 
 
 def test_others_are_not_held_up() -> None:
-    attempts = Attempts(_Clock())
+    attempts = make_attempts(_Clock())
     for _ in range(BURST):
         _fail(attempts)
     _fail(attempts, peer="5.6.7.8")
     _fail(attempts, account="two")
 
 
+def test_all_who_have_the_file_open_count_together(tmp_path: Path) -> None:
+    with (tmp_path / "attempts").open("w+b") as one, (tmp_path / "attempts").open("r+b") as other:
+        workers = [Attempts(one.fileno(), _Clock()), Attempts(other.fileno(), _Clock())]
+        for number in range(BURST):
+            _fail(workers[number % 2])
+        for worker in workers:
+            with pytest.raises(TooManyRequestsError), worker.counted("1.2.3.4", "one"):
+                pass
+
+
 def test_good_log_ins_cost_nothing() -> None:
-    attempts = Attempts(_Clock())
+    attempts = make_attempts(_Clock())
     for _ in range(10 * BURST):
         with attempts.counted("1.2.3.4", "one"):
             pass
 
 
 def test_of_many_at_once_no_more_begin_than_may_fail() -> None:
-    attempts = Attempts(_Clock())
+    attempts = make_attempts(_Clock())
     with ExitStack() as running:
         for _ in range(BURST):
             running.enter_context(attempts.counted("1.2.3.4", "one"))
