@@ -22,6 +22,8 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
+from kazoo_media.audio.inprocess.stages import SINGLE
+
 _OFFSET_LUFS = -0.691
 _ABSOLUTE_GATE_LUFS = -70.0
 _RELATIVE_GATE_LU = 10.0
@@ -117,7 +119,8 @@ class _Filter:
         changes[:1] = means[:1] - self._last_mean
         self._last_mean = means[-1:].copy()
         changes = changes.reshape(-1, self._hop // self._step)
-        spectra = np.fft.fft(changes) if np.iscomplexobj(changes) else np.fft.rfft(changes)
+        transform = np.fft.fft if np.iscomplexobj(changes) else np.fft.rfft
+        spectra = transform(changes, norm=SINGLE)
         parts = spectra.view(np.float32)
         parts *= parts
         energies = (parts @ self._low).astype(np.float64)
@@ -158,7 +161,7 @@ def _weights(rate: int, hop: int, step: int, *, is_real: bool) -> tuple[float, N
     angles = np.pi * frequencies / rate
     kept = (np.sin(angles * step) / np.sin(angles) / step) ** 2
     wanted = k_weighting(frequencies) - high * (1 - kept)
-    low = wanted / kept / (2 * np.sin(angles * step)) ** 2 / count**2
+    low = wanted / kept / (2 * np.sin(angles * step)) ** 2 / count
     if is_real:
         low *= np.where((indices == 0) | (2 * indices == count), 1, 2)
     return high / hop, np.repeat(low, 2).astype(np.float32)

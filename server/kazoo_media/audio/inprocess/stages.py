@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 import soxr
@@ -15,6 +16,9 @@ Mono = NDArray[np.float32]
 """Samples: shape (frames,), full scale is 1.0."""
 
 NOTHING: Mono = np.zeros(0, np.float32)
+
+SINGLE: Literal["ortho"] = "ortho"
+"""A norm of transforms: without one, numpy transforms float32 in double precision."""
 
 
 def decibels(factor: float) -> float:
@@ -109,9 +113,9 @@ class HighPass(Stage):
 
     def _part(self, samples: Mono) -> Mono:
         size = len(samples)
-        spectrum = np.fft.rfft(samples, self._TRANSFORM)
+        spectrum = np.fft.rfft(samples, self._TRANSFORM, norm=SINGLE)
         spectrum *= self._spectrum
-        filtered: Mono = np.fft.irfft(spectrum).astype(np.float32, copy=False)
+        filtered: Mono = np.fft.irfft(spectrum, norm=SINGLE).astype(np.float32, copy=False)
         filtered[: self._taps - 1] += self._over
         self._over = filtered[size : size + self._taps - 1].copy()
         return filtered[:size]
