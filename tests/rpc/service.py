@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -17,6 +19,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 from typing_extensions import override
 
+from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.blobs.memory import MemoryBlobStore
 from kazoo_media.blobs.store import BlobReader, BlobWriter
 from kazoo_media.errors import StoreUnavailableError
@@ -96,27 +99,34 @@ class Service:
     """A server on a unix socket, in the loop it was started in."""
 
     def __init__(
-        self, under_test: CoreUnderTest, blobs: FaultyBlobStore, server: grpc.aio.Server
+        self,
+        under_test: CoreUnderTest,
+        blobs: FaultyBlobStore,
+        pool: ConverterPool,
+        server: grpc.aio.Server,
     ) -> None:
         self.core = under_test.core
         self.metadata_store = under_test.metadata
         self.blobs = blobs
         self.admin_key = under_test.api_key
         self._admin = under_test.admin
+        self._pool = pool
         self._server = server
 
     @classmethod
     async def start(cls, address: str) -> Service:
         blobs = FaultyBlobStore()
-        under_test = await make_core(blobs=blobs)
+        pool = ConverterPool(Path(tempfile.gettempdir()))
+        under_test = await make_core(blobs=blobs, pool=pool)
         server = grpc.aio.server()
         add_services(server, under_test.core)
         server.add_insecure_port(address)
         await server.start()
-        return cls(under_test, blobs, server)
+        return cls(under_test, blobs, pool, server)
 
     async def stop(self) -> None:
         await self._server.stop(None)
+        await self._pool.aclose()
 
     async def pending_uploads(self) -> int:
         """Return how many uploads have begun and neither been committed nor discarded."""

@@ -15,7 +15,7 @@ from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.pooled import InProcessConversion
 from tests.audio_samples import tone
-from tests.processes import converters, zygotes
+from tests.processes import zygotes
 from tests.unit.audio.sox_runs import feed_all, read_all, run
 
 TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)
@@ -27,6 +27,7 @@ class PoolUnderTest:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._of_others = zygotes()  # the session keeps services with pools of their own
         self._pool = ConverterPool(folder)
 
     def new(
@@ -50,12 +51,17 @@ class PoolUnderTest:
 
     def processes(self) -> list[psutil.Process]:
         """Return the converters that run, the oldest first."""
-        return sorted(converters(), key=psutil.Process.create_time)
+        running = [child for zygote in self.zygotes() for child in zygote.children()]
+        return sorted(running, key=psutil.Process.create_time)
+
+    def zygotes(self) -> list[psutil.Process]:
+        """Return what forks them."""
+        return [each for each in zygotes() if each not in self._of_others]
 
     async def aclose(self) -> None:
         """Close it; check that nothing is left."""
         await self._pool.aclose()
-        assert not zygotes()
+        assert not self.zygotes()
         assert not list(self._folder.iterdir())
 
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from kazoo_media.audio.inprocess.job import ENVIRONMENT
-from tests.processes import converters
 from tests.unit.audio.pool.pool_runs import PoolUnderTest, until
 
 _OPENS_A_FILE = """
@@ -43,7 +42,7 @@ def _status(pid: int) -> dict[str, str]:
 async def test_a_converter_is_confined(pool: PoolUnderTest) -> None:
     await pool.convert()
     held = await pool.begin()
-    [process] = converters()
+    [process] = pool.processes()
 
     status = _status(process.pid)
     assert status["NoNewPrivs"] == "1"

@@ -11,7 +11,6 @@ import pytest
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
 from tests.audio_samples import measure, noise, tone, with_data_size
-from tests.processes import zygotes
 from tests.unit.audio.pool.pool_runs import (
     SPEECH,
     TELEPHONY,
@@ -152,13 +151,13 @@ async def test_a_process_that_dies_idle_is_not_missed(pool: PoolUnderTest) -> No
 
 async def test_after_the_zygote_died_the_next_upload_is_converted(pool: PoolUnderTest) -> None:
     held = await pool.begin()
-    [zygote] = zygotes()
+    [zygote] = pool.zygotes()
 
     zygote.kill()
 
     assert "killed" in await held.reason()
     assert (await pool.convert())[1].error is None
-    assert zygotes() != [zygote]
+    assert pool.zygotes() != [zygote]
 
 
 async def test_a_process_that_hangs_is_killed(pool: PoolUnderTest) -> None:
@@ -246,4 +245,4 @@ async def test_the_pool_starts_nothing_before_it_is_needed(pool: PoolUnderTest) 
         await conversion.finish()
         assert "not audio" in str((await conversion.outcome()).error)
 
-    assert not zygotes()
+    assert not pool.zygotes()
