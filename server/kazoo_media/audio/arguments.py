@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from kazoo_media.audio.formats import AudioFormat
@@ -75,6 +76,7 @@ _FLAGS = frozenset({"-L", "-B", "-x", "-N", "-X", "-D", "-G", "-R", "-q", "-V0",
 _NORM = re.compile(r"--norm=-?\d{1,2}(\.\d{1,3})?")
 
 
+@lru_cache  # the same settings for each upload
 def parse_arguments(text: str) -> tuple[str, ...]:
     """Return the words of `text`, all of which are format options that sox knows and that name no
     file, program or effect.

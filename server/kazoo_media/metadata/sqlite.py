@@ -161,9 +161,10 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def begin_upload(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
-        await self._write_many(
-            "insert into blob (account, key, state, touched) values (?, ?, 'pending', ?)",
-            [(account_id, key, now_ms) for key in keys],
+        await self._write(
+            "insert into blob (account, key, state, touched)"
+            " select ?, value, 'pending', ? from json_each(?)",
+            (account_id, now_ms, orjson.dumps(keys).decode()),
         )
 
     @override

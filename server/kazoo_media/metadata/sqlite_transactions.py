@@ -15,8 +15,9 @@ from kazoo_media.model import BlobRow, Media, Rendition, User
 def insert_media(db: apsw.Connection, media: Media) -> None:
     """Add a media; see the contract."""
     db.execute(
-        "insert into media (account, id, rev, created, modified, language, prompt_id, doc)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+        "insert into media (account, id, rev, created, modified, language, prompt_id, doc,"
+        " original_key, normalized_key)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
         (
             media.account_id,
             media.id,
@@ -26,12 +27,12 @@ def insert_media(db: apsw.Connection, media: Media) -> None:
             media.language,
             media.prompt_id,
             _json(media),
+            *_content_keys(media),
         ),
     )
     if db.changes() == 0:
         raise ConflictError(media.id)
-    if media.content is not None:
-        _make_content_live(db, media, [], media.created_ms)
+    _make_content_live(db, media, [], media.created_ms)
 
 
 def replace_document(db: apsw.Connection, media: Media, expected_revision: str) -> None:
@@ -73,7 +74,11 @@ def commit_content(db: apsw.Connection, media: Media, expected_revision: str, no
     previous = _blob_keys(db, media.account_id, media.id)
     replace_document(db, media, expected_revision)
     _make_content_live(db, media, previous, now_ms)
-    kept = [each.blob_key for each in media.content.renditions] if media.content else []
+    kept = _content_keys(media)
+    db.execute(
+        "update media set original_key = ?, normalized_key = ? where account = ? and id = ?",
+        (*kept, media.account_id, media.id),
+    )
     _kill(db, media.account_id, [key for key in previous if key not in kept], now_ms)
 
 
@@ -120,22 +125,19 @@ def put_user(db: apsw.Connection, user: User, credential_digests: Sequence[str])
     return replace(user, id=str(row[0]), created_ms=int(row[1]))
 
 
-def _make_content_live(db: apsw.Connection, media: Media, previous: list[str], now_ms: int) -> None:
+def _content_keys(media: Media) -> tuple[str | None, str | None]:
+    """Return the keys of the original and of the normalized rendition."""
     content = media.content
-    original = content.original if content else None
-    normalized = content.normalized if content else None
-    for each in (original, normalized):
-        if each is not None and each.blob_key not in previous:
+    if content is None:
+        return None, None
+    normalized = content.normalized
+    return content.original.blob_key, None if normalized is None else normalized.blob_key
+
+
+def _make_content_live(db: apsw.Connection, media: Media, previous: list[str], now_ms: int) -> None:
+    for each in media.content.renditions if media.content else ():
+        if each.blob_key not in previous:
             _make_live(db, media.account_id, each, now_ms)
-    db.execute(
-        "update media set original_key = ?, normalized_key = ? where account = ? and id = ?",
-        (
-            original and original.blob_key,
-            normalized and normalized.blob_key,
-            media.account_id,
-            media.id,
-        ),
-    )
 
 
 def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_ms: int) -> None:

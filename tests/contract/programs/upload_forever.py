@@ -28,14 +28,20 @@ ACCOUNT = "a" * 32
 
 async def _write(blobs: LocalBlobStore, key: str, kind: RenditionKind) -> Rendition:
     data = random.randbytes(random.choice([0, 100, 5000, 300_000]))
-    writer = await blobs.create(key)
-    await writer.write([data[: len(data) // 2]])
-    await writer.write([data[len(data) // 2 :]])
-    await writer.publish()
+    halves = [data[: len(data) // 2], data[len(data) // 2 :]]
+    if random.random() < 0.5:
+        await blobs.put(key, halves)
+    else:
+        writer = await blobs.create(key)
+        for half in halves:
+            await writer.write([half])
+        await writer.publish()
     return Rendition(kind, key, "audio/wav", len(data), hashlib.sha256(data).hexdigest())
 
 
-async def _upload(metadata: MetadataStore, blobs: LocalBlobStore, media: Media) -> Media:
+async def _upload(
+    metadata: MetadataStore, blobs: LocalBlobStore, media: Media, *, is_new: bool
+) -> Media:
     keys = [new_blob_key(), new_blob_key()]
     await metadata.begin_upload(ACCOUNT, keys, 1000)
     original, normalized = await asyncio.gather(
@@ -47,7 +53,10 @@ async def _upload(metadata: MetadataStore, blobs: LocalBlobStore, media: Media) 
         document={"number": media.document["number"] + 1},
         revision=next_revision(media.revision),
     )
-    await metadata.commit_content(saved, media.revision, 2000)
+    if is_new:
+        await metadata.insert_media(saved)
+    else:
+        await metadata.commit_content(saved, media.revision, 2000)
     return saved
 
 
@@ -55,9 +64,12 @@ async def _upload_forever(metadata: MetadataStore, blobs: LocalBlobStore, lane: 
     for turn in range(10**9):
         media_id = f"{os.getpid()}-{lane}-{turn}"
         media = Media(ACCOUNT, media_id, {"number": 0}, first_revision(), 1, 1)
-        await metadata.insert_media(media)
-        for _ in range(3):
-            media = await _upload(metadata, blobs, media)
+        with_content = turn % 2 == 0
+        if not with_content:
+            await metadata.insert_media(media)
+        for number in range(3):
+            is_new = with_content and number == 0
+            media = await _upload(metadata, blobs, media, is_new=is_new)
             os.write(1, f"{media_id} {media.document['number']}\n".encode())
 
 

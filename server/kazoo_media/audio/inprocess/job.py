@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import dataclasses
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -57,15 +55,13 @@ class Job:
     wav_encoding: str
     ignore_length: bool
 
-    def to_json(self) -> str:
-        """Return a line that `from_json` reads."""
-        formats = {"source": self.source.name, "target": self.target.name}
-        return json.dumps(_fields(self) | formats)
+    def to_fields(self) -> dict[str, Any]:
+        """Return what `from_fields` reads, for JSON."""
+        return _fields(self) | {"source": self.source.name, "target": self.target.name}
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Return the job that `to_json` wrote."""
-        fields = json.loads(text)
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the job that `to_fields` wrote."""
         formats = {name: AudioFormat[fields[name]] for name in ("source", "target")}
         return cls(**{**fields, **formats})
 
@@ -107,31 +103,39 @@ class Report:
     before: Sound | None = None
     after: Sound | None = None
 
-    def to_json(self) -> str:
-        """Return a line that `from_json` reads."""
-        return json.dumps(_fields(self), default=_plain)
+    def to_fields(self) -> tuple[dict[str, Any], bytes]:
+        """Return what `from_fields` reads: fields for JSON, and the peaks of both sounds."""
+        sounds = {"before": self.before, "after": self.after}
+        lengths = {
+            name: sound and _fields(sound) | {"peaks": len(sound.peaks)}
+            for name, sound in sounds.items()
+        }
+        return _fields(self) | lengths, b"".join(each.peaks for each in sounds.values() if each)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Return the report that `to_json` wrote."""
-        fields = json.loads(text)
+    def from_fields(cls, fields: Mapping[str, Any], peaks: bytes) -> Self:
+        """Return the report that `to_fields` wrote.
+
+        Raises:
+            LookupError, TypeError, ValueError: it was something else.
+        """
+        before, after = fields["before"], fields["after"]
+        first_bytes = before["peaks"] if before else 0
         return cls(
             fields["error"],
             tuple(fields["warnings"]),
-            _sound(fields["before"]),
-            _sound(fields["after"]),
+            _sound(before, peaks[:first_bytes]),
+            _sound(after, peaks[first_bytes:]),
         )
 
 
 def _fields(value: Job | Sound | Report) -> dict[str, Any]:
-    return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
-def _plain(value: Sound | bytes) -> dict[str, Any] | str:
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else _fields(value)
-
-
-def _sound(fields: dict[str, Any] | None) -> Sound | None:
+def _sound(fields: Mapping[str, Any] | None, peaks: bytes) -> Sound | None:
     if fields is None:
         return None
-    return Sound(**{**fields, "peaks": base64.b64decode(fields["peaks"])})
+    if fields["peaks"] != len(peaks):
+        raise ValueError("the peaks are not as long as they should be")
+    return Sound(**{**fields, "peaks": peaks})

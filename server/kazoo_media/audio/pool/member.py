@@ -109,7 +109,7 @@ class Member:
             OSError: it has ended.
         """
         try:
-            send(self._channel, {"job": job.to_json()}, descriptors)
+            send(self._channel, {"job": job.to_fields()}, descriptors)
         except OSError:
             self.dismiss()
             raise
@@ -154,19 +154,20 @@ class Member:
             return
         self._run = None
         run.end(0, report)
-        if message.get("worn"):
+        if message[0].get("worn"):
             self.dismiss()
         else:
             self._when_idle(self)
 
 
-def _report_of(message: Mapping[str, Any] | None) -> Report | None:
+def _report_of(message: tuple[Mapping[str, Any], bytes] | None) -> Report | None:
     """Return the report in a message, None where there is none."""
     if message is None:
         return None
-    if "trace" in message:
-        _log.error("a conversion failed unexpectedly", trace=message["trace"])
+    fields, raw = message
+    if fields.get("trace"):
+        _log.error("a conversion failed unexpectedly", trace=fields["trace"])
     try:
-        return Report.from_json(message["report"])
+        return Report.from_fields(fields["report"], raw)
     except (LookupError, TypeError, ValueError):
         return None

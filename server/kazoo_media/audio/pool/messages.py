@@ -1,13 +1,14 @@
-"""Messages between the service, the zygote and the converters: JSON with descriptors, each arrives
-whole.
+"""Messages between the service, the zygote and the converters: a line of JSON, raw bytes behind it,
+and descriptors. Each arrives whole.
 """
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import orjson
 
 LARGEST_BYTES = 64 * 1024
 _MOST_DESCRIPTORS = 3
@@ -18,23 +19,29 @@ def channel() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
-def send(end: socket.socket, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
-    """Send a message with copies of descriptors.
+def send(
+    end: socket.socket,
+    message: Mapping[str, Any],
+    descriptors: Sequence[int] = (),
+    raw: bytes = b"",
+) -> None:
+    """Send a message with raw bytes and with copies of descriptors.
 
     Raises:
         OSError: nobody is at the other end.
     """
-    socket.send_fds(end, [json.dumps(message).encode()], descriptors)
+    socket.send_fds(end, [orjson.dumps(message), b"\n", raw], descriptors)
 
 
 def receive(end: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     """Return the next message and its descriptors, None when the other end is closed."""
     data, descriptors, _, _ = socket.recv_fds(end, LARGEST_BYTES, _MOST_DESCRIPTORS)
-    return json.loads(data) if data else None, descriptors
+    return orjson.loads(data) if data else None, descriptors
 
 
-def receive_untrusted(end: socket.socket) -> dict[str, Any] | None:
-    """Return the next message of a process that may be another's by now; descriptors are dropped.
+def receive_untrusted(end: socket.socket) -> tuple[dict[str, Any], bytes] | None:
+    """Return the next message of a process that may be another's by now, and the raw bytes in it;
+    descriptors are dropped.
 
     Returns:
         None when the other end is closed or what came is no message.
@@ -43,7 +50,8 @@ def receive_untrusted(end: socket.socket) -> dict[str, Any] | None:
         BlockingIOError: nothing is there.
     """
     try:
-        message = json.loads(end.recv(LARGEST_BYTES))
-    except (ValueError, RecursionError, ConnectionError):
+        line, _, raw = end.recv(LARGEST_BYTES).partition(b"\n")
+        message = orjson.loads(line)
+    except (ValueError, ConnectionError):
         return None
-    return message if isinstance(message, dict) else None
+    return (message, raw) if isinstance(message, dict) else None

@@ -124,7 +124,7 @@ class Nursery:
         else:
             answer = self._answers.popleft()
             if not answer.done():
-                answer.set_result(message)
+                answer.set_result(message[0])
 
     def _close(self) -> None:
         if not self._is_alive:

@@ -6,7 +6,6 @@ import os
 import resource
 import socket
 import traceback
-from typing import Any
 
 from kazoo_media.audio.inprocess.job import Job, Report
 from kazoo_media.audio.inprocess.session import convert
@@ -24,22 +23,23 @@ def work(channel: socket.socket) -> None:
         request, descriptors = receive(channel)
         if request is None:
             return
-        answer = _converted(Job.from_json(request["job"]), descriptors)
+        report, trace = _converted(Job.from_fields(request["job"]), descriptors)
         done += 1
         grown = _peak_bytes() - peak_at_start
-        answer["worn"] = done >= _MOST_JOBS or grown >= _MOST_GROWTH_BYTES
-        send(channel, answer)
+        worn = done >= _MOST_JOBS or grown >= _MOST_GROWTH_BYTES
+        fields, peaks = report.to_fields()
+        send(channel, {"report": fields, "trace": trace, "worn": worn}, raw=peaks)
 
 
-def _converted(job: Job, descriptors: list[int]) -> dict[str, Any]:
+def _converted(job: Job, descriptors: list[int]) -> tuple[Report, str | None]:
+    """Return how a job went, and of an unexpected failure the trace."""
     source, sink, *spool = descriptors
     try:
-        report = convert(job, source, sink, spool[0] if spool else -1)
-        return {"report": report.to_json()}
+        return convert(job, source, sink, spool[0] if spool else -1), None
     except BrokenPipeError:
-        return {"report": Report(error="its output was closed").to_json()}
+        return Report(error="its output was closed"), None
     except Exception:  # noqa: BLE001 - the border of this process: the service logs it
-        return {"report": Report(error="it failed").to_json(), "trace": traceback.format_exc()}
+        return Report(error="it failed"), traceback.format_exc()
     finally:
         for each in descriptors:
             os.close(each)
