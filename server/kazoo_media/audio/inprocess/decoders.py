@@ -28,7 +28,7 @@ Block = NDArray[np.float32]
 
 _READ_BYTES = 64 * 1024
 _PIECE_BYTES = 128 * 1024  # with all that is made of it, it fits into the cache
-_WORTH_BYTES = 32 * 1024
+_WORTH_S = 2
 _BLOCK_SAMPLES = 32 * 1024
 _RAW_RATE = 8000
 _GSM_BYTES, _GSM_SAMPLES = 33, 160
@@ -162,6 +162,8 @@ class _Plain(Decoder):
         self.sample_rate_hertz, self.channel_count = rate, channels
         self.highest = reader.highest
         self._frame_bytes = reader.width * channels
+        # Less is not worth the work, more would keep what comes slowly from being heard.
+        self._worth_bytes = min(_PIECE_BYTES, _WORTH_S * rate * self._frame_bytes)
 
     @override
     def _decoded(self) -> Iterator[Block]:
@@ -171,7 +173,7 @@ class _Plain(Decoder):
     def _read(self) -> bytes:
         """Return whole frames, enough to be worth the work; fewer where the input ends."""
         data = self._rest or os.read(self._source_fd, _PIECE_BYTES)
-        while len(data) < _WORTH_BYTES and (more := os.read(self._source_fd, _PIECE_BYTES)):
+        while len(data) < self._worth_bytes and (more := os.read(self._source_fd, _PIECE_BYTES)):
             data += more
         whole = len(data) - len(data) % self._frame_bytes
         self._rest = data[whole:]
