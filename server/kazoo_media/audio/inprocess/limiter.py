@@ -10,6 +10,7 @@ Theory of operation of the limiter. Where a peak would pass the ceiling, it is k
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -74,7 +75,9 @@ class Limiter(Stage):
         peaks = np.abs(whole)
         if not self._envelope.any() and float(peaks.max()) * _MOST_OVER <= self._ceiling:
             return np.float32(1.0)
-        needed = np.maximum(20 * np.log10(np.maximum(_between(whole) / self._ceiling, 1)), 0)
+        over = _between(whole) / self._ceiling
+        needed, passes = np.zeros_like(over), np.flatnonzero(over > 1)
+        needed[passes] = 20 * np.log10(over[passes])  # few do, and a logarithm is dear
         reach = _largest_ahead(needed, self._ahead)[:count]
         slope = self._release * np.arange(1, count + 1)
         falling = np.maximum.accumulate(np.append(self._envelope[-1], reach + slope))[1:] - slope
@@ -83,7 +86,7 @@ class Limiter(Stage):
         width = self._ahead + 1
         mean = (sums[width:] - sums[:-width]) / width
         self._envelope = envelope[len(envelope) - width :]
-        gains: NDArray[np.float32] = (10 ** (-mean[1:] / 20)).astype(np.float32)
+        gains: NDArray[np.float32] = np.exp((mean[1:] * (-math.log(10) / 20)).astype(np.float32))
         return gains
 
 
