@@ -17,7 +17,7 @@ from kazoo_media.client.administration import AdministrationCalls
 from kazoo_media.client.connection import Connection, Metadata, TlsFiles, open_channel
 from kazoo_media.client.downloads import Download, save
 from kazoo_media.client.errors import MediaServiceError
-from kazoo_media.client.uploads import Progress, begin, opened, send
+from kazoo_media.client.uploads import Progress, begin, opened, send, send_whole
 from kazoo_media.v1 import (
     account_service_pb2_grpc,
     language_service_pb2,
@@ -301,11 +301,30 @@ class Client(AdministrationCalls):
     ) -> media_service_pb2.UploadContentResponse:
         if not isinstance(source, Path):
             return await self._send(header, source, progress)
-        async with opened(source) as (blocks, size_bytes):
+        async with opened(source) as file:
             sized = media_service_pb2.UploadContentRequest.Header()
             sized.CopyFrom(header)
-            sized.expected_bytes = size_bytes
-            return await self._send(sized, blocks, progress)
+            sized.expected_bytes = file.size_bytes
+            if file.whole is None:
+                return await self._send(sized, file.blocks, progress)
+            response = await self._send_whole(sized, file.whole)
+            progress(file.size_bytes, file.size_bytes)
+            return response
+
+    async def _send_whole(
+        self, header: media_service_pb2.UploadContentRequest.Header, data: bytes
+    ) -> media_service_pb2.UploadContentResponse:
+        calls: list[Any] = []
+
+        async def attempt(metadata: Metadata) -> media_service_pb2.UploadContentResponse:
+            calls.append(self._media.UploadContent(metadata=metadata))
+            return await send_whole(calls[-1], header, data)
+
+        try:
+            return await self._connection.authorized(attempt)
+        finally:
+            for call in calls:
+                call.cancel()
 
     async def _send(
         self,

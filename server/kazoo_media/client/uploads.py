@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -36,6 +37,21 @@ async def begin(call: Call, header: UploadContentRequest.Header) -> None:
         await call
 
 
+async def send_whole(
+    call: Call, header: UploadContentRequest.Header, data: bytes
+) -> UploadContentResponse:
+    """Upload data over a fresh call without waiting for anything; return the answer.
+
+    Raises:
+        grpc.aio.AioRpcError: the service refused; nothing was changed.
+    """
+    await _write(call, UploadContentRequest(header=header))
+    if data:
+        await _write(call, UploadContentRequest(data=data))
+    await _finish(call, len(data), hashlib.sha256(data))
+    return await call
+
+
 async def send(
     call: Call, source: AsyncIterable[bytes], expected_bytes: int, progress: Progress
 ) -> UploadContentResponse:
@@ -52,24 +68,43 @@ async def send(
             digest.update(block)
             size_bytes += len(block)
             progress(size_bytes, expected_bytes or None)
-    finish = UploadContentRequest.Finish(size_bytes=size_bytes, sha256=digest.hexdigest())
-    await _write(call, UploadContentRequest(finish=finish))
-    await call.done_writing()
+    await _finish(call, size_bytes, digest)
     return await call
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A file that is to be uploaded.
+
+    Attributes:
+        blocks: All of it.
+        whole: All of it, where that is no more than one message.
+    """
+
+    blocks: AsyncIterable[bytes]
+    size_bytes: int
+    whole: bytes | None
+
+
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[tuple[AsyncIterable[bytes], int]]:
-    """Yield a file as a source, and its size in bytes.
+async def opened(path: Path) -> AsyncIterator[OpenedFile]:
+    """Yield a file as a source.
 
     Raises:
         OSError: it can not be read.
     """
     file, size_bytes, head = await open_with_head(path, _MESSAGE_BYTES)
     try:
-        yield _blocks(file, head, size_bytes), size_bytes
+        whole = head if len(head) == size_bytes else None
+        yield OpenedFile(_blocks(file, head, size_bytes), size_bytes, whole)
     finally:
         file.close()  # here: a cancelled task's turn in a busy pool of threads may never come
+
+
+async def _finish(call: Call, size_bytes: int, digest: hashlib._Hash) -> None:
+    finish = UploadContentRequest.Finish(size_bytes=size_bytes, sha256=digest.hexdigest())
+    await _write(call, UploadContentRequest(finish=finish))
+    await call.done_writing()
 
 
 async def _write(call: Call, message: UploadContentRequest) -> None:

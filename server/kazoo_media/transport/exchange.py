@@ -50,6 +50,7 @@ class Exchange:
         self._outlet = outlet
         self._trailing = b""
         self._has_head = False
+        self._head = b""
         self._status: tuple[int, str] = grpc.StatusCode.OK.value[0], ""
         self._is_over = False
         self._is_cancelled = False
@@ -59,11 +60,14 @@ class Exchange:
         return self._metadata
 
     async def send_initial_metadata(self, metadata: wire.Metadata) -> None:
-        """Send the head of the answer, together with a message that follows at once."""
-        if self._has_head:
+        """Send the head of the answer, together with what follows at once: with the only message
+        of an answer to a client that has said all it has to say, which waits for nothing else.
+        """
+        if self._head or self._has_head:
             raise grpc.aio.UsageError("the initial metadata were sent before")
-        self._send((wire.head(metadata),))
-        self._has_head = True
+        self._head = wire.head(metadata)
+        if self._handler.response_streaming or not self.messages.is_ended:
+            self._send_head()
 
     def set_trailing_metadata(self, metadata: wire.Metadata) -> None:
         """Keep what goes with the status."""
@@ -86,8 +90,7 @@ class Exchange:
         """Send a message; return when there is room for the next."""
         serialize = self._handler.response_serializer
         data = serialize(message) if serialize else message
-        if not self._has_head:
-            await self.send_initial_metadata(())
+        self._send_head()
         self._send(wire.chunk(data))
         await self._outlet.drained()
 
@@ -148,6 +151,11 @@ class Exchange:
             return message
         raise RefusedError(grpc.StatusCode.INTERNAL, "a request without a message")
 
+    def _send_head(self) -> None:
+        if not self._has_head:
+            self._has_head = True
+            self._send((self._head or wire.head(()),))
+
     def _send(self, pieces: Sequence[bytes]) -> None:
         # What a servicer still says when the call is over would be in the next call's answer.
         if not self._is_over:
@@ -155,6 +163,8 @@ class Exchange:
 
     def _end(self) -> None:
         if not self._is_over:
+            if self._head:
+                self._send_head()
             self._is_over = True
             last = wire.end if self._has_head else wire.only_status
             self._outlet.end(last(*self._status, self._trailing))

@@ -36,6 +36,9 @@ class Messages:
 
     It ends when the client has ended its stream, and only then: a client that goes away cancels
     the call. Iterating raises RefusedError for what is no message.
+
+    Attributes:
+        is_ended: Whether the client has ended its stream, read or not.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Messages:
         self._whole: deque[bytes] = deque()
         self._whole_bytes = 0
         self._is_paused = False
-        self._is_ended = False
+        self.is_ended = False
         self._refusal: RefusedError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -86,7 +89,7 @@ class Messages:
 
     def end(self) -> None:
         """Take note that the body is complete."""
-        self._is_ended = True
+        self.is_ended = True
         if self._pieces and not self._refusal:
             self._refusal = RefusedError(grpc.StatusCode.INTERNAL, "the last message is cut short")
         self._wake()
@@ -98,7 +101,7 @@ class Messages:
         while not self._whole:
             if self._refusal:
                 raise self._refusal
-            if self._is_ended:
+            if self.is_ended:
                 raise StopAsyncIteration
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter

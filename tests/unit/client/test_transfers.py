@@ -21,6 +21,7 @@ from tests.rpc.service import Service
 from tests.unit.client.unsteady import AUDIO, UnsteadyServer
 
 WAV = noise(60)  # several messages
+SMALL = noise(0.5)  # one message
 
 
 async def pieces(data: bytes, size: int) -> AsyncIterator[bytes]:
@@ -111,6 +112,28 @@ async def test_an_iterator_survives_a_token_that_is_not_taken(
     async with Client(address, api_key=service.admin_key, token="worn.out.token") as other:
         stored = await other.upload("system", media.id, pieces(WAV, 100_000))
     assert stored.content_length == len(WAV)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.wav"
+    path.write_bytes(SMALL)
+    return path
+
+
+async def test_a_small_file_survives_a_token_that_is_not_taken(
+    service: Service, address: str, media: Media, small: Path
+) -> None:
+    async with Client(address, api_key=service.admin_key, token="worn.out.token") as other:
+        stored = await other.upload("system", media.id, small)
+    assert stored.content_length == len(SMALL)
+
+
+async def test_a_small_file_that_is_refused_always_says_why(client: Client, small: Path) -> None:
+    for _ in range(50):
+        with pytest.raises(MediaServiceError) as caught:
+            await client.upload("system", "nothing", small)
+        assert caught.value.reason == "MEDIA_NOT_FOUND"
 
 
 async def test_a_range_of_a_download_is_that_range(client: Client, media: Media, wav: Path) -> None:
