@@ -15,13 +15,13 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Sound
 from kazoo_media.audio.meter import DurationMeter
 from kazoo_media.audio.wav import repaired_head
-from kazoo_media.blobs.store import BlobStore, new_blob_key
+from kazoo_media.blobs.store import BlobStore, blob_key_beside, new_blob_key
 from kazoo_media.errors import MediaError, StoreUnavailableError
 from kazoo_media.intake import Intake
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Content, Rendition, RenditionKind
 from kazoo_media.normalization import Normalization
-from kazoo_media.renditions import RenditionWriter
+from kazoo_media.renditions import RenditionWriter, publish_held
 
 _TOUCH_INTERVAL_S = 600
 """A running upload refreshes its intent rows this often; the sweeper's grace is longer."""
@@ -73,7 +73,7 @@ class Transfer:
         self._account_id = account_id
         self._repairs_head = repairs_head
         self._original_key = new_blob_key()
-        self._normalized_key = new_blob_key()
+        self._normalized_key = blob_key_beside(self._original_key)
         self._begun_keys: Sequence[str] = ()
         self._writers: list[RenditionWriter] = []
         self._conversion: Conversion | None = None
@@ -172,13 +172,12 @@ class Transfer:
         content_type: str,
         normalization: Normalization | None,
     ) -> Received:
-        writer = self._new_writer(self._original_key)
+        writer = self._new_writer(self._original_key, tasks)
         meter = DurationMeter(source_format)
-        storing = tasks.create_task(writer.store())
         conversion = converting = None
         if normalization is not None and normalization.streams:
             conversion = self._conversion = normalization.start(source_format)
-            converting = tasks.create_task(self._collect(normalization, conversion))
+            converting = tasks.create_task(self._collect(normalization, conversion, tasks))
         while chunk := await intake.read():
             await writer.write(chunk)
             meter.feed(chunk)
@@ -187,7 +186,6 @@ class Transfer:
         await writer.finish()
         if conversion is not None:
             await conversion.finish()
-        await storing
         intake.check_finish(writer.sha256)
         repairs = self._repairs_head
         head = repaired_head(intake.head, writer.size_bytes) if repairs else intake.head
@@ -207,6 +205,7 @@ class Transfer:
         if converting is not None and conversion is not None:
             converted = await converting
             start = (await conversion.outcome()).another
+        await publish_held(self._blobs, self._writers)
         if normalization is not None and start is not None:
             converted = await self._convert_stored(normalization, start, original)
         content = Content(_with_sound(original, converted.before), converted.rendition)
@@ -226,6 +225,7 @@ class Transfer:
             while start is not None:
                 conversion = self._conversion = start()
                 converted = await self._convert_blob(normalization, conversion, original)
+                await publish_held(self._blobs, self._writers)
                 start = (await conversion.outcome()).another
         return converted
 
@@ -233,7 +233,7 @@ class Transfer:
         self, normalization: Normalization, conversion: Conversion, original: Rendition
     ) -> _Converted:
         async with asyncio.TaskGroup() as tasks:
-            collecting = tasks.create_task(self._collect(normalization, conversion))
+            collecting = tasks.create_task(self._collect(normalization, conversion, tasks))
             reader = await self._blobs.open(original.blob_key)
             if reader is None:
                 raise StoreUnavailableError
@@ -243,14 +243,14 @@ class Transfer:
             await conversion.finish()
         return collecting.result()
 
-    async def _collect(self, normalization: Normalization, conversion: Conversion) -> _Converted:
-        """Store what the converter writes."""
-        writer = self._new_writer(self._normalized_key)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(writer.store())
-            async for chunk in conversion.output():
-                await writer.write(chunk)
-            await writer.finish()
+    async def _collect(
+        self, normalization: Normalization, conversion: Conversion, tasks: asyncio.TaskGroup
+    ) -> _Converted:
+        """Store what the converter writes; a little of it is held until `publish_held`."""
+        writer = self._new_writer(self._normalized_key, tasks)
+        async for chunk in conversion.output():
+            await writer.write(chunk)
+        await writer.finish()
         outcome = await conversion.outcome()
         if outcome.error is not None:
             await writer.discard()
@@ -272,8 +272,8 @@ class Transfer:
             outcome.before,
         )
 
-    def _new_writer(self, key: str) -> RenditionWriter:
-        writer = RenditionWriter(self._blobs, key)
+    def _new_writer(self, key: str, tasks: asyncio.TaskGroup) -> RenditionWriter:
+        writer = RenditionWriter(self._blobs, key, tasks)
         self._writers.append(writer)
         return writer
 

@@ -268,7 +268,7 @@ class BlobStoreContract:
     @pytest.mark.parametrize("size", SIZES)
     async def test_what_is_put_is_read_back(self, store: BlobStore, size: int) -> None:
         key, data = new_blob_key(), noise(size)
-        await store.put(key, [data[:1], data[1:]])
+        await store.put({key: [data[:1], data[1:]]})
         assert await names(store) == {(key, True)}
         assert await content(store, key) == data
 
@@ -276,7 +276,7 @@ class BlobStoreContract:
         for steps in range(20):
             key = new_blob_key()
             async with asyncio.TaskGroup() as group:
-                task = group.create_task(store.put(key, [b"whole"]))
+                task = group.create_task(store.put({key: [b"whole"]}))
                 for _ in range(steps % 4):
                     await asyncio.sleep(0)
                 task.cancel()

@@ -110,8 +110,8 @@ def traced_calls(tmp_path: Path) -> list[str]:
 def test_a_blob_is_durable_before_its_name_and_its_name_before_the_answer(
     traced_calls: list[str],
 ) -> None:
-    blob_calls = [each for each in traced_calls if "(blobs" in each or each == "fsync()"]
-    assert blob_calls == [
+    calls = [each for each in traced_calls if "(blobs" in each or each == "fsync()"]
+    assert calls[: calls.index(f"writev(blobs/ef/{'ef' * 16}.part)")] == [
         call
         for folder in ("ab", "cd")
         for call in (
@@ -122,6 +122,18 @@ def test_a_blob_is_durable_before_its_name_and_its_name_before_the_answer(
             "fsync(blobs)",
             "fsync()",
         )
+    ]
+
+
+def test_blobs_that_are_put_together_share_what_makes_their_names_durable(
+    traced_calls: list[str],
+) -> None:
+    calls = [each for each in traced_calls if "(blobs/ef" in each]
+    keys = ("ef" * 16, "ef" + "01" * 15)
+    assert calls == [
+        *(f"writev(blobs/ef/{key}.part)" for key in keys),
+        *(f"{call}(blobs/ef/{key}.part)" for key in keys for call in ("fsync", "rename")),
+        "fsync(blobs/ef)",
     ]
 
 

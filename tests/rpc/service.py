@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,10 +54,10 @@ class FaultyBlobStore(MemoryBlobStore):
         return await super().create(key)
 
     @override
-    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+    async def put(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
         if self.write_error is not None:
             raise self.write_error
-        await super().put(key, chunks)
+        await super().put(blobs)
 
     @override
     async def open(self, key: str) -> BlobReader | None:

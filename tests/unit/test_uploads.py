@@ -406,7 +406,7 @@ class _FullBlobs(LocalBlobStore):
     async def create(self, key: str) -> BlobWriter:
         return _FullDisk(await super().create(key))
 
-    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+    async def put(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
         raise StorageFullError
 
 

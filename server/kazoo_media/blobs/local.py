@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
@@ -54,9 +54,9 @@ class LocalBlobStore(BlobStore):
         return writer
 
     @override
-    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+    async def put(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
         with _converted_errors():
-            await self._threads.run(lambda: self._folder.store(key, chunks))
+            await self._threads.run(lambda: self._folder.store(blobs))
 
     @override
     async def open(self, key: str) -> BlobReader | None:
@@ -129,7 +129,7 @@ class _LocalWriter(BlobWriter):
         self._fd = self._folder.create(self._key)
 
     def _publish(self) -> None:
-        self._folder.publish(self._key, self._fd)
+        self._folder.publish({self._key: self._fd})
         # From here on the blob is the caller's, even if the task was cancelled meanwhile.
         self._published = True
         self._close()

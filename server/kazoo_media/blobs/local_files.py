@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kazoo_media.blobs.store import StoredBlob
@@ -57,32 +57,41 @@ class BlobFolder:
                 os.mkdir(path.parent, 0o700)
             return os.open(path, flags, 0o600)
 
-    def publish(self, key: str, fd: int) -> None:
-        """Make the bytes, then the name, durable."""
-        path = self.path(key)
-        os.fsync(fd)
-        os.rename(self.part_path(key), path)
-        _fsync_folder(path.parent)
-        if path.parent not in self._durable_folders:
+    def publish(self, fds: Mapping[str, int]) -> None:
+        """Make the bytes, then the names, of blobs durable."""
+        for key, fd in fds.items():
+            os.fsync(fd)
+            os.rename(self.part_path(key), self.path(key))
+        for folder in {self.path(key).parent for key in fds}:
+            self._keep_names(folder)
+
+    def store(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
+        """Publish blobs of these bytes; after an error there is none."""
+        fds: dict[str, int] = {}
+        try:
+            for key, chunks in blobs.items():
+                fds[key] = self.create(key)
+                write_all(fds[key], chunks)
+            self.publish(fds)
+        except BaseException:
+            for key in fds:
+                with contextlib.suppress(OSError):
+                    self.remove(key)
+            raise
+        finally:
+            for fd in fds.values():
+                # Everything that matters was reported by fsync.
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+
+    def _keep_names(self, folder: Path) -> None:
+        """Make the names in one of the folders durable."""
+        _fsync_folder(folder)
+        if folder not in self._durable_folders:
             # It may be new, by this process or by one that crashed before this line.
             _fsync_folder(self._folder)
             _fsync_folder(self._folder.parent)
-            self._durable_folders.add(path.parent)
-
-    def store(self, key: str, chunks: Sequence[bytes]) -> None:
-        """Publish a blob of these bytes; after an error there is none."""
-        fd = self.create(key)
-        try:
-            write_all(fd, chunks)
-            self.publish(key, fd)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                self.remove(key)
-            raise
-        finally:
-            # Everything that matters was reported by fsync.
-            with contextlib.suppress(OSError):
-                os.close(fd)
+            self._durable_folders.add(folder)
 
     def remove(self, key: str) -> None:
         """Remove a blob, published or not, durably; it need not exist."""

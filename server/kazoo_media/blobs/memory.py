@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from typing_extensions import override
 
@@ -32,9 +32,10 @@ class MemoryBlobStore(BlobStore):
         return _MemoryWriter(self, key, buffer)
 
     @override
-    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
-        self._published[key] = b"".join(chunks)
-        self._modified_ms[key] = _now_ms()
+    async def put(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
+        for key, chunks in blobs.items():
+            self._published[key] = b"".join(chunks)
+            self._modified_ms[key] = _now_ms()
 
     @override
     async def open(self, key: str) -> BlobReader | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -26,6 +26,13 @@ to spare.
 def new_blob_key() -> str:
     """Return a key that nothing has had before."""
     return secrets.token_hex(16)
+
+
+def blob_key_beside(key: str) -> str:
+    """Return a key that nothing has had before, for a blob that is stored together with another:
+    it costs less where they lie side by side, by the first byte of their keys.
+    """
+    return key[:2] + secrets.token_hex(15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +122,10 @@ class BlobStore(ABC):
         """Return a writer for a new blob. It is invisible to `open` until it is published."""
 
     @abstractmethod
-    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
-        """Store a new blob of a MiB or so as a whole, durable and readable, in one step.
+    async def put(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
+        """Store new blobs of a MiB or so as wholes, durable and readable, in one step.
 
-        After an error it is not there; after a cancellation it may be.
+        After an error none is there; after a cancellation any may be.
         """
 
     @abstractmethod

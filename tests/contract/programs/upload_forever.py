@@ -8,10 +8,11 @@ import os
 import random
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from kazoo_media.blobs.local import LocalBlobStore
-from kazoo_media.blobs.store import new_blob_key
+from kazoo_media.blobs.store import blob_key_beside, new_blob_key
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import (
@@ -26,26 +27,33 @@ from kazoo_media.model import (
 ACCOUNT = "a" * 32
 
 
-async def _write(blobs: LocalBlobStore, key: str, kind: RenditionKind) -> Rendition:
-    data = random.randbytes(random.choice([0, 100, 5000, 300_000]))
-    halves = [data[: len(data) // 2], data[len(data) // 2 :]]
+async def _write(blobs: LocalBlobStore, keys: list[str]) -> list[bytes]:
+    contents = [random.randbytes(random.choice([0, 100, 5000, 300_000])) for _ in keys]
+    halves = [[each[: len(each) // 2], each[len(each) // 2 :]] for each in contents]
     if random.random() < 0.5:
-        await blobs.put(key, halves)
+        await blobs.put(dict(zip(keys, halves, strict=True)))
     else:
-        writer = await blobs.create(key)
-        for half in halves:
-            await writer.write([half])
-        await writer.publish()
-    return Rendition(kind, key, "audio/wav", len(data), hashlib.sha256(data).hexdigest())
+        await asyncio.gather(*(map(partial(_write_halves, blobs), keys, halves)))
+    return contents
+
+
+async def _write_halves(blobs: LocalBlobStore, key: str, halves: list[bytes]) -> None:
+    writer = await blobs.create(key)
+    for half in halves:
+        await writer.write([half])
+    await writer.publish()
 
 
 async def _upload(
     metadata: MetadataStore, blobs: LocalBlobStore, media: Media, *, is_new: bool
 ) -> Media:
-    keys = [new_blob_key(), new_blob_key()]
+    key = new_blob_key()
+    keys = [key, blob_key_beside(key)]
     await metadata.begin_upload(ACCOUNT, keys, 1000)
-    original, normalized = await asyncio.gather(
-        *(_write(blobs, key, kind) for key, kind in zip(keys, RenditionKind, strict=True))
+    contents = await _write(blobs, keys)
+    original, normalized = (
+        Rendition(kind, key, "audio/wav", len(data), hashlib.sha256(data).hexdigest())
+        for kind, key, data in zip(RenditionKind, keys, contents, strict=True)
     )
     saved = replace(
         media,

@@ -1,4 +1,4 @@
-"""Publish two blobs, piece by piece and as a whole, and insert five media, one after the other."""
+"""Publish blobs: piece by piece, as a whole, two at once. Then insert five media, one by one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ async def _main(folder: Path) -> None:
     writer = await blobs.create("ab" * 16)
     await writer.write([b"x" * 100_000])
     await writer.publish()
-    await blobs.put("cd" * 16, [b"x" * 100_000])
+    await blobs.put({"cd" * 16: [b"x" * 100_000]})
+    await blobs.put({key: [b"x" * 100_000] for key in ("ef" * 16, "ef" + "01" * 15)})
     await blobs.aclose()
     metadata = await SqliteMetadataStore.open(folder / "m.sqlite", shared=False)
     for number in range(5):

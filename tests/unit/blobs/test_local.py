@@ -56,7 +56,7 @@ async def test_a_blob_is_a_private_file_named_by_its_key(
     "key", ["", "../../etc/passwd", "0f/" + "0" * 29, "0F" * 16, "0f" * 15, "0f" * 17, KEY + "\n"]
 )
 async def test_what_could_be_a_path_is_no_key(store: LocalBlobStore, key: str) -> None:
-    attempts = (store.create(key), store.put(key, [b"x"]), store.open(key), store.delete(key))
+    attempts = (store.create(key), store.put({key: [b"x"]}), store.open(key), store.delete(key))
     for attempt in attempts:
         with pytest.raises(ValueError, match="not a blob key"):
             await attempt
@@ -116,7 +116,7 @@ async def test_no_descriptor_stays_open(store: LocalBlobStore) -> None:
     for _ in range(5):
         await content(store, key)
         await stored(store, b"x")
-        await store.put(new_blob_key(), [b"x"])
+        await store.put({new_blob_key(): [b"x"]})
         writer = await store.create(KEY)
         await writer.discard()
         assert await store.open("f" * 32) is None
@@ -149,7 +149,7 @@ async def test_a_failing_disk_publishes_nothing_and_keeps_nothing(
 
     async def write() -> None:
         if writer is None:
-            await store.put(KEY, [b"abc"])
+            await store.put({KEY: [b"abc"]})
             return
         await writer.write([b"abc"])
         await writer.publish()
@@ -181,7 +181,7 @@ async def test_a_name_that_may_not_last_is_taken_back(
         with pytest.raises(StoreUnavailableError):
             await writer.publish()
         with pytest.raises(StoreUnavailableError):
-            await store.put("1f" * 16, [b"abc"])
+            await store.put({"1f" * 16: [b"abc"]})
     await writer.discard()
     assert await names(store) == set()
 
