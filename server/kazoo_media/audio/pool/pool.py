@@ -31,7 +31,7 @@ from kazoo_media.audio.pool.nursery import Nursery
 from kazoo_media.audio.presets import PRESETS
 
 _ALWAYS_IDLE = 8
-_LINGER_S = 2.0
+_LINGER_S = 10.0
 """To fork a converter, and its first touch of shared memory, costs as much as three small jobs."""
 _PACKAGES = ("numpy", "soundfile", "soxr", "lameenc")
 

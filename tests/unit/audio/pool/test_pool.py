@@ -87,7 +87,10 @@ async def test_a_process_is_replaced_after_some_hundred_conversions(pool: PoolUn
     assert len(pool.processes()) == 1
 
 
-async def test_sessions_that_wait_for_slow_uploads_hold_up_nobody(pool: PoolUnderTest) -> None:
+async def test_sessions_that_wait_for_slow_uploads_hold_up_nobody(
+    pool: PoolUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kazoo_media.audio.pool.pool._LINGER_S", 0.5)
     slow = [await pool.begin() for _ in range(64)]
     assert len(pool.processes()) == 64
 
