@@ -10,7 +10,13 @@ from typing import ClassVar
 
 import pytest
 
-from kazoo_media.blobs.store import READ_CHUNK_BYTES, BlobReader, BlobStore, new_blob_key
+from kazoo_media.blobs.store import (
+    READ_CHUNK_BYTES,
+    BlobReader,
+    BlobStore,
+    blob_key_beside,
+    new_blob_key,
+)
 from kazoo_media.errors import StoreUnavailableError
 
 KIB_64 = 64 * 1024
@@ -271,6 +277,13 @@ class BlobStoreContract:
         await store.put({key: [data[:1], data[1:]]})
         assert await names(store) == {(key, True)}
         assert await content(store, key) == data
+
+    async def test_what_is_put_together_is_read_back(self, store: BlobStore) -> None:
+        first = new_blob_key()
+        blobs = {first: noise(70_000), blob_key_beside(first): b"", new_blob_key(): b"other"}
+        await store.put({key: [data] for key, data in blobs.items()})
+        assert await names(store) == {(key, True) for key in blobs}
+        assert {key: await content(store, key) for key in blobs} == blobs
 
     async def test_a_cancelled_put_happened_or_did_not(self, store: BlobStore) -> None:
         for steps in range(20):

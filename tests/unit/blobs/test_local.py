@@ -186,6 +186,23 @@ async def test_a_name_that_may_not_last_is_taken_back(
     assert await names(store) == set()
 
 
+async def test_when_one_of_several_can_not_be_put_none_is_there(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def fail_on_the_second(source: Path, target: Path) -> None:
+        if target.name != KEY:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", fail_on_the_second)
+        with pytest.raises(StorageFullError):
+            await store.put({KEY: [b"abc"], "1f" * 16: [b"def"]})
+    assert await names(store) == set()
+
+
 def test_all_bytes_are_written_when_the_kernel_takes_few(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
