@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol, Outlet):
         self._unsent_bytes = 0
         self._flushing: asyncio.Handle | None = None
         self._room: asyncio.Future[None] | None = None
+        self._lost = asyncio.Event()
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -86,9 +87,11 @@ class Connection(asyncio.Protocol, Outlet):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
+        self._lost.set()
         self.resume_writing()
         if self._exchange is not None:
             self._exchange.cancel()
+            self._forget()
 
     @override
     def pause_writing(self) -> None:
@@ -158,10 +161,10 @@ class Connection(asyncio.Protocol, Outlet):
         self.send((piece,))
         self._flush()
         self._forget()
-        if not self._is_whole:
-            self._transport.resume_reading()
-        elif self._closes:
+        if self._is_whole and self._closes:
             self._transport.close()
+        else:
+            self._transport.resume_reading()  # messages that nobody took have paused it
 
     @override
     def break_off(self) -> None:
@@ -173,6 +176,10 @@ class Connection(asyncio.Protocol, Outlet):
         self._closes = True
         if self._exchange is None and self._is_whole:
             self._transport.close()
+
+    async def wait_closed(self) -> None:
+        """Return when it is closed, and what was sent has left."""
+        await self._lost.wait()
 
     def _begin(self, handler: Handler) -> None:
         metadata = wire.metadata_of(self._headers)

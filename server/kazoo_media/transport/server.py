@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from kazoo_media.transport.connection import Connection
@@ -40,13 +41,17 @@ class WorkerServer:
         )
 
     async def stop(self, grace_s: float) -> None:
-        """Take no more connections, let the calls that run end for a while, break off the rest."""
+        """Take no more connections, let calls end and answers leave for a while, break off the
+        rest.
+        """
         if self._server is not None:
             self._server.close()
         for connection in tuple(self._connections):
             connection.close_soon()
-        if self._calls:
-            await asyncio.wait(self._calls, timeout=grace_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                for connection in tuple(self._connections):
+                    await connection.wait_closed()
         for connection in tuple(self._connections):
             connection.break_off()
         for call in self._calls:

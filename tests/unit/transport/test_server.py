@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
+from kazoo_media.transport.exchange import Exchange
 from kazoo_media.transport.server import WorkerServer
 
 _HEAD = (
@@ -19,10 +21,11 @@ _HEAD = (
 )
 _MESSAGE = b"6\r\n\0\0\0\0\1x\r\n"
 _END = b"0\r\n\r\n"
+_LARGE = b"10005\r\n\0\0\1\0\0" + bytes(65536) + b"\r\n"
 
 
 class _Service:
-    """Answers `echo`, `first` and `stubborn`."""
+    """Answers `echo`, `first`, `large`, `refuse` and `stubborn`."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -33,6 +36,8 @@ class _Service:
         return {
             "echo": grpc.stream_stream_rpc_method_handler(self._echo),
             "first": grpc.stream_unary_rpc_method_handler(self._first),
+            "large": grpc.unary_stream_rpc_method_handler(self._large),
+            "refuse": grpc.stream_unary_rpc_method_handler(self._refuse),
             "stubborn": grpc.unary_stream_rpc_method_handler(self._stubborn),
         }
 
@@ -50,6 +55,11 @@ class _Service:
         del context
         return await anext(requests)
 
+    async def _large(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        del context
+        for _ in range(12):  # more than a socket takes, less than a call waits for
+            yield request * 65536
+
     async def _stubborn(self, request: bytes, context: Any) -> None:
         self.begun.set()
         try:
@@ -58,6 +68,12 @@ class _Service:
             await context.write(request)  # too late
             self.cancelled.set()
         await context.write(request)
+
+    async def _refuse(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        del requests
+        self.begun.set()
+        await self.go_on.wait()
+        await context.abort(grpc.StatusCode.NOT_FOUND, "no such media")
 
 
 class _Running:
@@ -120,10 +136,35 @@ async def test_what_follows_an_early_answer_is_dropped(running: _Running) -> Non
     writer.write(_HEAD % (b"first", b"") + _MESSAGE)
     await _answer(reader)
     for _ in range(100):
-        writer.write(b"10005\r\n\0\0\1\0\0" + bytes(65536) + b"\r\n")
+        writer.write(_LARGE)
         await writer.drain()
     writer.write(_END + _HEAD % (b"echo", b"") + _MESSAGE + _END)
     assert _MESSAGE in await _answer(reader)
+
+
+async def test_an_upload_that_nobody_took_does_not_stop_the_next_call(running: _Running) -> None:
+    reader, writer = await running.connect()
+    writer.transport.set_write_buffer_limits(0)
+    writer.write(_HEAD % (b"refuse", b"") + _LARGE * 17 + _END)
+    await writer.drain()
+    other_reader, other_writer = await running.connect()
+    other_writer.write(_HEAD % (b"echo", b"") + _MESSAGE + _END)
+    await _answer(other_reader)  # all that was sent before has arrived
+    running.service.go_on.set()
+    assert b"grpc-status: 5\r\n" in await reader.readuntil(b"\r\n\r\n")
+    writer.write(_HEAD % (b"echo", b"") + _MESSAGE + _END)
+    assert _MESSAGE in await _answer(reader)
+
+
+async def test_a_cancelled_call_does_not_wait_for_its_deadline(running: _Running) -> None:
+    _, writer = await running.connect()
+    writer.write(_HEAD % (b"echo", b"grpc-timeout: 8H\r\n") + _MESSAGE)
+    await running.service.begun.wait()
+    writer.close()
+    await running.service.cancelled.wait()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, Exchange)]
 
 
 async def test_a_call_over_its_deadline_says_so_and_then_nothing_more(running: _Running) -> None:
@@ -157,6 +198,15 @@ async def test_a_call_may_end_while_the_server_stops(running: _Running) -> None:
     assert await idle.read() == b""
     running.service.go_on.set()
     assert (await reader.read()).endswith(_MESSAGE + b"0\r\ngrpc-status: 0\r\n\r\n")
+    await stopping
+
+
+async def test_an_answer_may_leave_while_the_server_stops(running: _Running) -> None:
+    reader, writer = await running.connect()
+    writer.write(_HEAD % (b"large", b"") + _MESSAGE + _END)
+    assert await reader.readexactly(1)
+    stopping = asyncio.ensure_future(running.server.stop(60))
+    assert (await reader.read()).endswith(b"0\r\ngrpc-status: 0\r\n\r\n")
     await stopping
 
 
