@@ -12,6 +12,7 @@ import structlog
 
 from kazoo_media.errors import InternalError, MediaError
 from kazoo_media.transport.context import REQUEST_ID_KEY, Call, Context
+from kazoo_media.transport.messages import RefusedError
 from kazoo_media.transport.registry import Handler, Registry
 from kazoo_media.transport.status import DETAILS_KEY, status_of
 
@@ -87,6 +88,9 @@ async def _guarded(method: str, context: Context) -> AsyncIterator[None]:
         code = "OK"
     except MediaError as error:
         failure = error
+    except RefusedError as refusal:
+        code = refusal.code.name
+        raise
     except Exception:  # noqa: BLE001 - the one place: nothing unnamed reaches a client
         _log.exception("unexpected failure", method=method, request_id=call.request_id)
         failure = InternalError()

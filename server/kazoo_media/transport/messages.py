@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from kazoo_media.transport.wire import PREFIX_BYTES
 
@@ -19,6 +20,9 @@ _HIGH_BYTES = 1 << 20
 """With so much unread, no more is read: what a stuck upload costs."""
 
 _LOW_BYTES = _HIGH_BYTES // 2
+_OBJECT_BYTES = 64
+"""What a message that waits costs beside its bytes: a stream may be of empty ones."""
+
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 
 
@@ -63,7 +67,7 @@ class Messages:
         self._pieces: list[bytes] = []
         self._pieces_bytes = 0
         self._wanted_bytes = PREFIX_BYTES
-        self._whole: deque[bytes] = deque()
+        self._whole: deque[tuple[bytes, bool]] = deque()
         self._whole_bytes = 0
         self._is_paused = False
         self.is_ended = False
@@ -105,12 +109,13 @@ class Messages:
                 raise StopAsyncIteration
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        data = self._whole.popleft()
-        self._whole_bytes -= len(data)
+        data, is_compressed = self._whole.popleft()
+        self._whole_bytes -= len(data) + _OBJECT_BYTES
         if self._is_paused and self._whole_bytes < _LOW_BYTES:
             self._is_paused = False
             self._resume()
-        return self._deserialize(data) if self._deserialize else data
+        # Inflated only now: a few kilobytes of what waits can be megabytes.
+        return self._read(self._inflated(data) if is_compressed else data)
 
     def _split(self, data: bytes) -> None:
         """Take the messages that are complete; keep the rest."""
@@ -124,15 +129,18 @@ class Messages:
             if stop > size:
                 self._wanted_bytes = PREFIX_BYTES + length
                 break
-            message = data[start + PREFIX_BYTES : stop]
-            if data[start]:
-                message = self._inflated(message)
-            self._whole.append(message)
-            self._whole_bytes += len(message)
+            self._whole.append((data[start + PREFIX_BYTES : stop], bool(data[start])))
+            self._whole_bytes += length + _OBJECT_BYTES
             start = stop
         rest = data[start:]
         self._pieces = [rest] if rest else []
         self._pieces_bytes = len(rest)
+
+    def _read(self, data: bytes) -> Any:  # noqa: ANN401 - of any rpc
+        try:
+            return self._deserialize(data) if self._deserialize else data
+        except DecodeError as error:
+            raise RefusedError(grpc.StatusCode.INTERNAL, "a message can not be read") from error
 
     def _inflated(self, data: bytes) -> bytes:
         bits = _WINDOW_BITS.get(self._encoding)
@@ -147,6 +155,9 @@ class Messages:
             raise RefusedError(grpc.StatusCode.INTERNAL, details) from error
         if len(message) > _MESSAGE_LIMIT_BYTES:
             raise _too_large(len(message))
+        if not inflater.eof:
+            details = f"a message is not {self._encoding}: it is cut short"
+            raise RefusedError(grpc.StatusCode.INTERNAL, details)
         return message
 
     def _wake(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import tracemalloc
 
 import grpc
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kazoo_media.transport.messages import Messages, RefusedError
+from kazoo_media.v1.media_service_pb2 import GetMediaRequest
 
 
 class _Flow:
@@ -72,6 +74,45 @@ async def test_reading_pauses_until_messages_are_taken() -> None:
     for _ in range(40):
         await anext(messages)
     assert (flow.paused, flow.resumed) == (1, 1)
+
+
+async def test_empty_messages_that_nobody_takes_pause_reading() -> None:
+    flow = _Flow()
+    messages = _messages(flow)
+    messages.feed(_framed(b"") * 50_000)
+    assert (flow.paused, flow.resumed) == (1, 0)
+    for _ in range(50_000):
+        assert await anext(messages) == b""
+    assert flow.resumed == 1
+
+
+async def test_compressed_messages_are_inflated_when_they_are_taken() -> None:
+    messages = _messages(_Flow(), "gzip")
+    compressed = _framed(gzip.compress(bytes(4 << 20)), compressed=True)
+    tracemalloc.start()
+    try:
+        messages.feed(compressed * 20)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert await anext(messages) == bytes(4 << 20)
+
+
+async def test_a_compressed_message_that_is_cut_short_is_refused() -> None:
+    messages = _messages(_Flow(), "gzip")
+    messages.feed(_framed(gzip.compress(b"a whole message")[:-9], compressed=True))
+    with pytest.raises(RefusedError, match="cut short") as caught:
+        await anext(messages)
+    assert caught.value.code is grpc.StatusCode.INTERNAL
+
+
+async def test_what_is_no_message_of_the_rpc_is_refused() -> None:
+    flow = _Flow()
+    messages = Messages(GetMediaRequest.FromString, "identity", flow.pause, flow.resume)
+    messages.feed(_framed(b"\xff\xff"))
+    with pytest.raises(RefusedError, match="can not be read") as caught:
+        await anext(messages)
+    assert caught.value.code is grpc.StatusCode.INTERNAL
 
 
 async def test_a_message_that_inflates_over_the_limit_is_refused_without_being_made() -> None:

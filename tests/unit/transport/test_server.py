@@ -11,8 +11,10 @@ from typing import Any
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from kazoo_media.transport.exchange import Exchange
+from kazoo_media.transport.guarded import Guarded
 from kazoo_media.transport.server import WorkerServer
 
 _HEAD = (
@@ -175,6 +177,16 @@ async def test_a_call_over_its_deadline_says_so_and_then_nothing_more(running: _
     await running.service.cancelled.wait()
     writer.write(_HEAD % (b"echo", b"") + _END)
     assert b"grpc-status: 0\r\n" in await reader.readuntil(b"\r\n\r\n")
+
+
+async def test_a_stream_is_refused_for_a_message_over_the_limit(running: _Running) -> None:
+    handlers = {"guarded": running.service.handlers()["first"]}
+    Guarded(running.server).add_registered_method_handlers("s", handlers)
+    reader, writer = await running.connect()
+    with capture_logs() as lines:
+        writer.write(_HEAD % (b"guarded", b"") + b"5\r\n\0\1\0\0\0\r\n")
+        assert b"grpc-status: 8\r\n" in await reader.readuntil(b"\r\n\r\n")
+    assert [(line["event"], line["code"]) for line in lines] == [("call", "RESOURCE_EXHAUSTED")]
 
 
 async def test_a_timeout_of_nothing_is_answered(running: _Running) -> None:
