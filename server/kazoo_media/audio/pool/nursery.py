@@ -22,6 +22,9 @@ from kazoo_media.audio.processes import environment, kill_group
 
 _log = structlog.get_logger()
 
+_MOST_ASKED = 64
+"""So many requests are under way at once: a socket takes some 250 that the zygote has not read."""
+
 
 class Nursery:
     """A running zygote. It answers in the order in which it is asked."""
@@ -29,6 +32,7 @@ class Nursery:
     def __init__(self, popen: subprocess.Popen[bytes], control: socket.socket) -> None:
         self._popen = popen
         self._control = control
+        self._room = asyncio.Semaphore(_MOST_ASKED)
         self._answers: deque[asyncio.Future[Mapping[str, Any]]] = deque()
         self._is_alive = True
         self._loop = asyncio.get_running_loop()
@@ -100,14 +104,15 @@ class Nursery:
         await asyncio.to_thread(self._popen.wait)
 
     async def _ask(self, request: Mapping[str, Any], *descriptors: int) -> Mapping[str, Any]:
-        if not self._is_alive:
-            raise OSError(errno.ECHILD, "the process that starts converters has ended")
-        try:
-            send(self._control, request, descriptors)
-        except OSError:
-            self._close()
-            raise
-        return await self._next_answer()
+        async with self._room:
+            if not self._is_alive:
+                raise OSError(errno.ECHILD, "the process that starts converters has ended")
+            try:
+                send(self._control, request, descriptors)
+            except OSError:
+                self._close()
+                raise
+            return await self._next_answer()
 
     async def _next_answer(self) -> Mapping[str, Any]:
         answer: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()

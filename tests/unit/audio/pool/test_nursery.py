@@ -1,0 +1,28 @@
+"""The zygote as it is asked for many converters in one moment."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from kazoo_media.audio.pool.nursery import Nursery
+from tests.processes import zygotes
+
+
+async def test_more_requests_than_its_socket_takes_are_all_answered(tmp_path: Path) -> None:
+    nursery = await Nursery.open(tmp_path)
+    try:
+        (zygote,) = zygotes()
+        zygote.suspend()
+        asked = [asyncio.ensure_future(nursery.fork()) for _ in range(400)]
+        await asyncio.sleep(0)
+        zygote.resume()
+        forked = await asyncio.gather(*asked)
+        assert len({pid for pid, _ in forked}) == 400
+        for _, channel in forked:
+            channel.close()
+        await asyncio.gather(*(nursery.reap(pid) for pid, _ in forked))
+        assert nursery.is_alive
+        assert not zygote.children()
+    finally:
+        await nursery.aclose()
