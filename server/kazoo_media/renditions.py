@@ -102,7 +102,11 @@ class RenditionWriter:
         last = False
         while not last:
             batch, last = await queue.get()
-            await asyncio.gather(self._hash(batch), self._writer.write(batch))
+            hashing = self._tasks.create_task(self._hash(batch))
+            # Not gathered: that ends with the first that is cancelled, while a thread still writes
+            # into the file which is closed next.
+            await self._writer.write(batch)
+            await hashing
 
     async def _hash_what_is_stored(self) -> None:
         reader = await self._blobs.open(self.key)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import threading
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,6 +58,43 @@ async def test_a_broken_upload_whose_clean_up_is_cancelled_leaves_nothing(
             upload.cancel()
         await _expect_whole(tested)
     assert [blob async for blob in tested.blobs.list()] == []
+
+
+async def test_a_file_stays_open_while_a_thread_writes_into_it(
+    tested: CoreUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+    descriptors: list[bool] = []
+
+    def slow(fd: int, buffers: Sequence[bytes]) -> int:
+        writing.set()
+        go_on.wait(10)
+        descriptors.append(_is_open(fd))
+        return sum(map(len, buffers))
+
+    async def source() -> AsyncIterator[bytes]:
+        for number in range(4):
+            yield wav(1 << 20, seed=number)
+        await asyncio.Event().wait()
+
+    media = await tested.core.library.create(_SCOPE, {"name": "cancelled"})
+    monkeypatch.setattr(os, "writev", slow)
+    upload = asyncio.ensure_future(_upload(tested, media.id, source()))
+    await asyncio.to_thread(writing.wait, 10)
+    upload.cancel()
+    await asyncio.wait([upload], timeout=0.2)  # it is not to end yet
+    go_on.set()
+    await asyncio.wait([upload])
+    assert descriptors == [True]
+    await _expect_whole(tested)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 async def _cancelled_upload(
