@@ -76,7 +76,7 @@ proto: setup ## Generate the protobuf code and the descriptor set
 	@$(BIN)/python hatch_build.py
 
 cover: setup-test ## Run the tests with branch coverage
-	@$(BIN)/pytest -q --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
+	@$(BIN)/pytest -q --timeout 300 --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 setup-bench: $(BENCH_STAMP)
 
@@ -101,7 +101,7 @@ lock: ## Write requirements.lock anew from the newest versions that pyproject.to
 	@rm -rf $(VENV)-lock
 
 clean: ## Remove everything that was made, but for data in ./var
-	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .import_linter_cache
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* .import_linter_cache
 	@rm -rf server/kazoo_media/v1 server/kazoo_media/crossbar/v2 gateway/kazoo_media.binpb
 
 ci: test ## What continuous integration runs

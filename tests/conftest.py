@@ -17,6 +17,8 @@ def blocking_calls_fail() -> Iterator[None]:
     Only calls with a frame of kazoo_media below them count: tests and libraries may block.
     """
     with blockbuster_ctx("kazoo_media") as blocking:
-        # Loggers share one lock; only tests have several event loops in one process.
-        blocking.functions["threading.Lock.acquire"].can_block_in("structlog/_output.py", {"msg"})
+        # Loggers, and coverage, share one lock; only tests have several event loops in a process.
+        lock = blocking.functions["threading.Lock.acquire"]
+        lock.can_block_in("structlog/_output.py", {"msg"})
+        lock.can_block_in("coverage/collector.py", {"lock_data"})
         yield

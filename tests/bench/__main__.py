@@ -58,7 +58,7 @@ def bench(
     """Measure the product side by side with its peers; print one table of ratios."""
     console = Console()
     console.width = max(console.width, _LEAST_WIDTH)
-    _install_wrk()
+    _install_peers()
     table = Table("row", "ours", "peer", "ratio", "mark", "", title=f"median (min-max) of {rounds}")
     failures: list[str] = []
     absent: dict[str, None] = {}
@@ -143,11 +143,16 @@ def _prompts(folder: Path, given: Path | None) -> tuple[Path, str]:
     return made, "generated, with the lengths of the shipped en-us set"
 
 
-def _install_wrk() -> None:
-    """Install wrk where that is permitted; without it a client of our own does."""
-    if shutil.which("wrk") is None:
-        command = [str(_ROOT / ".ci" / "system-packages"), "wrk"]
-        subprocess.run(command, capture_output=True, check=False)
+def _install_peers() -> None:
+    """Install wrk and nginx where that is permitted; without wrk a client of our own does, without
+    nginx its lines say so.
+    """
+    missing = [each for each in ("wrk", "nginx") if shutil.which(each) is None]
+    if missing:
+        command = [str(_ROOT / ".ci" / "system-packages"), *missing]
+        # In this runlevel Debian's packages start no service of their own.
+        variables = {**os.environ, "RUNLEVEL": "1"}
+        subprocess.run(command, env=variables, capture_output=True, check=False)
 
 
 def _machine() -> str:

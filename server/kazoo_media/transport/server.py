@@ -58,3 +58,4 @@ class WorkerServer:
             call.cancel()
         if self._calls:
             await asyncio.wait(self._calls)
+        await asyncio.sleep(0)  # sockets that were told to close do so in the loop's next turn
