@@ -52,6 +52,8 @@ class WorkerServer:
             async with asyncio.timeout(grace_s):
                 for connection in tuple(self._connections):
                     await connection.wait_closed()
+                if self._calls:  # of clients that went away: they still clean up
+                    await asyncio.wait(self._calls)
         for connection in tuple(self._connections):
             connection.break_off()
         for call in self._calls:

@@ -27,12 +27,13 @@ _LARGE = b"10005\r\n\0\0\1\0\0" + bytes(65536) + b"\r\n"
 
 
 class _Service:
-    """Answers `echo`, `first`, `large`, `refuse` and `stubborn`."""
+    """Answers `echo`, `first`, `large`, `refuse`, `stubborn` and `tidy`."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.go_on = asyncio.Event()
+        self.is_tidy = False
 
     def handlers(self) -> dict[str, Any]:
         return {
@@ -41,6 +42,7 @@ class _Service:
             "large": grpc.unary_stream_rpc_method_handler(self._large),
             "refuse": grpc.stream_unary_rpc_method_handler(self._refuse),
             "stubborn": grpc.unary_stream_rpc_method_handler(self._stubborn),
+            "tidy": grpc.stream_unary_rpc_method_handler(self._tidy),
         }
 
     async def _echo(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
@@ -76,6 +78,17 @@ class _Service:
         self.begun.set()
         await self.go_on.wait()
         await context.abort(grpc.StatusCode.NOT_FOUND, "no such media")
+
+    async def _tidy(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        del context
+        self.begun.set()
+        try:
+            await anext(requests)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            await self.go_on.wait()
+            self.is_tidy = True
+            raise
 
 
 class _Running:
@@ -220,6 +233,20 @@ async def test_an_answer_may_leave_while_the_server_stops(running: _Running) -> 
     stopping = asyncio.ensure_future(running.server.stop(60))
     assert (await reader.read()).endswith(b"0\r\ngrpc-status: 0\r\n\r\n")
     await stopping
+
+
+async def test_a_cancelled_call_may_clean_up_while_the_server_stops(running: _Running) -> None:
+    _, writer = await running.connect()
+    writer.write(_HEAD % (b"tidy", b""))
+    await running.service.begun.wait()
+    writer.close()
+    await running.service.cancelled.wait()
+    stopping = asyncio.ensure_future(running.server.stop(60))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.service.go_on.set()
+    await stopping
+    assert running.service.is_tidy
 
 
 async def test_a_call_that_does_not_end_is_broken_off(running: _Running) -> None:
