@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from tests.audio_samples import tone
 from tests.e2e.hostile import Hostile, Hostility, World
@@ -156,19 +157,36 @@ class _Run:
     async def _exchanged(self, hostile: Hostile) -> bytes:
         """Return all that comes back until the service closes the connection."""
         async with asyncio.timeout(_ANSWER_S):
-            reader, writer = await asyncio.open_connection(
-                self._host, int(self._port), local_addr=(_PEER, 0)
+            transport, received = await asyncio.get_running_loop().create_connection(
+                _Received, self._host, int(self._port), local_addr=(_PEER, 0)
             )
             try:
-                writer.write(hostile.data)
+                transport.write(hostile.data)
                 if not hostile.whole:
                     await asyncio.sleep(0.01)  # an end at once would be all that is seen
-                    writer.write_eof()
-                return await reader.read()
-            except ConnectionResetError:  # it was closed with bytes of ours unread
-                return b""
+                    transport.write_eof()
+                await received.ended.wait()
             finally:
-                writer.close()
+                transport.abort()
+            return bytes(received.data)
+
+
+class _Received(asyncio.Protocol):
+    """What comes back on a connection. A stream's reader would lose it where a reset follows: the
+    service may close with bytes of ours unread.
+    """
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.ended = asyncio.Event()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set()
 
 
 def _checked(hostile: Hostile, received: bytes) -> list[_Answer]:
