@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from kazoo_media.audio.backends import Backend, Backends
 from kazoo_media.audio.formats import AudioFormat, format_of
@@ -55,6 +56,8 @@ class Waveforms:
         self._blobs = blobs
         self._backends = backends
         self._turn = asyncio.Semaphore(os.cpu_count() or 1)
+        # Who asks for what is being measured waits for that, instead of measuring it again.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def waveform(self, media: Media, rendition: Rendition, buckets: int) -> Waveform:
         """Return the waveform of a rendition of a media, of at most so many stretches.
@@ -65,11 +68,15 @@ class Waveforms:
             StoreUnavailableError: of the stores.
         """
         check_buckets(buckets)
-        peaks = await self._store.get_peaks(media.account_id, rendition.blob_key)
+        key = rendition.blob_key
+        peaks = await self._store.get_peaks(media.account_id, key)
         if peaks is None:
-            async with self._turn:
-                peaks = await self._measured(rendition)
-            await self._store.put_peaks(media.account_id, rendition.blob_key, peaks)
+            async with self._locks.setdefault(key, asyncio.Lock()):
+                peaks = await self._store.get_peaks(media.account_id, key)
+                if peaks is None:
+                    async with self._turn:
+                        peaks = await self._measured(rendition)
+                    await self._store.put_peaks(media.account_id, key, peaks)
         return bucketed(peaks, rendition, buckets)
 
     async def _measured(self, rendition: Rendition) -> bytes:

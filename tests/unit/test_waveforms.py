@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from kazoo_media.accounts import WriteScope
 from kazoo_media.audio.pool.pool import ConverterPool
+from kazoo_media.blobs.store import BlobReader
 from kazoo_media.errors import NoPeaksError, ValidationError
 from kazoo_media.model import AudioFacts, Media, Rendition, RenditionKind
 from kazoo_media.uploads import Declared
@@ -95,6 +97,23 @@ async def test_it_is_measured_while_converting_or_once_when_asked_for(
     assert await tested.metadata.get_peaks(stored.account_id, key)
     await tested.blobs.delete(key)  # from now on only what was kept can answer
     assert await _waveform(tested, stored, 10) == first
+
+
+async def test_many_who_ask_at_once_have_it_measured_once(
+    tested: CoreUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = await _uploaded(tested, _stepped([0.5]))
+    opened = []
+    open_blob = tested.blobs.open
+
+    async def counting(key: str) -> BlobReader | None:
+        opened.append(key)
+        return await open_blob(key)
+
+    monkeypatch.setattr(tested.blobs, "open", counting)
+    found = await asyncio.gather(*(_waveform(tested, media, 10) for _ in range(20)))
+    assert all(each == found[0] for each in found)
+    assert len(opened) == 1
 
 
 async def test_what_was_measured_is_in_the_document(tested: CoreUnderTest) -> None:
