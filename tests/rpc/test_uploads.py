@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -17,6 +18,7 @@ from kazoo_media.v1.media_pb2 import (
 )
 from kazoo_media.v1.media_service_pb2 import (
     UploadContentRequest,
+    UploadContentResponse,
 )
 from tests.contract.upload_promises import FIRST, PNG, SECOND
 from tests.rpc.media_client import Client, until
@@ -115,6 +117,43 @@ def no_uploads(client: Client) -> Callable[[], Any]:
     return none
 
 
+@pytest.mark.parametrize("cuts", [(), (1,), (2,), (1, 2)])
+async def test_a_message_may_bring_several_parts(client: Client, cuts: tuple[int, ...]) -> None:
+    header, *data, finish = client.messages(FIRST)
+    audio = UploadContentRequest(data=b"".join(each.data for each in data))
+    bounds = (0, *cuts, 3)
+    groups = [[header, audio, finish][a:b] for a, b in itertools.pairwise(bounds)]
+    media = await client.send([_merged(group) for group in groups])
+    assert media == await client.get()
+    assert (await client.fetch())[1] == FIRST
+
+
+async def test_a_whole_upload_may_be_a_call_with_one_request(client: Client) -> None:
+    call = client.live.channel.unary_unary(
+        "/kazoo_media.v1.MediaService/UploadContent",
+        request_serializer=UploadContentRequest.SerializeToString,
+        response_deserializer=UploadContentResponse.FromString,
+    )
+    metadata = client.tenant.metadata
+    response = await call(_merged(client.messages(FIRST)), metadata=metadata)
+    assert (await client.fetch())[1] == FIRST
+    wrong = _merged(client.messages(SECOND, sha256="0" * 64))
+    with refused("FAILED_PRECONDITION", "CONTENT_MISMATCH"):
+        await call(wrong, metadata=metadata)
+    assert await client.get() == response.media
+
+
+def _merged(messages: Sequence[UploadContentRequest]) -> UploadContentRequest:
+    """Return all parts in one message."""
+    audio = b"".join(each.data for each in messages)
+    whole = UploadContentRequest()
+    for message in messages:
+        whole.MergeFrom(message)
+    if audio:
+        whole.data = audio
+    return whole
+
+
 def _broken(client: Client) -> dict[str, list[UploadContentRequest]]:
     header, *data, finish = client.messages(SECOND)
     return {
@@ -126,6 +165,8 @@ def _broken(client: Client) -> dict[str, list[UploadContentRequest]]:
         "empty message": [header, *data, UploadContentRequest(), finish],
         "data after the finish": [header, *data, finish, data[0]],
         "second finish": [header, *data, finish, finish],
+        "second header with data": [header, _merged([header, *data]), finish],
+        "data after a whole upload": [_merged([header, *data, finish]), data[0]],
     }
 
 
@@ -140,6 +181,8 @@ def _broken(client: Client) -> dict[str, list[UploadContentRequest]]:
         "empty message",
         "data after the finish",
         "second finish",
+        "second header with data",
+        "data after a whole upload",
     ],
 )
 async def test_messages_out_of_order_are_a_bad_request(client: Client, case: str) -> None:

@@ -17,7 +17,14 @@ from kazoo_media.client.administration import AdministrationCalls
 from kazoo_media.client.connection import Connection, Metadata, TlsFiles, open_channel
 from kazoo_media.client.downloads import Download, save
 from kazoo_media.client.errors import MediaServiceError
-from kazoo_media.client.uploads import Progress, begin, opened, send, send_whole
+from kazoo_media.client.uploads import (
+    Progress,
+    begin,
+    opened,
+    send,
+    whole_upload,
+    whole_upload_method,
+)
 from kazoo_media.v1 import (
     account_service_pb2_grpc,
     language_service_pb2,
@@ -81,6 +88,7 @@ class Client(AdministrationCalls):
         channel = await open_channel(self._target, self._tls)
         self._connection = Connection(channel, *self._identity)
         self._media = media_service_pb2_grpc.MediaServiceStub(channel)
+        self._upload_whole = whole_upload_method(channel)
         self._prompts = prompt_service_pb2_grpc.PromptServiceStub(channel)
         self._languages = language_service_pb2_grpc.LanguageServiceStub(channel)
         self._speech = speech_service_pb2_grpc.SpeechServiceStub(channel)
@@ -202,10 +210,7 @@ class Client(AdministrationCalls):
             account_id=account_id, media_id=media_id, preset=preset, force=force
         )
 
-        async def attempt(metadata: Metadata) -> media_service_pb2.NormalizeMediaResponse:
-            return await self._media.NormalizeMedia(request, metadata=metadata)
-
-        return await self._connection.authorized(attempt)
+        return await self._connection.unary(self._media.NormalizeMedia, request, timed=False)
 
     @asynccontextmanager
     async def download_stream(
@@ -302,29 +307,15 @@ class Client(AdministrationCalls):
         if not isinstance(source, Path):
             return await self._send(header, source, progress)
         async with opened(source) as file:
+            if file.whole is not None:
+                request = whole_upload(header, file.whole)
+                response = await self._connection.unary(self._upload_whole, request, timed=False)
+                progress(file.size_bytes, file.size_bytes)
+                return response
             sized = media_service_pb2.UploadContentRequest.Header()
             sized.CopyFrom(header)
             sized.expected_bytes = file.size_bytes
-            if file.whole is None:
-                return await self._send(sized, file.blocks, progress)
-            response = await self._send_whole(sized, file.whole)
-            progress(file.size_bytes, file.size_bytes)
-            return response
-
-    async def _send_whole(
-        self, header: media_service_pb2.UploadContentRequest.Header, data: bytes
-    ) -> media_service_pb2.UploadContentResponse:
-        calls: list[Any] = []
-
-        async def attempt(metadata: Metadata) -> media_service_pb2.UploadContentResponse:
-            calls.append(self._media.UploadContent(metadata=metadata))
-            return await send_whole(calls[-1], header, data)
-
-        try:
-            return await self._connection.authorized(attempt)
-        finally:
-            for call in calls:
-                call.cancel()
+            return await self._send(sized, file.blocks, progress)
 
     async def _send(
         self,

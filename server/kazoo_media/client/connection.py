@@ -112,15 +112,18 @@ class Connection:
         self,
         method: Callable[..., grpc.aio.UnaryUnaryCall[Any, _Response]],
         request: Message,
+        *,
+        timed: bool = True,
     ) -> _Response:
-        """Return the response to a request.
+        """Return the response to a request; it may take any time if it is not timed.
 
         Raises:
             MediaServiceError: the call failed.
         """
+        timeout_s = self._timeout_s if timed else None
 
         async def attempt(metadata: Metadata) -> _Response:
-            return await method(request, metadata=metadata, timeout=self._timeout_s)
+            return await method(request, metadata=metadata, timeout=timeout_s)
 
         return await self.authorized(attempt)
 

@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 
 from kazoo_media.client.files import open_with_head
+from kazoo_media.v1 import media_service_pb2
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest, UploadContentResponse
 
 Progress: TypeAlias = Callable[[int, int | None], None]
@@ -21,6 +22,7 @@ Progress: TypeAlias = Callable[[int, int | None], None]
 
 Call: TypeAlias = grpc.aio.StreamUnaryCall[UploadContentRequest, UploadContentResponse]
 
+_SERVICE = media_service_pb2.DESCRIPTOR.services_by_name["MediaService"]
 _MESSAGE_BYTES = 512 * 1024
 _INVITATION_KEY = "x-request-id"
 
@@ -37,19 +39,26 @@ async def begin(call: Call, header: UploadContentRequest.Header) -> None:
         await call
 
 
-async def send_whole(
-    call: Call, header: UploadContentRequest.Header, data: bytes
-) -> UploadContentResponse:
-    """Upload data over a fresh call without waiting for anything; return the answer.
+def whole_upload_method(
+    channel: grpc.aio.Channel,
+) -> grpc.aio.UnaryUnaryMultiCallable[UploadContentRequest, UploadContentResponse]:
+    """Return UploadContent for uploads that are one message.
 
-    Raises:
-        grpc.aio.AioRpcError: the service refused; nothing was changed.
+    A stream of one message is, in HTTP/2, what a call with one request is; grpc.aio makes the
+    latter for a quarter of the CPU time of the former.
     """
-    await _write(call, UploadContentRequest(header=header))
-    if data:
-        await _write(call, UploadContentRequest(data=data))
-    await _finish(call, len(data), hashlib.sha256(data))
-    return await call
+    return channel.unary_unary(
+        f"/{_SERVICE.full_name}/UploadContent",
+        request_serializer=UploadContentRequest.SerializeToString,
+        response_deserializer=UploadContentResponse.FromString,
+    )
+
+
+def whole_upload(header: UploadContentRequest.Header, data: bytes) -> UploadContentRequest:
+    """Return an upload as one message."""
+    digest = hashlib.sha256(data).hexdigest()
+    finish = UploadContentRequest.Finish(size_bytes=len(data), sha256=digest)
+    return UploadContentRequest(header=header, data=data, finish=finish)
 
 
 async def send(

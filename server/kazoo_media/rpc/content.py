@@ -33,16 +33,16 @@ _DRAIN_BYTES = 4 * 1024 * 1024
 _DRAIN_S = 0.05
 
 
-async def read_header(messages: AsyncIterator[UploadContentRequest]) -> UploadContentRequest.Header:
-    """Return the header of an upload, its first message.
+async def read_first(messages: AsyncIterator[UploadContentRequest]) -> UploadContentRequest:
+    """Return the first message of an upload; it has a header.
 
     Raises:
-        BadRequestError: there is none.
-        ValidationError: a field breaks a rule.
+        BadRequestError: it has none, or there is no message.
+        ValidationError: a field of the header breaks a rule.
     """
     first = await anext(messages, None)
-    if first is None or first.WhichOneof("part") != "header":
-        raise BadRequestError("the first message must be the header")
+    if first is None or not first.HasField("header"):
+        raise BadRequestError("the first message must have the header")
     header = first.header
     if not header.HasField("media"):
         required("header.media_id", header.media_id)
@@ -51,7 +51,7 @@ async def read_header(messages: AsyncIterator[UploadContentRequest]) -> UploadCo
     elif header.media_id:
         raise violation("header.media_id", "invalid", "must be empty: the id is in `media`")
     not_negative("header.expected_bytes", header.expected_bytes)
-    return header
+    return first
 
 
 def declared_of(header: UploadContentRequest.Header) -> Declared:
@@ -76,7 +76,7 @@ def put_of(header: UploadContentRequest.Header) -> Put:
 
 
 async def read_parts(
-    messages: AsyncIterator[UploadContentRequest], context: Context
+    first: UploadContentRequest, messages: AsyncIterator[UploadContentRequest], context: Context
 ) -> AsyncGenerator[bytes | Finish, None]:
     """Invite the client to send, then yield the data of an upload, at last its finish.
 
@@ -87,23 +87,30 @@ async def read_parts(
         BadRequestError: a second header, an empty message, or anything after the finish.
         IncompleteUploadError: there is no finish.
     """
-    await Call.invite(context)
-    finish: Finish | None = None
+    if not first.HasField("finish"):
+        await Call.invite(context)
+    if first.HasField("data"):
+        yield first.data
+    last = first
     async for message in messages:
-        part = message.WhichOneof("part")
-        if finish is not None:
-            raise BadRequestError("the finish must be the last message")
-        if part == "data":
+        _check_order(last, message)
+        if message.HasField("data"):
             yield message.data
-        elif part == "finish":
-            finish = Finish(message.finish.size_bytes, message.finish.sha256)
-        else:
-            raise BadRequestError("after the header every message must be data or the finish")
-    if finish is None:
+        last = message
+    if not last.HasField("finish"):
         raise IncompleteUploadError(
             "the stream ended without a finish: nothing was changed, send it again"
         )
-    yield finish
+    yield Finish(last.finish.size_bytes, last.finish.sha256)
+
+
+def _check_order(last: UploadContentRequest, message: UploadContentRequest) -> None:
+    if last.HasField("finish"):
+        raise BadRequestError("the finish must be in the last message")
+    if message.HasField("header"):
+        raise BadRequestError("the header must be in the first message and in no other")
+    if not message.HasField("data") and not message.HasField("finish"):
+        raise BadRequestError("after the header every message must have data or the finish")
 
 
 async def drain(messages: AsyncIterator[UploadContentRequest]) -> None:

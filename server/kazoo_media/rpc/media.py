@@ -16,7 +16,7 @@ from kazoo_media.rpc.content import (
     declared_of,
     drain,
     put_of,
-    read_header,
+    read_first,
     read_parts,
     responses,
     wanted_kind,
@@ -108,10 +108,10 @@ class MediaServicer(MediaServiceServicer):
     ) -> pb.UploadContentResponse:
         messages = aiter(request_iterator)
         try:
-            header = await read_header(messages)
-            scope = await self._callers.may_write(context, header.account_id)
-            async with aclosing(read_parts(messages, context)) as source:
-                return await self._upload(scope, header, source)
+            first = await read_first(messages)
+            scope = await self._callers.may_write(context, first.header.account_id)
+            async with aclosing(read_parts(first, messages, context)) as source:
+                return await self._upload(scope, first.header, source)
         except MediaError:
             await drain(messages)
             raise
