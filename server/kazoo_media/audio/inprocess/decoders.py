@@ -29,6 +29,7 @@ Block = NDArray[np.float32]
 _READ_BYTES = 64 * 1024
 _PIECE_BYTES = 128 * 1024  # with all that is made of it, it fits into the cache
 _WORTH_S = 2
+_CHUNK_BYTES = 8  # of the head of a chunk
 _BLOCK_SAMPLES = 32 * 1024
 _RAW_RATE = 8000
 _GSM_BYTES, _GSM_SAMPLES = 33, 160
@@ -212,15 +213,21 @@ class _Wav(_Plain):
                 self._rest = data[len(audio) :] + self._rest
         if left >= self._frame_bytes:
             raise UndecodableError(_TOO_EARLY)
-        yield from self._behind()
+        yield from self._behind(left + (self._declared & 1))
 
-    def _behind(self) -> Iterator[Block]:
-        """Yield what follows the declared end if it is audio too; read the input to its end."""
-        while len(self._rest) < 9 and (data := os.read(self._source_fd, _READ_BYTES)):
+    def _behind(self, skipped: int) -> Iterator[Block]:
+        """Yield what follows the declared end if it is audio too; read the input to its end.
+
+        Args:
+            skipped: So many bytes of the rest are no chunk: of a frame that is not whole, and the
+                one that pads an odd size.
+        """
+        least = skipped + _CHUNK_BYTES
+        while len(self._rest) < least and (data := os.read(self._source_fd, _READ_BYTES)):
             self._rest += data
-        name = self._rest[(self._declared or 0) & 1 :][:4]
+        name = self._rest[skipped:][:4]
         # A chunk has a name; audio that goes on behind a wrong size has none, mostly.
-        if len(self._rest) >= 9 and not all(0x20 <= each < 0x7F for each in name):
+        if len(self._rest) >= least and not all(0x20 <= each < 0x7F for each in name):
             yield from super()._decoded()
         while os.read(self._source_fd, _READ_BYTES):
             pass

@@ -221,8 +221,10 @@ def test_a_compressed_wav_without_a_length_ends_with_its_input(encoding: str, si
     assert found.duration_s == pytest.approx(2.0, abs=0.07)
 
 
-def test_what_follows_the_audio_of_a_wav_is_not_played() -> None:
-    wav = silence(1.0) + b"LIST" + (4000).to_bytes(4, "little") + b"\x55\xaa" * 2000
+@pytest.mark.parametrize("odd", [b"", b"\x01"])
+def test_what_follows_the_audio_of_a_wav_is_not_played(odd: bytes) -> None:
+    audio = with_data_size(silence(1.0), 16_000 + len(odd)) + odd + bytes(len(odd))
+    wav = audio + b"LIST" + (4000).to_bytes(4, "little") + b"\x55\xaa" * 2000
     found = measure(convert(job(), wav))
     assert found.duration_s == pytest.approx(1.0, abs=0.001)
     assert found.peak_db == float("-inf")
