@@ -1,9 +1,12 @@
 """Making audio as loud as it should be: heard as a whole first, then changed by one gain.
 
-Theory of operation. What arrives is measured and kept in a file; at the end it is read back,
-changed and passed on. Where the gain would lift peaks over the ceiling, they are limited, which
-takes some of the level: then what comes out is measured too, and the gain is corrected, before
-anything is passed on.
+Theory of operation. What arrives is measured and kept in a file.
+1. Of an mp3 that gets long, what arrives is encoded as well, at a provisional gain that its frames
+   can be raised from: then hardly anything is left to do at the end. See `provisional`.
+2. Where that can not be, the file is read back at the end, changed and encoded.
+3. Where the gain would lift peaks over the ceiling, they are limited, which takes some of the
+   level: then what comes out is measured too, and the gain is corrected, before anything is
+   encoded.
 """
 
 from __future__ import annotations
@@ -15,15 +18,19 @@ from functools import cached_property
 
 import numpy as np
 
-from kazoo_media.audio.inprocess.encoders import Encoder
+from kazoo_media.audio.inprocess.encoders import Encoder, Mp3Encoder
+from kazoo_media.audio.inprocess.job import Sound
 from kazoo_media.audio.inprocess.limiter import Limiter, PeakMeter
 from kazoo_media.audio.inprocess.loudness import LoudnessMeter
+from kazoo_media.audio.inprocess.provisional import Provisional
 from kazoo_media.audio.inprocess.sounds import SoundMeter
 from kazoo_media.audio.inprocess.speech_level import SpeechLevelMeter
 from kazoo_media.audio.inprocess.stages import NOTHING, Chain, Gain, Mono, Stage, decibels
 from kazoo_media.audio.presets import CEILING_DB, Level, Scale
 
 _READ_BYTES = 128 * 1024
+_SHORT_S = 30
+"""Encoding this much at the end takes a few ms, less than encoding it twice while it comes."""
 _MOST_GAIN_DB = 30.0
 _MOST_ROUNDS = 3
 _GOOD_ENOUGH_DB = 0.3
@@ -45,7 +52,11 @@ class Leveller:
         self._rate = rate
         self._lost_db = -decibels(encoder.factor)
         self._ceiling_db = CEILING_DB - encoder.overshoot_db + self._lost_db
+        self._mp3 = encoder if isinstance(encoder, Mp3Encoder) else None
+        self._provisional: Provisional | None = None
         self._spool_fd = spool_fd
+        self._kept_bytes = 0
+        self._short_bytes = _SHORT_S * rate * NOTHING.itemsize
         self.meter = SoundMeter(rate, 1, math.inf)  # nothing is clipped before the gain
         self._speech = None if level.scale is Scale.LOUDNESS else SpeechLevelMeter(rate)
         self._peak = PeakMeter()
@@ -58,14 +69,33 @@ class Leveller:
         self._peak.feed(samples)
         rest = memoryview(samples.tobytes())
         while rest:
-            rest = rest[os.write(self._spool_fd, rest) :]
+            written = os.pwrite(self._spool_fd, rest, self._kept_bytes)
+            self._kept_bytes += written
+            rest = rest[written:]
+        if self._provisional is not None:
+            self._provisional.encode(samples)
+        elif self._mp3 is not None and self._kept_bytes > self._short_bytes:
+            self._provisional = self._begun(self._mp3)
+
+    def written(self) -> Sound | None:
+        """Write everything at the level that is wanted, if it was encoded while it came.
+
+        Returns:
+            What will be heard; None: nothing was written, all is still to be encoded.
+        """
+        if self._mp3 is None or self._provisional is None:
+            return None
+        choice = self._provisional.finish(self._gain_db, self._most_gain_db)
+        if choice is None:
+            return None
+        for frames in choice.frames():
+            self._mp3.pass_on(frames)
+        return self.meter.sound(_factor(choice.gain_db) * self._mp3.factor)
 
     @property
     def gain(self) -> float | None:
         """Return what everything is multiplied by; None: its peaks are limited, too."""
-        if decibels(self._peak.peak) + self._gain_db > self._ceiling_db:
-            return None
-        return float(10 ** (self._gain_db / 20))
+        return None if self._gain_db > self._most_gain_db else _factor(self._gain_db)
 
     def levelled(self) -> Iterator[Mono]:
         """Yield everything at the level that is wanted."""
@@ -88,14 +118,34 @@ class Leveller:
         # Silence stays as it is: what is below the gate of the meter is none of our business.
         return self._missing_db(self._speech or self.meter.loudness) or 0.0
 
+    @property
+    def _most_gain_db(self) -> float:
+        return self._ceiling_db - decibels(self._peak.peak)
+
+    def _begun(self, mp3: Mp3Encoder) -> Provisional:
+        """Return an encoder that has got what was kept so far."""
+        likely_db = self._missing_db(self._speech or self.meter.loudness)
+        if likely_db is None:
+            likely_db = _MOST_GAIN_DB
+        provisional = Provisional(mp3, likely_db, self._spool_fd)
+        for samples in self._kept():
+            provisional.encode(samples)
+        return provisional
+
     def _limited(self, gain_db: float) -> Stage:
         return Chain((Gain(gain_db), Limiter(self._rate, self._ceiling_db)))
 
     def _changed(self, change: Stage) -> Iterator[Mono]:
-        os.lseek(self._spool_fd, 0, os.SEEK_SET)
-        while data := os.read(self._spool_fd, _READ_BYTES):
-            yield change.process(np.frombuffer(data, np.float32), last=False)
+        for samples in self._kept():
+            yield change.process(samples, last=False)
         yield change.process(NOTHING, last=True)
+
+    def _kept(self) -> Iterator[Mono]:
+        at = 0
+        while at < self._kept_bytes:
+            data = os.pread(self._spool_fd, min(_READ_BYTES, self._kept_bytes - at), at)
+            at += len(data)
+            yield np.frombuffer(data, np.float32)
 
     def _missing_db(self, meter: _LevelMeter) -> float | None:
         level = meter.level()
@@ -107,3 +157,7 @@ class Leveller:
         return (
             LoudnessMeter(self._rate, 1) if self._speech is None else SpeechLevelMeter(self._rate)
         )
+
+
+def _factor(decibels: float) -> float:
+    return float(10 ** (decibels / 20))

@@ -68,6 +68,26 @@ async def test_output_comes_while_input_arrives(pool: PoolUnderTest) -> None:
     assert measure(first, "mp3").duration_s > 1
 
 
+async def test_long_audio_is_levelled_and_nothing_is_left_of_one_that_is_stopped(
+    pool: PoolUnderTest,
+) -> None:
+    audio, job = noise(45, rate=8000, level_db=-30), replace(TELEPHONY, preset="loudness")
+    await pool.convert()
+    before = descriptors()
+    stopped = pool.new(job)
+    async with stopped:
+        await stopped.feed(audio[: -len(audio) // 8])
+        await stopped.kill()
+
+    out, outcome = await pool.convert(audio, job)
+
+    assert outcome.error is None
+    assert outcome.after is not None
+    assert outcome.after.loudness_lufs == pytest.approx(-19, abs=0.4)
+    assert measure(out, "mp3").duration_s == pytest.approx(45, abs=0.25)
+    assert descriptors() == before
+
+
 async def test_one_after_the_other_they_share_a_process(pool: PoolUnderTest) -> None:
     for _ in range(3):
         await pool.convert()
