@@ -100,6 +100,28 @@ def test_a_peak_between_the_samples_is_seen() -> None:
     assert meter.peak == pytest.approx(0.5, rel=0.02)
 
 
+def test_a_peak_far_above_the_samples_around_it_is_seen_after_a_louder_sample() -> None:
+    # Half-way between two samples all of these add up: the largest that samples up to 1.0 can be.
+    worst = np.sign(np.sinc(np.arange(-11, 13) - 0.5)).astype(np.float32)
+    meter = PeakMeter()
+    meter.feed(np.pad(sine(300, 1.6, 0.1, 8000), 100))
+    meter.feed(np.pad(worst, 100))
+    assert meter.peak > 2.2
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 999), hertz=st.floats(100, 3000), chunk=st.integers(50, 3000))
+def test_the_peak_is_that_of_a_finer_signal(seed: int, hertz: float, chunk: int) -> None:
+    random = np.random.default_rng(seed)
+    samples = sine(hertz, 0.5, 1, 8000) + random.standard_normal(8000).astype(np.float32) * 0.05
+    samples = np.pad(samples * np.linspace(0.2, 1, 8000, dtype=np.float32), 100)
+    meter = PeakMeter()
+    for at in range(0, len(samples), chunk):
+        meter.feed(samples[at : at + chunk])
+    finer = np.fft.irfft(np.fft.rfft(samples), 4 * len(samples)) * 4
+    assert meter.peak == pytest.approx(np.abs(finer).max(), rel=0.05)
+
+
 @settings(max_examples=25, deadline=None)
 @given(chunk=st.integers(1, 5000), level=st.floats(0.2, 4), seed=st.integers(0, 99))
 def test_nothing_passes_the_ceiling_of_the_limiter(chunk: int, level: float, seed: int) -> None:
