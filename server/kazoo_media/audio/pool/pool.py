@@ -16,6 +16,7 @@ Theory of operation
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib.util
 import os
 import tempfile
@@ -49,6 +50,7 @@ class ConverterPool:
         self._folder = temporary_folder
         self._nursery: Nursery | None = None
         self._opening = asyncio.Lock()
+        self._is_closed = False
         self._members: set[Member] = set()
         self._idle: list[Member] = []
         self._fewest_idle = 0  # since the last look at them
@@ -68,11 +70,13 @@ class ConverterPool:
             raise
 
     async def aclose(self) -> None:
-        """End all processes."""
+        """End all processes. Nothing can be started any more."""
+        self._is_closed = True
         if self._next_look is not None:
             self._next_look.cancel()
-        if self._nursery is not None:
-            await self._nursery.aclose()
+        async with self._opening:  # a zygote that is being started ends as well
+            if self._nursery is not None:
+                await self._nursery.aclose()
         for member in list(self._members):
             member.dismiss()
             await member.wait()
@@ -114,6 +118,8 @@ class ConverterPool:
 
     async def _running_nursery(self) -> Nursery:
         async with self._opening:
+            if self._is_closed:
+                raise OSError(errno.ESHUTDOWN, "the pool is closed")
             if self._nursery is not None and not self._nursery.is_alive:
                 await self._nursery.aclose()
                 self._nursery = None

@@ -269,3 +269,19 @@ async def test_the_pool_starts_nothing_before_it_is_needed(pool: PoolUnderTest) 
         assert "not audio" in str((await conversion.outcome()).error)
 
     assert not pool.zygotes()
+
+
+@pytest.mark.parametrize("pauses", [0, 5, 50])
+async def test_a_pool_that_is_closed_while_it_starts_leaves_nothing(
+    pool: PoolUnderTest, pauses: int
+) -> None:
+    conversion = pool.new()
+    feeding = asyncio.ensure_future(conversion.feed(SPEECH))
+    for _ in range(pauses):
+        await asyncio.sleep(0.001)
+
+    await pool.aclose()
+
+    async with conversion:
+        await feeding
+    assert not pool.zygotes()
