@@ -15,6 +15,7 @@ from grpc_health.v1 import health
 from kazoo_media.accounts import Accounts
 from kazoo_media.attempts import Attempts
 from kazoo_media.audio.backends import Backends
+from kazoo_media.audio.documented import Documented
 from kazoo_media.audio.ffmpeg import find_ffmpeg
 from kazoo_media.audio.pool.pool import ConverterPool, can_convert
 from kazoo_media.blobs.local import LocalBlobStore
@@ -82,11 +83,13 @@ async def run_worker(config: Config, index: int, socket_path: Path) -> None:
 async def _backends(config: Config, stack: AsyncExitStack) -> Backends:
     folder = config.data_dir / "tmp"
     await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
-    pool = None
+    pool = documented = None
     if await asyncio.to_thread(can_convert):
         pool = ConverterPool(folder)
         stack.push_async_callback(pool.aclose)
-    return Backends(folder, pool, await asyncio.to_thread(find_ffmpeg))
+        documented = Documented(pool, folder)
+        stack.push_async_callback(documented.aclose)
+    return Backends(folder, pool, documented, await asyncio.to_thread(find_ffmpeg))
 
 
 async def _core(

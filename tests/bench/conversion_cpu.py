@@ -15,6 +15,7 @@ from tests.bench.peers.commands import (
     normalize_in_two_passes,
 )
 from tests.bench.presets import (
+    COMMAND,
     METERED,
     children_cpu_s,
     choose_backend,
@@ -30,6 +31,8 @@ _EACH_NTH = 2
 _SOX, _SOX_32, _FFMPEG = "sox", "sox -c 1 -C 32.7", "ffmpeg"
 _TWO_PASS, _FFMPEG_NORMALIZE = "two-pass sox", "ffmpeg-normalize"
 _LOUDNESS = METERED[0]
+_COMMAND = "ours by Kazoo's command"
+"""With the bytes that sox writes: in process, where that can."""
 
 
 class ConversionCpu:
@@ -52,8 +55,8 @@ class ConversionCpu:
         return [
             Contest(
                 "prompt-cpu",
-                self._sides(lambda: self._files),
-                _lines(prompts, 4),
+                self._sides(lambda: self._files) | {_COMMAND: self._command},
+                [*_lines(prompts, 4), _line(prompts, _SOX, None, _COMMAND)],
                 most_rounds=_ROUNDS,
             ),
             Contest(
@@ -77,6 +80,9 @@ class ConversionCpu:
             _TWO_PASS: self._two_pass,
             _FFMPEG_NORMALIZE: self._ffmpeg_normalize,
         }
+
+    def _command(self) -> Sample:
+        return self._ours("inprocess", COMMAND, self._files)
 
     def _ours(self, backend: str, preset: str, files: Sequence[Path]) -> Sample:
         product = self._services.plain
@@ -106,16 +112,17 @@ class ConversionCpu:
 
 
 def _lines(title: str, mark: float) -> list[Line]:
-    def line(peer: str, least: float | None, ours: str = "ours") -> Line:
-        name = f"{title}: {peer}" if ours == "ours" else f"{title}, {ours}: {peer}"
-        return Line(name, "ms", "ms", Better.LESS, least, ours, peer)
-
     return [
-        line(_SOX, mark),
-        line(_SOX_32, None),
-        line(_FFMPEG, None),
-        line(_SOX, None, "ours by sox"),
+        _line(title, _SOX, mark),
+        _line(title, _SOX_32, None),
+        _line(title, _FFMPEG, None),
+        _line(title, _SOX, None, "ours by sox"),
     ]
+
+
+def _line(title: str, peer: str, least: float | None, ours: str = "ours") -> Line:
+    name = f"{title}: {peer}" if ours == "ours" else f"{title}, {ours}: {peer}"
+    return Line(name, "ms", "ms", Better.LESS, least, ours, peer)
 
 
 def _mean(files: Sequence[Path], cpu_s: Callable[[Path], float]) -> Sample:

@@ -17,7 +17,7 @@ from tests.bench.http_load import MeasurementError, NotThereError, Timing, ask, 
 from tests.bench.services import Running
 
 COMMAND = "kazoo"
-"""Always the command in the settings, whatever the back end."""
+"""What the command in the settings writes, whatever the back end."""
 STREAMING = (COMMAND, "telephony", "wideband", "guard", "voicemail")
 METERED = ("loudness", "rfc7874")
 """Those that have to hear everything before they know their gain."""
@@ -26,7 +26,7 @@ BACKENDS = ("sox", "inprocess")
 
 
 def choose_backend(running: Running, backend: str) -> None:
-    """Let all presets but COMMAND be made by this back end: a name in BACKENDS, or `auto`.
+    """Let all presets be made by this back end: a name in BACKENDS, or `auto`.
 
     Raises:
         NotThereError: the product has no such choice.

@@ -264,9 +264,15 @@ def test_without_the_program_the_upload_succeeds_and_says_so(
     assert "normalization_error" not in again
 
 
-def test_a_killed_converter_costs_its_upload_the_normalized_audio_only(
-    normalizing: Tenant, tenant: Tenant
-) -> None:
+@pytest.fixture
+def by_sox(normalizing: Tenant) -> Iterator[None]:
+    configure(normalizing.product, "media", "normalize_backend", "sox")
+    yield
+    configure(normalizing.product, "media", "normalize_backend", "auto")
+
+
+@pytest.mark.usefixtures("by_sox")
+def test_a_killed_sox_costs_its_upload_the_normalized_audio_only(tenant: Tenant) -> None:
     audio = wav(2_000_000, seed=2)
     rest_id, grpc_id = tenant.create(), tenant.create()
     rest = RestUpload(tenant, rest_id, len(audio))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,3 +81,14 @@ def test_prompts_come_back_byte_for_byte(admin: Tenant, language: str) -> None:
 
 def files(language: str) -> list[Path]:
     return sorted((_PROMPTS / language).glob("*.wav"))
+
+
+def test_the_default_normalization_makes_what_the_documented_command_makes(tmp_path: Path) -> None:
+    sox = ["sox", "-t", "wav", "-", "-r", "8000", "-t", "mp3", "-"]
+    with Product(tmp_path, workers="2") as product, Tenant.log_in(product) as tenant:
+        tenant.set_default("crossbar.media", "normalize_media", "true")
+        command(product, "prompts", "import", str(_PROMPTS / "en-us"), "en-us")
+        for path in files("en-us"):
+            with path.open("rb") as audio:
+                made = subprocess.run(sox, stdin=audio, capture_output=True, check=True).stdout
+            assert tenant.http.get(f"/v2/media/en-us%2F{path.stem}/raw").content == made

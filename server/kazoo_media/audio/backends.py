@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
 from kazoo_media.audio.decoded import DecodedConversion
+from kazoo_media.audio.documented import DOCUMENTED, Documented
 from kazoo_media.audio.ffmpeg import FfmpegDecoding
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import SOURCES, Job
@@ -29,7 +30,9 @@ _ONLY_IN_PROCESS = (
 
 
 class Backend(enum.StrEnum):
-    """Who is wanted. AUTO: the pool where it can, else sox."""
+    """Who is wanted. AUTO: the pool where it can, else sox. Where a command is wanted, INPROCESS is
+    the same.
+    """
 
     AUTO = "auto"
     SOX = "sox"
@@ -43,19 +46,24 @@ class Backends:
 
     Attributes:
         pool: None where the packages of the extra [audio] are not installed.
+        documented: Makes what the documented command makes; None where the pool is None.
         ffmpeg: Where it is; None where it is not installed.
     """
 
     temporary_folder: Path
     pool: ConverterPool | None
+    documented: Documented | None
     ffmpeg: str | None
 
-    def run(self, command: SoxCommand) -> Conversion:
-        """Return a conversion by exactly this command."""
+    def run(self, command: SoxCommand, wanted: Backend = Backend.SOX) -> Conversion:
+        """Return a conversion by this command, or one that writes, byte for byte, what it does."""
         if command.source.sox_type is None:
             decoder = self._decoder(command.source, command.executable)
             return DecodedConversion(decoder, self.run(replace(command, source=AudioFormat.WAV)))
-        return SoxConversion(command, ConversionLimits(), self.temporary_folder)
+        by_command = partial(SoxConversion, command, ConversionLimits(), self.temporary_folder)
+        if wanted is Backend.SOX or self.documented is None or command != DOCUMENTED:
+            return by_command()
+        return self.documented.conversion(by_command)
 
     def make(self, job: Job, wanted: Backend, executable: str) -> Conversion:
         """Return a conversion by a preset. Where the wanted back end can not read the source, one

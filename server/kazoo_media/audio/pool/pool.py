@@ -29,7 +29,6 @@ from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pipes import ReadPipe, WritePipe, input_pipe, output_pipe
 from kazoo_media.audio.pool.member import Member, Run
 from kazoo_media.audio.pool.nursery import Nursery
-from kazoo_media.audio.presets import PRESETS
 
 _ALWAYS_IDLE = 8
 _LINGER_S = 10.0
@@ -92,7 +91,7 @@ class ConverterPool:
             ours.callback(stdout.close)
             childs.callback(os.close, sink)
             descriptors = [source, sink]
-            if not PRESETS[job.preset].sox_can:  # it hears everything first
+            if job.hears_all_first:
                 spool = await asyncio.to_thread(tempfile.TemporaryFile, dir=self._folder)
                 descriptors.append(childs.enter_context(spool).fileno())
             run = (await self._give(job, descriptors)).begin(stdin, stdout)
