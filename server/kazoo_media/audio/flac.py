@@ -15,6 +15,8 @@ _HEAD_BYTES = 4 + 4 + 34
 _MOST_SAMPLES = (1 << 36) - 1  # the header has 36 bits for them
 _TAIL_BYTES = 128 * 1024  # two frames of nearly any stream
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
+_LONGEST_HEADER_BYTES = 16
+_LEAST_FRAME_BYTES = 10  # of silence
 _MOST_CANDIDATES = 500  # the last ones; hostile bytes may hold thousands
 _BLOCK_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << n for n in range(8)))
 
@@ -72,8 +74,11 @@ def _frame_spans(data: bytes, block: int) -> Iterator[tuple[int, int]]:
         block: Samples of all frames but the last, in a stream of fixed blocks.
     """
     for match in deque(_SYNC.finditer(data), maxlen=_MOST_CANDIDATES):
-        header = data[match.start() : match.start() + 16]
-        if len(header) < 16 or header[3] & 1 or _crc8(header[: _header_bytes(header)]):
+        header = data[match.start() : match.start() + _LONGEST_HEADER_BYTES]
+        if len(header) < _LEAST_FRAME_BYTES or header[3] & 1:
+            continue
+        length = _header_bytes(header)
+        if length > len(header) or _crc8(header[:length]):
             continue
         number, size = _coded_number(header), _block_size(header)
         if number is not None and size:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.meter import DurationMeter
 from kazoo_media.model import AudioFacts
-from tests.audio_samples import CodedFormat, encoded, measure, noise, tone, with_data_size
+from tests.audio_samples import CodedFormat, encoded, measure, noise, silence, tone, with_data_size
 
 FORMATS: dict[CodedFormat, AudioFormat] = {
     "wav": AudioFormat.WAV,
@@ -316,6 +316,16 @@ class TestFlac:
         for data in (flac, without):
             facts = metered(data, AudioFormat.FLAC, 50_000).facts()
             assert facts == AudioFacts(round(seconds * 1000), 44_100, channels, "flac")
+
+    @pytest.mark.parametrize("milliseconds", [1, 512, 2000, 3000])
+    def test_the_last_frame_counts_however_few_bytes_silence_takes(self, milliseconds: int) -> None:
+        flac = encoded(silence(milliseconds / 1000), "flac")
+        without = flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:]
+
+        meter = metered(without, AudioFormat.FLAC)
+
+        assert meter.facts().duration_ms == milliseconds
+        assert (meter.repaired_head() or b"")[21:26] == flac[21:26]
 
     def test_a_header_without_a_rate_has_no_facts(self) -> None:
         flac = sample("flac")
