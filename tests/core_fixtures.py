@@ -100,7 +100,7 @@ async def make_core(
         uploads=Uploads(metadata, blobs, library, settings, normalizer),
         downloads=Downloads(blobs),
         renormalization=Renormalization(metadata, blobs, library, normalizer),
-        waveforms=Waveforms(metadata, blobs, backends),
+        waveforms=Waveforms(metadata, blobs, settings, backends),
     )
     account, api_key = await accounts.create_master("master")
     return CoreUnderTest(core, metadata, blobs, Caller(account), api_key)

@@ -119,7 +119,7 @@ async def _core(
         uploads=Uploads(metadata, blobs, library, settings, normalizer),
         downloads=Downloads(blobs),
         renormalization=Renormalization(metadata, blobs, library, normalizer),
-        waveforms=Waveforms(metadata, blobs, backends),
+        waveforms=Waveforms(metadata, blobs, settings, backends),
     )
 
 

@@ -1,7 +1,7 @@
 """Waveforms: the outline of audio, as players draw it.
 
-The peaks are measured while content is converted in process, and kept with the blob. Of other audio
-they are measured when somebody asks for the first time.
+The peaks are measured while content is converted, and kept with the blob. Of other audio they are
+measured when somebody asks for the first time.
 """
 
 from __future__ import annotations
@@ -13,20 +13,17 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from kazoo_media.audio.backends import Backend, Backends
+from kazoo_media.audio.backends import Backends
 from kazoo_media.audio.formats import AudioFormat, format_of
-from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.sniff import SNIFF_BYTES, sniff
 from kazoo_media.blobs.store import BlobReader, BlobStore
 from kazoo_media.errors import NoPeaksError, StoreUnavailableError, ValidationError, Violation
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media, Rendition
+from kazoo_media.settings import Settings
 
 DEFAULT_BUCKETS = 800
 MOST_BUCKETS = 2000
-
-_MEASURING = "telephony"
-"""Any preset in process measures its input; what this one makes is thrown away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +48,12 @@ class Waveform:
 class Waveforms:
     """Returns waveforms of stored content."""
 
-    def __init__(self, store: MetadataStore, blobs: BlobStore, backends: Backends) -> None:
+    def __init__(
+        self, store: MetadataStore, blobs: BlobStore, settings: Settings, backends: Backends
+    ) -> None:
         self._store = store
         self._blobs = blobs
+        self._settings = settings
         self._backends = backends
         self._turn = asyncio.Semaphore(os.cpu_count() or 1)
         # Who asks for what is being measured waits for that, instead of measuring it again.
@@ -85,15 +85,14 @@ class Waveforms:
             raise StoreUnavailableError
         async with reader:
             source = await _format_of(reader, rendition)
-            job = Job(source, AudioFormat.WAV, _MEASURING, "mulaw", ignore_length=False)
-            conversion = self._backends.make(job, Backend.INPROCESS, "")
-            async with conversion:
+            executable = await self._settings.get("media", "normalize_executable")
+            async with self._backends.measure(source, executable) as measurement:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(_dropped(conversion.output()))
+                    tasks.create_task(_ended(measurement.output()))
                     async for chunk in reader.read(0, reader.size_bytes):
-                        await conversion.feed(chunk)
-                    await conversion.finish()
-                outcome = await conversion.outcome()
+                        await measurement.feed(chunk)
+                    await measurement.finish()
+                outcome = await measurement.outcome()
         if outcome.before is None:
             raise NoPeaksError(outcome.error or "it could not be decoded")
         return outcome.before.peaks
@@ -123,7 +122,7 @@ async def _format_of(reader: BlobReader, rendition: Rendition) -> AudioFormat:
     return found
 
 
-async def _dropped(output: AsyncIterator[bytes]) -> None:
+async def _ended(output: AsyncIterator[bytes]) -> None:
     async for _ in output:
         pass
 

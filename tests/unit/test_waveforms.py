@@ -130,6 +130,11 @@ async def test_what_was_measured_is_in_the_document(tested: CoreUnderTest) -> No
     assert {key: document[key] for key in after} == after
 
 
+async def test_what_only_a_program_decodes_has_one_too(tested: CoreUnderTest) -> None:
+    media = await _uploaded(tested, encoded(_stepped([0.5, 0.5]), "amr-nb"))
+    assert max(_heights(await _waveform(tested, media, 20))) == pytest.approx(64, abs=12)
+
+
 async def test_what_can_not_be_decoded_has_none(tested: CoreUnderTest) -> None:
     async def source() -> AsyncIterator[bytes]:
         yield b"\xff\xf3" + bytes(range(256)) * 8

@@ -14,7 +14,7 @@ from kazoo_media.audio.ffmpeg import FfmpegDecoding
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import SOURCES, Job
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.audio.pooled import InProcessConversion
+from kazoo_media.audio.pooled import InProcessConversion, PooledMeasurement
 from kazoo_media.audio.presets import PRESETS
 from kazoo_media.audio.refused import RefusedConversion
 from kazoo_media.audio.sox import SoxCommand, SoxConversion
@@ -22,6 +22,10 @@ from kazoo_media.audio.sox import SoxCommand, SoxConversion
 _NOT_INSTALLED = (
     "{target} by the preset {preset} needs the in-process converter, which is not installed:"
     " pip install 'kazoo-media[audio]', start the service again, and upload it again"
+)
+_NOT_MEASURED = (
+    "audio is measured by the in-process converter, which is not installed:"
+    " pip install 'kazoo-media[audio]', start the service again, and ask again"
 )
 _ONLY_IN_PROCESS = (
     "sox can not make {target} by the preset {preset}:"
@@ -60,10 +64,23 @@ class Backends:
         if command.source.sox_type is None:
             decoder = self._decoder(command.source, command.executable)
             return DecodedConversion(decoder, self.run(replace(command, source=AudioFormat.WAV)))
-        by_command = partial(SoxConversion, command, ConversionLimits(), self.temporary_folder)
+        by_command = partial(self._sox, command)
         if wanted is Backend.SOX or self.documented is None or command != DOCUMENTED:
             return by_command()
         return self.documented.conversion(by_command)
+
+    def measure(self, source: AudioFormat, executable: str) -> Conversion:
+        """Return a conversion to nothing, whose outcome has what the input sounds like.
+
+        Args:
+            executable: What sox is called.
+        """
+        if self.pool is None:
+            return RefusedConversion(source, source, _NOT_MEASURED)
+        if source in SOURCES:
+            return PooledMeasurement(source, ConversionLimits(), self.pool)
+        decoder = self._decoder(source, executable)
+        return DecodedConversion(decoder, self.measure(AudioFormat.WAV, executable))
 
     def make(self, job: Job, wanted: Backend, executable: str) -> Conversion:
         """Return a conversion by a preset. Where the wanted back end can not read the source, one
@@ -95,9 +112,12 @@ class Backends:
     def _decoder(self, source: AudioFormat, executable: str) -> Conversion:
         """Return a conversion to WAV by whoever can read the source."""
         if source.sox_type is not None:
-            return self.run(SoxCommand(executable, source, AudioFormat.WAV))
+            return self._sox(SoxCommand(executable, source, AudioFormat.WAV))
         limits, folder = ConversionLimits(), self.temporary_folder
         return FfmpegDecoding(self.ffmpeg, source, limits, folder)
+
+    def _sox(self, command: SoxCommand) -> Conversion:
+        return SoxConversion(command, ConversionLimits(), self.temporary_folder)
 
 
 def _sox_can(job: Job) -> bool:

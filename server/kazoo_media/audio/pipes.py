@@ -15,6 +15,8 @@ from typing_extensions import override
 
 _READ_BYTES = 256 * 1024
 _INPUT_PIPE_BYTES = 1024 * 1024
+MEASURED_PIPE_BYTES = 256 * 1024
+"""Of an input pipe for what is only measured: what all pipes of a user may hold is limited."""
 _OUTPUT_PIPE_BYTES = 256 * 1024
 
 
@@ -23,8 +25,8 @@ class _PipeEnd:
     moved_at: Loop time of the last byte that went through.
     """
 
-    def __init__(self, fd: int) -> None:
-        self._fd: int | None = fd
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self.moved_at = self._loop.time()
@@ -88,7 +90,7 @@ class WritePipe(_PipeEnd):
 
 
 class ReadPipe(_PipeEnd):
-    """The end where a child's output arrives."""
+    """The end where a child's output arrives; closed from the start where it has none."""
 
     async def read(self) -> bytes:
         """Return what there is, waiting for at least one byte; empty at the end or when closed."""
@@ -111,14 +113,15 @@ class ReadPipe(_PipeEnd):
         self._loop.remove_reader(fd)
 
 
-def input_pipe() -> tuple[int, int]:
-    """Return our end and the child's of a pipe that takes one message of an upload at once.
+def input_pipe(size_bytes: int = _INPUT_PIPE_BYTES) -> tuple[int, int]:
+    """Return our end and the child's of a pipe that takes one message of an upload at once, or
+    another size.
 
     Ours never blocks; that goes for all these pipes.
     """
     childs, ours = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(ours, False)
-    _enlarge(ours, _INPUT_PIPE_BYTES)
+    _enlarge(ours, size_bytes)
     return ours, childs
 
 

@@ -1,4 +1,4 @@
-"""Conversion by a process of the pool."""
+"""Conversion, and measurement, by a process of the pool."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing_extensions import override
 
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
-from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inprocess.job import Job, Measurement
+from kazoo_media.audio.judgement import Account
 from kazoo_media.audio.piped import Converter, PipedConversion
 from kazoo_media.audio.pool.pool import ConverterPool
 
@@ -43,3 +45,27 @@ class InProcessConversion(PipedConversion):
     @override
     def _another(self, reason: str | None) -> Callable[[], Conversion] | None:
         return None if reason is None else self._spare
+
+
+class PooledMeasurement(PipedConversion):
+    """One measurement. Nothing comes out; its outcome has what the input sounds like."""
+
+    def __init__(self, source: AudioFormat, limits: ConversionLimits, pool: ConverterPool) -> None:
+        super().__init__(source, source, limits)
+        self._pool = pool
+
+    @property
+    @override
+    def _program(self) -> str:
+        return "the measuring process"
+
+    @override
+    async def _launch(self, head: bytes, *, ignore_length: bool) -> Converter:
+        del head, ignore_length
+        return await self._pool.start(Measurement(self._source), self._limits)
+
+    @override
+    def _judge(self, process: Converter | None, account: Account) -> str | None:
+        if account.before is not None:
+            return None
+        return account.failure or super()._judge(process, account)

@@ -74,6 +74,26 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Measurement:
+    """Audio that is decoded and measured, and nothing made of it.
+
+    Attributes:
+        source: Of the bytes that will come, as sniffed.
+    """
+
+    source: AudioFormat
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return what `from_fields` reads, for JSON."""
+        return {"source": self.source.name}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the measurement that `to_fields` wrote."""
+        return cls(AudioFormat[fields["source"]])
+
+
+@dataclass(frozen=True, slots=True)
 class Sound:
     """What was measured of a piece of audio while it passed, over all of its channels.
 

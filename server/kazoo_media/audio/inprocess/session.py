@@ -1,4 +1,4 @@
-"""One conversion, from pipe to pipe, while the input arrives.
+"""One conversion, from pipe to pipe, or one measurement, while the input arrives.
 
 The process must have been started with `job.ENVIRONMENT`.
 """
@@ -16,7 +16,7 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.decoders import Block, Decoder, UndecodableError, open_decoder
 from kazoo_media.audio.inprocess.dynamics import Compander, SoftLimiter
 from kazoo_media.audio.inprocess.encoders import Encoder, open_encoder, wav_header
-from kazoo_media.audio.inprocess.job import Job, Report
+from kazoo_media.audio.inprocess.job import Job, Measurement, Report
 from kazoo_media.audio.inprocess.lame import LameError, SystemLameEncoder
 from kazoo_media.audio.inprocess.levelling import Leveller
 from kazoo_media.audio.inprocess.limiter import Limiter
@@ -79,6 +79,21 @@ def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
     except (UndecodableError, LameError) as error:
         return Report(error=str(error), before=before.sound() if before is not None else None)
     return Report(warnings=output.warnings(), before=before.sound(), after=after)
+
+
+def measure(measurement: Measurement, source_fd: int) -> Report:
+    """Read the source, a pipe, to its end; tell what it sounds like, or why only a part of it was
+    heard.
+    """
+    before: SoundMeter | None = None
+    try:
+        decoder = open_decoder(measurement.source, source_fd, ignore_length=False)
+        before = _meter_of(decoder)
+        for block in decoder.blocks():
+            before.feed(block)
+    except UndecodableError as error:
+        return Report(error=str(error), before=before.sound() if before is not None else None)
+    return Report(before=before.sound())
 
 
 def _encoder(job: Job, preset: Preset, sink_fd: int) -> Encoder:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import structlog
 
-from kazoo_media.audio.inprocess.job import Job, Report
+from kazoo_media.audio.inprocess.job import Job, Measurement, Report
 from kazoo_media.audio.judgement import Account
 from kazoo_media.audio.pipes import ReadPipe, WritePipe
 from kazoo_media.audio.pool.messages import receive_untrusted, send
@@ -102,14 +102,15 @@ class Member:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(channel, self._receive)
 
-    def take(self, job: Job, descriptors: Sequence[int]) -> Self:
+    def take(self, job: Job | Measurement, descriptors: Sequence[int]) -> Self:
         """Send it a job; `begin` follows at once.
 
         Raises:
             OSError: it has ended.
         """
         try:
-            send(self._channel, {"job": job.to_fields()}, descriptors)
+            kind = "job" if isinstance(job, Job) else "measurement"
+            send(self._channel, {kind: job.to_fields()}, descriptors)
         except OSError:
             self.dismiss()
             raise

@@ -1,10 +1,10 @@
-"""A pool of processes that convert, one job each at a time.
+"""A pool of processes that convert or measure, one job each at a time.
 
 Theory of operation
 1. The first job starts the zygote (`zygote.py`), a fresh interpreter that imports the audio
    packages once, locks itself down and then forks converters: they share its memory.
 2. A job takes an idle converter or a new one. It goes there as one message with its ends of two
-   pipes; the audio never passes through here.
+   pipes, of one where it only measures; the audio never passes through here.
 3. The report comes back as one message, and the converter is idle again, or dismissed: it is worn
    out. A converter that dies closes its channel: its run ends with its exit code, and nobody else
    notices.
@@ -25,8 +25,14 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from kazoo_media.audio.conversion import ConversionLimits
-from kazoo_media.audio.inprocess.job import Job
-from kazoo_media.audio.pipes import ReadPipe, WritePipe, input_pipe, output_pipe
+from kazoo_media.audio.inprocess.job import Job, Measurement
+from kazoo_media.audio.pipes import (
+    MEASURED_PIPE_BYTES,
+    ReadPipe,
+    WritePipe,
+    input_pipe,
+    output_pipe,
+)
 from kazoo_media.audio.pool.member import Member, Run
 from kazoo_media.audio.pool.nursery import Nursery
 
@@ -55,7 +61,7 @@ class ConverterPool:
         self._fewest_idle = 0  # since the last look at them
         self._next_look: asyncio.TimerHandle | None = None
 
-    async def start(self, job: Job, limits: ConversionLimits) -> Run:
+    async def start(self, job: Job | Measurement, limits: ConversionLimits) -> Run:
         """Return the run of a job, which waits for its input.
 
         Raises:
@@ -80,18 +86,21 @@ class ConverterPool:
             member.dismiss()
             await member.wait()
 
-    async def _start(self, job: Job, limits: ConversionLimits) -> Run:
+    async def _start(self, job: Job | Measurement, limits: ConversionLimits) -> Run:
         with ExitStack() as ours, ExitStack() as childs:
-            feeding, source = input_pipe()
+            only_measures = isinstance(job, Measurement)
+            feeding, source = input_pipe(MEASURED_PIPE_BYTES) if only_measures else input_pipe()
             stdin = WritePipe(feeding)
             ours.callback(stdin.close)
             childs.callback(os.close, source)
-            reading, sink = output_pipe()
+            descriptors, reading = [source], None
+            if isinstance(job, Job):
+                reading, sink = output_pipe()
+                childs.callback(os.close, sink)
+                descriptors.append(sink)
             stdout = ReadPipe(reading)
             ours.callback(stdout.close)
-            childs.callback(os.close, sink)
-            descriptors = [source, sink]
-            if job.hears_all_first:
+            if isinstance(job, Job) and job.hears_all_first:
                 spool = await asyncio.to_thread(tempfile.TemporaryFile, dir=self._folder)
                 descriptors.append(childs.enter_context(spool).fileno())
             run = (await self._give(job, descriptors)).begin(stdin, stdout)
@@ -99,7 +108,7 @@ class ConverterPool:
             ours.pop_all()
             return run
 
-    async def _give(self, job: Job, descriptors: Sequence[int]) -> Member:
+    async def _give(self, job: Job | Measurement, descriptors: Sequence[int]) -> Member:
         """Return the converter that has the job now."""
         while self._idle:
             member = self._idle.pop()

@@ -1,4 +1,6 @@
-"""What a converter does: one conversion at a time, until it is not wanted any more."""
+"""What a converter does: one conversion or measurement at a time, until it is not wanted any
+more.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,11 @@ import os
 import resource
 import socket
 import traceback
+from collections.abc import Mapping
+from typing import Any
 
-from kazoo_media.audio.inprocess.job import Job, Report
-from kazoo_media.audio.inprocess.session import convert
+from kazoo_media.audio.inprocess.job import Job, Measurement, Report
+from kazoo_media.audio.inprocess.session import convert, measure
 from kazoo_media.audio.pool.messages import receive, send
 
 _MOST_JOBS = 500
@@ -23,7 +27,7 @@ def work(channel: socket.socket) -> None:
         request, descriptors = receive(channel)
         if request is None:
             return
-        report, trace = _converted(Job.from_fields(request["job"]), descriptors)
+        report, trace = _done(request, descriptors)
         done += 1
         grown = _peak_bytes() - peak_at_start
         worn = done >= _MOST_JOBS or grown >= _MOST_GROWTH_BYTES
@@ -31,10 +35,14 @@ def work(channel: socket.socket) -> None:
         send(channel, {"report": fields, "trace": trace, "worn": worn}, raw=peaks)
 
 
-def _converted(job: Job, descriptors: list[int]) -> tuple[Report, str | None]:
-    """Return how a job went, and of an unexpected failure the trace."""
-    source, sink, *spool = descriptors
+def _done(request: Mapping[str, Any], descriptors: list[int]) -> tuple[Report, str | None]:
+    """Return how it went, and of an unexpected failure the trace."""
+    source, *others = descriptors
     try:
+        if "measurement" in request:
+            return measure(Measurement.from_fields(request["measurement"]), source), None
+        sink, *spool = others
+        job = Job.from_fields(request["job"])
         return convert(job, source, sink, spool[0] if spool else -1), None
     except BrokenPipeError:
         return Report(error="its output was closed"), None
