@@ -13,6 +13,7 @@ from functools import partial
 from kazoo_media.audio.conversion import Conversion
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Sound
+from kazoo_media.audio.judgement import is_too_short
 from kazoo_media.audio.meter import DurationMeter
 from kazoo_media.audio.wav import repaired_head
 from kazoo_media.blobs.store import BlobStore, blob_key_beside, new_blob_key
@@ -285,7 +286,10 @@ class Transfer:
 
 
 def _with_sound(rendition: Rendition, sound: Sound | None) -> Rendition:
-    if sound is None:
+    """Return the rendition with what was measured of it, if all of it was: a decoder may end where
+    another one goes on.
+    """
+    if sound is None or is_too_short(sound.duration_ms, rendition.facts.duration_ms):
         return rendition
     facts = replace(
         rendition.facts,

@@ -132,6 +132,25 @@ def _cpu_s_of_programs(worker: psutil.Process) -> float:
     return float(times.children_user + times.children_system)
 
 
+def test_what_sox_converts_is_described_and_is_good_when_those_that_measure_are_killed(
+    tenant: Tenant,
+) -> None:
+    _choose(tenant, "sox")
+    renditions = tenant.document(tenant.with_audio(_AUDIO))["renditions"]
+    for each in renditions.values():
+        assert each["loudness_lufs"] == pytest.approx(-12.9, abs=0.4)
+    begun = _begin(tenant, 6)
+
+    for each in converters(_worker(tenant)):
+        each.kill()
+
+    assert [_finish(tenant, *each) for each in begun] == [None] * 6
+    described = tenant.document(tenant.with_audio(_AUDIO))
+    assert {key: described["renditions"][key]["loudness_lufs"] for key in renditions} == {
+        key: each["loudness_lufs"] for key, each in renditions.items()
+    }
+
+
 def test_one_killed_converter_costs_the_others_nothing(tenant: Tenant) -> None:
     _choose(tenant, "inprocess")
     begun = _begin(tenant, 6)

@@ -13,6 +13,7 @@ from kazoo_media.audio.documented import DOCUMENTED, Documented
 from kazoo_media.audio.ffmpeg import FfmpegDecoding
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import SOURCES, Job
+from kazoo_media.audio.measured import MeasuredConversion
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.pooled import InProcessConversion, PooledMeasurement
 from kazoo_media.audio.presets import PRESETS
@@ -60,11 +61,13 @@ class Backends:
     ffmpeg: str | None
 
     def run(self, command: SoxCommand, wanted: Backend = Backend.SOX) -> Conversion:
-        """Return a conversion by this command, or one that writes, byte for byte, what it does."""
+        """Return a conversion by this command, or one that writes, byte for byte, what it does. The
+        pool measures it.
+        """
         if command.source.sox_type is None:
             decoder = self._decoder(command.source, command.executable)
             return DecodedConversion(decoder, self.run(replace(command, source=AudioFormat.WAV)))
-        by_command = partial(self._sox, command)
+        by_command = partial(self._measured_sox, command)
         if wanted is Backend.SOX or self.documented is None or command != DOCUMENTED:
             return by_command()
         return self.documented.conversion(by_command)
@@ -115,6 +118,12 @@ class Backends:
             return self._sox(SoxCommand(executable, source, AudioFormat.WAV))
         limits, folder = ConversionLimits(), self.temporary_folder
         return FfmpegDecoding(self.ffmpeg, source, limits, folder)
+
+    def _measured_sox(self, command: SoxCommand) -> Conversion:
+        conversion = self._sox(command)
+        if self.pool is None:
+            return conversion
+        return MeasuredConversion(conversion, command.source, command.target, self.pool)
 
     def _sox(self, command: SoxCommand) -> Conversion:
         return SoxConversion(command, ConversionLimits(), self.temporary_folder)

@@ -82,6 +82,13 @@ def failure_of(evidence: Evidence) -> str | None:
     return _exit_failure(evidence) or _output_failure(evidence) or _length_failure(evidence)
 
 
+def is_too_short(duration_ms: int, expected_ms: int | None) -> bool:
+    """Tell whether a part is missing, False where nothing is expected. Allows for a resampler's
+    edges: 2 % and half a second.
+    """
+    return expected_ms is not None and duration_ms < expected_ms * 0.98 - 500
+
+
 def account_of(complaints: str) -> Account:
     """Return what sox, or who writes such lines, told on stderr."""
     return Account(_first_failure(complaints), tuple(_warnings(complaints)))
@@ -122,11 +129,10 @@ def _output_failure(evidence: Evidence) -> str | None:
 
 
 def _length_failure(evidence: Evidence) -> str | None:
-    """Allow for a resampler's edges: 2 % and half a second."""
     if evidence.input_truncated:
         return "the input ends before it should by its own header"
     duration_ms, expected_ms = evidence.facts.duration_ms, evidence.expected_ms
-    if duration_ms is None or expected_ms is None or duration_ms >= expected_ms * 0.98 - 500:
+    if duration_ms is None or expected_ms is None or not is_too_short(duration_ms, expected_ms):
         return None
     return f"{duration_ms / 1000:.1f} s came out of {expected_ms / 1000:.1f} s"
 

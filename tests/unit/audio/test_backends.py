@@ -26,7 +26,11 @@ _SPEECH = tone(2.0, rate=44_100, channels=2)
 
 
 @pytest.fixture
-async def backends(tmp_path: Path) -> AsyncIterator[Backends]:
+async def backends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backends]:
+    """Return back ends that leave unmeasured what sox does: that tells who it was."""
+    monkeypatch.setattr(
+        "kazoo_media.audio.backends.MeasuredConversion", lambda conversion, *_: conversion
+    )
     pool = ConverterPool(tmp_path)
     documented = Documented(pool, tmp_path)
     yield Backends(tmp_path, pool, documented, None)
@@ -41,7 +45,7 @@ async def _made(
 
 
 def _was_in_process(outcome: ConversionOutcome) -> bool:
-    """Tell who it was: sox measures nothing."""
+    """Tell who it was: sox itself measures nothing."""
     assert outcome.error is None
     return outcome.after is not None
 

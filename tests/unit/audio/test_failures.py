@@ -11,7 +11,6 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable
 
-import psutil
 import pytest
 import pytest_asyncio
 
@@ -24,6 +23,7 @@ from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.sox import SoxCommand
 from tests.audio_samples import encoded, measure, noise, tone, with_data_size
+from tests.processes import programs
 from tests.unit.audio import damage
 from tests.unit.audio.containers import in_container
 from tests.unit.audio.sox_runs import feed_all, read_all, run, tried
@@ -232,12 +232,11 @@ async def test_six_channels_are_an_error_where_they_can_not_be_kept(
 async def test_a_converter_that_somebody_ends_puts_out_all_or_an_error(
     start: Start, number: signal.Signals
 ) -> None:
-    before = set(psutil.Process().children(recursive=True))
     audio = noise(20.0, rate=48_000)
     async with start(WAV) as conversion:
         reading = asyncio.ensure_future(read_all(conversion))
         await conversion.feed(audio[: len(audio) // 2])
-        (process,) = set(psutil.Process().children(recursive=True)) - before
+        [process] = programs()
         process.send_signal(number)
         await feed_all(conversion, audio[len(audio) // 2 :])
         out = await reading
