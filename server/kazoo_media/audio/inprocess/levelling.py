@@ -2,8 +2,10 @@
 
 Theory of operation. What arrives is measured and kept in a file.
 1. Of an mp3 that gets long, what arrives is encoded as well, at a provisional gain that its frames
-   can be raised from: then hardly anything is left to do at the end. See `provisional`.
-2. Where that can not be, the file is read back at the end, changed and encoded.
+   can be raised from: then hardly anything is left to do at the end. See `provisional`. Whether
+   that can succeed is looked at after half a minute, and whenever there is twice as much: then it
+   is begun, begun anew because the level has become another, or given up.
+2. Where it did not succeed, the file is read back at the end, changed and encoded.
 3. Where the gain would lift peaks over the ceiling, they are limited, which takes some of the
    level: then what comes out is measured too, and the gain is corrected, before anything is
    encoded.
@@ -22,7 +24,7 @@ from kazoo_media.audio.inprocess.encoders import Encoder, Mp3Encoder
 from kazoo_media.audio.inprocess.job import Sound
 from kazoo_media.audio.inprocess.limiter import Limiter, PeakMeter
 from kazoo_media.audio.inprocess.loudness import LoudnessMeter
-from kazoo_media.audio.inprocess.provisional import Provisional
+from kazoo_media.audio.inprocess.provisional import MOST_ERROR_DB, Provisional
 from kazoo_media.audio.inprocess.sounds import SoundMeter
 from kazoo_media.audio.inprocess.speech_level import SpeechLevelMeter
 from kazoo_media.audio.inprocess.stages import NOTHING, Chain, Gain, Mono, Stage, decibels
@@ -32,6 +34,8 @@ _READ_BYTES = 128 * 1024
 _SHORT_S = 30
 """Encoding this much at the end takes a few ms, less than encoding it twice while it comes."""
 _MOST_GAIN_DB = 30.0
+_SPEECH_GAIN_DB = 8.0
+"""What is expected behind silence: speech of -27 LUFS."""
 _MOST_ROUNDS = 3
 _GOOD_ENOUGH_DB = 0.3
 
@@ -56,7 +60,7 @@ class Leveller:
         self._provisional: Provisional | None = None
         self._spool_fd = spool_fd
         self._kept_bytes = 0
-        self._short_bytes = _SHORT_S * rate * NOTHING.itemsize
+        self._look_at_bytes = _SHORT_S * rate * NOTHING.itemsize
         self.meter = SoundMeter(rate, 1, math.inf)  # nothing is clipped before the gain
         self._speech = None if level.scale is Scale.LOUDNESS else SpeechLevelMeter(rate)
         self._peak = PeakMeter()
@@ -74,8 +78,9 @@ class Leveller:
             rest = rest[written:]
         if self._provisional is not None:
             self._provisional.encode(samples)
-        elif self._mp3 is not None and self._kept_bytes > self._short_bytes:
-            self._provisional = self._begun(self._mp3)
+        if self._mp3 is not None and self._kept_bytes > self._look_at_bytes:
+            self._look_at_bytes = 2 * self._kept_bytes
+            self._provisional = self._promising(self._mp3)
 
     def written(self) -> Sound | None:
         """Write everything at the level that is wanted, if it was encoded while it came.
@@ -85,7 +90,8 @@ class Leveller:
         """
         if self._mp3 is None or self._provisional is None:
             return None
-        choice = self._provisional.finish(self._gain_db, self._most_gain_db)
+        self._provisional.finish()
+        choice = self._provisional.choice(self._gain_db, self._most_gain_db)
         if choice is None:
             return None
         for frames in choice.frames():
@@ -122,12 +128,17 @@ class Leveller:
     def _most_gain_db(self) -> float:
         return self._ceiling_db - decibels(self._peak.peak)
 
-    def _begun(self, mp3: Mp3Encoder) -> Provisional:
-        """Return an encoder that has got what was kept so far."""
+    def _promising(self, mp3: Mp3Encoder) -> Provisional | None:
+        """Return an encoder that has got everything so far; None: it would be in vain."""
         likely_db = self._missing_db(self._speech or self.meter.loudness)
         if likely_db is None:
-            likely_db = _MOST_GAIN_DB
-        provisional = Provisional(mp3, likely_db, self._spool_fd)
+            likely_db = _SPEECH_GAIN_DB
+        most_db, begun = self._most_gain_db, self._provisional
+        if likely_db > most_db + MOST_ERROR_DB:
+            return None
+        if begun is not None and begun.choice(likely_db, most_db) is not None:
+            return begun
+        provisional = Provisional(mp3, min(likely_db, most_db), self._spool_fd)
         for samples in self._kept():
             provisional.encode(samples)
         return provisional

@@ -61,17 +61,19 @@ def highest_gain(frames: Frames) -> int:
 
 
 def raised(frames: Frames, steps: int) -> Frames:
-    """Return the frames louder by so many steps. What holds nothing stays as it is.
+    """Return the frames louder by so many steps, quieter if it is less than 0. What holds nothing
+    stays as it is.
+
+    A gain does not fall below 0: there the largest value, 8206^(4/3), is heard at -211 dB.
 
     Args:
         frames: Whose highest gain stays within HIGHEST_GAIN.
-        steps: 0 or more.
     """
-    gains = _gains(frames) + steps * _holds_something(frames)
-    louder = frames.copy()
-    louder[:, 7] = frames[:, 7] & 0b1111_1100 | gains >> 6
-    louder[:, 8] = frames[:, 8] & 0b11 | (gains & 0b11_1111) << 2
-    return louder
+    gains = np.maximum(_gains(frames) + steps * _holds_something(frames), 0)
+    changed = frames.copy()
+    changed[:, 7] = frames[:, 7] & 0b1111_1100 | gains >> 6
+    changed[:, 8] = frames[:, 8] & 0b11 | (gains & 0b11_1111) << 2
+    return changed
 
 
 def _gains(frames: Frames) -> NDArray[np.int16]:

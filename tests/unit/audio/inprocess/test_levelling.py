@@ -56,9 +56,11 @@ EASY: dict[str, Callable[[], Samples]] = {
     "loud": lambda: takes(*[-12] * 6),
     "clipped": lambda: np.clip(takes(*[-12] * 6) * 4, -1, 1),
     "quiet": lambda: takes(*[-42] * 6),
+    "very quiet": lambda: takes(*[-47] * 6),
     "a little louder in the end": lambda: takes(*[-25] * 4, *[-23.4] * 4),
     "a little quieter in the end": lambda: takes(*[-25] * 4, *[-28.2] * 6),
-    "far louder in the end": lambda: takes(*[-44] * 4, *[-26] * 4),
+    "far louder after half a minute": lambda: takes(*[-44] * 4, *[-26] * 5),
+    "much too loud after half a minute": lambda: takes(*[-44] * 4, *[-8] * 5),
     "far quieter in the end": lambda: takes(*[-14] * 4, *[-40] * 4),
     "silence first": lambda: np.concatenate([silence(100), takes(-25, -25)]),
     "silence last": lambda: np.concatenate([takes(-25, -25), silence(100)]),
@@ -66,7 +68,10 @@ EASY: dict[str, Callable[[], Samples]] = {
 }
 HARD: dict[str, Callable[[], Samples]] = {
     "peaks over the ceiling": clicks,
-    "much too loud in the end": lambda: takes(*[-44] * 4, *[-8] * 4),
+    "much too loud in the end": lambda: takes(*[-44] * 4, *[-8] * 3),
+    "a peak over the ceiling in the end": lambda: np.concatenate(
+        [takes(*[-32] * 6), clicks()[:100]]
+    ),
     "short": lambda: takes(*[-25] * 3),
 }
 
@@ -129,9 +134,9 @@ def test_a_long_mp3_has_its_level_whatever_came_first(name: str) -> None:
     assert after is not None
     assert after.loudness_lufs == pytest.approx(-19.0, abs=0.4)
     assert after.loudness_lufs == pytest.approx(loudness_of(heard, RATE), abs=0.4)
-    assert after.peak_dbfs == pytest.approx(20 * np.log10(np.abs(heard).max()), abs=1.0)
+    assert after.peak_dbfs == pytest.approx(20 * np.log10(np.abs(heard).max()), abs=2.0)
     assert np.abs(np.frombuffer(after.peaks, np.int8)).max() == pytest.approx(
-        127 * np.abs(heard).max(), rel=0.15
+        127 * np.abs(heard).max(), rel=0.25
     )
 
 
