@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import grpc
 import structlog
+import uvloop
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message_factory import GetMessageClass
 
@@ -171,4 +172,4 @@ async def _serve(path: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1]))
+    uvloop.run(_serve(sys.argv[1]))

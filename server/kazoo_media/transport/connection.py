@@ -201,10 +201,6 @@ class Connection(asyncio.Protocol, Outlet):
             self._flushing = None
         pieces, size = self._unsent, self._unsent_bytes
         self._unsent, self._unsent_bytes = [], 0
-        # asyncio's writelines (CPython gh-136234) would watch a socket that is closed, and with it
-        # the next one of its number.
-        if self._transport.is_closing():
-            return
         if size > _JOINED_BYTES:
             self._transport.writelines(pieces)
         elif pieces:

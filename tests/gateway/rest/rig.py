@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc.aio
+import uvloop
 
 from kazoo_media.accounts import AdminScope, Caller
 from kazoo_media.audio.pool.pool import ConverterPool
@@ -81,7 +82,7 @@ class Rest:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.socket = folder / "reference.sock"
