@@ -105,7 +105,8 @@ class Transfer:
     async def run_again(
         self, original: Rendition, source_format: AudioFormat, normalization: Normalization
     ) -> Received:
-        """Convert a stored original anew; the content is that original and what was made of it.
+        """Convert a stored original anew; the content is that original, with what was measured of
+        it, and what was made of it.
 
         Raises:
             MediaError: of the stores; `discard` is still to be called.
@@ -115,7 +116,8 @@ class Transfer:
             del tasks
             start = partial(normalization.start, source_format)
             converted = await self._convert_stored(normalization, start, original)
-            return Received(Content(original, converted.rendition), converted.outcome)
+            content = Content(_with_sound(original, converted.before), converted.rendition)
+            return Received(content, converted.outcome)
 
         return await self._begun([self._normalized_key], convert)
 

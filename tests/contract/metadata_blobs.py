@@ -10,7 +10,7 @@ import pytest
 from kazoo_media.blobs.store import new_blob_key
 from kazoo_media.errors import IncompleteUploadError
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.model import BlobRow, BlobState, Media, MediaQuery
+from kazoo_media.model import BlobRow, BlobState, Content, Media, MediaQuery
 from tests.contract.media_samples import (
     ACCOUNT,
     OTHER_ACCOUNT,
@@ -278,6 +278,25 @@ class BlobRowContract:
         await store.forget_blobs(await store.list_dead(9999, 9))
         assert await store.get_peaks(ACCOUNT, first) is None
         assert await store.get_peaks(ACCOUNT, second) is None
+
+    async def test_a_blob_that_stays_takes_what_was_measured_of_it(
+        self, store: MetadataStore
+    ) -> None:
+        media = make_media()
+        await store.insert_media(media)
+        content = make_content(1)
+        media = await upload(store, media, content)
+        facts = replace(content.original.facts, loudness_lufs=-30.5, clipped_samples=9)
+        for peaks, kept in ((None, None), (b"\x81\x7f", b"\x81\x7f"), (b"\0\0", b"\x81\x7f")):
+            again = make_content(2).normalized
+            measured = replace(content.original, facts=facts, peaks=peaks)
+            assert again is not None
+            await store.begin_upload(ACCOUNT, [again.blob_key], 3000)
+            saved = saved_with(media, Content(measured, again))
+            await store.commit_content(saved, media.revision, 3000)
+            media = await store.get_media(ACCOUNT, "m") or media
+            assert media == saved
+            assert await store.get_peaks(ACCOUNT, content.original.blob_key) == kept
 
     async def test_rows_are_paged_by_key_over_all_accounts(self, store: MetadataStore) -> None:
         keys = sorted(new_blob_key() for _ in range(25))

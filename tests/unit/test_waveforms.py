@@ -160,10 +160,21 @@ async def test_what_was_measured_of_a_part_only_is_not_told(tested: CoreUnderTes
     assert normalized["peak_dbfs"] == pytest.approx(-1.3, abs=0.5)
 
 
-async def test_an_upload_that_is_not_converted_is_not_measured(tested: CoreUnderTest) -> None:
-    document = (await _uploaded(tested, _stepped([0.5]))).document
-    assert document["duration_ms"] == 500
-    assert not {"loudness_lufs", "peak_dbfs", "clipped_samples"} & set(document)
+@pytest.mark.parametrize("converter", ["inprocess", "sox"])
+async def test_an_upload_that_is_not_converted_is_measured_when_it_is(
+    tested: CoreUnderTest, converter: str
+) -> None:
+    media = await _uploaded(tested, _stepped([0.5]))
+    assert media.document["duration_ms"] == 500
+    assert not {"loudness_lufs", "peak_dbfs", "clipped_samples"} & set(media.document)
+    await _set(tested, "normalize_backend", converter)
+    again = tested.core.renormalization
+    media = (await again.normalize(_SCOPE, media.id, preset="telephony")).media
+    original = media.document["renditions"]["original"]
+    assert original["peak_dbfs"] == pytest.approx(-6.0, abs=0.1)
+    assert media.content is not None
+    assert await tested.metadata.get_peaks(media.account_id, media.content.original.blob_key)
+    assert await tested.core.library.get(_SCOPE, media.id) == media
 
 
 async def test_what_only_a_program_decodes_has_one_too(tested: CoreUnderTest) -> None:

@@ -140,6 +140,9 @@ class MemoryMetadataStore(MetadataStore):
         current = self._expect(media.account_id, media.id, expected_revision)
         new, old = _blob_keys(media), _blob_keys(current)
         self._make_live(new - old, media, now_ms)
+        for each in media.content.renditions if media.content else ():
+            if each.blob_key in old and each.peaks is not None:
+                await self.put_peaks(media.account_id, each.blob_key, each.peaks)
         self._kill(self._rows(media.account_id, old - new), now_ms)
         self._put(replace(current, content=media.content), media)
 

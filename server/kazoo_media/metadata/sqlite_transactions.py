@@ -138,6 +138,15 @@ def _make_content_live(db: apsw.Connection, media: Media, previous: list[str], n
     for each in media.content.renditions if media.content else ():
         if each.blob_key not in previous:
             _make_live(db, media.account_id, each, now_ms)
+        else:
+            db.execute(
+                "update blob set duration_ms = ?, sample_rate_hertz = ?, channel_count = ?,"
+                " codec = ?, loudness_lufs = ?, peak_dbfs = ?, clipped_samples = ?"
+                " where account = ? and key = ?",
+                (*astuple(each.facts), media.account_id, each.blob_key),
+            )
+        if each.peaks is not None:
+            put_peaks(db, media.account_id, each.blob_key, each.peaks)
 
 
 def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_ms: int) -> None:
@@ -160,8 +169,6 @@ def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_m
     if db.changes() == 0:
         # The sweeper came first: the bytes may be gone already.
         raise IncompleteUploadError("the upload was idle for too long and was given up")
-    if rendition.peaks is not None:
-        put_peaks(db, account_id, rendition.blob_key, rendition.peaks)
 
 
 def put_peaks(db: apsw.Connection, account_id: str, key: str, peaks: bytes) -> None:

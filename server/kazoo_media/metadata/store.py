@@ -136,7 +136,8 @@ class MetadataStore(ABC):
 
         In one transaction: every blob of `media.content` becomes live with its size, digest, type,
         audio facts and peaks; document, revision and modified time are stored; blobs of the
-        previous content become dead. A blob that both contents have stays live, as it is.
+        previous content become dead. A blob that both contents have stays live; its audio facts
+        are stored, and peaks if it has none.
 
         Raises:
             StaleRevisionError: there is no live media of this id with `expected_revision`. Nothing
