@@ -21,7 +21,7 @@ from kazoo_media.audio.inprocess.stages import Mono, Stage
 
 _PHASES = 4
 _REACH = 12  # samples on either side that make one between
-_ROW_GAPS = 16
+_ROW_GAPS = 8
 _HIGHEST_BETWEEN = 1 / 3
 """Of the largest second difference nearby: by more nothing between samples is above all samples
 nearby. The most that was found is 0.325, with signs that were chosen for it."""
