@@ -21,12 +21,10 @@ from kazoo_media.audio.inprocess.stages import Mono, Stage
 
 _PHASES = 4
 _REACH = 12  # samples on either side that make one between
-_ROW_GAPS = 8
-_HIGHEST_BETWEEN = 1 / 3
-"""Of the largest second difference nearby: by more nothing between samples is above all samples
-nearby. The most that was found is 0.325, with signs that were chosen for it."""
+_ROW_GAPS = 32
 _AHEAD_S = 0.005
 _RELEASE_DB_PER_S = 60.0
+_MOST_OVER = 2.3  # the largest that the filters make between samples up to 1.0
 
 
 class PeakMeter:
@@ -43,11 +41,9 @@ class PeakMeter:
         """Measure the next samples."""
         whole = np.concatenate((self._before, samples))
         self._before = whole[len(whole) - 2 * _REACH :].copy()
-        if not len(samples):
-            return
-        self.peak = max(self.peak, float(np.abs(whole).max()))
-        between = _interpolated(whole, _rows_that_may_pass(whole, self.peak))
-        self.peak = max(self.peak, float(between.max(initial=0)))
+        # Interpolating costs more than all else: only what can be larger is looked at closely.
+        if len(samples) and float(np.abs(whole).max()) * _MOST_OVER > self.peak:
+            self.peak = max(self.peak, float(_between(whole).max()))
 
 
 class Limiter(Stage):
@@ -76,10 +72,10 @@ class Limiter(Stage):
         return out[drop:]
 
     def _gains(self, whole: Mono, count: int) -> NDArray[np.float32] | np.float32:
-        rows = _rows_that_may_pass(whole, self._ceiling)
-        if not len(rows) and not self._envelope.any():
+        peaks = np.abs(whole)
+        if not self._envelope.any() and float(peaks.max()) * _MOST_OVER <= self._ceiling:
             return np.float32(1.0)
-        over = _between(whole, rows) / self._ceiling
+        over = _between(whole) / self._ceiling
         needed, passes = np.zeros_like(over), np.flatnonzero(over > 1)
         needed[passes] = 20 * np.log10(over[passes])  # few do, and a logarithm is dear
         reach = _largest_ahead(needed, self._ahead)[:count]
@@ -104,54 +100,29 @@ def _largest_ahead(values: NDArray[np.float64], ahead: int) -> NDArray[np.float6
     return largest
 
 
-def _between(samples: Mono, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Return the peak around each sample but the first and last _REACH: at itself and, in these
-    rows of gaps, at three places towards either neighbour.
+def _between(samples: Mono) -> NDArray[np.float64]:
+    """Return the peak around each sample but the first and last _REACH: at itself, and at three
+    places towards either neighbour.
     """
-    inner = np.abs(samples[_REACH : len(samples) - _REACH])
-    there = np.zeros((_row_count(samples), _ROW_GAPS), np.float32)
-    there[rows] = _interpolated(samples, rows)
-    gaps = there.reshape(-1)[: len(inner) + 1]
-    np.maximum(inner, gaps[:-1], out=inner)
-    np.maximum(inner, gaps[1:], out=inner)
+    peaks = np.abs(samples).astype(np.float64)
+    inner = peaks[_REACH : len(samples) - _REACH].copy()
+    there = np.abs(_interpolated(samples)).max(axis=0)
+    np.maximum(inner, there[:-1], out=inner)
+    np.maximum(inner, there[1:], out=inner)
     return inner
 
 
-def _row_count(samples: Mono) -> int:
-    """Return how many rows all gaps make that have _REACH samples on either side. Gap k is that
-    between samples k + _REACH - 1 and k + _REACH.
+def _interpolated(samples: Mono) -> NDArray[np.float32]:
+    """Return what lies at each of the places between two samples: shape (places, gaps). Gap k is
+    that between samples k + _REACH - 1 and k + _REACH.
     """
-    return -(-(len(samples) - 2 * _REACH + 1) // _ROW_GAPS)
-
-
-def _rows_that_may_pass(samples: Mono, level: float) -> NDArray[np.intp]:
-    """Return the rows in which, or next to which, something may be above a level.
-
-    Interpolating costs more than all else: few are looked at closely.
-    """
-    start = _REACH - 1 - _ROW_GAPS  # with a row before the first
-    levels = np.abs(samples[start:])
-    if float(levels.max()) * (1 + 4 * _HIGHEST_BETWEEN) <= level:
-        return np.zeros(0, np.intp)
-    bends = np.abs(np.diff(samples[start - 1 :], 2))
-    count = _row_count(samples)
-    highest = np.zeros((2, (count + 2) * _ROW_GAPS), np.float32)
-    for values, row in zip((levels, bends), highest, strict=True):
-        row[: len(values)] = values[: len(row)]
-    while highest.shape[1] > count + 2:
-        highest = np.maximum(highest[:, ::2], highest[:, 1::2])
-    nearby = np.maximum(np.maximum(highest[:, :-2], highest[:, 1:-1]), highest[:, 2:])
-    return np.flatnonzero(nearby[0] + _HIGHEST_BETWEEN * nearby[1] > level)
-
-
-def _interpolated(samples: Mono, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Return the largest of what lies at the places in each gap of these rows: (rows, gaps)."""
-    padded = np.zeros(_row_count(samples) * _ROW_GAPS + 2 * _REACH - 1, np.float32)
+    gaps = len(samples) - 2 * _REACH + 1
+    rows = -(-gaps // _ROW_GAPS)
+    padded = np.zeros(rows * _ROW_GAPS + 2 * _REACH - 1, np.float32)
     padded[: len(samples)] = samples
     reached = sliding_window_view(padded, _ROW_GAPS + 2 * _REACH - 1)[::_ROW_GAPS]
-    values = (reached[rows] @ _interpolators()).reshape(len(rows), _PHASES - 1, _ROW_GAPS)
-    there: NDArray[np.float32] = np.abs(values).max(axis=1, initial=0)
-    return there
+    values = (reached @ _interpolators()).reshape(rows, _PHASES - 1, _ROW_GAPS)
+    return values.transpose(1, 0, 2).reshape(_PHASES - 1, -1)[:, :gaps]
 
 
 @functools.cache

@@ -120,6 +120,9 @@ def test_the_peak_is_that_of_a_finer_signal(seed: int, hertz: float, chunk: int)
         meter.feed(samples[at : at + chunk])
     finer = np.fft.irfft(np.fft.rfft(samples), 4 * len(samples)) * 4
     assert meter.peak == pytest.approx(np.abs(finer).max(), rel=0.05)
+    whole = PeakMeter()
+    whole.feed(samples)
+    assert meter.peak == pytest.approx(whole.peak, rel=1e-5)
 
 
 @settings(max_examples=25, deadline=None)
