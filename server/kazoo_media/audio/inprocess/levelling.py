@@ -82,7 +82,7 @@ class Leveller:
             self._look_at_bytes = 2 * self._kept_bytes
             self._provisional = self._promising(self._mp3)
 
-    def written(self) -> Sound | None:
+    def write_encoded(self) -> Sound | None:
         """Write everything at the level that is wanted, if it was encoded while it came.
 
         Returns:

@@ -72,11 +72,14 @@ class Limiter(Stage):
         return out[drop:]
 
     def _gains(self, whole: Mono, count: int) -> NDArray[np.float32] | np.float32:
-        peaks = np.abs(whole)
-        if not self._envelope.any() and float(peaks.max()) * _MOST_OVER <= self._ceiling:
+        is_idle = not self._envelope.any()
+        if is_idle and float(np.abs(whole).max()) * _MOST_OVER <= self._ceiling:
             return np.float32(1.0)
         over = _between(whole) / self._ceiling
-        needed, passes = np.zeros_like(over), np.flatnonzero(over > 1)
+        passes = np.flatnonzero(over > 1)
+        if is_idle and not len(passes):
+            return np.float32(1.0)
+        needed = np.zeros_like(over)
         needed[passes] = 20 * np.log10(over[passes])  # few do, and a logarithm is dear
         reach = _largest_ahead(needed, self._ahead)[:count]
         slope = self._release * np.arange(1, count + 1)

@@ -96,7 +96,7 @@ def leveller(preset: str, samples: Samples, target: AudioFormat, sink: int, spoo
 
 def is_written_at_once(preset: str, samples: Samples, target: AudioFormat) -> bool:
     with TemporaryFile() as sink, TemporaryFile() as spool:
-        sound = leveller(preset, samples, target, sink.fileno(), spool.fileno()).written()
+        sound = leveller(preset, samples, target, sink.fileno(), spool.fileno()).write_encoded()
         assert (sound is None) == (os.fstat(sink.fileno()).st_size < 1000)
         return sound is not None
 
