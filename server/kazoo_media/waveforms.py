@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from kazoo_media.audio.backends import Backends
+from kazoo_media.audio.conversion import Conversion, ConversionOutcome
 from kazoo_media.audio.formats import AudioFormat, format_of
 from kazoo_media.audio.sniff import SNIFF_BYTES, sniff
 from kazoo_media.blobs.store import BlobReader, BlobStore
@@ -86,16 +87,13 @@ class Waveforms:
         async with reader:
             source = await _format_of(reader, rendition)
             executable = await self._settings.get("media", "normalize_executable")
-            async with self._backends.measure(source, executable) as measurement:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(_ended(measurement.output()))
-                    async for chunk in reader.read(0, reader.size_bytes):
-                        await measurement.feed(chunk)
-                    await measurement.finish()
-                outcome = await measurement.outcome()
-        if outcome.before is None:
+            outcome = await _measure(reader, self._backends.measure(source, executable))
+            heard = outcome.before
+            if outcome.another is not None:
+                heard = (await _measure(reader, outcome.another())).before or heard
+        if heard is None:
             raise NoPeaksError(outcome.error or "it could not be decoded")
-        return outcome.before.peaks
+        return heard.peaks
 
 
 def check_buckets(buckets: int) -> None:
@@ -120,6 +118,16 @@ async def _format_of(reader: BlobReader, rendition: Rendition) -> AudioFormat:
     if found is None:
         raise NoPeaksError(f"{rendition.content_type} is not known")
     return found
+
+
+async def _measure(reader: BlobReader, measurement: Conversion) -> ConversionOutcome:
+    async with measurement:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_ended(measurement.output()))
+            async for chunk in reader.read(0, reader.size_bytes):
+                await measurement.feed(chunk)
+            await measurement.finish()
+        return await measurement.outcome()
 
 
 async def _ended(output: AsyncIterator[bytes]) -> None:

@@ -160,6 +160,15 @@ async def test_what_was_measured_of_a_part_only_is_not_told(tested: CoreUnderTes
     assert normalized["peak_dbfs"] == pytest.approx(-1.3, abs=0.5)
 
 
+async def test_it_spans_all_that_any_decoder_reads(tested: CoreUnderTest) -> None:
+    chained = encoded(_stepped([0.2], seconds=2), "ogg") + encoded(
+        _stepped([0.8], seconds=2), "ogg"
+    )
+    heights = _heights(await _waveform(tested, await _uploaded(tested, chained), 40))
+    assert max(heights[2:18]) == pytest.approx(25, abs=6)
+    assert max(heights[22:38]) == pytest.approx(102, abs=8)
+
+
 @pytest.mark.parametrize("converter", ["inprocess", "sox"])
 async def test_an_upload_that_is_not_converted_is_measured_when_it_is(
     tested: CoreUnderTest, converter: str

@@ -80,10 +80,12 @@ class Backends:
         """
         if self.pool is None:
             return RefusedConversion(source, source, _NOT_MEASURED)
-        if source in SOURCES:
-            return PooledMeasurement(source, ConversionLimits(), self.pool)
-        decoder = self._decoder(source, executable)
-        return DecodedConversion(decoder, self.measure(AudioFormat.WAV, executable))
+        decoded = partial(self._measure_decoded, source, executable)
+        if source not in SOURCES:
+            return decoded()
+        # libsndfile stops at second streams that sox reads past.
+        spare = None if source is AudioFormat.WAV else decoded
+        return PooledMeasurement(source, ConversionLimits(), self.pool, spare)
 
     def make(self, job: Job, wanted: Backend, executable: str) -> Conversion:
         """Return a conversion by a preset. Where the wanted back end can not read the source, one
@@ -111,6 +113,10 @@ class Backends:
         preset = PRESETS[job.preset]
         options, effects = preset.options(job.target, job.wav_encoding), preset.effects()
         return self.run(SoxCommand(executable, job.source, job.target, (), options, effects))
+
+    def _measure_decoded(self, source: AudioFormat, executable: str) -> Conversion:
+        decoder = self._decoder(source, executable)
+        return DecodedConversion(decoder, self.measure(AudioFormat.WAV, executable))
 
     def _decoder(self, source: AudioFormat, executable: str) -> Conversion:
         """Return a conversion to WAV by whoever can read the source."""

@@ -10,7 +10,7 @@ from typing_extensions import override
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job, Measurement
-from kazoo_media.audio.judgement import Account
+from kazoo_media.audio.judgement import Account, is_too_short
 from kazoo_media.audio.piped import Converter, PipedConversion
 from kazoo_media.audio.pool.pool import ConverterPool
 
@@ -50,9 +50,17 @@ class InProcessConversion(PipedConversion):
 class PooledMeasurement(PipedConversion):
     """One measurement. Nothing comes out; its outcome has what the input sounds like."""
 
-    def __init__(self, source: AudioFormat, limits: ConversionLimits, pool: ConverterPool) -> None:
+    def __init__(
+        self,
+        source: AudioFormat,
+        limits: ConversionLimits,
+        pool: ConverterPool,
+        spare: Callable[[], Conversion] | None = None,
+    ) -> None:
+        """Prepare a job; `spare` starts what may be tried where this hears only a part."""
         super().__init__(source, source, limits)
         self._pool = pool
+        self._spare = spare
 
     @property
     @override
@@ -66,6 +74,12 @@ class PooledMeasurement(PipedConversion):
 
     @override
     def _judge(self, process: Converter | None, account: Account) -> str | None:
-        if account.before is not None:
-            return None
-        return account.failure or super()._judge(process, account)
+        if account.before is None:
+            return account.failure or super()._judge(process, account)
+        if is_too_short(account.before.duration_ms, self._input_meter.facts().duration_ms):
+            return "only a part of it can be decoded"
+        return None
+
+    @override
+    def _another(self, reason: str | None) -> Callable[[], Conversion] | None:
+        return None if reason is None else self._spare
