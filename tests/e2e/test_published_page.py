@@ -64,7 +64,7 @@ def _compare(shown: Any, real: Any, where: str) -> None:
         assert len(shown) == len(real), (where, real)
         for one, other in zip(shown, real, strict=True):
             _compare(one, other, where)
-    elif isinstance(shown, str) and isinstance(real, str | int):
+    elif isinstance(shown, str) and isinstance(real, str | int | float):
         assert re.fullmatch(_pattern(shown), str(real)), (where, real)
     else:
         assert shown == real, where
