@@ -4,9 +4,10 @@ the pool meanwhile.
 Theory of operation
 1. Input and output go to a meter each, a job of the pool that makes nothing. The program has its
    bytes first, and whoever reads its output has them first.
-2. A meter holds two chunks, the next one waits: that is how a meter that is behind holds up the
-   conversion, and its patience, a few seconds in all, is how long. Then it is killed. The pool is
-   faster than programs are: it only decodes.
+2. A meter holds two chunks, the next one waits: so a meter that is behind, as one may be among many
+   on few cores, holds up the conversion; but both together, the wait for their reports included,
+   only as long as there is patience. Then they are killed. Most programs are slower anyway: they
+   encode.
 3. A meter that can not start, dies or knows nothing of the format takes what it is given at once.
 4. Whatever becomes of its meters, a conversion ends as it would without them: what they would have
    told is not there. One that fails waits for no meter.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from typing_extensions import override
@@ -26,7 +27,7 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import SOURCES, Measurement, Sound
 from kazoo_media.audio.pool.pool import ConverterPool
 
-_PATIENCE_S = 2.0
+_PATIENCE_S = 10.0  # in all; sixty conversions that begin at once need three where others work, too
 
 
 class MeasuredConversion(Conversion):
@@ -43,6 +44,7 @@ class MeasuredConversion(Conversion):
         self._source = source
         self._target = target
         self._pool = pool
+        self._patience = _Patience()
         self._before: _Meter | None = None
         self._after: _Meter | None = None
         self._finished = asyncio.Event()
@@ -50,7 +52,7 @@ class MeasuredConversion(Conversion):
     @override
     async def feed(self, data: bytes) -> None:
         if self._before is None:
-            self._before = _Meter(self._pool, self._source)
+            self._before = _Meter(self._pool, self._source, self._patience)
         await self._conversion.feed(data)
         await self._before.feed(data)
 
@@ -65,7 +67,7 @@ class MeasuredConversion(Conversion):
     async def output(self) -> AsyncIterator[bytes]:
         async for chunk in self._conversion.output():
             if self._after is None:
-                self._after = _Meter(self._pool, self._target)
+                self._after = _Meter(self._pool, self._target, self._patience)
             yield chunk
             await self._after.feed(chunk)
         if self._after is not None:
@@ -102,13 +104,34 @@ class MeasuredConversion(Conversion):
                 await meter.kill()
 
 
+class _Patience:
+    """How long the meters of a conversion may still be waited for."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._left_s = _PATIENCE_S
+
+    @asynccontextmanager
+    async def limit(self) -> AsyncIterator[None]:
+        """Let the block wait for as long.
+
+        Raises:
+            TimeoutError: it was not enough.
+        """
+        began = self._loop.time()
+        try:
+            async with asyncio.timeout(self._left_s):
+                yield
+        finally:
+            self._left_s -= self._loop.time() - began
+
+
 class _Meter:
     """One measurement by the pool. No method raises."""
 
-    def __init__(self, pool: ConverterPool, audio_format: AudioFormat) -> None:
+    def __init__(self, pool: ConverterPool, audio_format: AudioFormat, patience: _Patience) -> None:
         """Start; nothing is waited for."""
-        self._loop = asyncio.get_running_loop()
-        self._patience_s = _PATIENCE_S
+        self._patience = patience
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(1)
         self._sound: Sound | None = None
         self._measuring = asyncio.ensure_future(self._measure(pool, audio_format))
@@ -117,13 +140,11 @@ class _Meter:
         """Take the next bytes; waits while there is no room, as long as there is patience."""
         if self._measuring.done():
             return
-        began = self._loop.time()
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with self._patience.limit():
                 await self._chunks.put(data)
         except TimeoutError:
             self._measuring.cancel()
-        self._patience_s -= self._loop.time() - began
 
     async def finish(self) -> None:
         """Say that there is no more audio."""
@@ -133,9 +154,10 @@ class _Meter:
         """Return what was measured of everything; None: nothing, or not as long as there is
         patience. It has ended then.
         """
-        _, pending = await asyncio.wait([self._measuring], timeout=max(0.0, self._patience_s))
-        if pending:
-            await self.kill()
+        with suppress(TimeoutError):
+            async with self._patience.limit():
+                await asyncio.wait([self._measuring])
+        await self.kill()
         return self._sound
 
     async def kill(self) -> None:
