@@ -31,7 +31,8 @@ from kazoo_media.audio.inprocess.stages import Mono
 
 _MIB = 1024 * 1024
 _PLACES = (512 * _MIB, 768 * _MIB)
-"""Where the two lie in the file: behind the longest audio at 8 kHz, 330 MiB; each takes 41 MiB."""
+"""Where the two lie in the file: behind the longest audio at 8 kHz, 330 MiB; each takes 41 MiB, and
+they end before lockdown.SPOOL_BYTES. What lies between is a hole, for which nothing is stored."""
 _READ_BYTES = 128 * 1024
 _LIKELY_STEPS, _FEWEST_STEPS, _MOST_STEPS = 2, -4, 12
 """By how many frames are raised if the likely gain was right, and in the extremes. The PESQ of
