@@ -112,16 +112,18 @@ def test_a_blob_is_durable_before_its_name_and_its_name_before_the_answer(
 ) -> None:
     calls = [each for each in traced_calls if "(blobs" in each or each == "fsync()"]
     assert calls[: calls.index(f"writev(blobs/ef/{'ef' * 16}.part)")] == [
-        call
-        for folder in ("ab", "cd")
-        for call in (
-            f"writev(blobs/{folder}/{folder * 16}.part)",
-            f"fsync(blobs/{folder}/{folder * 16}.part)",
-            f"rename(blobs/{folder}/{folder * 16}.part)",
-            f"fsync(blobs/{folder})",
-            "fsync(blobs)",
-            "fsync()",
-        )
+        "fsync(blobs)",
+        "fsync()",
+        *(
+            call
+            for folder in ("ab", "cd")
+            for call in (
+                f"writev(blobs/{folder}/{folder * 16}.part)",
+                f"fsync(blobs/{folder}/{folder * 16}.part)",
+                f"rename(blobs/{folder}/{folder * 16}.part)",
+                f"fsync(blobs/{folder})",
+            )
+        ),
     ]
 
 

@@ -2,8 +2,8 @@
 
 `<folder>/<first two hex digits>/<key>` is a published blob, `<key>.part` beside it one that is not.
 Rename is atomic, so a name without `.part` is always a whole blob. The order is: fsync the file,
-rename it, fsync the folder (and once the folders above); without it a power cut leaves a name with
-no bytes, or bytes with no name.
+rename it, fsync the folder; without it a power cut leaves a name with no bytes, or bytes with no
+name. The folders themselves are all made, and made durable, before the first blob.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kazoo_media.blobs.store import StoredBlob
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 _PART = ".part"
+_SUBFOLDERS = 256
 # writev takes at most 1024 buffers, whatever their size.
 _BUFFERS_AT_ONCE = os.sysconf("SC_IOV_MAX")
 
@@ -27,7 +28,7 @@ class BlobFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._durable_folders: set[Path] = set()
+        self._is_ready = False
 
     def path(self, key: str) -> Path:
         """Return where a published blob lies.
@@ -47,15 +48,9 @@ class BlobFolder:
     def create(self, key: str) -> int:
         """Return a descriptor of a new, empty, unpublished blob."""
         path = self.part_path(key)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
-            return os.open(path, flags, 0o600)
-        except FileNotFoundError:
-            os.makedirs(self._folder, 0o700, exist_ok=True)
-            # Not makedirs: that gives every folder but the last the umask's mode.
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(path.parent, 0o700)
-            return os.open(path, flags, 0o600)
+        if not self._is_ready:
+            self._make_ready()
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def publish(self, fds: Mapping[str, int]) -> None:
         """Make the bytes, then the names, of blobs durable."""
@@ -63,7 +58,7 @@ class BlobFolder:
             os.fsync(fd)
             os.rename(self.part_path(key), self.path(key))
         for folder in {self.path(key).parent for key in fds}:
-            self._keep_names(folder)
+            _fsync_folder(folder)
 
     def store(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
         """Publish blobs of these bytes; after an error there is none."""
@@ -84,14 +79,17 @@ class BlobFolder:
                 with contextlib.suppress(OSError):
                     os.close(fd)
 
-    def _keep_names(self, folder: Path) -> None:
-        """Make the names in one of the folders durable."""
-        _fsync_folder(folder)
-        if folder not in self._durable_folders:
-            # It may be new, by this process or by one that crashed before this line.
-            _fsync_folder(self._folder)
-            _fsync_folder(self._folder.parent)
-            self._durable_folders.add(folder)
+    def _make_ready(self) -> None:
+        """Make all folders durable: at once, instead of each with its first blob."""
+        os.makedirs(self._folder, 0o700, exist_ok=True)
+        for number in range(_SUBFOLDERS):
+            # Not makedirs: that gives every folder but the last the umask's mode.
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self._folder / f"{number:02x}", 0o700)
+        # They may be new, by this process or by one that crashed before this line.
+        _fsync_folder(self._folder)
+        _fsync_folder(self._folder.parent)
+        self._is_ready = True
 
     def remove(self, key: str) -> None:
         """Remove a blob, published or not, durably; it need not exist."""
