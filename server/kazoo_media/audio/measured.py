@@ -135,6 +135,8 @@ class _Meter:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(1)
         self._sound: Sound | None = None
         self._measuring = asyncio.ensure_future(self._measure(pool, audio_format))
+        # Not in its own `finally`: a task that is cancelled before its first step has none.
+        self._measuring.add_done_callback(self._let_go)
 
     async def feed(self, data: bytes | None) -> None:
         """Take the next bytes; waits while there is no room, as long as there is patience."""
@@ -166,13 +168,14 @@ class _Meter:
         await asyncio.wait([self._measuring])
 
     async def _measure(self, pool: ConverterPool, audio_format: AudioFormat) -> None:
-        try:
-            if audio_format in SOURCES:
-                with suppress(OSError):
-                    await self._run(pool, Measurement(audio_format))
-        finally:
-            while not self._chunks.empty():  # lets go on who waits for room
-                self._chunks.get_nowait()
+        if audio_format in SOURCES:
+            with suppress(OSError):
+                await self._run(pool, Measurement(audio_format))
+
+    def _let_go(self, _: asyncio.Future[None]) -> None:
+        """Let who waits for room go on."""
+        while not self._chunks.empty():
+            self._chunks.get_nowait()
 
     async def _run(self, pool: ConverterPool, measurement: Measurement) -> None:
         run = await pool.start(measurement, ConversionLimits())

@@ -16,8 +16,10 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
+from kazoo_media.audio import measured
 from kazoo_media.audio.backends import Backend, Backends
 from kazoo_media.audio.conversion import Conversion, ConversionOutcome
+from kazoo_media.audio.documented import Documented
 from kazoo_media.audio.ffmpeg import find_ffmpeg
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
@@ -271,6 +273,17 @@ class TestMetersThatFail:
 
         assert (outcome.error, outcome.before, outcome.after) == (None, None, None)
         assert measure(out, "mp3").duration_s == pytest.approx(60, abs=0.2)
+
+    @pytest.mark.parametrize("data", [b"x", b"", tone(0.1)[:40], tone(0.1)[:1000]])
+    async def test_what_is_refused_at_its_head_waits_for_none(
+        self, rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: bytes
+    ) -> None:
+        monkeypatch.setattr(measured, "_PATIENCE_S", 1e6)
+        documented = Documented(rig.pool, tmp_path)
+        backends = replace(rig.backends, documented=documented)
+        _, outcome = await run(backends.run(_KAZOO, Backend.AUTO), data)
+        assert outcome.error is not None
+        await documented.aclose()
 
     async def test_one_that_gives_up_early_takes_what_it_is_given(self, rig: Rig) -> None:
         # libsndfile ends at the second stream, sox goes on.
