@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-import math
-import struct
 import wave
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,13 @@ from kazoo_media.errors import (
     MediaNotFoundError,
     NotAcceptableError,
     QueueFullError,
-    RangeNotSatisfiableError,
     StorageFullError,
     UnsupportedMediaTypeError,
 )
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import RenditionKind
 from kazoo_media.uploads import Declared, Finish
+from tests.audio_samples import tone
 from tests.contract.upload_promises import (
     LIMIT_BYTES,
     UploadDriver,
@@ -131,21 +130,7 @@ class TestPromisesOfTheCore(UploadPromises):
         return _CoreDriver(tested)
 
 
-def tone(seconds: float, rate_hertz: int = 44100, channels: int = 2) -> bytes:
-    """Return a 440 Hz tone as a 16 bit WAV file."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(channels)
-        out.setsampwidth(2)
-        out.setframerate(rate_hertz)
-        samples = (
-            round(12000 * math.sin(2 * math.pi * 440 * n / rate_hertz))
-            for n in range(round(seconds * rate_hertz))
-        )
-        out.writeframes(b"".join(struct.pack("<h", each) * channels for each in samples))
-    return file.getvalue()
-
-
+_stereo = partial(tone, rate=44_100, channels=2)
 _CROSSBAR_KEYS = ("normalize_media", "normalization_format")
 
 
@@ -174,7 +159,7 @@ async def test_a_wav_becomes_an_8_khz_mp3_and_the_original_stays(
     tested: CoreUnderTest, media: str, streaming: int
 ) -> None:
     await _normalize(tested, max_streaming_conversions=streaming)
-    audio = tone(2)
+    audio = _stereo(2)
     document = await _upload(tested, audio)
     assert document["content_type"] == "audio/mpeg"
     assert document["sample_rate_hertz"] == 8000
@@ -188,7 +173,7 @@ async def test_a_wav_becomes_an_8_khz_mp3_and_the_original_stays(
 
 async def test_the_document_tells_of_both_renditions(tested: CoreUnderTest, media: str) -> None:
     await _normalize(tested)
-    audio = tone(2)
+    audio = _stereo(2)
     document = await _upload(tested, audio)
     assert document["codec"] == "mp3"
     original, served = document["renditions"]["original"], document["renditions"]["normalized"]
@@ -202,7 +187,7 @@ async def test_the_document_tells_of_both_renditions(tested: CoreUnderTest, medi
     }
     assert served == {key: document[key] for key in original}
     await _normalize(tested, normalize_media=False)
-    document = await _upload(tested, tone(0.5))
+    document = await _upload(tested, _stereo(0.5))
     assert list(document["renditions"]) == ["original"]
     kept = await tested.core.library.update(_SCOPE, media, lambda _: {"name": "m", "renditions": 1})
     assert kept.document["renditions"] == document["renditions"]
@@ -212,7 +197,7 @@ async def test_a_normalized_wav_has_the_sizes_that_it_really_has(
     tested: CoreUnderTest, media: str
 ) -> None:
     await _normalize(tested, normalization_format="wav", normalize_destination_args="-r 8000 -c 1")
-    await _upload(tested, tone(1.5))
+    await _upload(tested, _stereo(1.5))
     served = await _bytes_of(tested, media, RenditionKind.NORMALIZED)
     with wave.open(io.BytesIO(served)) as read:
         assert read.getframerate() == 8000
@@ -231,7 +216,7 @@ async def test_a_failed_conversion_keeps_and_serves_the_original_and_says_why(
     await _normalize(
         tested, normalize_executable="/nowhere/missing", max_streaming_conversions=streaming
     )
-    audio = tone(0.5)
+    audio = _stereo(0.5)
     document = await _upload(tested, audio)
     assert document["normalization_error"].startswith(
         "failed to communicate with conversion utility: "
@@ -247,9 +232,9 @@ async def test_the_error_disappears_with_the_next_good_upload(
     tested: CoreUnderTest, media: str
 ) -> None:
     await _normalize(tested, normalize_executable="missing")
-    assert "normalization_error" in await _upload(tested, tone(0.2))
+    assert "normalization_error" in await _upload(tested, _stereo(0.2))
     await _normalize(tested, normalize_executable="sox")
-    assert "normalization_error" not in await _upload(tested, tone(0.2))
+    assert "normalization_error" not in await _upload(tested, _stereo(0.2))
     document = (await tested.core.library.update(_SCOPE, media, lambda _: {"name": "m"})).document
     assert document["content_type"] == "audio/mpeg"
 
@@ -258,7 +243,7 @@ async def test_a_metadata_update_keeps_what_is_said_of_the_content(
     tested: CoreUnderTest, media: str
 ) -> None:
     await _normalize(tested, normalize_executable="missing")
-    before = await _upload(tested, tone(0.2))
+    before = await _upload(tested, _stereo(0.2))
     after = await tested.core.library.update(
         _SCOPE, media, lambda _: {"name": "m", "content_length": 1, "normalization_error": "x"}
     )
@@ -272,7 +257,7 @@ async def test_an_upload_that_breaks_while_it_is_converted_leaves_nothing(
     await _normalize(tested)
 
     async def breaking() -> AsyncIterator[bytes | Finish]:
-        yield tone(1)[:50_000]
+        yield _stereo(1)[:50_000]
         raise IncompleteUploadError("the client went away")
 
     with pytest.raises(IncompleteUploadError):
@@ -286,7 +271,7 @@ async def test_a_cancelled_upload_leaves_nothing(tested: CoreUnderTest, media: s
     started = asyncio.Event()
 
     async def endless() -> AsyncIterator[bytes | Finish]:
-        for chunk in cut(tone(3)):
+        for chunk in cut(_stereo(3)):
             yield chunk
         started.set()
         await asyncio.Event().wait()
@@ -320,7 +305,7 @@ async def test_a_full_queue_refuses_before_a_byte_is_read(
 
 async def test_many_uploads_at_once_are_all_normalized(tested: CoreUnderTest) -> None:
     await _normalize(tested, max_streaming_conversions=3)
-    audio = tone(0.4)
+    audio = _stereo(0.4)
     async with asyncio.TaskGroup() as tasks:
         for number in range(12):
             await tested.core.library.create(_SCOPE, {"name": "n"}, f"m{number}")
@@ -421,26 +406,3 @@ async def test_a_full_disk_fails_the_upload_and_keeps_what_there_was(
     assert await _bytes_of(tested, media, None) == wav(4000, seed=1)
     assert await _files(tested) == 1
     await full.blobs.aclose()
-
-
-@pytest.mark.parametrize(
-    ("offset", "length", "expected"),
-    [
-        (0, None, (0, 100)),
-        (99, None, (99, 1)),
-        (10, 5, (10, 5)),
-        (90, 50, (90, 10)),
-        (-30, None, (70, 30)),
-        (-300, None, (0, 100)),
-    ],
-)
-def test_a_range_is_cut_at_the_end(
-    offset: int, length: int | None, expected: tuple[int, int]
-) -> None:
-    span = ByteRange.within(100, offset, length)
-    assert (span.offset, span.length) == expected
-
-
-def test_a_range_behind_the_end_is_refused() -> None:
-    with pytest.raises(RangeNotSatisfiableError):
-        ByteRange.within(100, 100, None)

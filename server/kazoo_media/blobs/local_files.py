@@ -48,9 +48,14 @@ class BlobFolder:
     def create(self, key: str) -> int:
         """Return a descriptor of a new, empty, unpublished blob."""
         path = self.part_path(key)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         if not self._is_ready:
             self._make_ready()
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            return os.open(path, flags, 0o600)
+        except FileNotFoundError:  # somebody cleared away empty folders
+            self._make_ready()
+            return os.open(path, flags, 0o600)
 
     def publish(self, fds: Mapping[str, int]) -> None:
         """Make the bytes, then the names, of blobs durable."""

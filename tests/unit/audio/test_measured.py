@@ -28,7 +28,7 @@ from kazoo_media.audio.sox import SoxCommand
 from tests.audio_samples import encoded, measure, noise, silence, tone, wav_bytes, with_data_size
 from tests.processes import programs, zygotes
 from tests.unit.audio.damage import silent_flac
-from tests.unit.audio.pool.pool_runs import descriptors, until
+from tests.unit.audio.pool.pool_runs import descriptors, stop_at, until
 from tests.unit.audio.sox_runs import read_all, run
 
 _FFMPEG = find_ffmpeg()
@@ -306,18 +306,7 @@ class TestMetersThatFail:
         await until(lambda: not rig.processes())
         before = descriptors()
         for _ in range(3):
-            conversion = rig.by_sox()
-            reading = asyncio.ensure_future(read_all(conversion))
-            feeding = asyncio.ensure_future(conversion.feed(audio))
-            if moment == "starting":
-                await asyncio.sleep(0)
-            else:
-                await feeding
-            if moment == "finished":
-                await conversion.finish()
-            feeding.cancel()
-            await conversion.kill()
-            await reading
+            await stop_at(moment, rig.by_sox(), audio)
         # What had ended before it was stopped is idle: it and its channel stay.
         idle = 2 if moment == "finished" else 0
         await until(lambda: len(rig.processes()) <= idle)

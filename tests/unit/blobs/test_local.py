@@ -235,3 +235,13 @@ def test_all_bytes_are_read_when_the_kernel_gives_few(
 
 def test_a_folder_that_never_held_a_blob_has_no_subfolders(tmp_path: Path) -> None:
     assert BlobFolder(tmp_path / "missing").subfolders() == []
+
+
+def test_a_folder_that_was_cleared_away_is_made_again(tmp_path: Path) -> None:
+    blobs = BlobFolder(tmp_path)
+    blobs.store({KEY: [b"abc"]})
+    for each in tmp_path.iterdir():
+        if not any(each.iterdir()):
+            each.rmdir()
+    blobs.store({"ab" * 16: [b"def"]})
+    assert (tmp_path / "ab" / ("ab" * 16)).read_bytes() == b"def"

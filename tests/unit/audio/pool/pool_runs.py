@@ -9,7 +9,12 @@ from pathlib import Path
 
 import psutil
 
-from kazoo_media.audio.conversion import KAZOO_FAILURE, ConversionLimits, ConversionOutcome
+from kazoo_media.audio.conversion import (
+    KAZOO_FAILURE,
+    Conversion,
+    ConversionLimits,
+    ConversionOutcome,
+)
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
@@ -90,6 +95,21 @@ async def until(condition: Callable[[], bool]) -> None:
     """Return when the condition holds; the test's time limit ends a wait for nothing."""
     while not condition():  # noqa: ASYNC110 - it is the kernel's, nothing signals it
         await asyncio.sleep(0.01)
+
+
+async def stop_at(moment: str, conversion: Conversion, data: bytes) -> None:
+    """Stop a conversion that is `starting`, `running` or `finished`: it has all its input."""
+    reading = asyncio.ensure_future(read_all(conversion))
+    feeding = asyncio.ensure_future(conversion.feed(data))
+    if moment == "starting":
+        await asyncio.sleep(0)
+    else:
+        await feeding
+    if moment == "finished":
+        await conversion.finish()
+    feeding.cancel()
+    await conversion.kill()
+    await reading
 
 
 def descriptors() -> int:

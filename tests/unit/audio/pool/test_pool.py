@@ -16,6 +16,7 @@ from tests.unit.audio.pool.pool_runs import (
     TELEPHONY,
     PoolUnderTest,
     descriptors,
+    stop_at,
     until,
 )
 from tests.unit.audio.sox_runs import read_all
@@ -245,16 +246,7 @@ async def test_a_conversion_that_is_stopped_leaves_nothing(
     await until(lambda: not pool.processes())
     before = descriptors()
     for _ in range(3):
-        conversion = pool.new()
-        feeding = asyncio.ensure_future(conversion.feed(SPEECH))
-        if moment == "starting":
-            await asyncio.sleep(0)
-        else:
-            await feeding
-        if moment == "finished":
-            await conversion.finish()
-        feeding.cancel()
-        await conversion.kill()
+        await stop_at(moment, pool.new(), SPEECH)
 
     # One that was done before it was stopped is idle: it and its channel stay.
     idle = 1 if moment == "finished" else 0
