@@ -67,7 +67,7 @@ check-proto: setup
 	@$(BIN)/buf lint gateway/kazoo_media.binpb --config proto/buf.yaml
 
 check-gateway: setup
-	@$(BIN)/python -m kazoo_media.gateway validate
+	@$(BIN)/python -m kazoo_media.service.envoy validate
 
 fix: setup ## Format, and mend what the linter can mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && cd proto && ../$(BIN)/buf format -w

@@ -15,7 +15,7 @@ from typing import Self
 
 import psutil
 
-from kazoo_media.bootstrap import Bootstrap
+from kazoo_media.service.bootstrap import Bootstrap
 
 _START_S = 30.0
 

@@ -17,8 +17,8 @@ import pytest
 from cryptography import x509
 from google.protobuf.struct_pb2 import NULL_VALUE, Value
 
-from kazoo_media.bootstrap import Bootstrap
 from kazoo_media.client import Client, Media, MediaServiceError, TlsFiles
+from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.v1.account_service_pb2 import CreateAccountRequest, GetAccountRequest
 from kazoo_media.v1.account_service_pb2_grpc import AccountServiceStub
 from tests.audio_samples import tone

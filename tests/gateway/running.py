@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kazoo_media.config import Config
-from kazoo_media.gateway import envoy_command, envoy_variables, write_configuration
+from kazoo_media.service.envoy import envoy_command, envoy_variables, write_configuration
 from tests.product import free_port, wait_until
 
 

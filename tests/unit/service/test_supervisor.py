@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kazoo_media import tether
-from kazoo_media.bootstrap import Bootstrap
 from kazoo_media.config import Config
-from kazoo_media.supervisor import StartError, Supervisor
+from kazoo_media.service import tether
+from kazoo_media.service.bootstrap import Bootstrap
+from kazoo_media.service.supervisor import StartError, Supervisor
 from tests.product import free_port
 
 

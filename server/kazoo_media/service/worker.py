@@ -20,7 +20,6 @@ from kazoo_media.audio.ffmpeg import find_ffmpeg
 from kazoo_media.audio.pool.pool import ConverterPool, can_convert
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobStore
-from kazoo_media.bootstrap import Bootstrap
 from kazoo_media.config import Config
 from kazoo_media.core import Core
 from kazoo_media.crossbar.registration import add_crossbar
@@ -32,6 +31,7 @@ from kazoo_media.normalization import Normalizer
 from kazoo_media.prompts import Prompts
 from kazoo_media.renormalization import Renormalization
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
+from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.settings import Settings
 from kazoo_media.speech import Speech
 from kazoo_media.sweeper import Sweeper

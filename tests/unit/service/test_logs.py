@@ -8,7 +8,7 @@ import sys
 
 _PROGRAM = """
 import logging
-from kazoo_media.logs import configure_logging
+from kazoo_media.service.logs import configure_logging
 
 configure_logging("worker-0")
 logging.getLogger("library").info("not this")
@@ -35,7 +35,7 @@ def test_what_libraries_log_is_json_too() -> None:
 _FORWARDING = """
 import os, subprocess, sys, threading
 import structlog
-from kazoo_media.logs import configure_logging, forward_lines
+from kazoo_media.service.logs import configure_logging, forward_lines
 
 configure_logging("supervisor")
 writing = (
