@@ -24,8 +24,8 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message_factory import GetMessageClass
 
 from kazoo_media.crossbar.v2 import crossbar_service_pb2
+from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.transport.serializers import POISON, pass_through
-from kazoo_media.transport.server import WorkerServer
 from kazoo_media.transport.standard_services import add_standard_services
 from tests.gateway.probe import SERVICE as PROBE
 from tests.gateway.probe import Probe

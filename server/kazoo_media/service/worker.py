@@ -36,7 +36,7 @@ from kazoo_media.settings import Settings
 from kazoo_media.speech import Speech
 from kazoo_media.sweeper import Sweeper
 from kazoo_media.tokens import Tokens, load_private_key, load_trusted_keys
-from kazoo_media.transport.server import WorkerServer
+from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.transport.standard_services import add_standard_services
 from kazoo_media.uploads import Uploads
 from kazoo_media.users import Users

@@ -11,8 +11,8 @@ from typing import Any, NoReturn, Protocol
 import grpc.aio
 import structlog
 
-from kazoo_media.transport import wire
-from kazoo_media.transport.messages import Messages, RefusedError
+from kazoo_media.transport.http1 import wire
+from kazoo_media.transport.http1.messages import Messages, RefusedError
 from kazoo_media.transport.registry import Handler
 
 _log = structlog.get_logger()

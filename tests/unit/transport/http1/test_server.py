@@ -13,9 +13,9 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from kazoo_media.transport.exchange import Exchange
 from kazoo_media.transport.guarded import Guarded
-from kazoo_media.transport.server import WorkerServer
+from kazoo_media.transport.http1.call import Exchange
+from kazoo_media.transport.http1.server import WorkerServer
 
 _HEAD = (
     b"POST /s/%b HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\n"

@@ -11,7 +11,7 @@ from typing import Any, Self
 import grpc
 from google.protobuf.message import DecodeError
 
-from kazoo_media.transport.wire import PREFIX_BYTES
+from kazoo_media.transport.http1.wire import PREFIX_BYTES
 
 _MESSAGE_LIMIT_BYTES = 4 << 20
 """As grpc has it."""

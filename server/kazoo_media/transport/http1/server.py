@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from kazoo_media.transport.connection import Connection
+from kazoo_media.transport.http1.connection import Connection
 from kazoo_media.transport.registry import Handler
 
 _BACKLOG = 4096

@@ -22,9 +22,9 @@ import httptools
 import structlog
 from typing_extensions import override
 
-from kazoo_media.transport import wire
-from kazoo_media.transport.exchange import Exchange, Outlet
-from kazoo_media.transport.messages import Messages
+from kazoo_media.transport.http1 import wire
+from kazoo_media.transport.http1.call import Exchange, Outlet
+from kazoo_media.transport.http1.messages import Messages
 from kazoo_media.transport.registry import Handler
 
 _log = structlog.get_logger()
