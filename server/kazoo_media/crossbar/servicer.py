@@ -33,7 +33,7 @@ from kazoo_media.crossbar.documents import Documents
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.lists import Lists
 from kazoo_media.crossbar.negotiation import Accept, resolved
-from kazoo_media.crossbar.openapi import described
+from kazoo_media.crossbar.openapi.description import described
 from kazoo_media.crossbar.operations import (
     OPERATIONS,
     Operation,

@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from kazoo_media.audio.formats import ACCEPTED_TYPES
-from kazoo_media.crossbar.openapi_operations import FACTS
+from kazoo_media.crossbar.openapi.operations import FACTS
 from kazoo_media.crossbar.operations import OPERATIONS, Operation
 from tests.gateway.rest.rig import Rest, Tenant
 

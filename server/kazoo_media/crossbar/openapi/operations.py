@@ -10,7 +10,7 @@ from kazoo_media.audio.formats import ACCEPTED_TYPES
 from kazoo_media.audio.presets import PRESET_NAMES
 from kazoo_media.crossbar.answers import CSV, JSON
 from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES
-from kazoo_media.crossbar.openapi_schemas import Schema, media_id_schema, reference
+from kazoo_media.crossbar.openapi.schemas import Schema, media_id_schema, reference
 from kazoo_media.crossbar.operations import Operation
 from kazoo_media.model import RenditionKind
 from kazoo_media.users import METHODS

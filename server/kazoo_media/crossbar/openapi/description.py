@@ -18,7 +18,7 @@ from google.protobuf.descriptor_pb2 import (
     MethodDescriptorProto,
 )
 
-from kazoo_media.crossbar.openapi_operations import (
+from kazoo_media.crossbar.openapi.operations import (
     BODIES,
     FACTS,
     PARAMETERS,
@@ -26,7 +26,7 @@ from kazoo_media.crossbar.openapi_operations import (
     refusals_of,
     success_answer,
 )
-from kazoo_media.crossbar.openapi_schemas import Schema, error_answers, reference, schemas
+from kazoo_media.crossbar.openapi.schemas import Schema, error_answers, reference, schemas
 from kazoo_media.crossbar.operations import OPERATIONS, Operation, Target
 from kazoo_media.resources import gateway_folder
 
