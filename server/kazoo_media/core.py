@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from kazoo_media.accounts import Accounts
 from kazoo_media.attempts import Attempts
-from kazoo_media.downloads import Downloads
-from kazoo_media.library import Library
-from kazoo_media.prompts import Prompts
-from kazoo_media.renormalization import Renormalization
+from kazoo_media.media.downloads import Downloads
+from kazoo_media.media.library import Library
+from kazoo_media.media.prompts import Prompts
+from kazoo_media.media.renormalization import Renormalization
+from kazoo_media.media.uploads import Uploads
+from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.settings import Settings
 from kazoo_media.speech import Speech
-from kazoo_media.uploads import Uploads
 from kazoo_media.users import Users
-from kazoo_media.waveforms import Waveforms
 
 
 @dataclass(frozen=True, slots=True)

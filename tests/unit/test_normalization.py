@@ -11,10 +11,10 @@ import pytest
 
 from kazoo_media.accounts import AdminScope, WriteScope
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.downloads import ByteRange
 from kazoo_media.errors import TooLargeError
+from kazoo_media.media.downloads import ByteRange
+from kazoo_media.media.uploads import Declared
 from kazoo_media.model import Media
-from kazoo_media.uploads import Declared
 from tests.audio_samples import Measured, encoded, measure, noise, tone, with_data_size
 from tests.core_fixtures import CoreUnderTest, make_core
 from tests.unit.audio.containers import FREQUENCY_HERTZ, SECONDS, in_container

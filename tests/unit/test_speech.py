@@ -22,9 +22,9 @@ from kazoo_media.errors import (
     SpeechFailedError,
     ValidationError,
 )
+from kazoo_media.media.uploads import Declared
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import Media, Rendition
-from kazoo_media.uploads import Declared
 from tests.contract.upload_promises import wav
 from tests.core_fixtures import CoreUnderTest, make_core
 from tests.processes import programs

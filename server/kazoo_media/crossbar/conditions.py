@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from kazoo_media.downloads import ByteRange
 from kazoo_media.errors import PreconditionFailedError, RangeNotSatisfiableError
+from kazoo_media.media.downloads import ByteRange
 from kazoo_media.model import Media
 
 _TAG = re.compile(r'(W/)?"([^"]*)"|([^\s",]+)')

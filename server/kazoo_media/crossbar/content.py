@@ -24,10 +24,10 @@ from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.identifiers import decoded
 from kazoo_media.crossbar.negotiation import Accept
 from kazoo_media.crossbar.requests import Request
-from kazoo_media.downloads import ByteRange
 from kazoo_media.errors import EmptyContentError, ValidationError, Violation
+from kazoo_media.media.downloads import ByteRange
+from kazoo_media.media.uploads import Declared
 from kazoo_media.model import Media, Rendition, RenditionKind
-from kazoo_media.uploads import Declared
 
 
 class Contents:

@@ -25,7 +25,7 @@ from kazoo_media.errors import (
     ValidationError,
     Violation,
 )
-from kazoo_media.library import Library
+from kazoo_media.media.library import Library
 from kazoo_media.model import SYSTEM_ACCOUNT_ID
 
 

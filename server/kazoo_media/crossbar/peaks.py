@@ -13,7 +13,7 @@ from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.identifiers import decoded
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import ValidationError, Violation
-from kazoo_media.waveforms import DEFAULT_BUCKETS, check_buckets
+from kazoo_media.media.waveforms import DEFAULT_BUCKETS, check_buckets
 
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _FORMAT_VERSION = 2

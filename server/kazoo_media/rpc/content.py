@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
-from kazoo_media.downloads import ByteRange, Download
 from kazoo_media.errors import BadRequestError, IncompleteUploadError
-from kazoo_media.library import Put, new_media_id
+from kazoo_media.media.downloads import ByteRange, Download
+from kazoo_media.media.library import Put, new_media_id
+from kazoo_media.media.uploads import Declared, Finish
 from kazoo_media.model import Rendition, RenditionKind
 from kazoo_media.rpc.convert import document_of, rendition_message
 from kazoo_media.rpc.edits import edit_of
 from kazoo_media.rpc.fields import enum_value, not_negative, required, violation
 from kazoo_media.transport.context import Call, Context
-from kazoo_media.uploads import Declared, Finish
 from kazoo_media.v1 import media_pb2
 from kazoo_media.v1.media_service_pb2 import (
     DownloadContentRequest,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from kazoo_media.errors import ValidationError, Violation
-from kazoo_media.library import Edit
+from kazoo_media.media.library import Edit
 from kazoo_media.model import Media
 from kazoo_media.rpc.convert import OUTPUT_KEYS, TYPED_KEYS, document_of
 from kazoo_media.rpc.values import to_value

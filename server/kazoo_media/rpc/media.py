@@ -11,6 +11,8 @@ from typing_extensions import override
 from kazoo_media.accounts import WriteScope
 from kazoo_media.core import Core
 from kazoo_media.errors import MediaError
+from kazoo_media.media.uploads import Source
+from kazoo_media.media.waveforms import DEFAULT_BUCKETS
 from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.content import (
     declared_of,
@@ -28,10 +30,8 @@ from kazoo_media.rpc.fields import required
 from kazoo_media.rpc.paging import page_token
 from kazoo_media.rpc.queries import query_of
 from kazoo_media.transport.context import Context
-from kazoo_media.uploads import Source
 from kazoo_media.v1 import media_service_pb2 as pb
 from kazoo_media.v1.media_service_pb2_grpc import MediaServiceServicer
-from kazoo_media.waveforms import DEFAULT_BUCKETS
 
 
 class MediaServicer(MediaServiceServicer):

@@ -23,13 +23,15 @@ from kazoo_media.blobs.store import BlobStore
 from kazoo_media.config import Config
 from kazoo_media.core import Core
 from kazoo_media.crossbar.registration import add_crossbar
-from kazoo_media.downloads import Downloads
-from kazoo_media.library import Library
+from kazoo_media.media.downloads import Downloads
+from kazoo_media.media.library import Library
+from kazoo_media.media.prompts import Prompts
+from kazoo_media.media.renormalization import Renormalization
+from kazoo_media.media.uploads import Uploads
+from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.normalization import Normalizer
-from kazoo_media.prompts import Prompts
-from kazoo_media.renormalization import Renormalization
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.settings import Settings
@@ -38,9 +40,7 @@ from kazoo_media.sweeper import Sweeper
 from kazoo_media.tokens import Tokens, load_private_key, load_trusted_keys
 from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.transport.standard_services import add_standard_services
-from kazoo_media.uploads import Uploads
 from kazoo_media.users import Users
-from kazoo_media.waveforms import Waveforms
 
 _SWEEP_S = 300.0
 

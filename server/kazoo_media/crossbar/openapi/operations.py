@@ -12,9 +12,9 @@ from kazoo_media.crossbar.answers import CSV, JSON
 from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES
 from kazoo_media.crossbar.openapi.schemas import Schema, media_id_schema, reference
 from kazoo_media.crossbar.operations import Operation
+from kazoo_media.media.waveforms import DEFAULT_BUCKETS, MOST_BUCKETS
 from kazoo_media.model import RenditionKind
 from kazoo_media.users import METHODS
-from kazoo_media.waveforms import DEFAULT_BUCKETS, MOST_BUCKETS
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"enum": ["true", "false"]}

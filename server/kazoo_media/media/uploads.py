@@ -43,7 +43,7 @@ from kazoo_media.errors import (
     UnsupportedMediaTypeError,
 )
 from kazoo_media.intake import Declared, Finish, Intake, Source
-from kazoo_media.library import Change, Library, Put
+from kazoo_media.media.library import Change, Library, Put
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media, next_revision
 from kazoo_media.normalization import Normalizer, check_preset

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kazoo_media.downloads import ByteRange
 from kazoo_media.errors import RangeNotSatisfiableError
+from kazoo_media.media.downloads import ByteRange
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from kazoo_media.accounts import AdminScope, WriteScope
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.blobs.store import BlobReader
 from kazoo_media.errors import NoPeaksError, ValidationError
+from kazoo_media.media.uploads import Declared
+from kazoo_media.media.waveforms import MOST_BUCKETS, Waveform, bucketed
 from kazoo_media.model import AudioFacts, Media, Rendition, RenditionKind
-from kazoo_media.uploads import Declared
-from kazoo_media.waveforms import MOST_BUCKETS, Waveform, bucketed
 from tests.audio_samples import encoded, wav_bytes
 from tests.core_fixtures import CoreUnderTest, make_core
 

@@ -13,7 +13,7 @@ from kazoo_media.errors import (
     PreconditionFailedError,
     ValidationError,
 )
-from kazoo_media.library import Library
+from kazoo_media.media.library import Library
 from kazoo_media.model import MediaQuery
 from tests.core_fixtures import make_core
 

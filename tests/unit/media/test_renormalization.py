@@ -13,7 +13,6 @@ from typing_extensions import override
 from kazoo_media.accounts import AdminScope, WriteScope
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobReader
-from kazoo_media.downloads import ByteRange
 from kazoo_media.errors import (
     ContentNotFoundError,
     MediaNotFoundError,
@@ -22,9 +21,10 @@ from kazoo_media.errors import (
     ValidationError,
 )
 from kazoo_media.fsck import check
+from kazoo_media.media.downloads import ByteRange
+from kazoo_media.media.uploads import Declared
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import SYSTEM_ACCOUNT_ID, BlobState, Media, RenditionKind
-from kazoo_media.uploads import Declared
 from tests.audio_samples import encoded, measure, tone
 from tests.core_fixtures import CoreUnderTest, make_core
 

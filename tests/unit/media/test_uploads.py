@@ -16,7 +16,6 @@ import pytest
 from kazoo_media.accounts import AdminScope, WriteScope
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobWriter
-from kazoo_media.downloads import ByteRange
 from kazoo_media.errors import (
     IncompleteUploadError,
     MediaError,
@@ -26,9 +25,10 @@ from kazoo_media.errors import (
     StorageFullError,
     UnsupportedMediaTypeError,
 )
+from kazoo_media.media.downloads import ByteRange
+from kazoo_media.media.uploads import Declared, Finish
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import RenditionKind
-from kazoo_media.uploads import Declared, Finish
 from tests.audio_samples import tone
 from tests.contract.upload_promises import (
     LIMIT_BYTES,

@@ -28,7 +28,7 @@ from kazoo_media.errors import (
     NormalizationFailedError,
     StaleRevisionError,
 )
-from kazoo_media.library import Library
+from kazoo_media.media.library import Library
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media, Rendition, next_revision
 from kazoo_media.normalization import Normalization, Normalizer
