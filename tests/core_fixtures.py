@@ -21,6 +21,8 @@ from kazoo_media.audio.ffmpeg import find_ffmpeg
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.blobs.memory import MemoryBlobStore
 from kazoo_media.blobs.store import BlobStore
+from kazoo_media.content.normalization import Normalizer
+from kazoo_media.content.speech import Speech
 from kazoo_media.core import Core
 from kazoo_media.media.downloads import Downloads
 from kazoo_media.media.library import Library
@@ -30,9 +32,7 @@ from kazoo_media.media.uploads import Uploads
 from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.metadata.memory import MemoryMetadataStore
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.normalization import Normalizer
 from kazoo_media.settings import Settings
-from kazoo_media.speech import Speech
 from kazoo_media.tokens import Tokens
 from kazoo_media.users import Users
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kazoo_media.accounts import Accounts
 from kazoo_media.attempts import Attempts
+from kazoo_media.content.speech import Speech
 from kazoo_media.media.downloads import Downloads
 from kazoo_media.media.library import Library
 from kazoo_media.media.prompts import Prompts
@@ -13,7 +14,6 @@ from kazoo_media.media.renormalization import Renormalization
 from kazoo_media.media.uploads import Uploads
 from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.settings import Settings
-from kazoo_media.speech import Speech
 from kazoo_media.users import Users
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kazoo_media.accounts import ReadScope, WriteScope
+from kazoo_media.content.speech import Speech, asks_for_speech
+from kazoo_media.content.transfer import Received
 from kazoo_media.documents import (
     check_media_id,
     conversion_outcome,
@@ -28,8 +30,6 @@ from kazoo_media.errors import (
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media, MediaQuery, first_revision, next_revision
 from kazoo_media.settings import Settings
-from kazoo_media.speech import Speech, asks_for_speech
-from kazoo_media.transfer import Received
 
 _ITERATION_ROWS = 500
 

@@ -22,6 +22,8 @@ from kazoo_media.audio.conversion import KAZOO_FAILURE
 from kazoo_media.audio.formats import AudioFormat, format_of
 from kazoo_media.audio.sniff import SNIFF_BYTES, sniff
 from kazoo_media.blobs.store import BlobStore
+from kazoo_media.content.normalization import Normalization, Normalizer
+from kazoo_media.content.transfer import Received, Transfer
 from kazoo_media.documents import with_content_keys
 from kazoo_media.errors import (
     ContentNotFoundError,
@@ -31,8 +33,6 @@ from kazoo_media.errors import (
 from kazoo_media.media.library import Library
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media, Rendition, next_revision
-from kazoo_media.normalization import Normalization, Normalizer
-from kazoo_media.transfer import Received, Transfer
 
 
 @dataclass(frozen=True, slots=True)

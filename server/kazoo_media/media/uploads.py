@@ -34,6 +34,9 @@ from kazoo_media.audio.formats import (
 )
 from kazoo_media.audio.sniff import Sniffed, sniff
 from kazoo_media.blobs.store import BlobStore
+from kazoo_media.content.intake import Declared, Finish, Intake, Source
+from kazoo_media.content.normalization import Normalizer, check_preset
+from kazoo_media.content.transfer import Received, Transfer
 from kazoo_media.documents import with_content_keys
 from kazoo_media.errors import (
     ConflictError,
@@ -42,13 +45,10 @@ from kazoo_media.errors import (
     TooLargeError,
     UnsupportedMediaTypeError,
 )
-from kazoo_media.intake import Declared, Finish, Intake, Source
 from kazoo_media.media.library import Change, Library, Put
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media, next_revision
-from kazoo_media.normalization import Normalizer, check_preset
 from kazoo_media.settings import Settings
-from kazoo_media.transfer import Received, Transfer
 
 __all__ = ["Declared", "Finish", "Source", "Uploads"]
 

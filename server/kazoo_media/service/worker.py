@@ -21,6 +21,8 @@ from kazoo_media.audio.pool.pool import ConverterPool, can_convert
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.config import Config
+from kazoo_media.content.normalization import Normalizer
+from kazoo_media.content.speech import Speech
 from kazoo_media.core import Core
 from kazoo_media.crossbar.registration import add_crossbar
 from kazoo_media.media.downloads import Downloads
@@ -31,11 +33,9 @@ from kazoo_media.media.uploads import Uploads
 from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.normalization import Normalizer
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.settings import Settings
-from kazoo_media.speech import Speech
 from kazoo_media.sweeper import Sweeper
 from kazoo_media.tokens import Tokens, load_private_key, load_trusted_keys
 from kazoo_media.transport.http1.server import WorkerServer

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from kazoo_media.content.intake import Declared, Finish, Intake
 from kazoo_media.errors import (
     ContentMismatchError,
     EmptyContentError,
     IncompleteUploadError,
     TooLargeError,
 )
-from kazoo_media.intake import Declared, Finish, Intake
 
 
 async def _source(*parts: bytes | Finish) -> AsyncIterator[bytes | Finish]:

@@ -17,12 +17,12 @@ from kazoo_media.audio.judgement import is_too_short
 from kazoo_media.audio.meter import DurationMeter
 from kazoo_media.audio.wav import repaired_head
 from kazoo_media.blobs.store import BlobStore, blob_key_beside, new_blob_key
+from kazoo_media.content.intake import Intake
+from kazoo_media.content.normalization import Normalization
+from kazoo_media.content.rendition_writer import RenditionWriter, publish_held
 from kazoo_media.errors import MediaError, StoreUnavailableError
-from kazoo_media.intake import Intake
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Content, Rendition, RenditionKind
-from kazoo_media.normalization import Normalization
-from kazoo_media.renditions import RenditionWriter, publish_held
 
 _TOUCH_INTERVAL_S = 600
 """A running upload refreshes its intent rows this often; the sweeper's grace is longer."""

@@ -24,6 +24,9 @@ from kazoo_media.audio.speech.flite import Flite
 from kazoo_media.audio.speech.ispeech import ISpeech, ISpeechOptions
 from kazoo_media.audio.speech.provider import VOICE_NAMES, SpeechProvider, Voice
 from kazoo_media.blobs.store import BlobStore
+from kazoo_media.content.intake import Declared, Intake
+from kazoo_media.content.normalization import Normalizer
+from kazoo_media.content.transfer import Received, Transfer
 from kazoo_media.document_schema import is_kazoo_voice
 from kazoo_media.errors import (
     EmptyContentError,
@@ -32,12 +35,9 @@ from kazoo_media.errors import (
     ValidationError,
     Violation,
 )
-from kazoo_media.intake import Declared, Intake
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media
-from kazoo_media.normalization import Normalizer
 from kazoo_media.settings import Settings
-from kazoo_media.transfer import Received, Transfer
 
 _SPEAKING_AT_ONCE = 8
 """More programs would only share the processors; the rest wait."""
