@@ -27,7 +27,7 @@ from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.intake import Declared, Intake
 from kazoo_media.content.normalization import Normalizer
 from kazoo_media.content.transfer import Received, Transfer
-from kazoo_media.document_schema import is_kazoo_voice
+from kazoo_media.documents.schema import is_kazoo_voice
 from kazoo_media.errors import (
     EmptyContentError,
     SpeechFailedError,

@@ -18,7 +18,7 @@ from kazoo_media.crossbar.conditions import (
 from kazoo_media.crossbar.envelopes import Envelopes, public
 from kazoo_media.crossbar.identifiers import decoded, location, twice_decoded
 from kazoo_media.crossbar.requests import Request
-from kazoo_media.documents import validated
+from kazoo_media.documents.rules import validated
 from kazoo_media.errors import (
     PreconditionFailedError,
     UnsupportedMediaTypeError,

@@ -19,7 +19,7 @@ from kazoo_media.crossbar.layouts import Layout, Row, Shape, comma_separated, co
 from kazoo_media.crossbar.negotiation import Accept
 from kazoo_media.crossbar.queries import Paging, media_query, paging_of
 from kazoo_media.crossbar.requests import Request
-from kazoo_media.documents import is_stream
+from kazoo_media.documents.rules import is_stream
 from kazoo_media.model import Media
 
 _BATCH_ROWS = 500

@@ -11,7 +11,7 @@ from typing import Any
 from kazoo_media.accounts import ReadScope, WriteScope
 from kazoo_media.content.speech import Speech, asks_for_speech
 from kazoo_media.content.transfer import Received
-from kazoo_media.documents import (
+from kazoo_media.documents.rules import (
     check_media_id,
     conversion_outcome,
     merged,

@@ -24,7 +24,7 @@ from kazoo_media.audio.sniff import SNIFF_BYTES, sniff
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.normalization import Normalization, Normalizer
 from kazoo_media.content.transfer import Received, Transfer
-from kazoo_media.documents import with_content_keys
+from kazoo_media.documents.rules import with_content_keys
 from kazoo_media.errors import (
     ContentNotFoundError,
     NormalizationFailedError,

@@ -37,7 +37,7 @@ from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.intake import Declared, Finish, Intake, Source
 from kazoo_media.content.normalization import Normalizer, check_preset
 from kazoo_media.content.transfer import Received, Transfer
-from kazoo_media.documents import with_content_keys
+from kazoo_media.documents.rules import with_content_keys
 from kazoo_media.errors import (
     ConflictError,
     NotAudioError,

@@ -7,8 +7,8 @@ from typing import Any
 
 from kazoo_media.audio.speech.provider import LOCALES, VOICE_NAMES
 from kazoo_media.crossbar.answers import JSON
-from kazoo_media.document_schema import RULES, Rule
-from kazoo_media.documents import MEDIA_ID_LIMIT
+from kazoo_media.documents.rules import MEDIA_ID_LIMIT
+from kazoo_media.documents.schema import RULES, Rule
 from kazoo_media.errors import MediaError, SpeechFailedError
 from kazoo_media.model import RenditionKind
 

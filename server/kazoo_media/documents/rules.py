@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from kazoo_media.document_schema import RULES
+from kazoo_media.documents.schema import RULES
 from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.model import AudioFacts, Content, Rendition
 

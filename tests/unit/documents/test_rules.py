@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kazoo_media.documents import check_media_id, merged, prompt_media_id, validated
+from kazoo_media.documents.rules import check_media_id, merged, prompt_media_id, validated
 from kazoo_media.errors import ValidationError
 from kazoo_media.model import Content, Rendition, RenditionKind
 
