@@ -14,8 +14,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from kazoo_media.accounts import Accounts, Caller
-from kazoo_media.attempts import Attempts
+from kazoo_media.access.accounts import Accounts, Caller
+from kazoo_media.access.login_limit import Attempts
+from kazoo_media.access.tokens import Tokens
+from kazoo_media.access.users import Users
 from kazoo_media.audio.backends import Backends
 from kazoo_media.audio.ffmpeg import find_ffmpeg
 from kazoo_media.audio.pool.pool import ConverterPool
@@ -33,8 +35,6 @@ from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.metadata.memory import MemoryMetadataStore
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.settings import Settings
-from kazoo_media.tokens import Tokens
-from kazoo_media.users import Users
 
 
 @cache

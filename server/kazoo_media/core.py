@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kazoo_media.accounts import Accounts
-from kazoo_media.attempts import Attempts
+from kazoo_media.access.accounts import Accounts
+from kazoo_media.access.login_limit import Attempts
+from kazoo_media.access.users import Users
 from kazoo_media.content.speech import Speech
 from kazoo_media.media.downloads import Downloads
 from kazoo_media.media.library import Library
@@ -14,7 +15,6 @@ from kazoo_media.media.renormalization import Renormalization
 from kazoo_media.media.uploads import Uploads
 from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.settings import Settings
-from kazoo_media.users import Users
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from kazoo_media.accounts import AdminScope
+from kazoo_media.access.accounts import AdminScope
 from kazoo_media.audio.arguments import executable_permitted, parse_arguments
 from kazoo_media.audio.backends import Backend
 from kazoo_media.audio.presets import KAZOO, PRESET_NAMES, WAV_ENCODINGS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kazoo_media.attempts import BURST
+from kazoo_media.access.login_limit import BURST
 from kazoo_media.v1.account_service_pb2 import (
     CreateAccountRequest,
     GetAccountRequest,

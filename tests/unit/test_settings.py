@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kazoo_media.accounts import AdminScope
+from kazoo_media.access.accounts import AdminScope
 from kazoo_media.errors import ValidationError
 from kazoo_media.metadata.memory import MemoryMetadataStore
 from kazoo_media.model import DEFAULT_SCOPE, SettingRow

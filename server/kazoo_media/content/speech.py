@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kazoo_media.accounts import WriteScope
+from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.sniff import sniff
 from kazoo_media.audio.speech.command import SpeechCommand
 from kazoo_media.audio.speech.espeak import Espeak

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kazoo_media.accounts import Accounts, Caller, Login
+from kazoo_media.access.accounts import Accounts, Caller, Login
+from kazoo_media.access.users import METHODS
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.envelopes import Envelopes
@@ -15,7 +16,6 @@ from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import InvalidCredentialsError, ValidationError, Violation
 from kazoo_media.model import Account, account_key
 from kazoo_media.transport.context import Call
-from kazoo_media.users import METHODS
 
 _API_KEY_CHARACTERS = 64
 _ACCOUNT_CHARACTERS = 128

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from email.utils import formatdate
 
-from kazoo_media.accounts import ReadScope, WriteScope
+from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.bodies import Body

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kazoo_media.accounts import ReadScope, WriteScope
+from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.audio.formats import ACCEPTED_TYPES
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.conditions import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kazoo_media.accounts import ReadScope
+from kazoo_media.access.accounts import ReadScope
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.conditions import entity_tag, is_unchanged

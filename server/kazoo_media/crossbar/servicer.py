@@ -21,7 +21,7 @@ import structlog
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 
-from kazoo_media.accounts import ReadScope, WriteScope
+from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
 from kazoo_media.crossbar.authentication import LogIns, authenticate

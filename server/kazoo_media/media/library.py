@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kazoo_media.accounts import ReadScope, WriteScope
+from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.content.speech import Speech, asks_for_speech
 from kazoo_media.content.transfer import Received
 from kazoo_media.documents.rules import (

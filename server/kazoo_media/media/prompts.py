@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kazoo_media.accounts import ReadScope
+from kazoo_media.access.accounts import ReadScope
 from kazoo_media.metadata.store import MetadataStore
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from kazoo_media.accounts import WriteScope
+from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.conversion import KAZOO_FAILURE
 from kazoo_media.audio.formats import AudioFormat, format_of
 from kazoo_media.audio.sniff import SNIFF_BYTES, sniff

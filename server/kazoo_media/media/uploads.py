@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from kazoo_media.accounts import WriteScope
+from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.formats import (
     ACCEPTED_TYPES,
     AudioFormat,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kazoo_media.accounts import AdminScope, Caller, ReadScope, WriteScope
+from kazoo_media.access.accounts import AdminScope, Caller, ReadScope, WriteScope
 from kazoo_media.core import Core
 from kazoo_media.errors import InvalidCredentialsError
 from kazoo_media.rpc.fields import required

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from typing_extensions import override
 
-from kazoo_media.accounts import WriteScope
+from kazoo_media.access.accounts import WriteScope
 from kazoo_media.core import Core
 from kazoo_media.errors import MediaError
 from kazoo_media.media.uploads import Source

@@ -12,8 +12,10 @@ from pathlib import Path
 import structlog
 from grpc_health.v1 import health
 
-from kazoo_media.accounts import Accounts
-from kazoo_media.attempts import Attempts
+from kazoo_media.access.accounts import Accounts
+from kazoo_media.access.login_limit import Attempts
+from kazoo_media.access.tokens import Tokens, load_private_key, load_trusted_keys
+from kazoo_media.access.users import Users
 from kazoo_media.audio.backends import Backends
 from kazoo_media.audio.documented import Documented
 from kazoo_media.audio.ffmpeg import find_ffmpeg
@@ -37,10 +39,8 @@ from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.settings import Settings
 from kazoo_media.sweeper import Sweeper
-from kazoo_media.tokens import Tokens, load_private_key, load_trusted_keys
 from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.transport.standard_services import add_standard_services
-from kazoo_media.users import Users
 
 _SWEEP_S = 300.0
 

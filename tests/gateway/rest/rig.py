@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import grpc.aio
 import uvloop
 
-from kazoo_media.accounts import AdminScope, Caller
+from kazoo_media.access.accounts import AdminScope, Caller
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.config import Config
 from kazoo_media.core import Core

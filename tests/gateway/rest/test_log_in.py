@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kazoo_media.attempts import BURST
+from kazoo_media.access.login_limit import BURST
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import Case, ask, has, table
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kazoo_media.accounts import AdminScope, WriteScope
+from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.errors import MediaNotFoundError, SpeechFailedError
 from tests.audio_samples import tone
 from tests.core_fixtures import CoreUnderTest, make_core

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kazoo_media.accounts import AdminScope, WriteScope
+from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.errors import TooLargeError
 from kazoo_media.media.downloads import ByteRange

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kazoo_media.accounts import AdminScope, WriteScope
+from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.errors import SpeechFailedError, ValidationError
 from tests.core_fixtures import CoreUnderTest, make_core
 

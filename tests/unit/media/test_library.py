@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from kazoo_media.accounts import WriteScope
+from kazoo_media.access.accounts import WriteScope
 from kazoo_media.errors import (
     ConflictError,
     MediaNotFoundError,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from kazoo_media.accounts import AdminScope, WriteScope
+from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobReader
 from kazoo_media.errors import (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kazoo_media.accounts import WriteScope
+from kazoo_media.access.accounts import WriteScope
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.errors import IncompleteUploadError
 from kazoo_media.fsck import check

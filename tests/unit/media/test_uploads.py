@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kazoo_media.accounts import AdminScope, WriteScope
+from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobWriter
 from kazoo_media.errors import (

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_media.accounts import AdminScope, WriteScope
+from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.blobs.store import BlobReader
 from kazoo_media.errors import NoPeaksError, ValidationError

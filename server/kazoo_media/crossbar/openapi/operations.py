@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kazoo_media.access.users import METHODS
 from kazoo_media.audio.formats import ACCEPTED_TYPES
 from kazoo_media.audio.presets import PRESET_NAMES
 from kazoo_media.crossbar.answers import CSV, JSON
@@ -14,7 +15,6 @@ from kazoo_media.crossbar.openapi.schemas import Schema, media_id_schema, refere
 from kazoo_media.crossbar.operations import Operation
 from kazoo_media.media.waveforms import DEFAULT_BUCKETS, MOST_BUCKETS
 from kazoo_media.model import RenditionKind
-from kazoo_media.users import METHODS
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"enum": ["true", "false"]}

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kazoo_media.access.tokens import Tokens
 from kazoo_media.errors import (
     AccountNotFoundError,
     ForbiddenError,
@@ -23,7 +24,6 @@ from kazoo_media.errors import (
 )
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import SYSTEM_ACCOUNT_ID, Account
-from kazoo_media.tokens import Tokens
 
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
 _NAME_LIMIT = 128

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from kazoo_media.attempts import BURST, SECONDS_EACH, Attempts
+from kazoo_media.access.login_limit import BURST, SECONDS_EACH, Attempts
+from kazoo_media.access.users import Users
 from kazoo_media.errors import (
     ForbiddenError,
     InvalidCredentialsError,
     TooManyRequestsError,
     ValidationError,
 )
-from kazoo_media.users import Users
 from tests.core_fixtures import CoreUnderTest, make_attempts, make_core
 
 

@@ -13,7 +13,7 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from kazoo_media.accounts import Accounts, Caller, Login
+from kazoo_media.access.accounts import Accounts, Caller, Login
 from kazoo_media.errors import InvalidCredentialsError, ValidationError, Violation
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import User, account_key

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from kazoo_media.access.tokens import Tokens, load_private_key
 from kazoo_media.errors import InvalidCredentialsError
 from kazoo_media.metadata.memory import MemoryMetadataStore
-from kazoo_media.tokens import Tokens, load_private_key
 from tests.core_fixtures import private_key
 
 _ACCOUNT = "a" * 32
@@ -139,7 +139,7 @@ async def test_a_token_that_was_verified_before_still_expires(
 ) -> None:
     token, expires_s = tokens.issue(_ACCOUNT, 1)
     await tokens.verify(token)
-    monkeypatch.setattr("kazoo_media.tokens.time.time", lambda: float(expires_s))
+    monkeypatch.setattr("kazoo_media.access.tokens.time.time", lambda: float(expires_s))
     with pytest.raises(InvalidCredentialsError):
         await tokens.verify(token)
 

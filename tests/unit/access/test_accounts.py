@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from kazoo_media.accounts import Caller
+from kazoo_media.access.accounts import Caller
 from kazoo_media.errors import (
     AccountNotFoundError,
     ConflictError,
