@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from kazoo_media.blobs.local import LocalBlobStore
-from kazoo_media.fsck import check
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import BlobState, MediaQuery
-from kazoo_media.sweeper import Sweeper
+from kazoo_media.upkeep.fsck import check
+from kazoo_media.upkeep.sweeper import Sweeper
 from tests.contract.blob_store import content
 
 PROGRAMS = Path(__file__).parent / "programs"

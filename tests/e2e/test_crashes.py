@@ -21,9 +21,9 @@ import pytest
 from typing_extensions import override
 
 from kazoo_media.blobs.local import LocalBlobStore
-from kazoo_media.fsck import check
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
-from kazoo_media.sweeper import Sweeper
+from kazoo_media.upkeep.fsck import check
+from kazoo_media.upkeep.sweeper import Sweeper
 from kazoo_media.v1 import media_service_pb2 as media_pb
 from tests.contract.upload_promises import wav
 from tests.e2e.clients import (

@@ -16,7 +16,7 @@ from kazoo_media.cli.session import CommandError, failures_reported
 from kazoo_media.config import Config
 
 if TYPE_CHECKING:
-    from kazoo_media.fsck import FsckReport
+    from kazoo_media.upkeep.fsck import FsckReport
 
 
 def fsck(
@@ -48,9 +48,9 @@ async def _check(folder: Path, *, digests: bool, remove_orphans: bool) -> FsckRe
     # Here, so that the other commands start without the server's packages.
     from kazoo_media.blobs.local import LocalBlobStore  # noqa: PLC0415
     from kazoo_media.errors import MediaError  # noqa: PLC0415
-    from kazoo_media.fsck import check  # noqa: PLC0415
     from kazoo_media.metadata.migrations import SchemaError  # noqa: PLC0415
     from kazoo_media.metadata.sqlite import SqliteMetadataStore  # noqa: PLC0415
+    from kazoo_media.upkeep.fsck import check  # noqa: PLC0415
 
     try:
         async with AsyncExitStack() as stack:
@@ -90,7 +90,7 @@ def _lock(folder: Path) -> Iterator[bool]:
 
 
 def _print(report: FsckReport) -> None:
-    from kazoo_media.fsck import FindingKind  # noqa: PLC0415 - as above
+    from kazoo_media.upkeep.fsck import FindingKind  # noqa: PLC0415 - as above
 
     if report.findings:
         print_table(

@@ -38,9 +38,9 @@ from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.settings import Settings
-from kazoo_media.sweeper import Sweeper
 from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.transport.standard_services import add_standard_services
+from kazoo_media.upkeep.sweeper import Sweeper
 
 _SWEEP_S = 300.0
 

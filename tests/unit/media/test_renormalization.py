@@ -20,11 +20,11 @@ from kazoo_media.errors import (
     NormalizationOffError,
     ValidationError,
 )
-from kazoo_media.fsck import check
 from kazoo_media.media.downloads import ByteRange
 from kazoo_media.media.uploads import Declared
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import SYSTEM_ACCOUNT_ID, BlobState, Media, RenditionKind
+from kazoo_media.upkeep.fsck import check
 from tests.audio_samples import encoded, measure, tone
 from tests.core_fixtures import CoreUnderTest, make_core
 

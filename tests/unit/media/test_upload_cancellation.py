@@ -14,10 +14,10 @@ import pytest
 from kazoo_media.access.accounts import WriteScope
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.errors import IncompleteUploadError
-from kazoo_media.fsck import check
 from kazoo_media.media.uploads import Declared
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import BlobState
+from kazoo_media.upkeep.fsck import check
 from tests.contract.upload_promises import wav
 from tests.core_fixtures import CoreUnderTest, make_core
 

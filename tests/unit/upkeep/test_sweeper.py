@@ -11,7 +11,7 @@ from kazoo_media.blobs.store import new_blob_key
 from kazoo_media.errors import IncompleteUploadError, StoreUnavailableError
 from kazoo_media.metadata.memory import MemoryMetadataStore
 from kazoo_media.model import BlobRow, BlobState
-from kazoo_media.sweeper import Sweeper, SweepReport
+from kazoo_media.upkeep.sweeper import Sweeper, SweepReport
 from tests.contract.blob_store import names
 from tests.contract.media_samples import ACCOUNT, keys_of, make_content, make_media, saved_with
 
