@@ -12,9 +12,9 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from kazoo_media.audio.containers import index_comes_first
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.containers import index_comes_first
 from kazoo_media.audio.judgement import Account
 from kazoo_media.audio.piped import Converter, PipedConversion
 from kazoo_media.audio.process import ConverterProcess

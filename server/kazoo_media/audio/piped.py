@@ -26,12 +26,12 @@ from kazoo_media.audio.conversion import (
     ConversionOutcome,
 )
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.plausibility import implausible
+from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, Verdict, sniff
+from kazoo_media.audio.inspect.stream_facts import DurationMeter
+from kazoo_media.audio.inspect.wav import ignore_length_needed, parse_wav_header, repaired_head
 from kazoo_media.audio.judgement import Account, Evidence, failure_of
-from kazoo_media.audio.meter import DurationMeter
 from kazoo_media.audio.pipes import ReadPipe, WritePipe
-from kazoo_media.audio.plausibility import implausible
-from kazoo_media.audio.sniff import SNIFF_BYTES, Verdict, sniff
-from kazoo_media.audio.wav import ignore_length_needed, parse_wav_header, repaired_head
 from kazoo_media.model import AudioFacts
 
 _MIB = 1024 * 1024

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kazoo_media.access.accounts import WriteScope
-from kazoo_media.audio.sniff import sniff
+from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.speech.command import SpeechCommand
 from kazoo_media.audio.speech.espeak import Espeak
 from kazoo_media.audio.speech.flite import Flite

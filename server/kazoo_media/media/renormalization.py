@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.conversion import KAZOO_FAILURE
 from kazoo_media.audio.formats import AudioFormat, format_of
-from kazoo_media.audio.sniff import SNIFF_BYTES, sniff
+from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, sniff
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.normalization import Normalization, Normalizer
 from kazoo_media.content.transfer import Received, Transfer

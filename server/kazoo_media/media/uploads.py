@@ -32,7 +32,7 @@ from kazoo_media.audio.formats import (
     same_container,
     same_format,
 )
-from kazoo_media.audio.sniff import Sniffed, sniff
+from kazoo_media.audio.inspect.sniff import Sniffed, sniff
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.intake import Declared, Finish, Intake, Source
 from kazoo_media.content.normalization import Normalizer, check_preset

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from kazoo_media.audio.backends import Backends
 from kazoo_media.audio.conversion import Conversion, ConversionOutcome
 from kazoo_media.audio.formats import AudioFormat, format_of
-from kazoo_media.audio.sniff import SNIFF_BYTES, sniff
+from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, sniff
 from kazoo_media.blobs.store import BlobReader, BlobStore
 from kazoo_media.errors import NoPeaksError, StoreUnavailableError, ValidationError, Violation
 from kazoo_media.metadata.store import MetadataStore

@@ -25,7 +25,7 @@ from kazoo_media.audio.sox import SoxCommand
 from tests.audio_samples import encoded, measure, noise, tone, with_data_size
 from tests.processes import programs
 from tests.unit.audio import damage
-from tests.unit.audio.containers import in_container
+from tests.unit.audio.inspect.made_containers import in_container
 from tests.unit.audio.sox_runs import feed_all, read_all, run, tried
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second

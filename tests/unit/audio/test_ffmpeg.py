@@ -12,11 +12,11 @@ from kazoo_media.audio.conversion import KAZOO_FAILURE, Conversion, ConversionLi
 from kazoo_media.audio.decoded import DecodedConversion
 from kazoo_media.audio.ffmpeg import FfmpegDecoding, ffmpeg_argv, find_ffmpeg
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.sniff import sniff
+from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.sox import SoxCommand, SoxConversion
 from tests.audio_samples import contained, measure, noise, tone
 from tests.unit.audio import damage
-from tests.unit.audio.containers import (
+from tests.unit.audio.inspect.made_containers import (
     CONTAINERS,
     FREQUENCY_HERTZ,
     SECONDS,

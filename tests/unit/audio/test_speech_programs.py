@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.inspect.wav import repaired_head
 from kazoo_media.audio.speech.command import SpeechCommand
 from kazoo_media.audio.speech.espeak import Espeak
 from kazoo_media.audio.speech.flite import Flite
 from kazoo_media.audio.speech.ispeech import ISpeech, ISpeechOptions
 from kazoo_media.audio.speech.program import SpeechProgram
 from kazoo_media.audio.speech.provider import LOCALES, VOICE_NAMES, SpeechProvider, Voice
-from kazoo_media.audio.wav import repaired_head
 from kazoo_media.errors import SpeechFailedError
 from tests.processes import programs
 

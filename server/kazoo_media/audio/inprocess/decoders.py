@@ -19,9 +19,14 @@ from typing_extensions import override
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.rewindable import Rewindable
 from kazoo_media.audio.inprocess.samples import SampleReader, reader_of
-from kazoo_media.audio.plausibility import implausible
+from kazoo_media.audio.inspect.plausibility import implausible
+from kazoo_media.audio.inspect.wav import (
+    LARGEST_HEADER_BYTES,
+    WavHeader,
+    parse_wav_header,
+    repaired_head,
+)
 from kazoo_media.audio.presets import LONGEST_S
-from kazoo_media.audio.wav import LARGEST_HEADER_BYTES, WavHeader, parse_wav_header, repaired_head
 
 Block = NDArray[np.float32]
 """Samples of one piece of audio: shape (frames, channels), full scale is 1.0."""

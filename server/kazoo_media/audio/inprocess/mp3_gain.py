@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from kazoo_media.audio.mpeg import mpeg_frame
+from kazoo_media.audio.inspect.mpeg import mpeg_frame
 
 STEP_DB = 20 * math.log10(2) / 4
 """What one step of the gain changes."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess import job as jobs
 from kazoo_media.audio.inprocess import session
-from kazoo_media.audio.sniff import sniff
+from kazoo_media.audio.inspect.sniff import sniff
 from tests.audio_samples import (
     CodedFormat,
     encoded,

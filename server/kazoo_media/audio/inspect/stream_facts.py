@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from kazoo_media.audio.containers import AsfWalker, FlvWalker, Mp4Walker, WebmWalker
-from kazoo_media.audio.flac import FlacGauge
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.frames import AacWalker, Mp3Walker
-from kazoo_media.audio.gauge import Gauge
-from kazoo_media.audio.walkers import AmrWalker, AmrWideWalker, OggWalker
-from kazoo_media.audio.wav import LARGEST_HEADER_BYTES, WavHeader, parse_wav_header
+from kazoo_media.audio.inspect.containers import AsfWalker, FlvWalker, Mp4Walker, WebmWalker
+from kazoo_media.audio.inspect.flac import FlacGauge
+from kazoo_media.audio.inspect.gauge import Gauge
+from kazoo_media.audio.inspect.mp3_aac import AacWalker, Mp3Walker
+from kazoo_media.audio.inspect.ogg_amr import AmrWalker, AmrWideWalker, OggWalker
+from kazoo_media.audio.inspect.wav import LARGEST_HEADER_BYTES, WavHeader, parse_wav_header
 from kazoo_media.model import AudioFacts
 
 _MOST_CREDIBLE = (1 << 31) - 1  # ms, 24 days; and what protobuf has place for in a rate

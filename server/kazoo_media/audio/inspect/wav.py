@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kazoo_media.audio.plausibility import implausible
+from kazoo_media.audio.inspect.plausibility import implausible
 
 LARGEST_HEADER_BYTES = 64 * 1024
 """A header that has no audio by then is none."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.sniff import Verdict, sniff
+from kazoo_media.audio.inspect.sniff import Verdict, sniff
 from tests.audio_samples import CodedFormat, encoded, noise, silence, tone
 
 CODED: dict[CodedFormat, AudioFormat] = {

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.mpeg import id3_length, mpeg_frame
+from kazoo_media.audio.inspect.mpeg import id3_length, mpeg_frame
 
 SNIFF_BYTES = 512
 """As many bytes are looked at, at most."""

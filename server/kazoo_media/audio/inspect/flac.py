@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from typing_extensions import override
 
-from kazoo_media.audio.gauge import Gauge
+from kazoo_media.audio.inspect.gauge import Gauge
 from kazoo_media.model import AudioFacts
 
 _HEAD_BYTES = 4 + 4 + 34

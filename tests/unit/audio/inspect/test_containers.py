@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kazoo_media.audio.containers import index_comes_first
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.meter import DurationMeter
+from kazoo_media.audio.inspect.containers import index_comes_first
+from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.model import AudioFacts
 from tests.audio_samples import contained, tone
-from tests.unit.audio.containers import CONTAINERS, SECONDS, STREAMING, in_container
+from tests.unit.audio.inspect.made_containers import CONTAINERS, SECONDS, STREAMING, in_container
 
 _CODECS = {
     "m4a, lossless": "alac",

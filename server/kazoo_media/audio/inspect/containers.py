@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from kazoo_media.audio.walkers import Walker
+from kazoo_media.audio.inspect.ogg_amr import Walker
 from kazoo_media.model import AudioFacts
 
 _REST_OF_FILE = 1 << 62

@@ -16,7 +16,7 @@ from abc import abstractmethod
 
 from typing_extensions import override
 
-from kazoo_media.audio.gauge import Gauge
+from kazoo_media.audio.inspect.gauge import Gauge
 from kazoo_media.model import AudioFacts
 
 _MOST_ERRORS = 10_000

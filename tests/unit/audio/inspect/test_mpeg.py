@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kazoo_media.audio.mpeg import mpeg_frame
+from kazoo_media.audio.inspect.mpeg import mpeg_frame
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kazoo_media.audio.wav import (
+from kazoo_media.audio.inspect.wav import (
     LARGEST_HEADER_BYTES,
     WavHeader,
     ignore_length_needed,
