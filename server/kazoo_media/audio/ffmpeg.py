@@ -15,9 +15,9 @@ from typing_extensions import override
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.containers import index_comes_first
-from kazoo_media.audio.judgement import Account
-from kazoo_media.audio.piped import Converter, PipedConversion
-from kazoo_media.audio.process import ConverterProcess
+from kazoo_media.audio.running.piped import Converter, PipedConversion
+from kazoo_media.audio.running.process import ConverterProcess
+from kazoo_media.audio.running.verdict import Account
 
 _MIB = 1024 * 1024
 _MEMORY_BYTES = 1024 * _MIB  # addresses: its program and the stacks of its threads take 250 MiB

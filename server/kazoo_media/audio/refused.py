@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.piped import Converter, PipedConversion
+from kazoo_media.audio.running.piped import Converter, PipedConversion
 
 
 class RefusedConversion(PipedConversion):

@@ -11,8 +11,8 @@ from typing_extensions import override
 from kazoo_media.audio.arguments import spools
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.piped import Converter, PipedConversion
-from kazoo_media.audio.process import ConverterProcess
+from kazoo_media.audio.running.piped import Converter, PipedConversion
+from kazoo_media.audio.running.process import ConverterProcess
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import resource
 import signal
 import struct
 
-from kazoo_media.audio.processes import NICE
+from kazoo_media.audio.running.limits import NICE
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38

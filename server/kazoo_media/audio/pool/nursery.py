@@ -18,7 +18,7 @@ import structlog
 
 from kazoo_media.audio.inprocess.job import ENVIRONMENT
 from kazoo_media.audio.pool.messages import channel, receive_untrusted, send
-from kazoo_media.audio.processes import environment, kill_group
+from kazoo_media.audio.running.limits import environment, kill_group
 
 _log = structlog.get_logger()
 

@@ -26,15 +26,15 @@ from pathlib import Path
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.inprocess.job import Job, Measurement
-from kazoo_media.audio.pipes import (
+from kazoo_media.audio.pool.member import Member, Run
+from kazoo_media.audio.pool.nursery import Nursery
+from kazoo_media.audio.running.pipes import (
     MEASURED_PIPE_BYTES,
     ReadPipe,
     WritePipe,
     input_pipe,
     output_pipe,
 )
-from kazoo_media.audio.pool.member import Member, Run
-from kazoo_media.audio.pool.nursery import Nursery
 
 _ALWAYS_IDLE = 8
 _LINGER_S = 10.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kazoo_media.audio.conversion import ConversionLimits
-from kazoo_media.audio.process import ConverterProcess
+from kazoo_media.audio.running.process import ConverterProcess
 from kazoo_media.errors import SpeechFailedError
 
 _KILLED_BY_LIMIT = (-signal.SIGXCPU, -signal.SIGKILL)

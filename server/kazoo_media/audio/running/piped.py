@@ -30,8 +30,8 @@ from kazoo_media.audio.inspect.plausibility import implausible
 from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, Verdict, sniff
 from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.audio.inspect.wav import ignore_length_needed, parse_wav_header, repaired_head
-from kazoo_media.audio.judgement import Account, Evidence, failure_of
-from kazoo_media.audio.pipes import ReadPipe, WritePipe
+from kazoo_media.audio.running.pipes import ReadPipe, WritePipe
+from kazoo_media.audio.running.verdict import Account, Evidence, failure_of
 from kazoo_media.model import AudioFacts
 
 _MIB = 1024 * 1024

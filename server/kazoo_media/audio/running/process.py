@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Self
 
 from kazoo_media.audio.conversion import ConversionLimits
-from kazoo_media.audio.judgement import Account, account_of
-from kazoo_media.audio.pipes import ReadPipe, WritePipe, error_pipe, input_pipe, output_pipe
-from kazoo_media.audio.processes import NICE, environment, kill_group, limit, limit_cpu
+from kazoo_media.audio.running.limits import NICE, environment, kill_group, limit, limit_cpu
+from kazoo_media.audio.running.pipes import ReadPipe, WritePipe, error_pipe, input_pipe, output_pipe
+from kazoo_media.audio.running.verdict import Account, account_of
 
 _STDERR_BYTES = 8 * 1024
 _PIPE_BYTES = 64 * 1024  # what may still lie in the pipe of stderr
