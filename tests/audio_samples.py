@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kazoo_media.audio.ffmpeg import find_ffmpeg
+from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 
 CodedFormat = Literal["mp3", "ogg", "flac", "amr-nb", "au", "al", "ul", "gsm", "aiff", "wav"]
 

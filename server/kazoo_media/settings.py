@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 
 from kazoo_media.access.accounts import AdminScope
-from kazoo_media.audio.arguments import executable_permitted, parse_arguments
 from kazoo_media.audio.backends import Backend
 from kazoo_media.audio.presets import KAZOO, PRESET_NAMES, WAV_ENCODINGS
+from kazoo_media.audio.programs.sox_arguments import executable_permitted, parse_arguments
 from kazoo_media.audio.speech.provider import LARGEST_TEXT_CHARACTERS
 from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.metadata.store import MetadataStore

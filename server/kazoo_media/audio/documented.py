@@ -26,8 +26,8 @@ from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.pooled import InProcessConversion
 from kazoo_media.audio.presets import KAZOO
+from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
 from kazoo_media.audio.proof import Proof
-from kazoo_media.audio.sox import SoxCommand, SoxConversion
 
 DOCUMENTED = SoxCommand("sox", AudioFormat.WAV, AudioFormat.MP3, (), ("-r", "8000"))
 """What the settings say of a WAV unless somebody changes them."""

@@ -26,13 +26,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kazoo_media.audio.arguments import parse_arguments
 from kazoo_media.audio.backends import Backend, Backends
 from kazoo_media.audio.conversion import Conversion
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.presets import KAZOO, PRESET_NAMES
-from kazoo_media.audio.sox import SoxCommand
+from kazoo_media.audio.programs.sox import SoxCommand
+from kazoo_media.audio.programs.sox_arguments import parse_arguments
 from kazoo_media.errors import (
     NormalizationOffError,
     QueueFullError,

@@ -18,8 +18,8 @@ from kazoo_media.access.tokens import Tokens, load_private_key, load_trusted_key
 from kazoo_media.access.users import Users
 from kazoo_media.audio.backends import Backends
 from kazoo_media.audio.documented import Documented
-from kazoo_media.audio.ffmpeg import find_ffmpeg
 from kazoo_media.audio.pool.pool import ConverterPool, can_convert
+from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.config import Config

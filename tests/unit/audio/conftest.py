@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.audio.sox_runs import Convert
+from tests.unit.audio.programs.sox_runs import Convert
 
 
 @pytest.fixture

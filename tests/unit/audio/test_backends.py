@@ -17,9 +17,9 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.audio.sox import SoxCommand
+from kazoo_media.audio.programs.sox import SoxCommand
 from tests.audio_samples import encoded, measure, shown_duration_s, tone, with_data_size
-from tests.unit.audio.sox_runs import run, tried
+from tests.unit.audio.programs.sox_runs import run, tried
 
 _TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)
 _SPEECH = tone(2.0, rate=44_100, channels=2)

@@ -27,10 +27,10 @@ from kazoo_media.audio.conversion import (
 )
 from kazoo_media.audio.documented import DOCUMENTED, Documented
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.audio.sox import SoxConversion
+from kazoo_media.audio.programs.sox import SoxConversion
 from tests.audio_samples import encoded, noise, silence, tone, wav_bytes, with_data_size
 from tests.processes import programs, zygotes
-from tests.unit.audio.sox_runs import feed_all, read_all, run, tried
+from tests.unit.audio.programs.sox_runs import feed_all, read_all, run, tried
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
 

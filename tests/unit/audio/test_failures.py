@@ -17,16 +17,16 @@ import pytest_asyncio
 from kazoo_media.audio.backends import Backend, Backends
 from kazoo_media.audio.conversion import KAZOO_FAILURE, Conversion, ConversionOutcome
 from kazoo_media.audio.documented import Documented
-from kazoo_media.audio.ffmpeg import find_ffmpeg
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.audio.sox import SoxCommand
+from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
+from kazoo_media.audio.programs.sox import SoxCommand
 from tests.audio_samples import encoded, measure, noise, tone, with_data_size
 from tests.processes import programs
 from tests.unit.audio import damage
 from tests.unit.audio.inspect.made_containers import in_container
-from tests.unit.audio.sox_runs import feed_all, read_all, run, tried
+from tests.unit.audio.programs.sox_runs import feed_all, read_all, run, tried
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
 

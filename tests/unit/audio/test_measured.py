@@ -20,16 +20,16 @@ from kazoo_media.audio import measured
 from kazoo_media.audio.backends import Backend, Backends
 from kazoo_media.audio.conversion import Conversion, ConversionOutcome
 from kazoo_media.audio.documented import Documented
-from kazoo_media.audio.ffmpeg import find_ffmpeg
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.audio.sox import SoxCommand
+from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
+from kazoo_media.audio.programs.sox import SoxCommand
 from tests.audio_samples import encoded, measure, noise, silence, tone, wav_bytes, with_data_size
 from tests.processes import programs, zygotes
 from tests.unit.audio.damage import silent_flac
 from tests.unit.audio.pool.pool_runs import descriptors, stop_at, until
-from tests.unit.audio.sox_runs import read_all, run
+from tests.unit.audio.programs.sox_runs import read_all, run
 
 _FFMPEG = find_ffmpeg()
 _RATE = 16_000

@@ -7,9 +7,9 @@ import pytest
 from kazoo_media.audio.conversion import ConversionOutcome
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.presets import PRESETS, WAV_ENCODINGS
-from kazoo_media.audio.sox import SoxCommand, sox_argv
+from kazoo_media.audio.programs.sox import SoxCommand, sox_argv
 from tests.audio_samples import CodedFormat, Measured, encoded, measure, tone
-from tests.unit.audio.sox_runs import Convert
+from tests.unit.audio.programs.sox_runs import Convert
 
 WAV, MP3, OGG, FLAC = AudioFormat.WAV, AudioFormat.MP3, AudioFormat.OGG, AudioFormat.FLAC
 

@@ -21,7 +21,7 @@ from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.pooled import InProcessConversion
 from tests.audio_samples import tone
 from tests.processes import zygotes
-from tests.unit.audio.sox_runs import feed_all, read_all, run
+from tests.unit.audio.programs.sox_runs import feed_all, read_all, run
 
 TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)
 SPEECH = tone(2.4, rate=16_000)

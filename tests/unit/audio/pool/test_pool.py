@@ -19,7 +19,7 @@ from tests.unit.audio.pool.pool_runs import (
     stop_at,
     until,
 )
-from tests.unit.audio.sox_runs import read_all
+from tests.unit.audio.programs.sox_runs import read_all
 
 
 async def test_a_conversion_gives_the_audio_of_its_preset_and_tells_what_it_measured(

@@ -8,9 +8,9 @@ from pathlib import Path, PurePath
 
 from typing_extensions import override
 
-from kazoo_media.audio.arguments import spools
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.programs.sox_arguments import spools
 from kazoo_media.audio.running.piped import Converter, PipedConversion
 from kazoo_media.audio.running.process import ConverterProcess
 

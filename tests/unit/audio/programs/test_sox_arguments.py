@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kazoo_media.audio.arguments import executable_permitted, parse_arguments, spools
+from kazoo_media.audio.programs.sox_arguments import executable_permitted, parse_arguments, spools
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 
 from kazoo_media.audio.conversion import KAZOO_FAILURE, Conversion, ConversionLimits
 from kazoo_media.audio.decoded import DecodedConversion
-from kazoo_media.audio.ffmpeg import FfmpegDecoding, ffmpeg_argv, find_ffmpeg
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.sniff import sniff
-from kazoo_media.audio.sox import SoxCommand, SoxConversion
+from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding, ffmpeg_argv, find_ffmpeg
+from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
 from tests.audio_samples import contained, measure, noise, tone
 from tests.unit.audio import damage
 from tests.unit.audio.inspect.made_containers import (
@@ -23,7 +23,7 @@ from tests.unit.audio.inspect.made_containers import (
     STREAMING,
     in_container,
 )
-from tests.unit.audio.sox_runs import feed_all, read_all, run
+from tests.unit.audio.programs.sox_runs import feed_all, read_all, run
 
 WAV, MP3 = AudioFormat.WAV, AudioFormat.MP3
 
