@@ -18,7 +18,7 @@ from kazoo_media.access.accounts import Accounts, Caller
 from kazoo_media.access.login_limit import Attempts
 from kazoo_media.access.tokens import Tokens
 from kazoo_media.access.users import Users
-from kazoo_media.audio.backends import Backends
+from kazoo_media.audio.convert.converters import Backends
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.memory import MemoryBlobStore

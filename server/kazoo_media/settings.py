@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from kazoo_media.access.accounts import AdminScope
-from kazoo_media.audio.backends import Backend
+from kazoo_media.audio.convert.converters import Backend
 from kazoo_media.audio.presets import KAZOO, PRESET_NAMES, WAV_ENCODINGS
 from kazoo_media.audio.programs.sox_arguments import executable_permitted, parse_arguments
 from kazoo_media.audio.speech.provider import LARGEST_TEXT_CHARACTERS

@@ -23,7 +23,7 @@ from kazoo_media.v1.media_service_pb2 import (
 from tests.contract.upload_promises import FIRST, PNG, SECOND
 from tests.rpc.media_client import Client, until
 from tests.rpc.service import Live, refused
-from tests.unit.audio import damage
+from tests.unit.audio.convert import damage
 
 
 async def test_an_upload_answers_with_the_new_rendition(client: Client) -> None:

@@ -26,8 +26,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kazoo_media.audio.backends import Backend, Backends
 from kazoo_media.audio.conversion import Conversion
+from kazoo_media.audio.convert.converters import Backend, Backends
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.presets import KAZOO, PRESET_NAMES

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from kazoo_media.audio.backends import Backends
 from kazoo_media.audio.conversion import Conversion, ConversionOutcome
+from kazoo_media.audio.convert.converters import Backends
 from kazoo_media.audio.formats import AudioFormat, format_of
 from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, sniff
 from kazoo_media.blobs.store import BlobReader, BlobStore

@@ -16,8 +16,8 @@ from kazoo_media.access.accounts import Accounts
 from kazoo_media.access.login_limit import Attempts
 from kazoo_media.access.tokens import Tokens, load_private_key, load_trusted_keys
 from kazoo_media.access.users import Users
-from kazoo_media.audio.backends import Backends
-from kazoo_media.audio.documented import Documented
+from kazoo_media.audio.convert.converters import Backends
+from kazoo_media.audio.convert.documented import Documented
 from kazoo_media.audio.pool.pool import ConverterPool, can_convert
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.local import LocalBlobStore

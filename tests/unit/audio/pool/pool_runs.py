@@ -15,10 +15,10 @@ from kazoo_media.audio.conversion import (
     ConversionLimits,
     ConversionOutcome,
 )
+from kazoo_media.audio.convert.pooled import InProcessConversion
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.audio.pooled import InProcessConversion
 from tests.audio_samples import tone
 from tests.processes import zygotes
 from tests.unit.audio.programs.sox_runs import feed_all, read_all, run

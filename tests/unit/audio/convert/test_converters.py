@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from kazoo_media.audio.backends import Backend, Backends
 from kazoo_media.audio.conversion import ConversionOutcome
-from kazoo_media.audio.documented import Documented
+from kazoo_media.audio.convert.converters import Backend, Backends
+from kazoo_media.audio.convert.documented import Documented
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.inspect.sniff import sniff
@@ -29,7 +29,7 @@ _SPEECH = tone(2.0, rate=44_100, channels=2)
 async def backends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backends]:
     """Return back ends that leave unmeasured what sox does: that tells who it was."""
     monkeypatch.setattr(
-        "kazoo_media.audio.backends.MeasuredConversion", lambda conversion, *_: conversion
+        "kazoo_media.audio.convert.converters.MeasuredConversion", lambda conversion, *_: conversion
     )
     pool = ConverterPool(tmp_path)
     documented = Documented(pool, tmp_path)

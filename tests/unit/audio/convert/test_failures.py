@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 
-from kazoo_media.audio.backends import Backend, Backends
 from kazoo_media.audio.conversion import KAZOO_FAILURE, Conversion, ConversionOutcome
-from kazoo_media.audio.documented import Documented
+from kazoo_media.audio.convert.converters import Backend, Backends
+from kazoo_media.audio.convert.documented import Documented
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
@@ -24,7 +24,7 @@ from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.audio.programs.sox import SoxCommand
 from tests.audio_samples import encoded, measure, noise, tone, with_data_size
 from tests.processes import programs
-from tests.unit.audio import damage
+from tests.unit.audio.convert import damage
 from tests.unit.audio.inspect.made_containers import in_container
 from tests.unit.audio.programs.sox_runs import feed_all, read_all, run, tried
 

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing_extensions import override
 
 from kazoo_media.audio.conversion import Conversion, ConversionLimits, ConversionOutcome
+from kazoo_media.audio.convert.pooled import InProcessConversion
+from kazoo_media.audio.convert.proof import Proof
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.audio.pooled import InProcessConversion
 from kazoo_media.audio.presets import KAZOO
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
-from kazoo_media.audio.proof import Proof
 
 DOCUMENTED = SoxCommand("sox", AudioFormat.WAV, AudioFormat.MP3, (), ("-r", "8000"))
 """What the settings say of a WAV unless somebody changes them."""

@@ -16,10 +16,10 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
-from kazoo_media.audio import measured
-from kazoo_media.audio.backends import Backend, Backends
 from kazoo_media.audio.conversion import Conversion, ConversionOutcome
-from kazoo_media.audio.documented import Documented
+from kazoo_media.audio.convert import measured
+from kazoo_media.audio.convert.converters import Backend, Backends
+from kazoo_media.audio.convert.documented import Documented
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
@@ -27,7 +27,7 @@ from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.audio.programs.sox import SoxCommand
 from tests.audio_samples import encoded, measure, noise, silence, tone, wav_bytes, with_data_size
 from tests.processes import programs, zygotes
-from tests.unit.audio.damage import silent_flac
+from tests.unit.audio.convert.damage import silent_flac
 from tests.unit.audio.pool.pool_runs import descriptors, stop_at, until
 from tests.unit.audio.programs.sox_runs import read_all, run
 
@@ -206,7 +206,7 @@ class TestMetersThatFail:
 
     @pytest.fixture
     def little_patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("kazoo_media.audio.measured._PATIENCE_S", 0.2)
+        monkeypatch.setattr("kazoo_media.audio.convert.measured._PATIENCE_S", 0.2)
 
     async def _begun(self, rig: Rig, audio: bytes) -> tuple[Conversion, asyncio.Future[bytes]]:
         """Return a conversion that has a little of its input, and what will come out."""

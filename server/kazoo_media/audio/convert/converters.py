@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
-from kazoo_media.audio.decoded import DecodedConversion
-from kazoo_media.audio.documented import DOCUMENTED, Documented
+from kazoo_media.audio.convert.documented import DOCUMENTED, Documented
+from kazoo_media.audio.convert.measured import MeasuredConversion
+from kazoo_media.audio.convert.pooled import InProcessConversion, PooledMeasurement
+from kazoo_media.audio.convert.refused import RefusedConversion
+from kazoo_media.audio.convert.two_stage import DecodedConversion
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import SOURCES, Job
-from kazoo_media.audio.measured import MeasuredConversion
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.audio.pooled import InProcessConversion, PooledMeasurement
 from kazoo_media.audio.presets import PRESETS
 from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
-from kazoo_media.audio.refused import RefusedConversion
 
 _NOT_INSTALLED = (
     "{target} by the preset {preset} needs the in-process converter, which is not installed:"

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from kazoo_media.audio.conversion import ConversionLimits, ConversionOutcome
-from kazoo_media.audio.decoded import DecodedConversion
+from kazoo_media.audio.convert.pooled import InProcessConversion
+from kazoo_media.audio.convert.two_stage import DecodedConversion
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.audio.pooled import InProcessConversion
 from kazoo_media.audio.presets import LONGEST_S, PRESETS
 from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding, find_ffmpeg
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
 from tests.audio_samples import contained, encoded, measure, silence, tone
-from tests.unit.audio.damage import silent_flac
+from tests.unit.audio.convert.damage import silent_flac
 from tests.unit.audio.programs.sox_runs import run
 
 WAV, MP3, OGG, FLAC = AudioFormat.WAV, AudioFormat.MP3, AudioFormat.OGG, AudioFormat.FLAC

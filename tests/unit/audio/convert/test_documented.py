@@ -25,7 +25,7 @@ from kazoo_media.audio.conversion import (
     ConversionLimits,
     ConversionOutcome,
 )
-from kazoo_media.audio.documented import DOCUMENTED, Documented
+from kazoo_media.audio.convert.documented import DOCUMENTED, Documented
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.sox import SoxConversion
 from tests.audio_samples import encoded, noise, silence, tone, wav_bytes, with_data_size
