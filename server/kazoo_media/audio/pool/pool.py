@@ -26,8 +26,8 @@ from pathlib import Path
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.inprocess.job import Job, Measurement
-from kazoo_media.audio.pool.member import Member, Run
-from kazoo_media.audio.pool.nursery import Nursery
+from kazoo_media.audio.pool.converter import Member, Run
+from kazoo_media.audio.pool.zygote_client import Nursery
 from kazoo_media.audio.running.pipes import (
     MEASURED_PIPE_BYTES,
     ReadPipe,

@@ -17,9 +17,9 @@ from contextlib import suppress
 from typing import Any
 
 from kazoo_media.audio.inprocess.session import warm_up
+from kazoo_media.audio.pool.converter_main import work
 from kazoo_media.audio.pool.lockdown import become_converter, lock_down
 from kazoo_media.audio.pool.messages import receive, send
-from kazoo_media.audio.pool.work import work
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from kazoo_media.audio.pool.nursery import Nursery
+from kazoo_media.audio.pool.zygote_client import Nursery
 from tests.processes import zygotes
 
 

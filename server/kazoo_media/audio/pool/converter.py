@@ -13,7 +13,7 @@ import structlog
 
 from kazoo_media.audio.inprocess.job import Job, Measurement, Report
 from kazoo_media.audio.pool.messages import receive_untrusted, send
-from kazoo_media.audio.pool.nursery import Nursery
+from kazoo_media.audio.pool.zygote_client import Nursery
 from kazoo_media.audio.running.limits import kill_group, limit_cpu, used_cpu_s
 from kazoo_media.audio.running.pipes import ReadPipe, WritePipe
 from kazoo_media.audio.running.verdict import Account
