@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from kazoo_media.audio.inprocess.job import Sound
+from kazoo_media.audio.jobs import Sound
 from kazoo_media.model import AudioFacts
 
 _MIB = 1024 * 1024

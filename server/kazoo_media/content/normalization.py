@@ -29,7 +29,7 @@ from typing import Any
 from kazoo_media.audio.conversion import Conversion
 from kazoo_media.audio.convert.converters import Backend, Backends
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.presets import KAZOO, PRESET_NAMES
 from kazoo_media.audio.programs.sox import SoxCommand
 from kazoo_media.audio.programs.sox_arguments import parse_arguments

@@ -12,9 +12,9 @@ from functools import partial
 
 from kazoo_media.audio.conversion import Conversion
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import Sound
 from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.audio.inspect.wav import repaired_head
+from kazoo_media.audio.jobs import Sound
 from kazoo_media.audio.running.verdict import is_too_short
 from kazoo_media.blobs.store import BlobStore, blob_key_beside, new_blob_key
 from kazoo_media.content.intake import Intake

@@ -14,7 +14,7 @@ from kazoo_media.audio.convert.pooled import InProcessConversion, PooledMeasurem
 from kazoo_media.audio.convert.refused import RefusedConversion
 from kazoo_media.audio.convert.two_stage import DecodedConversion
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import SOURCES, Job
+from kazoo_media.audio.jobs import SOURCES, Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.presets import PRESETS
 from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding

@@ -24,7 +24,7 @@ from kazoo_media.audio.conversion import Conversion, ConversionLimits, Conversio
 from kazoo_media.audio.convert.pooled import InProcessConversion
 from kazoo_media.audio.convert.proof import Proof
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.presets import KAZOO
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion

@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from kazoo_media.audio.conversion import Conversion, ConversionLimits, ConversionOutcome
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import SOURCES, Measurement, Sound
+from kazoo_media.audio.jobs import SOURCES, Measurement, Sound
 from kazoo_media.audio.pool.pool import ConverterPool
 
 _PATIENCE_S = 10.0  # in all; sixty conversions that begin at once need three where others work, too

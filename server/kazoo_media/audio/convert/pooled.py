@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import Job, Measurement
+from kazoo_media.audio.jobs import Job, Measurement
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.running.piped import Converter, PipedConversion
 from kazoo_media.audio.running.verdict import Account, is_too_short

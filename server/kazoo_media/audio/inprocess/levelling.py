@@ -21,13 +21,13 @@ from functools import cached_property
 import numpy as np
 
 from kazoo_media.audio.inprocess.encoders import Encoder, Mp3Encoder
-from kazoo_media.audio.inprocess.job import Sound
 from kazoo_media.audio.inprocess.limiter import Limiter, PeakMeter
 from kazoo_media.audio.inprocess.loudness import LoudnessMeter
 from kazoo_media.audio.inprocess.provisional import MOST_ERROR_DB, Provisional
-from kazoo_media.audio.inprocess.sounds import SoundMeter
+from kazoo_media.audio.inprocess.sound_meter import SoundMeter
 from kazoo_media.audio.inprocess.speech_level import SpeechLevelMeter
 from kazoo_media.audio.inprocess.stages import NOTHING, Chain, Gain, Mono, Stage, decibels
+from kazoo_media.audio.jobs import Sound
 from kazoo_media.audio.presets import CEILING_DB, Level, Scale
 
 _READ_BYTES = 128 * 1024

@@ -16,11 +16,10 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.decoders import Block, Decoder, UndecodableError, open_decoder
 from kazoo_media.audio.inprocess.dynamics import Compander, SoftLimiter
 from kazoo_media.audio.inprocess.encoders import Encoder, open_encoder, wav_header
-from kazoo_media.audio.inprocess.job import Job, Measurement, Report
 from kazoo_media.audio.inprocess.lame import LameError, SystemLameEncoder
 from kazoo_media.audio.inprocess.levelling import Leveller
 from kazoo_media.audio.inprocess.limiter import Limiter
-from kazoo_media.audio.inprocess.sounds import SoundMeter
+from kazoo_media.audio.inprocess.sound_meter import SoundMeter
 from kazoo_media.audio.inprocess.stages import (
     NOTHING,
     Chain,
@@ -31,6 +30,7 @@ from kazoo_media.audio.inprocess.stages import (
     Resample,
     Stage,
 )
+from kazoo_media.audio.jobs import Job, Measurement, Report
 from kazoo_media.audio.presets import CEILING_DB, HEAD_ROOM_DB, KAZOO, PRESETS, Dynamics, Preset
 
 _HIGHEST_16 = 32767 / 32768

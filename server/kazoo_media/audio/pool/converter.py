@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import structlog
 
-from kazoo_media.audio.inprocess.job import Job, Measurement, Report
+from kazoo_media.audio.jobs import Job, Measurement, Report
 from kazoo_media.audio.pool.messages import receive_untrusted, send
 from kazoo_media.audio.pool.zygote_client import Nursery
 from kazoo_media.audio.running.limits import kill_group, limit_cpu, used_cpu_s

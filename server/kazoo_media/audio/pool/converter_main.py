@@ -11,8 +11,8 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from kazoo_media.audio.inprocess.job import Job, Measurement, Report
 from kazoo_media.audio.inprocess.session import convert, measure
+from kazoo_media.audio.jobs import Job, Measurement, Report
 from kazoo_media.audio.pool.messages import receive, send
 
 _MOST_JOBS = 500

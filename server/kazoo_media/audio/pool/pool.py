@@ -25,7 +25,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from kazoo_media.audio.conversion import ConversionLimits
-from kazoo_media.audio.inprocess.job import Job, Measurement
+from kazoo_media.audio.jobs import Job, Measurement
 from kazoo_media.audio.pool.converter import Member, Run
 from kazoo_media.audio.pool.zygote_client import Nursery
 from kazoo_media.audio.running.pipes import (

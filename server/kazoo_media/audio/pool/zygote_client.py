@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import structlog
 
-from kazoo_media.audio.inprocess.job import ENVIRONMENT
+from kazoo_media.audio.jobs import ENVIRONMENT
 from kazoo_media.audio.pool.messages import channel, receive_untrusted, send
 from kazoo_media.audio.running.limits import environment, kill_group
 

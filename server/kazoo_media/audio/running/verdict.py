@@ -10,8 +10,8 @@ import signal
 from dataclasses import dataclass
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import Sound
 from kazoo_media.audio.inspect.sniff import sniff
+from kazoo_media.audio.jobs import Sound
 from kazoo_media.model import AudioFacts
 
 _MOST_WARNINGS = 10

@@ -12,7 +12,7 @@ from kazoo_media.audio.conversion import ConversionLimits, ConversionOutcome
 from kazoo_media.audio.convert.pooled import InProcessConversion
 from kazoo_media.audio.convert.two_stage import DecodedConversion
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.presets import LONGEST_S, PRESETS
 from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding, find_ffmpeg

@@ -14,8 +14,8 @@ from kazoo_media.audio.conversion import ConversionOutcome
 from kazoo_media.audio.convert.converters import Backend, Backends
 from kazoo_media.audio.convert.documented import Documented
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import Job
 from kazoo_media.audio.inspect.sniff import sniff
+from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.sox import SoxCommand
 from tests.audio_samples import encoded, measure, shown_duration_s, tone, with_data_size

@@ -18,7 +18,7 @@ from kazoo_media.audio.conversion import KAZOO_FAILURE, Conversion, ConversionOu
 from kazoo_media.audio.convert.converters import Backend, Backends
 from kazoo_media.audio.convert.documented import Documented
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.audio.programs.sox import SoxCommand

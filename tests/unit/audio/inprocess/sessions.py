@@ -9,8 +9,8 @@ from tempfile import TemporaryFile
 
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess import session
-from kazoo_media.audio.inprocess.job import Job, Report
 from kazoo_media.audio.inspect.wav import repaired_head
+from kazoo_media.audio.jobs import Job, Report
 
 
 def job(

@@ -18,9 +18,9 @@ import soxr
 
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.encoders import Mp3Encoder, WavEncoder
-from kazoo_media.audio.inprocess.job import Report
 from kazoo_media.audio.inprocess.levelling import Leveller
 from kazoo_media.audio.inspect.stream_facts import DurationMeter
+from kazoo_media.audio.jobs import Report
 from kazoo_media.audio.presets import PRESETS
 from tests.audio_samples import measure
 from tests.unit.audio.inprocess.sessions import job, run

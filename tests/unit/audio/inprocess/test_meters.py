@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from kazoo_media.audio.inprocess.limiter import Limiter, PeakMeter
 from kazoo_media.audio.inprocess.loudness import LoudnessMeter
-from kazoo_media.audio.inprocess.sounds import SoundMeter
+from kazoo_media.audio.inprocess.outline import MOST_STRETCHES, Waveform
+from kazoo_media.audio.inprocess.sound_meter import SoundMeter
 from kazoo_media.audio.inprocess.speech_level import SpeechLevelMeter
-from kazoo_media.audio.inprocess.waveform import MOST_STRETCHES, Waveform
 
 
 def sine(hertz: float, level: float, seconds: float, rate: int) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from kazoo_media.audio.conversion import (
 )
 from kazoo_media.audio.convert.pooled import InProcessConversion
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import Job
+from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from tests.audio_samples import tone
 from tests.processes import zygotes

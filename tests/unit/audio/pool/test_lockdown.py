@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kazoo_media.audio.inprocess.job import ENVIRONMENT
+from kazoo_media.audio.jobs import ENVIRONMENT
 from tests.unit.audio.pool.pool_runs import PoolUnderTest, until
 
 _OPENS_A_FILE = """

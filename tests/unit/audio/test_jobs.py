@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.job import Job, Report, Sound
+from kazoo_media.audio.jobs import Job, Report, Sound
 
 
 def test_a_job_survives_its_way_to_the_process_that_does_it() -> None:
@@ -35,7 +35,7 @@ def test_a_report_with_peaks_cut_short_is_none() -> None:
 def test_jobs_need_no_audio_library() -> None:
     script = (
         "import sys; sys.modules.update(dict.fromkeys(['numpy', 'soundfile', 'soxr', 'lameenc']));"
-        "import kazoo_media.audio.inprocess.job, kazoo_media.audio.presets"
+        "import kazoo_media.audio.jobs, kazoo_media.audio.presets"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 

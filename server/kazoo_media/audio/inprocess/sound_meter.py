@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kazoo_media.audio.inprocess.job import Sound
 from kazoo_media.audio.inprocess.loudness import LoudnessMeter
+from kazoo_media.audio.inprocess.outline import Waveform
 from kazoo_media.audio.inprocess.stages import decibels
-from kazoo_media.audio.inprocess.waveform import Waveform
+from kazoo_media.audio.jobs import Sound
 
 
 class SoundMeter:
