@@ -19,7 +19,7 @@ from kazoo_media.v1.settings_service_pb2 import SetDefaultSettingRequest
 from kazoo_media.v1.settings_service_pb2_grpc import SettingsServiceStub
 from tests.bench.http_load import Endpoint, MeasurementError, NotThereError, ask
 from tests.bench.peers.running import Peers, running_peers
-from tests.product import Product
+from tests.support.product import Product
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from kazoo_media.v1.settings_service_pb2 import SetDefaultSettingRequest
 from kazoo_media.v1.settings_service_pb2_grpc import SettingsServiceStub
 from tests.gateway.wire import Answer, read_answer
-from tests.product import Product, wait_until
+from tests.support.product import Product, wait_until
 
 HANG_S = 30.0
 _MESSAGE_BYTES = 512 * 1024

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.product import Product
+from tests.support.product import Product
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote_from_bytes
 
-from tests.audio_samples import tone
 from tests.e2e.hostile_parts import (
     BAD_CHUNKS,
     BAD_LENGTHS,
@@ -32,6 +31,7 @@ from tests.e2e.hostile_parts import (
     TYPES,
     VALUES,
 )
+from tests.support.audio_samples import tone
 
 _WAV = tone(0.1)
 

@@ -13,10 +13,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.audio_samples import measure, noise, tone
 from tests.e2e.shell import Shell
 from tests.e2e.stalling_proxy import StallingProxy
-from tests.product import Product, free_port
+from tests.support.audio_samples import measure, noise, tone
+from tests.support.product import Product, free_port
 
 pytestmark = pytest.mark.e2e
 

@@ -21,10 +21,10 @@ from kazoo_media.client import Client, Media, MediaServiceError, TlsFiles
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.v1.account_service_pb2 import CreateAccountRequest, GetAccountRequest
 from kazoo_media.v1.account_service_pb2_grpc import AccountServiceStub
-from tests.audio_samples import tone
-from tests.certificates import Certificate, local_server
 from tests.e2e.shell import Shell
-from tests.product import Product
+from tests.support.audio_samples import tone
+from tests.support.certificates import Certificate, local_server
+from tests.support.product import Product
 
 pytestmark = pytest.mark.e2e
 

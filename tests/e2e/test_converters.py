@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from tests.audio_samples import measure, tone
 from tests.e2e.clients import GrpcUpload, RestUpload, Tenant, pending_blobs
 from tests.gateway.wire import Answer
-from tests.processes import converters, zygotes
-from tests.product import Product, is_alive, wait_until
+from tests.support.audio_samples import measure, tone
+from tests.support.processes import converters, zygotes
+from tests.support.product import Product, is_alive, wait_until
 
 pytestmark = pytest.mark.e2e
 

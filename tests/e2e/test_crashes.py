@@ -34,7 +34,7 @@ from tests.e2e.clients import (
     Tenant,
     pending_blobs,
 )
-from tests.product import Product, is_alive, wait_until
+from tests.support.product import Product, is_alive, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from tests.contract.upload_promises import wav
 from tests.e2e.clients import GrpcUpload, Tenant
-from tests.product import Product
 from tests.rpc.service import refusal_of
+from tests.support.product import Product
 
 pytestmark = pytest.mark.e2e
 

@@ -16,9 +16,9 @@ import httpx
 import pytest
 from typing_extensions import override
 
-from tests.audio_samples import tone
 from tests.e2e.hostile import Hostile, Hostility, World
-from tests.product import Product, wait_until
+from tests.support.audio_samples import tone
+from tests.support.product import Product, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -13,11 +13,11 @@ from uuid import uuid4
 import pytest
 
 from kazoo_media.v1 import media_service_pb2 as media_pb
-from tests.audio_samples import encoded, measure, tone
 from tests.e2e.clients import Tenant, pending_blobs
 from tests.e2e.shell import Shell
 from tests.e2e.test_crashes import expect_clean
-from tests.product import Product, wait_until
+from tests.support.audio_samples import encoded, measure, tone
+from tests.support.product import Product, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -15,7 +15,6 @@ from kazoo_media.v1 import account_service_pb2 as accounts_pb
 from kazoo_media.v1 import media_service_pb2 as media_pb
 from kazoo_media.v1.account_service_pb2_grpc import AccountServiceStub
 from kazoo_media.v1.media_pb2 import Media
-from tests.audio_samples import measure, tone
 from tests.contract.upload_promises import wav
 from tests.e2e.clients import (
     GrpcUpload,
@@ -25,8 +24,9 @@ from tests.e2e.clients import (
     pending_blobs,
     wait_until_settled,
 )
-from tests.product import Product, wait_until
 from tests.rpc.service import refused
+from tests.support.audio_samples import measure, tone
+from tests.support.product import Product, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.audio_samples import tone
-from tests.product import Product
+from tests.support.audio_samples import tone
+from tests.support.product import Product
 
 pytestmark = pytest.mark.e2e
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.product import Product
+from tests.support.product import Product
 
 _PAGE = Path(__file__).with_name("published_page.md")
 _STEP = re.compile(r"```sh\n(.*?)```\n+```(json|text)\n(.*?)```", re.DOTALL)

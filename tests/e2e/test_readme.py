@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kazoo_media.config import variables
-from tests.product import Product
+from tests.support.product import Product
 
 _ROOT = Path(__file__).parents[2]
 _README = (_ROOT / "README.md").read_text()

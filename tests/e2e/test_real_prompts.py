@@ -11,7 +11,7 @@ import pytest
 
 from kazoo_media.v1 import media_service_pb2 as media_pb
 from tests.e2e.clients import Tenant, command
-from tests.product import Product
+from tests.support.product import Product
 
 _PROMPTS = Path(__file__).parents[3] / "shared" / "audio" / "prompts"
 _COUNTS = {"en-us": 172, "fr-fr": 156}

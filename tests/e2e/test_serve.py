@@ -24,7 +24,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from kazoo_media.access.login_limit import BURST, SECONDS_EACH
-from tests.product import Product, free_port, wait_until
+from tests.support.product import Product, free_port, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -24,7 +24,7 @@ from tests.e2e.clients import (
     pending_blobs,
     wait_until_settled,
 )
-from tests.product import Product, wait_until
+from tests.support.product import Product, wait_until
 
 pytestmark = pytest.mark.e2e
 

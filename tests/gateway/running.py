@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from kazoo_media.config import Config
 from kazoo_media.service.envoy import envoy_command, envoy_variables, write_configuration
-from tests.product import free_port, wait_until
+from tests.support.product import free_port, wait_until
 
 
 class Gateway:

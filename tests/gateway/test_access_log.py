@@ -10,7 +10,7 @@ import pytest
 
 from tests.gateway.running import Gateway
 from tests.gateway.wire import exchange
-from tests.product import wait_until
+from tests.support.product import wait_until
 
 pytestmark = pytest.mark.gateway
 

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.certificates import Certificate, local_server
 from tests.gateway.probe import SERVICE
 from tests.gateway.running import Gateway
-from tests.product import wait_until
+from tests.support.certificates import Certificate, local_server
+from tests.support.product import wait_until
 
 pytestmark = pytest.mark.gateway
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.gateway.running import Gateway
 from tests.gateway.wire import connect, exchange, read_answer
-from tests.product import wait_until
+from tests.support.product import wait_until
 
 pytestmark = pytest.mark.gateway
 

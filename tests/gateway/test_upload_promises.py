@@ -27,8 +27,8 @@ from tests.contract.upload_promises import (
 )
 from tests.e2e import clients
 from tests.e2e.clients import pending_blobs
-from tests.product import Product
 from tests.rpc.service import Tenant, refusal_of, upload_messages
+from tests.support.product import Product
 
 pytestmark = pytest.mark.e2e
 

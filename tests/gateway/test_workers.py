@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.gateway.running import Gateway
-from tests.product import wait_until
+from tests.support.product import wait_until
 
 pytestmark = pytest.mark.gateway
 

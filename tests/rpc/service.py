@@ -26,7 +26,7 @@ from kazoo_media.errors import StoreUnavailableError
 from kazoo_media.model import BlobState
 from kazoo_media.rpc.registration import add_services
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest
-from tests.core_fixtures import CoreUnderTest, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core
 
 _Result = TypeVar("_Result")
 Metadata = tuple[tuple[str, str], ...]

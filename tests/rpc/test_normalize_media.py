@@ -8,9 +8,9 @@ import pytest
 
 from kazoo_media.v1.media_pb2 import RENDITION_KIND_NORMALIZED, RENDITION_KIND_ORIGINAL
 from kazoo_media.v1.media_service_pb2 import NormalizeMediaRequest, NormalizeMediaResponse
-from tests.audio_samples import encoded, measure, tone
 from tests.rpc.media_client import Client, until
 from tests.rpc.service import Live, refused
+from tests.support.audio_samples import encoded, measure, tone
 
 AUDIO = tone(2.0, rate=44_100, channels=2)
 

@@ -8,9 +8,9 @@ import pytest
 
 from kazoo_media.v1.media_pb2 import RENDITION_KIND_NORMALIZED
 from kazoo_media.v1.media_service_pb2 import GetPeaksRequest, GetPeaksResponse
-from tests.audio_samples import tone
 from tests.rpc.media_client import Client
 from tests.rpc.service import refused
+from tests.support.audio_samples import tone
 
 _CREST = round(127 * 2**0.5 * 10 ** (-9 / 20))
 

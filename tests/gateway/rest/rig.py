@@ -29,8 +29,8 @@ from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Account, BlobState
 from kazoo_media.service.envoy import envoy_command, envoy_variables, write_configuration
 from kazoo_media.transport.http1.server import WorkerServer
-from tests.core_fixtures import CoreUnderTest, make_core
 from tests.rpc.service import FaultyBlobStore
+from tests.support.core_fixtures import CoreUnderTest, make_core
 
 _Result = TypeVar("_Result")
 NODE = "node1.example"

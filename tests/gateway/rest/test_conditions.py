@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.audio_samples import tone
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import ask, create, upload
+from tests.support.audio_samples import tone
 
 pytestmark = pytest.mark.gateway
 

@@ -6,9 +6,9 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from tests.audio_samples import tone
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.table import ask, create, upload
+from tests.support.audio_samples import tone
 
 pytestmark = pytest.mark.gateway
 

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.audio_samples import encoded, measure, noise, tone, with_data_size
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import ask, create, upload
+from tests.support.audio_samples import encoded, measure, noise, tone, with_data_size
 from tests.unit.audio.convert import damage
 from tests.unit.audio.inspect.made_containers import in_container
 

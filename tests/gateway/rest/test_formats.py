@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.audio_samples import CodedFormat, encoded, measure, tone
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import Case, ask, create, has, table, upload
+from tests.support.audio_samples import CodedFormat, encoded, measure, tone
 from tests.unit.audio.inspect.made_containers import in_container
 
 pytestmark = pytest.mark.gateway

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from kazoo_media.model import SYSTEM_ACCOUNT_ID, Media, first_revision
-from tests.audio_samples import tone
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.table import Case, ask, create, has, table
+from tests.support.audio_samples import tone
 
 pytestmark = pytest.mark.gateway
 

@@ -23,7 +23,7 @@ from kazoo_media.metadata.sqlite_transactions import insert_media
 from kazoo_media.model import Media, first_revision
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.table import ask, create
-from tests.product import Product
+from tests.support.product import Product
 
 pytestmark = pytest.mark.gateway
 

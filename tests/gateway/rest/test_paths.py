@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.audio_samples import tone
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.servicer import Servicer
 from tests.gateway.rest.table import Case, ask, create, has, table, upload
+from tests.support.audio_samples import tone
 
 pytestmark = pytest.mark.gateway
 

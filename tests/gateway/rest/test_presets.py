@@ -8,9 +8,9 @@ import socket
 import pytest
 
 from kazoo_media.audio.presets import PRESET_NAMES
-from tests.audio_samples import measure, tone
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.table import ask, create
+from tests.support.audio_samples import measure, tone
 
 pytestmark = pytest.mark.gateway
 

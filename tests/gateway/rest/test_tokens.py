@@ -20,10 +20,10 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from kazoo_media.model import SigningKey
-from tests.core_fixtures import private_key
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import ask
-from tests.product import Product, wait_until
+from tests.support.core_fixtures import private_key
+from tests.support.product import Product, wait_until
 
 pytestmark = pytest.mark.gateway
 

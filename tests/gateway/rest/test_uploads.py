@@ -8,9 +8,9 @@ import random
 
 import pytest
 
-from tests.audio_samples import encoded, tone
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import Case, ask, create, has, table, upload
+from tests.support.audio_samples import encoded, tone
 
 pytestmark = pytest.mark.gateway
 

@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from tests.audio_samples import tone
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import Case, ask, create, has, table, upload
+from tests.support.audio_samples import tone
 
 pytestmark = pytest.mark.gateway
 

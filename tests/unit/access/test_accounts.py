@@ -15,7 +15,7 @@ from kazoo_media.errors import (
     ValidationError,
 )
 from kazoo_media.model import SYSTEM_ACCOUNT_ID
-from tests.core_fixtures import CoreUnderTest, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from kazoo_media.errors import (
     TooManyRequestsError,
     ValidationError,
 )
-from tests.core_fixtures import CoreUnderTest, make_attempts, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_attempts, make_core
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from kazoo_media.audio.conversion import ConversionOutcome
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.presets import PRESETS, WAV_ENCODINGS
 from kazoo_media.audio.programs.sox import SoxCommand, sox_argv
-from tests.audio_samples import CodedFormat, Measured, encoded, measure, tone
+from tests.support.audio_samples import CodedFormat, Measured, encoded, measure, tone
 from tests.unit.audio.programs.sox_runs import Convert
 
 WAV, MP3, OGG, FLAC = AudioFormat.WAV, AudioFormat.MP3, AudioFormat.OGG, AudioFormat.FLAC

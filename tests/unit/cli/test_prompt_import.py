@@ -9,8 +9,8 @@ from kazoo_media.cli.batch import Outcome, Result
 from kazoo_media.cli.prompt_import import PromptImport, prompt_files
 from kazoo_media.client import Client, DownloadContentRequest, Media, MediaServiceError
 from kazoo_media.errors import StorageFullError, StoreUnavailableError
-from tests.audio_samples import tone
 from tests.rpc.service import Service
+from tests.support.audio_samples import tone
 
 FIRST, SECOND = tone(0.2, frequency_hertz=300), tone(0.3, frequency_hertz=600)
 

@@ -9,8 +9,8 @@ from kazoo_media.cli.batch import Outcome, Result
 from kazoo_media.cli.prompt_speech import PromptLine, PromptSpeech, prompt_lines
 from kazoo_media.client import Client, DownloadContentRequest, Media, MediaSource
 from kazoo_media.errors import StorageFullError
-from tests.audio_samples import tone
 from tests.rpc.service import Service
+from tests.support.audio_samples import tone
 
 
 async def spoken(

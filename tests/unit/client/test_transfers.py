@@ -16,8 +16,8 @@ from kazoo_media.client import (
     RenditionKind,
     UploadContentRequest,
 )
-from tests.audio_samples import noise
 from tests.rpc.service import Service
+from tests.support.audio_samples import noise
 from tests.unit.client.unsteady import AUDIO, UnsteadyServer
 
 WAV = noise(60)  # several messages

@@ -9,9 +9,9 @@ import pytest
 
 from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.errors import MediaNotFoundError, SpeechFailedError
-from tests.audio_samples import tone
-from tests.core_fixtures import CoreUnderTest, make_core
-from tests.ispeech_server import ISpeechServer, ispeech_server
+from tests.support.audio_samples import tone
+from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.ispeech_server import ISpeechServer, ispeech_server
 
 _SCOPE = WriteScope("a" * 32)
 

@@ -15,8 +15,8 @@ from kazoo_media.errors import TooLargeError
 from kazoo_media.media.downloads import ByteRange
 from kazoo_media.media.uploads import Declared
 from kazoo_media.model import Media
-from tests.audio_samples import Measured, encoded, measure, noise, tone, with_data_size
-from tests.core_fixtures import CoreUnderTest, make_core
+from tests.support.audio_samples import Measured, encoded, measure, noise, tone, with_data_size
+from tests.support.core_fixtures import CoreUnderTest, make_core
 from tests.unit.audio.convert.damage import silent_flac
 from tests.unit.audio.inspect.made_containers import FREQUENCY_HERTZ, SECONDS, in_container
 

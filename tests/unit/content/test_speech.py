@@ -26,8 +26,8 @@ from kazoo_media.media.uploads import Declared
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import Media, Rendition
 from tests.contract.upload_promises import wav
-from tests.core_fixtures import CoreUnderTest, make_core
-from tests.processes import programs
+from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.processes import programs
 
 _SCOPE = WriteScope("a" * 32)
 _TEXT = "Please leave a message."

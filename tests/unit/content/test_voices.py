@@ -8,7 +8,7 @@ import pytest
 
 from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.errors import SpeechFailedError, ValidationError
-from tests.core_fixtures import CoreUnderTest, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core
 
 _SCOPE = WriteScope("a" * 32)
 

@@ -15,7 +15,7 @@ from kazoo_media.errors import (
 )
 from kazoo_media.media.library import Library
 from kazoo_media.model import MediaQuery
-from tests.core_fixtures import make_core
+from tests.support.core_fixtures import make_core
 
 _SCOPE = WriteScope("a" * 32)
 _OTHER = WriteScope("b" * 32)

@@ -25,8 +25,8 @@ from kazoo_media.media.uploads import Declared
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import SYSTEM_ACCOUNT_ID, BlobState, Media, RenditionKind
 from kazoo_media.upkeep.fsck import check
-from tests.audio_samples import encoded, measure, tone
-from tests.core_fixtures import CoreUnderTest, make_core
+from tests.support.audio_samples import encoded, measure, tone
+from tests.support.core_fixtures import CoreUnderTest, make_core
 
 _SCOPE = WriteScope("a" * 32)
 _AUDIO = tone(2.0, rate=44_100, channels=2)

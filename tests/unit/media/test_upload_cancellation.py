@@ -19,7 +19,7 @@ from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import BlobState
 from kazoo_media.upkeep.fsck import check
 from tests.contract.upload_promises import wav
-from tests.core_fixtures import CoreUnderTest, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core
 
 _SCOPE = WriteScope("a" * 32)
 

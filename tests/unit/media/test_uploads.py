@@ -29,7 +29,6 @@ from kazoo_media.media.downloads import ByteRange
 from kazoo_media.media.uploads import Declared, Finish
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import RenditionKind
-from tests.audio_samples import tone
 from tests.contract.upload_promises import (
     LIMIT_BYTES,
     UploadDriver,
@@ -38,7 +37,8 @@ from tests.contract.upload_promises import (
     cut,
     wav,
 )
-from tests.core_fixtures import CoreUnderTest, make_core
+from tests.support.audio_samples import tone
+from tests.support.core_fixtures import CoreUnderTest, make_core
 
 _SCOPE = WriteScope("a" * 32)
 _ADMIN = AdminScope()

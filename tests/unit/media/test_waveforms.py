@@ -18,8 +18,8 @@ from kazoo_media.errors import NoPeaksError, ValidationError
 from kazoo_media.media.uploads import Declared
 from kazoo_media.media.waveforms import MOST_BUCKETS, Waveform, bucketed
 from kazoo_media.model import AudioFacts, Media, Rendition, RenditionKind
-from tests.audio_samples import encoded, wav_bytes
-from tests.core_fixtures import CoreUnderTest, make_core
+from tests.support.audio_samples import encoded, wav_bytes
+from tests.support.core_fixtures import CoreUnderTest, make_core
 
 _SCOPE = WriteScope("a" * 32)
 _RATE = 8000

@@ -15,7 +15,7 @@ from kazoo_media.config import Config
 from kazoo_media.service import tether
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.service.supervisor import StartError, Supervisor
-from tests.product import free_port
+from tests.support.product import free_port
 
 
 def supervisor(data_dir: Path, **variables: str) -> Supervisor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import struct
 
-from tests.audio_samples import encoded, noise, tone, with_data_size
+from tests.support.audio_samples import encoded, noise, tone, with_data_size
 
 
 def cut(data: bytes, kept: float) -> bytes:

@@ -17,7 +17,7 @@ from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.presets import LONGEST_S, PRESETS
 from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding, find_ffmpeg
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
-from tests.audio_samples import contained, encoded, measure, silence, tone
+from tests.support.audio_samples import contained, encoded, measure, silence, tone
 from tests.unit.audio.convert.damage import silent_flac
 from tests.unit.audio.programs.sox_runs import run
 

@@ -18,7 +18,7 @@ from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.sox import SoxCommand
-from tests.audio_samples import encoded, measure, shown_duration_s, tone, with_data_size
+from tests.support.audio_samples import encoded, measure, shown_duration_s, tone, with_data_size
 from tests.unit.audio.programs.sox_runs import run, tried
 
 _TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)

@@ -28,8 +28,8 @@ from kazoo_media.audio.conversion import (
 from kazoo_media.audio.convert.documented import DOCUMENTED, Documented
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.sox import SoxConversion
-from tests.audio_samples import encoded, noise, silence, tone, wav_bytes, with_data_size
-from tests.processes import programs, zygotes
+from tests.support.audio_samples import encoded, noise, silence, tone, wav_bytes, with_data_size
+from tests.support.processes import programs, zygotes
 from tests.unit.audio.programs.sox_runs import feed_all, read_all, run, tried
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second

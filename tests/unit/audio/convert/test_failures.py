@@ -22,8 +22,8 @@ from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.audio.programs.sox import SoxCommand
-from tests.audio_samples import encoded, measure, noise, tone, with_data_size
-from tests.processes import programs
+from tests.support.audio_samples import encoded, measure, noise, tone, with_data_size
+from tests.support.processes import programs
 from tests.unit.audio.convert import damage
 from tests.unit.audio.inspect.made_containers import in_container
 from tests.unit.audio.programs.sox_runs import feed_all, read_all, run, tried

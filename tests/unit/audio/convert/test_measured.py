@@ -25,8 +25,16 @@ from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.audio.programs.sox import SoxCommand
-from tests.audio_samples import encoded, measure, noise, silence, tone, wav_bytes, with_data_size
-from tests.processes import programs, zygotes
+from tests.support.audio_samples import (
+    encoded,
+    measure,
+    noise,
+    silence,
+    tone,
+    wav_bytes,
+    with_data_size,
+)
+from tests.support.processes import programs, zygotes
 from tests.unit.audio.convert.damage import silent_flac
 from tests.unit.audio.pool.pool_runs import descriptors, stop_at, until
 from tests.unit.audio.programs.sox_runs import read_all, run

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess import lame
 from kazoo_media.audio.inprocess.lame import LameError, SystemLameEncoder
-from tests.audio_samples import measure, tone, wav_bytes
+from tests.support.audio_samples import measure, tone, wav_bytes
 from tests.unit.audio.inprocess.sessions import convert, job, run
 
 _KAZOO = job(AudioFormat.WAV, AudioFormat.MP3, "kazoo")

@@ -22,7 +22,7 @@ from kazoo_media.audio.inprocess.levelling import Leveller
 from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.audio.jobs import Report
 from kazoo_media.audio.presets import PRESETS
-from tests.audio_samples import measure
+from tests.support.audio_samples import measure
 from tests.unit.audio.inprocess.sessions import job, run
 from tests.unit.audio.inprocess.test_presets import Samples, at_lufs, decoded, loudness_of
 

@@ -11,7 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from kazoo_media.audio.inprocess.mp3_gain import STEP_DB, frames_of, highest_gain, raised
-from tests.audio_samples import encoded, tone
+from tests.support.audio_samples import encoded, tone
 
 RATE = 8000
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.presets import PRESETS
-from tests.audio_samples import encoded, measure, tone, wav_bytes
+from tests.support.audio_samples import encoded, measure, tone, wav_bytes
 from tests.unit.audio.inprocess.sessions import convert, job, run
 
 RATE = 44_100

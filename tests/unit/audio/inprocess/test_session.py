@@ -16,7 +16,7 @@ from kazoo_media.audio import jobs as jobs
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess import session
 from kazoo_media.audio.inspect.sniff import sniff
-from tests.audio_samples import (
+from tests.support.audio_samples import (
     CodedFormat,
     encoded,
     measure,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from kazoo_media.audio.formats import AudioFormat
-from tests.audio_samples import contained, tone
+from tests.support.audio_samples import contained, tone
 
 SECONDS = 10.0
 FREQUENCY_HERTZ = 700.0

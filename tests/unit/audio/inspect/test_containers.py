@@ -12,7 +12,7 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.containers import index_comes_first
 from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.model import AudioFacts
-from tests.audio_samples import contained, tone
+from tests.support.audio_samples import contained, tone
 from tests.unit.audio.inspect.made_containers import CONTAINERS, SECONDS, STREAMING, in_container
 
 _CODECS = {

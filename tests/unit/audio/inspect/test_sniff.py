@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.sniff import Verdict, sniff
-from tests.audio_samples import CodedFormat, encoded, noise, silence, tone
+from tests.support.audio_samples import CodedFormat, encoded, noise, silence, tone
 
 CODED: dict[CodedFormat, AudioFormat] = {
     "mp3": AudioFormat.MP3,

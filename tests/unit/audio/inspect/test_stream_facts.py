@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.model import AudioFacts
-from tests.audio_samples import CodedFormat, encoded, measure, noise, silence, tone, with_data_size
+from tests.support.audio_samples import (
+    CodedFormat,
+    encoded,
+    measure,
+    noise,
+    silence,
+    tone,
+    with_data_size,
+)
 
 FORMATS: dict[CodedFormat, AudioFormat] = {
     "wav": AudioFormat.WAV,

@@ -16,7 +16,7 @@ from kazoo_media.audio.inspect.wav import (
     parse_wav_header,
     repaired_head,
 )
-from tests.audio_samples import encoded, measure, tone, with_data_size
+from tests.support.audio_samples import encoded, measure, tone, with_data_size
 
 
 def header_bytes(

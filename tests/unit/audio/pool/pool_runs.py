@@ -19,8 +19,8 @@ from kazoo_media.audio.convert.pooled import InProcessConversion
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
-from tests.audio_samples import tone
-from tests.processes import zygotes
+from tests.support.audio_samples import tone
+from tests.support.processes import zygotes
 from tests.unit.audio.programs.sox_runs import feed_all, read_all, run
 
 TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)

@@ -10,7 +10,7 @@ import pytest
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
-from tests.audio_samples import measure, noise, tone, with_data_size
+from tests.support.audio_samples import measure, noise, tone, with_data_size
 from tests.unit.audio.pool.pool_runs import (
     SPEECH,
     TELEPHONY,

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from kazoo_media.audio.pool.zygote_client import Nursery
-from tests.processes import zygotes
+from tests.support.processes import zygotes
 
 
 async def test_more_requests_than_its_socket_takes_are_all_answered(tmp_path: Path) -> None:

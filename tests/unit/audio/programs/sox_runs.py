@@ -17,7 +17,7 @@ from kazoo_media.audio.conversion import (
 )
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
-from tests.audio_samples import tone
+from tests.support.audio_samples import tone
 
 KAZOO = SoxCommand("sox", AudioFormat.WAV, AudioFormat.MP3, (), ("-r", "8000"))
 

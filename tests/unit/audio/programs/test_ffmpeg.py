@@ -14,7 +14,7 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding, ffmpeg_argv, find_ffmpeg
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
-from tests.audio_samples import contained, measure, noise, tone
+from tests.support.audio_samples import contained, measure, noise, tone
 from tests.unit.audio.convert import damage
 from tests.unit.audio.inspect.made_containers import (
     CONTAINERS,

@@ -10,7 +10,7 @@ import pytest
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.programs.sox import SoxCommand, sox_argv
-from tests.audio_samples import encoded, measure, noise, tone, with_data_size
+from tests.support.audio_samples import encoded, measure, noise, tone, with_data_size
 from tests.unit.audio.programs.sox_runs import KAZOO, Convert, feed_all, read_all, run
 
 WAV, MP3, OGG, FLAC = AudioFormat.WAV, AudioFormat.MP3, AudioFormat.OGG, AudioFormat.FLAC

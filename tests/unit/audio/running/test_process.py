@@ -12,7 +12,7 @@ import uvloop
 
 from kazoo_media.audio.conversion import KAZOO_FAILURE, ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
-from tests.audio_samples import noise, tone
+from tests.support.audio_samples import noise, tone
 from tests.unit.audio.programs.sox_runs import KAZOO, Convert, feed_all, read_all
 
 WAV, MP3, OGG, FLAC = AudioFormat.WAV, AudioFormat.MP3, AudioFormat.OGG, AudioFormat.FLAC

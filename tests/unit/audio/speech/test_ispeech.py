@@ -10,7 +10,7 @@ import pytest
 
 from kazoo_media.audio.speech.ispeech import ISpeech, ISpeechOptions
 from kazoo_media.errors import SpeechFailedError
-from tests.ispeech_server import ISpeechServer, ispeech_server
+from tests.support.ispeech_server import ISpeechServer, ispeech_server
 
 
 @pytest.fixture

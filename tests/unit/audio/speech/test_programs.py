@@ -20,7 +20,7 @@ from kazoo_media.audio.speech.ispeech import ISpeech, ISpeechOptions
 from kazoo_media.audio.speech.program import SpeechProgram
 from kazoo_media.audio.speech.provider import LOCALES, VOICE_NAMES, SpeechProvider, Voice
 from kazoo_media.errors import SpeechFailedError
-from tests.processes import programs
+from tests.support.processes import programs
 
 
 def _voice(provider: SpeechProvider, name: str) -> Voice:
