@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kazoo_media.metadata.matching import matches
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Filter, FilterOperator, MediaQuery
 from tests.contract.media_samples import ACCOUNT, make_media
+from tests.support.matching import matches
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
 _KEYS = st.sampled_from(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kazoo_media.blobs.local import LocalBlobStore
-from kazoo_media.blobs.memory import MemoryBlobStore
 from kazoo_media.blobs.store import BlobStore
 from tests.contract.blob_store import BlobStoreContract
+from tests.support.memory_blobs import MemoryBlobStore
 
 
 class TestMemoryBlobStore(BlobStoreContract):

@@ -36,6 +36,10 @@ def test_every_driver_in_the_package_has_a_suite(
         importlib.import_module(module.name)
     for path in Path(__file__).parent.glob("test_*_stores.py"):
         importlib.import_module(f"tests.contract.{path.stem}")
-    drivers = {each for each in _descendants(contract) if each.__module__.startswith("kazoo_media")}
+    drivers = {
+        each
+        for each in _descendants(contract)
+        if each.__module__.startswith(("kazoo_media.", "tests.support."))
+    }
     assert len(drivers) >= 2
     assert drivers == {each.driver for each in _descendants(suite)}

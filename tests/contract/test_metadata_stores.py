@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kazoo_media.metadata.memory import MemoryMetadataStore
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
 from tests.contract.metadata_store import MetadataStoreContract
+from tests.support.memory_metadata import MemoryMetadataStore
 
 
 class TestMemoryMetadataStore(MetadataStoreContract):

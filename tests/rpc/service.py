@@ -20,13 +20,13 @@ from google.rpc.status_pb2 import Status
 from typing_extensions import override
 
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.blobs.memory import MemoryBlobStore
 from kazoo_media.blobs.store import BlobReader, BlobWriter
 from kazoo_media.errors import StoreUnavailableError
 from kazoo_media.model import BlobState
 from kazoo_media.rpc.registration import add_services
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest
 from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.memory_blobs import MemoryBlobStore
 
 _Result = TypeVar("_Result")
 Metadata = tuple[tuple[str, str], ...]

@@ -21,7 +21,6 @@ from kazoo_media.access.users import Users
 from kazoo_media.audio.convert.converters import Backends
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
-from kazoo_media.blobs.memory import MemoryBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.normalization import Normalizer
 from kazoo_media.content.speech import Speech
@@ -32,9 +31,10 @@ from kazoo_media.media.prompts import Prompts
 from kazoo_media.media.renormalization import Renormalization
 from kazoo_media.media.uploads import Uploads
 from kazoo_media.media.waveforms import Waveforms
-from kazoo_media.metadata.memory import MemoryMetadataStore
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.settings import Settings
+from tests.support.memory_blobs import MemoryBlobStore
+from tests.support.memory_metadata import MemoryMetadataStore
 
 
 @cache

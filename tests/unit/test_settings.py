@@ -6,9 +6,9 @@ import pytest
 
 from kazoo_media.access.accounts import AdminScope
 from kazoo_media.errors import ValidationError
-from kazoo_media.metadata.memory import MemoryMetadataStore
 from kazoo_media.model import DEFAULT_SCOPE, SettingRow
 from kazoo_media.settings import KNOWN, Origin, Settings
+from tests.support.memory_metadata import MemoryMetadataStore
 
 _ADMIN = AdminScope()
 

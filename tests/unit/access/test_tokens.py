@@ -17,8 +17,8 @@ from joserfc.jwk import RSAKey
 
 from kazoo_media.access.tokens import Tokens, load_private_key
 from kazoo_media.errors import InvalidCredentialsError
-from kazoo_media.metadata.memory import MemoryMetadataStore
 from tests.support.core_fixtures import private_key
+from tests.support.memory_metadata import MemoryMetadataStore
 
 _ACCOUNT = "a" * 32
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from kazoo_media.crossbar.operations import Resource, Target
 from kazoo_media.crossbar.queries import GREGORIAN_UNIX_OFFSET_S, media_query
 from kazoo_media.crossbar.requests import Request
-from kazoo_media.metadata.matching import passes
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import Filter, FilterOperator, Media
+from tests.support.matching import passes
 
 _KEYS = st.sampled_from(["name", "language", "n", "tts", "voice", "ż", "a b", "x+y", "%41", "&="])
 _WORDS = st.sampled_from(

@@ -12,11 +12,11 @@ import pytest
 
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import new_blob_key
-from kazoo_media.metadata.memory import MemoryMetadataStore
 from kazoo_media.model import Content, Rendition, RenditionKind
 from kazoo_media.upkeep.fsck import Finding, FindingKind, FsckReport, check
 from tests.contract.blob_store import names, stored
 from tests.contract.media_samples import ACCOUNT, make_media, saved_with
+from tests.support.memory_metadata import MemoryMetadataStore
 
 DATA = b"0123456789"
 DIGEST = hashlib.sha256(DATA).hexdigest()

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from kazoo_media.blobs.memory import MemoryBlobStore
 from kazoo_media.blobs.store import new_blob_key
 from kazoo_media.errors import IncompleteUploadError, StoreUnavailableError
-from kazoo_media.metadata.memory import MemoryMetadataStore
 from kazoo_media.model import BlobRow, BlobState
 from kazoo_media.upkeep.sweeper import Sweeper, SweepReport
 from tests.contract.blob_store import names
 from tests.contract.media_samples import ACCOUNT, keys_of, make_content, make_media, saved_with
+from tests.support.memory_blobs import MemoryBlobStore
+from tests.support.memory_metadata import MemoryMetadataStore
 
 HOUR_MS = 3_600_000
 

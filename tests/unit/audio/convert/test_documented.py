@@ -18,16 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from kazoo_media.audio import processes, proof
 from kazoo_media.audio.conversion import (
     KAZOO_FAILURE,
     Conversion,
     ConversionLimits,
     ConversionOutcome,
 )
+from kazoo_media.audio.convert import proof
 from kazoo_media.audio.convert.documented import DOCUMENTED, Documented
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.sox import SoxConversion
+from kazoo_media.audio.running import limits as processes
 from tests.support.audio_samples import encoded, noise, silence, tone, wav_bytes, with_data_size
 from tests.support.processes import programs, zygotes
 from tests.unit.audio.programs.sox_runs import feed_all, read_all, run, tried

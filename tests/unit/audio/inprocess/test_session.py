@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kazoo_media.audio import jobs as jobs
+from kazoo_media.audio import jobs
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess import session
 from kazoo_media.audio.inspect.sniff import sniff

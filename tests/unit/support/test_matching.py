@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kazoo_media.metadata.matching import passes
 from kazoo_media.model import Filter, FilterOperator
 from tests.contract.media_samples import make_media
+from tests.support.matching import passes
 
 MISSING = object()
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing_extensions import override
 
 from kazoo_media.errors import ConflictError, IncompleteUploadError, StaleRevisionError
-from kazoo_media.metadata.matching import matches
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import (
     Account,
@@ -23,6 +22,7 @@ from kazoo_media.model import (
     User,
     account_key,
 )
+from tests.support.matching import matches
 
 
 class MemoryMetadataStore(MetadataStore):
