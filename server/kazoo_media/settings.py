@@ -108,13 +108,13 @@ KNOWN: Mapping[tuple[str, str], _Known] = {
     ),
     ("media", "normalize_preset"): _Known(
         KAZOO,
-        "What normalization does: kazoo is the command of the settings as it is.",
+        "What normalization does: kazoo runs the command of the settings as it is.",
         _one_of(*PRESET_NAMES),
     ),
     ("media", "normalize_backend"): _Known(
         Backend.AUTO.value,
-        "Who converts: sox, inprocess, or auto: in process where that can. Preset kazoo is made in"
-        " process only where that is known to write what sox writes, and never where this is sox.",
+        "Converter of every preset but kazoo, which is always sox: sox, inprocess, or auto (in"
+        " process where possible, sox otherwise).",
         _one_of(*Backend),
     ),
     ("media", "normalize_wav_encoding"): _Known(

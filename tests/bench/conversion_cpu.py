@@ -15,7 +15,6 @@ from tests.bench.peers.commands import (
     normalize_in_two_passes,
 )
 from tests.bench.presets import (
-    COMMAND,
     METERED,
     children_cpu_s,
     choose_backend,
@@ -31,8 +30,6 @@ _EACH_NTH = 2
 _SOX, _SOX_32, _FFMPEG = "sox", "sox -c 1 -C 32.7", "ffmpeg"
 _TWO_PASS, _FFMPEG_NORMALIZE = "two-pass sox", "ffmpeg-normalize"
 _LOUDNESS = METERED[0]
-_COMMAND = "ours by Kazoo's command"
-"""With the bytes that sox writes: in process, where that can."""
 
 
 class ConversionCpu:
@@ -55,12 +52,12 @@ class ConversionCpu:
         return [
             Contest(
                 "prompt-cpu",
-                self._sides(lambda: self._files) | {_COMMAND: self._command},
-                [*_lines(prompts, 4), _line(prompts, _SOX, None, _COMMAND)],
+                self._sides(lambda: self._files),
+                _lines(prompts, 2),
                 most_rounds=_ROUNDS,
             ),
             Contest(
-                "long-cpu", self._sides(lambda: [self._music]), _lines(long, 3), most_rounds=_ROUNDS
+                "long-cpu", self._sides(lambda: [self._music]), _lines(long, 2), most_rounds=_ROUNDS
             ),
             Contest("loudness-cpu", self._metered(), metered, warm_up=False, most_rounds=1),
         ]
@@ -80,9 +77,6 @@ class ConversionCpu:
             _TWO_PASS: self._two_pass,
             _FFMPEG_NORMALIZE: self._ffmpeg_normalize,
         }
-
-    def _command(self) -> Sample:
-        return self._ours("inprocess", COMMAND, self._files)
 
     def _ours(self, backend: str, preset: str, files: Sequence[Path]) -> Sample:
         product = self._services.plain

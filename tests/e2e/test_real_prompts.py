@@ -83,7 +83,7 @@ def files(language: str) -> list[Path]:
     return sorted((_PROMPTS / language).glob("*.wav"))
 
 
-def test_the_default_normalization_makes_what_the_documented_command_makes(tmp_path: Path) -> None:
+def test_the_default_normalization_makes_what_sox_makes(tmp_path: Path) -> None:
     sox = ["sox", "-t", "wav", "-", "-r", "8000", "-t", "mp3", "-"]
     with Product(tmp_path, workers="2") as product, Tenant.log_in(product) as tenant:
         tenant.set_default("crossbar.media", "normalize_media", "true")

@@ -85,7 +85,7 @@ async def make_core(
     settings = Settings(metadata, "node1", converters)
     folder = Path(tempfile.gettempdir())
     ffmpeg = await asyncio.to_thread(find_ffmpeg) if with_ffmpeg else None
-    backends = Backends(folder, pool, None, ffmpeg)
+    backends = Backends(folder, pool, ffmpeg)
     normalizer = Normalizer(settings, backends)
     speech = Speech(metadata, blobs, settings, normalizer, folder)
     library = Library(metadata, settings, speech)

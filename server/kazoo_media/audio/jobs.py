@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.presets import KAZOO, PRESETS
+from kazoo_media.audio.presets import PRESETS
 
 SOURCES = frozenset(
     {
@@ -45,8 +45,7 @@ class Job:
 
     Attributes:
         source: Of the bytes that will come, as sniffed.
-        preset: A name in PRESETS; or KAZOO: what the documented command makes of mono audio of
-            8 kHz, as an mp3.
+        preset: A name in PRESETS.
         wav_encoding: A name in WAV_ENCODINGS.
         ignore_length: Whether the size in a WAV header is not to be believed.
     """
@@ -60,7 +59,7 @@ class Job:
     @property
     def hears_all_first(self) -> bool:
         """Tell whether nothing is written before all has been read."""
-        return self.preset != KAZOO and PRESETS[self.preset].level is not None
+        return PRESETS[self.preset].level is not None
 
     def to_fields(self) -> dict[str, Any]:
         """Return what `from_fields` reads, for JSON."""

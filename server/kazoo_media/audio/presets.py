@@ -12,9 +12,7 @@ LONGEST_S = 10_800
 """More audio is not converted: a few kB can claim days. Kazoo's longest recording."""
 
 KAZOO = "kazoo"
-"""The preset that is no chain of ours but the command in the settings: what that writes, byte for
-byte, whoever makes it.
-"""
+"""The preset that is the command in the settings, run as it is written."""
 
 WAV_ENCODINGS: Mapping[str, tuple[str, ...]] = {
     "linear16": ("-b", "16", "-e", "signed-integer"),

@@ -12,8 +12,7 @@ Settings are read once for each upload. Theory of operation:
 4. When `media.max_queued_conversions` uploads wait for that, the next is refused before it is read.
 5. What is stored already is converted anew in turns of its own, fewer than there are cores: it
    never takes a session or a turn from an upload.
-6. The preset kazoo is the command of the settings, to the byte. While they are as documented, what
-   the command does is done in process where that is known to write the same: audio/documented.py.
+6. The preset kazoo is the command of the settings, run as it is written.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ class Normalization:
         if self.preset == KAZOO:
             given, wanted = self.source_arguments, self.destination_arguments
             command = SoxCommand(self.executable, source, self.target, given, wanted)
-            return self.backends.run(command, self.backend)
+            return self.backends.run(command)
         job = Job(source, self.target, self.preset, self.wav_encoding, ignore_length=False)
         return self.backends.make(job, self.backend, self.executable)
 

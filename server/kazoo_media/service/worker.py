@@ -17,7 +17,6 @@ from kazoo_media.access.login_limit import Attempts
 from kazoo_media.access.tokens import Tokens, load_private_key, load_trusted_keys
 from kazoo_media.access.users import Users
 from kazoo_media.audio.convert.converters import Backends
-from kazoo_media.audio.convert.documented import Documented
 from kazoo_media.audio.pool.pool import ConverterPool, can_convert
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.local import LocalBlobStore
@@ -83,13 +82,11 @@ async def run_worker(config: Config, index: int, socket_path: Path) -> None:
 async def _backends(config: Config, stack: AsyncExitStack) -> Backends:
     folder = config.data_dir / "tmp"
     await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
-    pool = documented = None
+    pool = None
     if await asyncio.to_thread(can_convert):
         pool = ConverterPool(folder)
         stack.push_async_callback(pool.aclose)
-        documented = Documented(pool, folder)
-        stack.push_async_callback(documented.aclose)
-    return Backends(folder, pool, documented, await asyncio.to_thread(find_ffmpeg))
+    return Backends(folder, pool, await asyncio.to_thread(find_ffmpeg))
 
 
 async def _core(

@@ -12,7 +12,7 @@ import imageio_ffmpeg
 from tests.bench.http_load import MeasurementError, NotThereError
 
 SOX = ("sox", "-t", "wav", "-", "-r", "8000", "-t", "mp3", "-")
-"""Kazoo's documented command."""
+"""Kazoo's command."""
 SOX_32 = ("sox", "-t", "wav", "-", "-r", "8000", "-c", "1", "-C", "32.7", "-t", "mp3", "-")
 _METERED = ("gain", "-6", "channels", "1", "highpass", "60", "rate", "8000")
 _LOUDNESS_LUFS, _HIGHEST_DBFS = -19.0, -1.0

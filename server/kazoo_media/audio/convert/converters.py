@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
-from kazoo_media.audio.convert.documented import DOCUMENTED, Documented
 from kazoo_media.audio.convert.measured import MeasuredConversion
 from kazoo_media.audio.convert.pooled import InProcessConversion, PooledMeasurement
 from kazoo_media.audio.convert.refused import RefusedConversion
@@ -35,9 +34,7 @@ _ONLY_IN_PROCESS = (
 
 
 class Backend(enum.StrEnum):
-    """Who is wanted. AUTO: the pool where it can, else sox. Where a command is wanted, INPROCESS is
-    the same.
-    """
+    """Which converter makes a preset. AUTO: the pool where it can, else sox."""
 
     AUTO = "auto"
     SOX = "sox"
@@ -51,26 +48,19 @@ class Backends:
 
     Attributes:
         pool: None where the packages of the extra [audio] are not installed.
-        documented: Makes what the documented command makes; None where the pool is None.
         ffmpeg: Where it is; None where it is not installed.
     """
 
     temporary_folder: Path
     pool: ConverterPool | None
-    documented: Documented | None
     ffmpeg: str | None
 
-    def run(self, command: SoxCommand, wanted: Backend = Backend.SOX) -> Conversion:
-        """Return a conversion by this command, or one that writes, byte for byte, what it does. The
-        pool measures it.
-        """
+    def run(self, command: SoxCommand) -> Conversion:
+        """Return a conversion by this command. The pool measures it."""
         if command.source.sox_type is None:
             decoder = self._decoder(command.source, command.executable)
             return DecodedConversion(decoder, self.run(replace(command, source=AudioFormat.WAV)))
-        by_command = partial(self._measured_sox, command)
-        if wanted is Backend.SOX or self.documented is None or command != DOCUMENTED:
-            return by_command()
-        return self.documented.conversion(by_command)
+        return self._measured_sox(command)
 
     def measure(self, source: AudioFormat, executable: str) -> Conversion:
         """Return a conversion to nothing, whose outcome has what the input sounds like.

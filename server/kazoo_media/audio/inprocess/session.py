@@ -16,7 +16,6 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.decoders import Block, Decoder, UndecodableError, open_decoder
 from kazoo_media.audio.inprocess.dynamics import Compander, SoftLimiter
 from kazoo_media.audio.inprocess.encoders import Encoder, open_encoder, wav_header
-from kazoo_media.audio.inprocess.lame import LameError, SystemLameEncoder
 from kazoo_media.audio.inprocess.levelling import Leveller
 from kazoo_media.audio.inprocess.limiter import Limiter
 from kazoo_media.audio.inprocess.sound_meter import SoundMeter
@@ -31,11 +30,10 @@ from kazoo_media.audio.inprocess.stages import (
     Stage,
 )
 from kazoo_media.audio.jobs import Job, Measurement, Report
-from kazoo_media.audio.presets import CEILING_DB, HEAD_ROOM_DB, KAZOO, PRESETS, Dynamics, Preset
+from kazoo_media.audio.presets import CEILING_DB, HEAD_ROOM_DB, PRESETS, Dynamics, Preset
 
 _HIGHEST_16 = 32767 / 32768
 _WARM_UP_RATE = 44_100
-_DOCUMENTED = Preset(8000, 0)  # of an mp3 of 8 kHz, LAME chooses the rest
 
 
 def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
@@ -49,12 +47,13 @@ def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
     Raises:
         BrokenPipeError: nobody reads the output any more.
     """
-    preset = _DOCUMENTED if job.preset == KAZOO else PRESETS[job.preset]
+    preset = PRESETS[job.preset]
     before: SoundMeter | None = None
     try:
         decoder = open_decoder(job.source, source_fd, ignore_length=job.ignore_length)
         before = _meter_of(decoder)
-        encoder = _encoder(job, preset, sink_fd)
+        rate, kilobits_per_s = preset.sample_rate_hertz, preset.kilobits_per_s
+        encoder = open_encoder(job.target, sink_fd, rate, kilobits_per_s, job.wav_encoding)
         stages = tuple(_stages(preset, decoder.sample_rate_hertz))
         passing = _through(decoder, before, stages)
         # What is known to be the same but for a gain is not measured again.
@@ -76,7 +75,7 @@ def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
             output.write(samples)
         encoder.finish()
         after = heard.sound(1.0 if gain is None else gain * encoder.factor)
-    except (UndecodableError, LameError) as error:
+    except UndecodableError as error:
         return Report(error=str(error), before=before.sound() if before is not None else None)
     return Report(warnings=output.warnings(), before=before.sound(), after=after)
 
@@ -94,13 +93,6 @@ def measure(measurement: Measurement, source_fd: int) -> Report:
     except UndecodableError as error:
         return Report(error=str(error), before=before.sound() if before is not None else None)
     return Report(before=before.sound())
-
-
-def _encoder(job: Job, preset: Preset, sink_fd: int) -> Encoder:
-    rate, kilobits_per_s = preset.sample_rate_hertz, preset.kilobits_per_s
-    if job.preset == KAZOO:
-        return SystemLameEncoder(sink_fd, rate)
-    return open_encoder(job.target, sink_fd, rate, kilobits_per_s, job.wav_encoding)
 
 
 def _through(decoder: Decoder, before: SoundMeter, stages: Iterable[Stage]) -> Iterator[Mono]:
@@ -181,8 +173,6 @@ def warm_up() -> None:
     coded = _converted(telephony, header + bytes(_WARM_UP_RATE))
     back = dataclasses.replace(telephony, source=AudioFormat.MP3, target=AudioFormat.WAV)
     _converted(back, coded)
-    documented = dataclasses.replace(telephony, preset=KAZOO)
-    _converted(documented, wav_header(_DOCUMENTED.sample_rate_hertz, "linear16") + bytes(8000))
 
 
 def _converted(job: Job, data: bytes) -> bytes:

@@ -38,7 +38,7 @@ class SoxCommand:
 
 
 def sox_argv(command: SoxCommand, *, ignore_length: bool) -> list[str]:
-    """Return Kazoo's documented command line: audio in on stdin, audio out on stdout.
+    """Return Kazoo's command line: audio in on stdin, audio out on stdout.
 
     Raises:
         ValueError: sox can not read the source or write the target.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +11,13 @@ import soundfile
 
 from kazoo_media.audio.conversion import ConversionOutcome
 from kazoo_media.audio.convert.converters import Backend, Backends
-from kazoo_media.audio.convert.documented import Documented
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.sox import SoxCommand
 from tests.support.audio_samples import encoded, measure, shown_duration_s, tone, with_data_size
-from tests.unit.audio.programs.sox_runs import run, tried
+from tests.unit.audio.programs.sox_runs import run
 
 _TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)
 _SPEECH = tone(2.0, rate=44_100, channels=2)
@@ -32,9 +30,7 @@ async def backends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         "kazoo_media.audio.convert.converters.MeasuredConversion", lambda conversion, *_: conversion
     )
     pool = ConverterPool(tmp_path)
-    documented = Documented(pool, tmp_path)
-    yield Backends(tmp_path, pool, documented, None)
-    await documented.aclose()
+    yield Backends(tmp_path, pool, None)
     await pool.aclose()
 
 
@@ -135,42 +131,13 @@ async def test_the_header_of_a_flac_says_how_long_it_is(
     assert shown_duration_s(path) == pytest.approx(seconds, abs=0.01)
 
 
-_COMMAND = SoxCommand("sox", AudioFormat.WAV, AudioFormat.MP3, (), ("-r", "8000"))
+async def test_kazoo_s_command_is_run_and_keeps_stereo(backends: Backends) -> None:
+    command = SoxCommand("sox", AudioFormat.WAV, AudioFormat.MP3, (), ("-r", "8000"))
 
+    out, outcome = await run(backends.run(command), _SPEECH)
 
-@pytest.mark.parametrize("wanted", Backend)
-@pytest.mark.parametrize(
-    "command",
-    [
-        replace(_COMMAND, executable=str(shutil.which("sox"))),
-        replace(_COMMAND, target=AudioFormat.WAV),
-        replace(_COMMAND, source_arguments=("-v", "0.5")),
-        replace(_COMMAND, destination_arguments=("-r", "8k")),
-        replace(_COMMAND, effects=("trim", "0", "10800")),
-    ],
-)
-async def test_a_command_that_is_not_the_documented_one_is_run(
-    backends: Backends, wanted: Backend, command: SoxCommand
-) -> None:
-    _, outcome = await run(backends.run(command, wanted), tone(1.0))
     assert not _was_in_process(outcome)
-
-
-@pytest.mark.parametrize("wanted", Backend)
-async def test_the_documented_command_is_made_in_process_unless_sox_is_wanted(
-    backends: Backends, wanted: Backend
-) -> None:
-    if wanted is not Backend.SOX:
-        assert "is made in process" in await tried(lambda: backends.run(_COMMAND, wanted))
-    audio = tone(1.0)
-    made = [await run(backends.run(_COMMAND, wanted), audio) for _ in range(2)]
-    assert {out for out, _ in made} == {encoded(audio, "mp3", "-r", "8000")}
-    assert [_was_in_process(outcome) for _, outcome in made] == [wanted is not Backend.SOX] * 2
-
-
-async def test_the_documented_command_keeps_stereo(backends: Backends) -> None:
-    out, outcome = await run(backends.run(_COMMAND, Backend.AUTO), _SPEECH)
-    assert not _was_in_process(outcome)
+    assert out == encoded(_SPEECH, "mp3", "-r", "8000")
     assert measure(out, "mp3").channel_count == 2
 
 

@@ -16,7 +16,6 @@ import pytest_asyncio
 
 from kazoo_media.audio.conversion import KAZOO_FAILURE, Conversion, ConversionOutcome
 from kazoo_media.audio.convert.converters import Backend, Backends
-from kazoo_media.audio.convert.documented import Documented
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
@@ -26,7 +25,7 @@ from tests.support.audio_samples import encoded, measure, noise, tone, with_data
 from tests.support.processes import programs
 from tests.unit.audio.convert import damage
 from tests.unit.audio.inspect.made_containers import in_container
-from tests.unit.audio.programs.sox_runs import feed_all, read_all, run, tried
+from tests.unit.audio.programs.sox_runs import feed_all, read_all, run
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
 
@@ -40,16 +39,12 @@ Start = Callable[[AudioFormat], Conversion]
 async def backends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backends]:
     folder = tmp_path_factory.mktemp("conversions")
     pool = ConverterPool(folder)
-    documented = Documented(pool, folder)
-    backends = Backends(folder, pool, documented, find_ffmpeg())
-    await tried(lambda: _kazoo(backends, WAV, Backend.AUTO))
-    yield backends
-    await documented.aclose()
+    yield Backends(folder, pool, find_ffmpeg())
     await pool.aclose()
 
 
-def _kazoo(backends: Backends, source: AudioFormat, wanted: Backend) -> Conversion:
-    return backends.run(SoxCommand("sox", source, MP3, (), ("-r", "8000")), wanted)
+def _kazoo(backends: Backends, source: AudioFormat) -> Conversion:
+    return backends.run(SoxCommand("sox", source, MP3, (), ("-r", "8000")))
 
 
 def _telephony(backends: Backends, source: AudioFormat, wanted: Backend) -> Conversion:
@@ -57,17 +52,16 @@ def _telephony(backends: Backends, source: AudioFormat, wanted: Backend) -> Conv
     return backends.make(job, wanted, "sox")
 
 
-_EVERY = ["kazoo", "kazoo in process", *Backend]
+_EVERY = ["kazoo", *Backend]
 _BY_SOX = ["kazoo", Backend.SOX]
 _BY_CHOICE = ["kazoo", Backend.SOX, Backend.AUTO]
 
 
 @pytest.fixture(params=_EVERY)
 def start(request: pytest.FixtureRequest, backends: Backends) -> Start:
-    """Return what starts a conversion by the documented command, or by a preset."""
-    if request.param.startswith("kazoo"):
-        wanted = Backend.SOX if request.param == "kazoo" else Backend.AUTO
-        return lambda source: _kazoo(backends, source, wanted)
+    """Return what starts a conversion by Kazoo's command, or by a preset."""
+    if request.param == "kazoo":
+        return lambda source: _kazoo(backends, source)
     return lambda source: _telephony(backends, source, request.param)
 
 
@@ -220,7 +214,7 @@ async def test_six_channels_are_an_error_where_they_can_not_be_kept(
 ) -> None:
     audio = tone(1.0, channels=6)
 
-    _, kept = await run(_kazoo(backends, WAV, Backend.SOX), audio)
+    _, kept = await run(_kazoo(backends, WAV), audio)
     _, mixed = await run(_telephony(backends, WAV, Backend.AUTO), audio)
 
     assert "channels" in _reason(kept)

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from kazoo_media.audio.conversion import Conversion, ConversionOutcome
 from kazoo_media.audio.convert import measured
 from kazoo_media.audio.convert.converters import Backend, Backends
-from kazoo_media.audio.convert.documented import Documented
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
@@ -52,7 +51,7 @@ class Rig:
     def __init__(self, folder: Path) -> None:
         self._of_others = zygotes()  # the session keeps services with pools of their own
         self.pool = ConverterPool(folder)
-        self.backends = Backends(folder, self.pool, None, _FFMPEG)
+        self.backends = Backends(folder, self.pool, _FFMPEG)
 
     def by_sox(self, job: Job = _TELEPHONY) -> Conversion:
         return self.backends.make(job, Backend.SOX, "sox")
@@ -284,14 +283,11 @@ class TestMetersThatFail:
 
     @pytest.mark.parametrize("data", [b"x", b"", tone(0.1)[:40], tone(0.1)[:1000]])
     async def test_what_is_refused_at_its_head_waits_for_none(
-        self, rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: bytes
+        self, rig: Rig, monkeypatch: pytest.MonkeyPatch, data: bytes
     ) -> None:
         monkeypatch.setattr(measured, "_PATIENCE_S", 1e6)
-        documented = Documented(rig.pool, tmp_path)
-        backends = replace(rig.backends, documented=documented)
-        _, outcome = await run(backends.run(_KAZOO, Backend.AUTO), data)
+        _, outcome = await run(rig.backends.run(_KAZOO), data)
         assert outcome.error is not None
-        await documented.aclose()
 
     async def test_one_that_gives_up_early_takes_what_it_is_given(self, rig: Rig) -> None:
         # libsndfile ends at the second stream, sox goes on.

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
-from collections.abc import Callable
 from pathlib import Path
-
-from structlog.testing import capture_logs
 
 from kazoo_media.audio.conversion import (
     KAZOO_FAILURE,
@@ -17,7 +14,6 @@ from kazoo_media.audio.conversion import (
 )
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
-from tests.support.audio_samples import tone
 
 KAZOO = SoxCommand("sox", AudioFormat.WAV, AudioFormat.MP3, (), ("-r", "8000"))
 
@@ -35,14 +31,6 @@ async def run(
         out = await read_all(conversion)
         outcome = await conversion.outcome()
     return out, outcome
-
-
-async def tried(start: Callable[[], Conversion]) -> str:
-    """Convert until the proof that the first conversion starts was tried; return what is logged."""
-    with capture_logs() as lines:
-        while not lines:
-            await run(start(), tone(0.3))
-    return str(lines[-1])
 
 
 class Convert:
