@@ -34,7 +34,7 @@ class PresetTails:
         title = f"tail of 10 min at {PACED_BYTES_S // 1_000_000} MB/s"
         loudness = Line(
             f"{title}, {_LOUDNESS}: spooled two-pass sox",
-            *("tail_ms", "ms", Better.LESS, 6, _LOUDNESS, _TWO_PASS),
+            *("tail_ms", "ms", Better.LESS, 3, _LOUDNESS, _TWO_PASS),
         )
         paced = [*(_added(title, preset, 25) for preset in STREAMING), loudness]
         title = "tail of 10 min at full speed"

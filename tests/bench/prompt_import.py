@@ -47,8 +47,8 @@ class PromptImport:
             _XARGS: self._xargs,
         }
         lines = [
-            Line(title, "s", "s", Better.LESS, 0.7, peer=_XARGS),
-            Line(f"{title}, ours {_PRESET}", "s", "s", Better.LESS, 1.5, _PRESET, _XARGS),
+            Line(title, "s", "s", Better.LESS, 0.6, peer=_XARGS),
+            Line(f"{title}, ours {_PRESET}", "s", "s", Better.LESS, 0.8, _PRESET, _XARGS),
         ]
         return Contest("import", sides, lines)
 

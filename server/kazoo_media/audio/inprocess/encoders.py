@@ -50,24 +50,13 @@ class Mp3Encoder(Encoder):
 
     def __init__(self, sink_fd: int, sample_rate_hertz: int, kilobits_per_s: int) -> None:
         self._sink_fd = sink_fd
-        self._rate = sample_rate_hertz
-        self._kilobits_per_s = kilobits_per_s
-        self._lame = self.new_lame()
-
-    def new_lame(self) -> lameenc.Encoder:
-        """Return what encodes as this one does, and returns what it makes."""
-        lame = lameenc.Encoder()
-        lame.silence()
-        lame.set_channels(1)
-        lame.set_in_sample_rate(self._rate)
-        lame.set_out_sample_rate(self._rate)
-        lame.set_bit_rate(self._kilobits_per_s)
-        lame.set_quality(_LAME_QUALITY)
-        return lame
-
-    def pass_on(self, frames: bytes) -> None:
-        """Write what was encoded elsewhere."""
-        write_all(self._sink_fd, frames)
+        self._lame = lameenc.Encoder()
+        self._lame.silence()
+        self._lame.set_channels(1)
+        self._lame.set_in_sample_rate(sample_rate_hertz)
+        self._lame.set_out_sample_rate(sample_rate_hertz)
+        self._lame.set_bit_rate(kilobits_per_s)
+        self._lame.set_quality(_LAME_QUALITY)
 
     @override
     def encode(self, samples: NDArray[np.int16]) -> None:

@@ -62,9 +62,6 @@ def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
             leveller = Leveller(preset.level, preset.sample_rate_hertz, encoder, spool_fd)
             for samples in passing:
                 leveller.keep(samples)
-            after = leveller.write_encoded()
-            if after is not None:
-                return Report(before=before.sound(), after=after)
             passing, heard, gain = leveller.levelled(), leveller.meter, leveller.gain
         output = _Output(encoder)
         if gain is None:

@@ -25,8 +25,8 @@ _TCP_RIGHTS, _SCOPES = 0b11, 0b11
 _MIB = 1024 * 1024
 MEMORY_BYTES = 256 * _MIB
 """What a conversion may add to the address space of the zygote."""
-SPOOL_BYTES = 1024 * _MIB
-"""The largest file that may be written: only spools can be."""
+SPOOL_BYTES = 512 * _MIB
+"""The largest file that may be written. Only spools can be: three hours take 330 MiB."""
 _OPEN_FILES = 32
 
 _libc = ctypes.CDLL(None, use_errno=True)
