@@ -21,7 +21,7 @@ from kazoo_media.audio.presets import KAZOO, PRESET_NAMES, WAV_ENCODINGS
 from kazoo_media.audio.programs.sox_arguments import executable_permitted, parse_arguments
 from kazoo_media.audio.speech.provider import LARGEST_TEXT_CHARACTERS
 from kazoo_media.errors import ValidationError, Violation
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metadata.store import SettingStore
 from kazoo_media.model import DEFAULT_SCOPE, SettingRow
 
 GIB = 1024**3
@@ -174,7 +174,7 @@ KNOWN: Mapping[tuple[str, str], _Known] = {
 class Settings:
     """The settings of one node."""
 
-    def __init__(self, store: MetadataStore, node_name: str, converters: frozenset[str]) -> None:
+    def __init__(self, store: SettingStore, node_name: str, converters: frozenset[str]) -> None:
         self._store = store
         self._node_name = node_name
         self._converters = converters

@@ -1,24 +1,23 @@
-"""What every metadata store promises of accounts, signing keys and settings."""
+"""What every metadata store promises of accounts and their users."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from kazoo_media.errors import ConflictError
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.model import Account, SettingRow, SigningKey, User, account_key
+from kazoo_media.model import Account, User, account_key
 
 
 def _account(account_id: str, *ancestor_ids: str) -> Account:
     return Account(account_id, f"name of {account_id}", ancestor_ids, 1000)
 
 
-class AccountContract:
-    """Accounts, signing keys, settings."""
+class AccountStoreContract:
+    """The promises of `AccountStore`."""
 
     async def test_an_account_is_found_by_id_and_by_key(self, store: MetadataStore) -> None:
         account = Account("child", "Ünï", ("master", "parent"), 5, "realm", "de-de", True, 3)  # noqa: FBT003
@@ -112,55 +111,3 @@ class AccountContract:
         )
         generations = [each.key_generation for each in results if each is not None]
         assert sorted(generations) == list(range(2, 12))
-
-    async def test_signing_keys_are_kept_and_listed_newest_first(
-        self, store: MetadataStore
-    ) -> None:
-        old, new = SigningKey("z", "pem z", 1), SigningKey("a", "pem a", 2)
-        await store.add_signing_key(old)
-        await store.add_signing_key(new)
-        await store.add_signing_key(SigningKey("z", "another", 3))
-        assert await store.list_signing_keys() == [new, old]
-
-    @pytest.mark.parametrize("value", [True, 0, 1.5, "ä\U0001f600", [1, {"a": None}], {}])
-    async def test_a_setting_is_stored_as_it_is(self, store: MetadataStore, value: Any) -> None:
-        row = SettingRow("crossbar.media", "default", "key", value)
-        await store.put_setting(row)
-        (found,) = await store.list_settings()
-        assert found == row
-        assert type(found.value) is type(value)
-
-    async def test_settings_are_replaced_and_removed_one_by_one(self, store: MetadataStore) -> None:
-        rows = [
-            SettingRow(category, scope, key, 1)
-            for category in ("media", "speech")
-            for scope in ("default", "node")
-            for key in ("a", "b")
-        ]
-        for row in rows:
-            await store.put_setting(row)
-        changed = replace(rows[0], value=2)
-        await store.put_setting(changed)
-        await store.remove_setting("speech", "node", "b")
-        await store.remove_setting("speech", "node", "unknown")
-        found = await store.list_settings()
-        assert sorted(found, key=lambda each: (each.category, each.scope, each.key)) == [
-            changed,
-            *rows[1:-1],
-        ]
-
-    async def test_the_settings_revision_changes_with_every_change(
-        self, store: MetadataStore
-    ) -> None:
-        seen = [await store.settings_revision()]
-        assert await store.settings_revision() == seen[0]
-        row = SettingRow("media", "default", "key", 1)
-        for change in (
-            store.put_setting(row),
-            store.put_setting(replace(row, value=2)),
-            store.remove_setting("media", "default", "key"),
-            store.bump_settings_revision(),
-        ):
-            await change
-            seen.append(await store.settings_revision())
-        assert len(set(seen)) == len(seen)

@@ -35,8 +35,8 @@ def _is_one_version(media: Media | None) -> bool:
     return sizes == {media.document["number"]} and len(media.content.renditions) == 2
 
 
-class BlobRowContract:
-    """Blob rows: begin, touch, commit, abandon, expire, forget."""
+class BlobRowsContract:
+    """The promises of `BlobRows`, and of the commit that makes them live."""
 
     async def test_a_commit_makes_content_document_and_rows_agree(
         self, store: MetadataStore

@@ -20,6 +20,7 @@ from tests.contract.media_samples import (
     saved_with,
     upload,
 )
+from tests.contract.metadata_filters import FilterContract
 
 # The last two: UTF-16 would sort the astral one first.
 ODD_IDS = ["", " ", "%2F", "A", "a", "a\nb", "a/b", "aa", "en-us/x", "é", "\uffee", "\U0001f600"]
@@ -33,8 +34,8 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-class MediaContract:
-    """Documents: get, insert, replace, delete, list, count."""
+class MediaStoreContract(FilterContract):
+    """The promises of `MediaStore`: get, insert, replace, delete, list, count."""
 
     async def test_an_inserted_media_is_read_back_whole(self, store: MetadataStore) -> None:
         media = make_media("en-us/hello", **DOCUMENT, language="en-US", prompt_id="hello")

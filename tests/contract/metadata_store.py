@@ -1,17 +1,24 @@
-"""The contract suite of metadata stores."""
+"""The contract suites of metadata stores, together: every driver has them all."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from kazoo_media.metadata.store import MetadataStore
-from tests.contract.metadata_accounts import AccountContract
-from tests.contract.metadata_blobs import BlobRowContract
-from tests.contract.metadata_filters import FilterContract
-from tests.contract.metadata_media import MediaContract
+from tests.contract.metadata_accounts import AccountStoreContract
+from tests.contract.metadata_blobs import BlobRowsContract
+from tests.contract.metadata_keys import KeyStoreContract
+from tests.contract.metadata_media import MediaStoreContract
+from tests.contract.metadata_settings import SettingStoreContract
 
 
-class MetadataStoreContract(MediaContract, FilterContract, BlobRowContract, AccountContract):
+class MetadataStoreContract(
+    MediaStoreContract,
+    BlobRowsContract,
+    AccountStoreContract,
+    KeyStoreContract,
+    SettingStoreContract,
+):
     """Every promise of `MetadataStore`. A subclass names its driver and supplies `store`."""
 
     driver: ClassVar[type[MetadataStore]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from abc import ABC
 from pathlib import Path
@@ -13,9 +14,20 @@ import pytest
 import kazoo_media.blobs
 import kazoo_media.metadata
 from kazoo_media.blobs.store import BlobStore
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metadata.store import (
+    AccountStore,
+    BlobRows,
+    KeyStore,
+    MediaStore,
+    MetadataStore,
+    SettingStore,
+)
 from tests.contract.blob_store import BlobStoreContract
-from tests.contract.metadata_store import MetadataStoreContract
+from tests.contract.metadata_accounts import AccountStoreContract
+from tests.contract.metadata_blobs import BlobRowsContract
+from tests.contract.metadata_keys import KeyStoreContract
+from tests.contract.metadata_media import MediaStoreContract
+from tests.contract.metadata_settings import SettingStoreContract
 
 
 def _descendants(parent: type[Any]) -> set[type[Any]]:
@@ -25,7 +37,11 @@ def _descendants(parent: type[Any]) -> set[type[Any]]:
 @pytest.mark.parametrize(
     ("package", "contract", "suite"),
     [
-        (kazoo_media.metadata, MetadataStore, MetadataStoreContract),
+        (kazoo_media.metadata, MediaStore, MediaStoreContract),
+        (kazoo_media.metadata, BlobRows, BlobRowsContract),
+        (kazoo_media.metadata, AccountStore, AccountStoreContract),
+        (kazoo_media.metadata, KeyStore, KeyStoreContract),
+        (kazoo_media.metadata, SettingStore, SettingStoreContract),
         (kazoo_media.blobs, BlobStore, BlobStoreContract),
     ],
 )
@@ -40,6 +56,15 @@ def test_every_driver_in_the_package_has_a_suite(
         each
         for each in _descendants(contract)
         if each.__module__.startswith(("kazoo_media.", "tests.support."))
+        and not inspect.isabstract(each)
     }
     assert len(drivers) >= 2
-    assert drivers == {each.driver for each in _descendants(suite)}
+    assert drivers == {each.driver for each in _descendants(suite) if "driver" in vars(each)}
+
+
+def test_every_contract_of_a_metadata_store_is_narrow_and_has_a_suite() -> None:
+    contracts = (MediaStore, BlobRows, AccountStore, KeyStore, SettingStore)
+    assert set(MetadataStore.__bases__) == set(contracts)
+    for contract in contracts:
+        methods = [name for name, _ in inspect.getmembers(contract, inspect.isfunction)]
+        assert 1 <= len(methods) <= 12

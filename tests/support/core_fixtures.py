@@ -23,6 +23,7 @@ from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.normalization import Normalizer
+from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.speech import Speech
 from kazoo_media.core import Core
 from kazoo_media.media.downloads import Downloads
@@ -86,8 +87,9 @@ async def make_core(
     folder = Path(tempfile.gettempdir())
     ffmpeg = await asyncio.to_thread(find_ffmpeg) if with_ffmpeg else None
     backends = Backends(folder, pool, ffmpeg)
+    renditions = Renditions(metadata, blobs)
     normalizer = Normalizer(settings, backends)
-    speech = Speech(metadata, blobs, settings, normalizer, folder)
+    speech = Speech(renditions, settings, normalizer, folder)
     library = Library(metadata, settings, speech)
     core = Core(
         accounts=accounts,
@@ -97,10 +99,10 @@ async def make_core(
         speech=speech,
         library=library,
         prompts=Prompts(metadata),
-        uploads=Uploads(metadata, blobs, library, settings, normalizer),
-        downloads=Downloads(blobs),
-        renormalization=Renormalization(metadata, blobs, library, normalizer),
-        waveforms=Waveforms(metadata, blobs, settings, backends),
+        uploads=Uploads(metadata, renditions, library, settings, normalizer),
+        downloads=Downloads(renditions),
+        renormalization=Renormalization(metadata, renditions, library, normalizer),
+        waveforms=Waveforms(renditions, settings, backends),
     )
     account, api_key = await accounts.create_master("master")
     return CoreUnderTest(core, metadata, blobs, Caller(account), api_key)

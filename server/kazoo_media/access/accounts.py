@@ -22,7 +22,7 @@ from kazoo_media.errors import (
     ValidationError,
     Violation,
 )
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metadata.store import AccountStore
 from kazoo_media.model import SYSTEM_ACCOUNT_ID, Account
 
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
@@ -69,7 +69,7 @@ class Login:
 class Accounts:
     """The account tree and its permissions."""
 
-    def __init__(self, store: MetadataStore, tokens: Tokens) -> None:
+    def __init__(self, store: AccountStore, tokens: Tokens) -> None:
         self._store = store
         self._tokens = tokens
 

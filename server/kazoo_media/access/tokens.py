@@ -22,7 +22,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 from kazoo_media.errors import InvalidCredentialsError
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metadata.store import KeyStore
 from kazoo_media.model import SigningKey
 
 TOKEN_LIFETIME_S = 3600
@@ -86,7 +86,7 @@ class Tokens:
 
     def __init__(
         self,
-        store: MetadataStore,
+        store: KeyStore,
         private_key: rsa.RSAPrivateKey,
         trusted_keys: Mapping[str, str] | None = None,
     ) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from kazoo_media.access.accounts import Accounts, Caller, Login
 from kazoo_media.errors import InvalidCredentialsError, ValidationError, Violation
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metadata.store import AccountStore
 from kazoo_media.model import User, account_key
 
 METHODS = ("md5", "sha")
@@ -36,7 +36,7 @@ class UserLogin:
 class Users:
     """The users of all accounts."""
 
-    def __init__(self, store: MetadataStore, accounts: Accounts) -> None:
+    def __init__(self, store: AccountStore, accounts: Accounts) -> None:
         self._store = store
         self._accounts = accounts
         self._hashing = asyncio.Semaphore(2)

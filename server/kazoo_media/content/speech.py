@@ -23,9 +23,9 @@ from kazoo_media.audio.speech.espeak import Espeak
 from kazoo_media.audio.speech.flite import Flite
 from kazoo_media.audio.speech.ispeech import ISpeech, ISpeechOptions
 from kazoo_media.audio.speech.provider import VOICE_NAMES, SpeechProvider, Voice
-from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.intake import Declared, Intake
 from kazoo_media.content.normalization import Normalizer
+from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.transfer import Received, Transfer
 from kazoo_media.documents.schema import is_kazoo_voice
 from kazoo_media.errors import (
@@ -35,7 +35,6 @@ from kazoo_media.errors import (
     ValidationError,
     Violation,
 )
-from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media
 from kazoo_media.settings import Settings
 
@@ -108,14 +107,12 @@ class Speech:
 
     def __init__(
         self,
-        store: MetadataStore,
-        blobs: BlobStore,
+        renditions: Renditions,
         settings: Settings,
         normalizer: Normalizer,
         temporary_folder: Path,
     ) -> None:
-        self._store = store
-        self._blobs = blobs
+        self._renditions = renditions
         self._settings = settings
         self._normalizer = normalizer
         self._temporary_folder = temporary_folder
@@ -150,7 +147,7 @@ class Speech:
                 source_format = sniff(intake.head).format
                 if source_format is None:
                     raise SpeechFailedError(f"{title} answered something that is no audio")
-                transfer = Transfer(self._store, self._blobs, account_id, repairs_head=True)
+                transfer = Transfer(self._renditions, account_id, repairs_head=True)
                 transfers.append(transfer)
                 received = await transfer.run(
                     intake, source_format, source_format.content_type, normalization

@@ -16,12 +16,12 @@ from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.audio.inspect.wav import repaired_head
 from kazoo_media.audio.jobs import Sound
 from kazoo_media.audio.running.verdict import is_too_short
-from kazoo_media.blobs.store import BlobStore, blob_key_beside, new_blob_key
+from kazoo_media.blobs.store import blob_key_beside, new_blob_key
 from kazoo_media.content.intake import Intake
 from kazoo_media.content.normalization import Normalization
 from kazoo_media.content.rendition_writer import RenditionWriter, publish_held
-from kazoo_media.errors import MediaError, StoreUnavailableError
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.content.renditions import Renditions
+from kazoo_media.errors import MediaError
 from kazoo_media.model import Content, Rendition, RenditionKind
 
 _TOUCH_INTERVAL_S = 600
@@ -63,14 +63,12 @@ class Transfer:
 
     def __init__(
         self,
-        store: MetadataStore,
-        blobs: BlobStore,
+        renditions: Renditions,
         account_id: str,
         *,
         repairs_head: bool = False,
     ) -> None:
-        self._store = store
-        self._blobs = blobs
+        self._renditions = renditions
         self._account_id = account_id
         self._repairs_head = repairs_head
         self._original_key = new_blob_key()
@@ -146,9 +144,11 @@ class Transfer:
             await writer.discard()
         try:
             now_ms = int(time.time() * 1000)
-            keys = await self._store.abandon_blobs(self._account_id, self._begun_keys, now_ms)
+            keys = await self._renditions.rows.abandon_blobs(
+                self._account_id, self._begun_keys, now_ms
+            )
             for key in keys:
-                await self._blobs.delete(key)
+                await self._renditions.blobs.delete(key)
         except MediaError:
             return  # the error that led here is the one to report; the sweeper tries again
 
@@ -157,7 +157,7 @@ class Transfer:
     ) -> Received:
         """Return what work returns whose blobs have these keys."""
         self._begun_keys = keys
-        await self._store.begin_upload(self._account_id, keys, int(time.time() * 1000))
+        await self._renditions.rows.begin_upload(self._account_id, keys, int(time.time() * 1000))
         try:
             async with asyncio.TaskGroup() as tasks:
                 alive = tasks.create_task(self._keep_alive())
@@ -208,7 +208,7 @@ class Transfer:
         if converting is not None and conversion is not None:
             converted = await converting
             start = (await conversion.outcome()).another
-        await publish_held(self._blobs, self._writers)
+        await publish_held(self._renditions.blobs, self._writers)
         if normalization is not None and start is not None:
             converted = await self._convert_stored(normalization, start, original)
         content = Content(_with_sound(original, converted.before), converted.rendition)
@@ -228,7 +228,7 @@ class Transfer:
             while start is not None:
                 conversion = self._conversion = start()
                 converted = await self._convert_blob(normalization, conversion, original)
-                await publish_held(self._blobs, self._writers)
+                await publish_held(self._renditions.blobs, self._writers)
                 start = (await conversion.outcome()).another
         return converted
 
@@ -237,10 +237,7 @@ class Transfer:
     ) -> _Converted:
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(self._collect(normalization, conversion, tasks))
-            reader = await self._blobs.open(original.blob_key)
-            if reader is None:
-                raise StoreUnavailableError
-            async with reader:
+            async with await self._renditions.open(original) as reader:
                 async for chunk in reader.read(0, original.size_bytes):
                     await conversion.feed(chunk)
             await conversion.finish()
@@ -276,7 +273,7 @@ class Transfer:
         )
 
     def _new_writer(self, key: str, tasks: asyncio.TaskGroup) -> RenditionWriter:
-        writer = RenditionWriter(self._blobs, key, tasks)
+        writer = RenditionWriter(self._renditions.blobs, key, tasks)
         self._writers.append(writer)
         return writer
 
@@ -284,7 +281,7 @@ class Transfer:
         while True:
             await asyncio.sleep(_TOUCH_INTERVAL_S)
             now_ms = int(time.time() * 1000)
-            await self._store.touch_blobs(self._account_id, self._begun_keys, now_ms)
+            await self._renditions.rows.touch_blobs(self._account_id, self._begun_keys, now_ms)
 
 
 def _with_sound(rendition: Rendition, sound: Sound | None) -> Rendition:

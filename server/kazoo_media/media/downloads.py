@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from kazoo_media.blobs.store import BlobReader, BlobStore
+from kazoo_media.blobs.store import BlobReader
+from kazoo_media.content.renditions import Renditions
 from kazoo_media.errors import (
     ContentNotFoundError,
     NotAcceptableError,
     RangeNotSatisfiableError,
-    StoreUnavailableError,
 )
 from kazoo_media.model import Media, Rendition, RenditionKind
 
@@ -76,8 +76,8 @@ class Download:
 class Downloads:
     """Reads renditions."""
 
-    def __init__(self, blobs: BlobStore) -> None:
-        self._blobs = blobs
+    def __init__(self, renditions: Renditions) -> None:
+        self._renditions = renditions
 
     def select(self, media: Media, kind: RenditionKind | None) -> Rendition:
         """Return a rendition; None is the one that is served: normalized if there is one.
@@ -100,12 +100,6 @@ class Downloads:
         """Return a download whose first byte is certain.
 
         Raises:
-            StoreUnavailableError: the blob is not there.
+            StoreUnavailableError: the blob is missing or damaged.
         """
-        reader = await self._blobs.open(rendition.blob_key)
-        if reader is None:
-            raise StoreUnavailableError
-        if reader.size_bytes != rendition.size_bytes:
-            await reader.aclose()
-            raise StoreUnavailableError
-        return Download(reader, span)
+        return Download(await self._renditions.open(rendition), span)

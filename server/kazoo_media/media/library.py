@@ -27,7 +27,7 @@ from kazoo_media.errors import (
     ValidationError,
     Violation,
 )
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metadata.store import MediaStore
 from kazoo_media.model import Media, MediaQuery, first_revision, next_revision
 from kazoo_media.settings import Settings
 
@@ -86,7 +86,7 @@ def new_media_id() -> str:
 class Library:
     """The documents of all accounts."""
 
-    def __init__(self, store: MetadataStore, settings: Settings, speech: Speech) -> None:
+    def __init__(self, store: MediaStore, settings: Settings, speech: Speech) -> None:
         self._store = store
         self._settings = settings
         self._speech = speech

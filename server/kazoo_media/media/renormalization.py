@@ -21,8 +21,8 @@ from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.conversion import KAZOO_FAILURE
 from kazoo_media.audio.formats import AudioFormat, format_of
 from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, sniff
-from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.normalization import Normalization, Normalizer
+from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.transfer import Received, Transfer
 from kazoo_media.documents.rules import with_content_keys
 from kazoo_media.errors import (
@@ -31,7 +31,7 @@ from kazoo_media.errors import (
     StaleRevisionError,
 )
 from kazoo_media.media.library import Library
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metadata.store import MediaStore
 from kazoo_media.model import Media, Rendition, next_revision
 
 
@@ -52,13 +52,13 @@ class Renormalization:
 
     def __init__(
         self,
-        store: MetadataStore,
-        blobs: BlobStore,
+        store: MediaStore,
+        renditions: Renditions,
         library: Library,
         normalizer: Normalizer,
     ) -> None:
         self._store = store
-        self._blobs = blobs
+        self._renditions = renditions
         self._library = library
         self._normalizer = normalizer
 
@@ -102,7 +102,7 @@ class Renormalization:
         Raises:
             StaleRevisionError: the media has another original by now.
         """
-        transfer = Transfer(self._store, self._blobs, scope.account_id)
+        transfer = Transfer(self._renditions, scope.account_id)
         try:
             source_format = await self._format_of(media, original)
             received = await transfer.run_again(original, source_format, normalization)
@@ -139,9 +139,9 @@ class Renormalization:
             return changed
 
     async def _format_of(self, media: Media, original: Rendition) -> AudioFormat:
-        reader = await self._blobs.open(original.blob_key)
+        reader = await self._renditions.find(original)
         if reader is None:
-            text = f"the original of {media.id!r} is not in the blob store: see `kazoo-media fsck`"
+            text = f"the original of {media.id!r} is missing or damaged: see `kazoo-media fsck`"
             raise NormalizationFailedError(text)
         async with reader:
             size_bytes = min(SNIFF_BYTES, original.size_bytes)

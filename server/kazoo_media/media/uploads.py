@@ -33,9 +33,9 @@ from kazoo_media.audio.formats import (
     same_format,
 )
 from kazoo_media.audio.inspect.sniff import Sniffed, sniff
-from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.intake import Declared, Finish, Intake, Source
 from kazoo_media.content.normalization import Normalizer, check_preset
+from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.transfer import Received, Transfer
 from kazoo_media.documents.rules import with_content_keys
 from kazoo_media.errors import (
@@ -46,7 +46,7 @@ from kazoo_media.errors import (
     UnsupportedMediaTypeError,
 )
 from kazoo_media.media.library import Change, Library, Put
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metadata.store import MediaStore
 from kazoo_media.model import Media, next_revision
 from kazoo_media.settings import Settings
 
@@ -63,14 +63,14 @@ class Uploads:
 
     def __init__(
         self,
-        store: MetadataStore,
-        blobs: BlobStore,
+        store: MediaStore,
+        renditions: Renditions,
         library: Library,
         settings: Settings,
         normalizer: Normalizer,
     ) -> None:
         self._store = store
-        self._blobs = blobs
+        self._renditions = renditions
         self._library = library
         self._settings = settings
         self._normalizer = normalizer
@@ -135,7 +135,7 @@ class Uploads:
             intake = Intake(source, declared, limit_bytes)
             await intake.read_head()
             source_format, content_type = _recognised(sniff(intake.head), declared, change.after)
-            transfer = Transfer(self._store, self._blobs, account_id)
+            transfer = Transfer(self._renditions, account_id)
             try:
                 received = await transfer.run(intake, source_format, content_type, normalization)
                 return await self._commit(change, changing, declared, received)

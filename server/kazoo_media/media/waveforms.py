@@ -17,9 +17,9 @@ from kazoo_media.audio.conversion import Conversion, ConversionOutcome
 from kazoo_media.audio.convert.converters import Backends
 from kazoo_media.audio.formats import AudioFormat, format_of
 from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, sniff
-from kazoo_media.blobs.store import BlobReader, BlobStore
-from kazoo_media.errors import NoPeaksError, StoreUnavailableError, ValidationError, Violation
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.blobs.store import BlobReader
+from kazoo_media.content.renditions import Renditions
+from kazoo_media.errors import NoPeaksError, ValidationError, Violation
 from kazoo_media.model import Media, Rendition
 from kazoo_media.settings import Settings
 
@@ -49,11 +49,8 @@ class Waveform:
 class Waveforms:
     """Returns waveforms of stored content."""
 
-    def __init__(
-        self, store: MetadataStore, blobs: BlobStore, settings: Settings, backends: Backends
-    ) -> None:
-        self._store = store
-        self._blobs = blobs
+    def __init__(self, renditions: Renditions, settings: Settings, backends: Backends) -> None:
+        self._renditions = renditions
         self._settings = settings
         self._backends = backends
         self._turn = asyncio.Semaphore(os.cpu_count() or 1)
@@ -70,21 +67,19 @@ class Waveforms:
         """
         check_buckets(buckets)
         key = rendition.blob_key
-        peaks = await self._store.get_peaks(media.account_id, key)
+        rows = self._renditions.rows
+        peaks = await rows.get_peaks(media.account_id, key)
         if peaks is None:
             async with self._locks.setdefault(key, asyncio.Lock()):
-                peaks = await self._store.get_peaks(media.account_id, key)
+                peaks = await rows.get_peaks(media.account_id, key)
                 if peaks is None:
                     async with self._turn:
                         peaks = await self._measured(rendition)
-                    await self._store.put_peaks(media.account_id, key, peaks)
+                    await rows.put_peaks(media.account_id, key, peaks)
         return bucketed(peaks, rendition, buckets)
 
     async def _measured(self, rendition: Rendition) -> bytes:
-        reader = await self._blobs.open(rendition.blob_key)
-        if reader is None:
-            raise StoreUnavailableError
-        async with reader:
+        async with await self._renditions.open(rendition) as reader:
             source = await _format_of(reader, rendition)
             executable = await self._settings.get("media", "normalize_executable")
             outcome = await _measure(reader, self._backends.measure(source, executable))

@@ -13,14 +13,14 @@ _VERSION_TABLE = (
 
 
 class SchemaError(Exception):
-    """The database can not be used by this version; only a start can meet it, never a request."""
+    """This version cannot use the database; only a start can raise it, never a request."""
 
 
 def migrate(db: apsw.Connection) -> None:
     """Apply the numbered migrations that the database does not have yet, all or none.
 
     Raises:
-        SchemaError: the database is of a newer version, or not ours.
+        SchemaError: the database is of a newer version, or is not one of kazoo-media.
     """
     scripts = _scripts()
     db.execute("begin immediate")
@@ -49,7 +49,7 @@ def _version(db: apsw.Connection) -> int:
         raise SchemaError("the database has no schema version: it is not one of kazoo-media")
     rows = db.execute("select version from schema_version").fetchall()
     if len(rows) != 1 or not isinstance(rows[0][0], int) or rows[0][0] < 1:
-        raise SchemaError(f"the schema version of the database can not be read: {rows!r}")
+        raise SchemaError(f"the schema version of the database cannot be read: {rows!r}")
     return rows[0][0]
 
 

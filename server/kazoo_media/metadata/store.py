@@ -1,8 +1,10 @@
-"""The contract of a metadata store: documents, blob states, accounts, keys, settings.
+"""The contracts of a metadata store: media, blob rows, accounts, signing keys, settings.
 
-Drivers are dumb. They check nothing but what is written here; ids, documents and permissions were
-checked by the core. Every method is atomic and, when it returns, durable. Rows of one account are
-never touched through another's id.
+A driver implements all of them on one database; a class of the core takes those that it uses.
+Drivers are dumb. They check only what is written here; ids, documents and permissions were checked
+by the core. Every method is atomic and, when it returns, durable. Rows of one account are never
+touched through another's id. A store is safe for concurrent use by all tasks of one event loop and
+by several processes.
 
 Theory of operation, blobs (storage rules 1 to 4):
 
@@ -26,17 +28,10 @@ from collections.abc import Sequence
 from kazoo_media.model import Account, BlobRow, Media, MediaQuery, SettingRow, SigningKey, User
 
 
-class MetadataStore(ABC):
-    """One database. Safe for concurrent use by all tasks of one event loop and by several
-    processes.
+class MediaStore(ABC):
+    """Documents and which blobs are their content. A soft-deleted media is invisible to every
+    method except `insert_media`: its id stays taken.
     """
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Finish accepted writes and release everything. The store can not be used afterwards."""
-
-    # Documents. A soft-deleted media is invisible to every method but `insert_media`: its id stays
-    # taken.
 
     @abstractmethod
     async def get_media(self, account_id: str, media_id: str) -> Media | None:
@@ -58,6 +53,22 @@ class MetadataStore(ABC):
 
         Raises:
             StaleRevisionError: there is no live media of this id with `expected_revision`.
+        """
+
+    @abstractmethod
+    async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
+        """Make `media.content` the content of a live media: the commit point.
+
+        In one transaction: every blob of `media.content` becomes live with its size, digest, type,
+        audio facts and peaks; document, revision and modified time are stored; blobs of the
+        previous content become dead. A blob that both contents have stays live; its audio facts
+        are stored, and peaks if it has none.
+
+        Raises:
+            StaleRevisionError: there is no live media of this id with `expected_revision`. Nothing
+                changed.
+            IncompleteUploadError: a blob of the new content is not pending any more. Nothing
+                changed.
         """
 
     @abstractmethod
@@ -120,7 +131,9 @@ class MetadataStore(ABC):
         at most `limit`.
         """
 
-    # Blobs.
+
+class BlobRows(ABC):
+    """The states of blobs, and what is kept of them beside their bytes."""
 
     @abstractmethod
     async def begin_upload(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
@@ -129,22 +142,6 @@ class MetadataStore(ABC):
     @abstractmethod
     async def touch_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
         """Refresh the touched time of those keys that are pending."""
-
-    @abstractmethod
-    async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
-        """Make `media.content` the content of a live media: the commit point.
-
-        In one transaction: every blob of `media.content` becomes live with its size, digest, type,
-        audio facts and peaks; document, revision and modified time are stored; blobs of the
-        previous content become dead. A blob that both contents have stays live; its audio facts
-        are stored, and peaks if it has none.
-
-        Raises:
-            StaleRevisionError: there is no live media of this id with `expected_revision`. Nothing
-                changed.
-            IncompleteUploadError: a blob of the new content is not pending any more. Nothing
-                changed.
-        """
 
     @abstractmethod
     async def get_peaks(self, account_id: str, key: str) -> bytes | None:
@@ -180,7 +177,9 @@ class MetadataStore(ABC):
     async def list_blobs(self, start: str, limit: int) -> list[BlobRow]:
         """Return rows of all accounts and states with key > `start`, by key, at most `limit`."""
 
-    # Accounts. An API key is known by its digest only.
+
+class AccountStore(ABC):
+    """Accounts and their users. API keys and credentials are known by their digests only."""
 
     @abstractmethod
     async def insert_account(self, account: Account, api_key_sha256: str) -> None:
@@ -216,8 +215,6 @@ class MetadataStore(ABC):
         lower case; by id, at most 100.
         """
 
-    # Users. Credentials are known by their digests only.
-
     @abstractmethod
     async def put_user(self, user: User, credential_digests: Sequence[str]) -> User:
         """Add a user, or give the one of that name other credentials; return it with its own id."""
@@ -226,7 +223,9 @@ class MetadataStore(ABC):
     async def find_user(self, account_id: str, credential_digest: str) -> User | None:
         """Return the user of an account who has a credential with this digest, or None."""
 
-    # Keys and settings.
+
+class KeyStore(ABC):
+    """The public keys of all nodes."""
 
     @abstractmethod
     async def add_signing_key(self, key: SigningKey) -> None:
@@ -236,6 +235,10 @@ class MetadataStore(ABC):
     async def list_signing_keys(self) -> list[SigningKey]:
         """Return all public keys, the newest first."""
 
+
+class SettingStore(ABC):
+    """The stored values of settings."""
+
     @abstractmethod
     async def settings_revision(self) -> int:
         """Return a number that changes with every change of a setting and every
@@ -244,7 +247,7 @@ class MetadataStore(ABC):
 
     @abstractmethod
     async def bump_settings_revision(self) -> None:
-        """Change the number, so that every process reads the settings anew."""
+        """Change the number, so that every process reads the settings again."""
 
     @abstractmethod
     async def list_settings(self) -> list[SettingRow]:
@@ -257,3 +260,11 @@ class MetadataStore(ABC):
     @abstractmethod
     async def remove_setting(self, category: str, scope: str, key: str) -> None:
         """Remove a value; it need not exist."""
+
+
+class MetadataStore(MediaStore, BlobRows, AccountStore, KeyStore, SettingStore):
+    """One database: what a driver is."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Finish accepted writes and release everything. The store cannot be used afterwards."""

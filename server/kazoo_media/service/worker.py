@@ -23,6 +23,7 @@ from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.config import Config
 from kazoo_media.content.normalization import Normalizer
+from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.speech import Speech
 from kazoo_media.core import Core
 from kazoo_media.crossbar.registration import add_crossbar
@@ -101,8 +102,9 @@ async def _core(
     tokens = Tokens(metadata, private_key, trusted_keys)
     await tokens.publish()
     settings = Settings(metadata, config.node_name, config.converters)
+    renditions = Renditions(metadata, blobs)
     normalizer = Normalizer(settings, backends)
-    speech = Speech(metadata, blobs, settings, normalizer, backends.temporary_folder)
+    speech = Speech(renditions, settings, normalizer, backends.temporary_folder)
     library = Library(metadata, settings, speech)
     accounts = Accounts(metadata, tokens)
     return Core(
@@ -113,10 +115,10 @@ async def _core(
         speech=speech,
         library=library,
         prompts=Prompts(metadata),
-        uploads=Uploads(metadata, blobs, library, settings, normalizer),
-        downloads=Downloads(blobs),
-        renormalization=Renormalization(metadata, blobs, library, normalizer),
-        waveforms=Waveforms(metadata, blobs, settings, backends),
+        uploads=Uploads(metadata, renditions, library, settings, normalizer),
+        downloads=Downloads(renditions),
+        renormalization=Renormalization(metadata, renditions, library, normalizer),
+        waveforms=Waveforms(renditions, settings, backends),
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from kazoo_media.blobs.store import BlobReader, BlobStore, StoredBlob
 from kazoo_media.errors import StoreUnavailableError
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metadata.store import BlobRows
 from kazoo_media.model import BlobRow, BlobState
 
 _PAGE_ROWS = 1000
@@ -67,7 +67,7 @@ class FsckReport:
 
 
 async def check(
-    metadata: MetadataStore,
+    metadata: BlobRows,
     blobs: BlobStore,
     *,
     read_digests: bool,
@@ -107,7 +107,7 @@ async def check(
     return FsckReport(row_count, live_count, file_count, len(orphans), tuple(findings))
 
 
-async def _rows(metadata: MetadataStore) -> AsyncIterator[BlobRow]:
+async def _rows(metadata: BlobRows) -> AsyncIterator[BlobRow]:
     start = ""
     while rows := await metadata.list_blobs(start, _PAGE_ROWS):
         for row in rows:

@@ -21,7 +21,7 @@ import structlog
 
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.errors import MediaError
-from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metadata.store import BlobRows
 from kazoo_media.model import BlobRow
 
 _BATCH_ROWS = 100
@@ -50,7 +50,7 @@ class Sweeper:
 
     def __init__(
         self,
-        metadata: MetadataStore,
+        metadata: BlobRows,
         blobs: BlobStore,
         *,
         pending_grace_ms: int = _HOUR_MS,

@@ -249,7 +249,7 @@ async def test_a_lost_original_is_named(again: _Again) -> None:
     content = again.before[0].content
     assert content is not None
     await again.blobs.delete(content.original.blob_key)
-    with pytest.raises(NormalizationFailedError, match="original of 'm' is not in the blob store"):
+    with pytest.raises(NormalizationFailedError, match="original of 'm' is missing or damaged"):
         await again.normalize(preset="telephony")
     assert (await again.media(), await again.audio()) == again.before
 

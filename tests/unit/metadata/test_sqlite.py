@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.resources
 import stat
 from collections.abc import AsyncIterator
 from functools import partial
@@ -17,14 +16,7 @@ from kazoo_media.errors import MediaError, StorageFullError, StoreUnavailableErr
 from kazoo_media.metadata.migrations import SchemaError
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
-from kazoo_media.model import (
-    Account,
-    AudioFacts,
-    Content,
-    MediaQuery,
-    Rendition,
-    RenditionKind,
-)
+from kazoo_media.model import Account, MediaQuery
 from tests.contract.media_samples import ACCOUNT, make_content, make_media, upload
 
 
@@ -97,31 +89,6 @@ def _execute(path: Path, sql: str) -> None:
     db = apsw.Connection(str(path))
     db.execute(sql)
     db.close()
-
-
-async def test_the_content_of_a_database_of_the_first_schema_is_still_there(path: Path) -> None:
-    first = importlib.resources.files("kazoo_media.metadata") / "schema" / "0001_initial.sql"
-    _execute(path, first.read_text(encoding="utf-8"))
-    _execute(
-        path,
-        "create table schema_version (one integer not null primary key check (one = 1), version"
-        " integer not null);"
-        "insert into schema_version values (1, 1);"
-        "insert into media values"
-        " ('a', 'm', '1-0', 5, 6, null, 'en', null, 'o', 'n', '{\"name\":\"old\"}');"
-        "insert into blob values"
-        " ('a', 'o', 'live', 6, 9, 'f1', 'audio/x-wav', 100, 8000, 1),"
-        " ('a', 'n', 'live', 6, 7, 'f2', 'audio/mpeg', 101, 8000, 1)",
-    )
-    store = await SqliteMetadataStore.open(path, shared=False)
-    media = await store.get_media("a", "m")
-    await store.aclose()
-    facts = AudioFacts(100, 8000, 1), AudioFacts(101, 8000, 1)
-    assert media is not None
-    assert media.content == Content(
-        Rendition(RenditionKind.ORIGINAL, "o", "audio/x-wav", 9, "f1", facts[0]),
-        Rendition(RenditionKind.NORMALIZED, "n", "audio/mpeg", 7, "f2", facts[1]),
-    )
 
 
 async def test_a_newer_schema_is_refused_and_left_as_it_is(path: Path) -> None:

@@ -29,10 +29,23 @@ create table blob (
     duration_ms integer,
     sample_rate_hertz integer,
     channel_count integer,
+    codec text,
+    loudness_lufs real,
+    peak_dbfs real,
+    clipped_samples integer,
+    normalization text,         -- preset and all else that decided; null: not known
     primary key (account, key)
 ) without rowid;
 create index blob_key on blob (key);
 create index blob_sweep on blob (state, touched) where state <> 'live';
+
+-- Apart from the blob's row, which every read of a media joins: it is some thousand bytes.
+create table peaks (
+    account text not null,
+    key text not null,
+    pairs blob not null,        -- int8: lowest and highest sample in turn
+    primary key (account, key)
+);
 
 create table account (
     id text not null primary key,

@@ -1,0 +1,39 @@
+"""Where renditions lie: their rows in the metadata store, their bytes in the blob store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kazoo_media.blobs.store import BlobReader, BlobStore
+from kazoo_media.errors import StoreUnavailableError
+from kazoo_media.metadata.store import BlobRows
+from kazoo_media.model import Rendition
+
+
+@dataclass(frozen=True, slots=True)
+class Renditions:
+    """The stored renditions of all media."""
+
+    rows: BlobRows
+    blobs: BlobStore
+
+    async def find(self, rendition: Rendition) -> BlobReader | None:
+        """Return a reader of exactly the bytes that were committed; None where the blob is missing,
+        or is longer or shorter than its row says.
+        """
+        reader = await self.blobs.open(rendition.blob_key)
+        if reader is None or reader.size_bytes == rendition.size_bytes:
+            return reader
+        await reader.aclose()
+        return None
+
+    async def open(self, rendition: Rendition) -> BlobReader:
+        """Return a reader of exactly the bytes that were committed.
+
+        Raises:
+            StoreUnavailableError: `find` has none.
+        """
+        reader = await self.find(rendition)
+        if reader is None:
+            raise StoreUnavailableError
+        return reader
