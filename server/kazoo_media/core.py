@@ -1,12 +1,20 @@
-"""The core's objects, as the composition root wires them and both surfaces use them."""
+"""The core's objects, and how they are wired: once, for a worker and for every test."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kazoo_media.access.accounts import Accounts
 from kazoo_media.access.login_limit import Attempts
+from kazoo_media.access.tokens import Tokens
 from kazoo_media.access.users import Users
+from kazoo_media.audio.convert.converters import Backends
+from kazoo_media.blobs.store import BlobStore
+from kazoo_media.content.normalization import Normalizer
+from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.speech import Speech
 from kazoo_media.media.downloads import Downloads
 from kazoo_media.media.library import Library
@@ -14,6 +22,7 @@ from kazoo_media.media.prompts import Prompts
 from kazoo_media.media.renormalization import Renormalization
 from kazoo_media.media.uploads import Uploads
 from kazoo_media.media.waveforms import Waveforms
+from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.settings import Settings
 
 
@@ -32,3 +41,51 @@ class Core:
     downloads: Downloads
     renormalization: Renormalization
     waveforms: Waveforms
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What tells one node from another.
+
+    Attributes:
+        name: Under which it has settings of its own.
+        private_key: Signs its tokens.
+        trusted_keys: As `Tokens` takes them.
+        converters: File names of the programs that settings may name.
+    """
+
+    name: str
+    private_key: rsa.RSAPrivateKey
+    trusted_keys: Mapping[str, str]
+    converters: frozenset[str]
+
+
+async def build_core(
+    node: Node,
+    metadata: MetadataStore,
+    blobs: BlobStore,
+    backends: Backends,
+    attempts: Attempts,
+) -> Core:
+    """Return a core on these stores; the node's public key is in the metadata store."""
+    tokens = Tokens(metadata, node.private_key, node.trusted_keys)
+    await tokens.publish()
+    settings = Settings(metadata, node.name, node.converters)
+    renditions = Renditions(metadata, blobs)
+    normalizer = Normalizer(settings, backends)
+    speech = Speech(renditions, settings, normalizer, backends.temporary_folder)
+    library = Library(metadata, settings, speech)
+    accounts = Accounts(metadata, tokens)
+    return Core(
+        accounts=accounts,
+        users=Users(metadata, accounts),
+        attempts=attempts,
+        settings=settings,
+        speech=speech,
+        library=library,
+        prompts=Prompts(metadata),
+        uploads=Uploads(metadata, renditions, library, settings, normalizer),
+        downloads=Downloads(renditions),
+        renormalization=Renormalization(metadata, renditions, library, normalizer),
+        waveforms=Waveforms(renditions, settings, backends),
+    )

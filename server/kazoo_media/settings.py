@@ -11,7 +11,7 @@ import enum
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import orjson
 
@@ -24,8 +24,34 @@ from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.metadata.store import SettingStore
 from kazoo_media.model import DEFAULT_SCOPE, SettingRow
 
-GIB = 1024**3
+T = TypeVar("T")
+
+_GIB = 1024**3
 _KINDS = {bool: "true or false", int: "an integer", str: "text", dict: "a JSON object"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """A setting that exists.
+
+    Attributes:
+        built_in: The value where none is stored; its type is the setting's.
+        description: What it decides, for operators.
+        check: Returns what is wrong with a value, None if nothing is.
+        names_program: Whether the value names a program, which then must be permitted.
+    """
+
+    category: str
+    key: str
+    built_in: T
+    description: str
+    check: Callable[[T], str | None] = lambda _: None
+    names_program: bool = False
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Return what no other setting has."""
+        return self.category, self.key
 
 
 class Origin(enum.Enum):
@@ -37,23 +63,12 @@ class Origin(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting as a node sees it."""
+class SeenSetting:
+    """A setting as a node sees it."""
 
-    category: str
-    key: str
+    setting: Setting[Any]
     value: Any
     origin: Origin
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A setting that exists: its type is its built-in value's."""
-
-    built_in: Any
-    description: str
-    check: Callable[[Any], str | None] = lambda _: None
 
 
 def _between(low: int, high: int) -> Callable[[Any], str | None]:
@@ -77,7 +92,7 @@ def _url(value: str) -> str | None:
     return None if is_url else "must be a URL that begins with http:// or https://"
 
 
-def _account_ids(value: dict[str, object]) -> str | None:
+def _account_ids(value: Mapping[str, object]) -> str | None:
     for name, account_id in value.items():
         if not name.strip():
             return "must have no empty names"
@@ -86,89 +101,165 @@ def _account_ids(value: dict[str, object]) -> str | None:
     return None
 
 
-KNOWN: Mapping[tuple[str, str], _Known] = {
-    ("accounts", "client_names"): _Known(
-        {},
-        "Account ids by the names in client certificates that speak for them on the gRPC port.",
-        _account_ids,
-    ),
-    ("crossbar", "max_upload_size"): _Known(
-        512 * 1024**2, "Most bytes of one upload.", _between(1, 1024 * GIB)
-    ),
-    ("crossbar", "pagination_page_size"): _Known(
-        50, "Rows of a list page when a request names no size.", _between(1, 10_000)
-    ),
-    ("crossbar.media", "normalize_media"): _Known(
-        built_in=False, description="Whether uploads are normalized."
-    ),
-    ("crossbar.media", "normalization_format"): _Known(
-        "mp3",
-        "Format that uploads are normalized to.",
-        _one_of("mp3", "wav", "ogg", "flac", "opus"),
-    ),
-    ("media", "normalize_preset"): _Known(
-        KAZOO,
-        "What normalization does: kazoo runs the command of the settings as it is.",
-        _one_of(*PRESET_NAMES),
-    ),
-    ("media", "normalize_backend"): _Known(
-        Backend.AUTO.value,
-        "Converter of every preset but kazoo, which is always sox: sox, inprocess, or auto (in"
-        " process where possible, sox otherwise).",
-        _one_of(*Backend),
-    ),
-    ("media", "normalize_wav_encoding"): _Known(
-        "linear16", "Samples of a WAV of every preset but kazoo.", _one_of(*WAV_ENCODINGS)
-    ),
-    ("media", "normalize_executable"): _Known(
-        "sox", "Program that normalizes; its file name is one of KAZOO_MEDIA_CONVERTERS."
-    ),
-    ("media", "normalize_source_args"): _Known("", "sox options for its input.", _arguments),
-    ("media", "normalize_destination_args"): _Known(
-        "-r 8000", "sox options for its output.", _arguments
-    ),
-    ("media", "default_language"): _Known(
-        "en-us",
-        "Language of a document created without one.",
-        lambda value: None if 0 < len(value) <= 64 else "must have 1 to 64 characters",
-    ),
-    ("media", "max_streaming_conversions"): _Known(
-        64, "Conversions that run while their uploads do, in each worker.", _between(0, 1024)
-    ),
-    ("media", "max_queued_conversions"): _Known(
-        256,
-        "Uploads of a worker that may wait to be converted from their stored original.",
-        _between(0, 65536),
-    ),
-    ("speech", "tts_provider"): _Known(
-        "espeak", "Who speaks.", _one_of("espeak", "flite", "command", "ispeech")
-    ),
-    ("speech", "tts_command"): _Known(
-        "",
-        "Program of the provider command; its file name is one of KAZOO_MEDIA_CONVERTERS. It gets"
-        " the voice as its only argument and the text on stdin, and writes WAV to stdout.",
-    ),
-    ("speech", "tts_url_ispeech"): _Known(
-        "http://api.ispeech.org/api/json", "Where the provider ispeech is asked.", _url
-    ),
-    ("speech", "tts_api_key"): _Known("", "Key for the provider ispeech."),
-    ("speech", "tts_speed"): _Known(0, "How fast ispeech speaks.", _between(-10, 10)),
-    ("speech", "tts_start_padding"): _Known(
-        1, "Seconds of silence that ispeech puts before the speech.", _between(0, 60)
-    ),
-    ("speech", "tts_end_padding"): _Known(
-        0, "Seconds of silence that ispeech puts behind the speech.", _between(0, 60)
-    ),
-    ("speech", "tts_max_text_length"): _Known(
-        10_000, "Most characters of a text to be spoken.", _between(1, LARGEST_TEXT_CHARACTERS)
-    ),
-    ("media", "cache_max_age_s"): _Known(
-        0,
-        "Seconds that a switch may cache audio without asking; 0: it asks every time.",
-        _between(0, 31_536_000),
-    ),
+CLIENT_NAMES: Setting[dict[str, str]] = Setting(
+    "accounts",
+    "client_names",
+    {},
+    "Account ids by the names in client certificates that speak for them on the gRPC port.",
+    _account_ids,
+)
+MAX_UPLOAD_SIZE = Setting(
+    "crossbar",
+    "max_upload_size",
+    512 * 1024**2,
+    "Most bytes of one upload.",
+    _between(1, 1024 * _GIB),
+)
+PAGINATION_PAGE_SIZE = Setting(
+    "crossbar",
+    "pagination_page_size",
+    50,
+    "Rows of a list page when a request names no size.",
+    _between(1, 10_000),
+)
+NORMALIZE_MEDIA = Setting(
+    "crossbar.media",
+    "normalize_media",
+    built_in=False,
+    description="Whether uploads are normalized.",
+)
+NORMALIZATION_FORMAT = Setting(
+    "crossbar.media",
+    "normalization_format",
+    "mp3",
+    "Format that uploads are normalized to.",
+    _one_of("mp3", "wav", "ogg", "flac", "opus"),
+)
+NORMALIZE_PRESET = Setting(
+    "media",
+    "normalize_preset",
+    KAZOO,
+    "What normalization does: kazoo runs the command of the settings as it is.",
+    _one_of(*PRESET_NAMES),
+)
+NORMALIZE_BACKEND = Setting(
+    "media",
+    "normalize_backend",
+    Backend.AUTO.value,
+    "Converter of every preset but kazoo, which is always sox: sox, inprocess, or auto (in"
+    " process where possible, sox otherwise).",
+    _one_of(*Backend),
+)
+NORMALIZE_WAV_ENCODING = Setting(
+    "media",
+    "normalize_wav_encoding",
+    "linear16",
+    "Samples of a WAV of every preset but kazoo.",
+    _one_of(*WAV_ENCODINGS),
+)
+NORMALIZE_EXECUTABLE = Setting(
+    "media",
+    "normalize_executable",
+    "sox",
+    "Program that normalizes; its file name is one of KAZOO_MEDIA_CONVERTERS.",
+    names_program=True,
+)
+NORMALIZE_SOURCE_ARGS = Setting(
+    "media", "normalize_source_args", "", "sox options for its input.", _arguments
+)
+NORMALIZE_DESTINATION_ARGS = Setting(
+    "media", "normalize_destination_args", "-r 8000", "sox options for its output.", _arguments
+)
+DEFAULT_LANGUAGE = Setting(
+    "media",
+    "default_language",
+    "en-us",
+    "Language of a document created without one.",
+    lambda value: None if 0 < len(value) <= 64 else "must have 1 to 64 characters",
+)
+MAX_STREAMING_CONVERSIONS = Setting(
+    "media",
+    "max_streaming_conversions",
+    64,
+    "Conversions that run while their uploads do, in each worker.",
+    _between(0, 1024),
+)
+MAX_QUEUED_CONVERSIONS = Setting(
+    "media",
+    "max_queued_conversions",
+    256,
+    "Uploads of a worker that may wait to be converted from their stored original.",
+    _between(0, 65536),
+)
+TTS_PROVIDER = Setting(
+    "speech",
+    "tts_provider",
+    "espeak",
+    "Who speaks.",
+    _one_of("espeak", "flite", "command", "ispeech"),
+)
+TTS_COMMAND = Setting(
+    "speech",
+    "tts_command",
+    "",
+    "Program of the provider command; its file name is one of KAZOO_MEDIA_CONVERTERS. It gets"
+    " the voice as its only argument and the text on stdin, and writes WAV to stdout.",
+    names_program=True,
+)
+TTS_URL_ISPEECH = Setting(
+    "speech",
+    "tts_url_ispeech",
+    "http://api.ispeech.org/api/json",
+    "Where the provider ispeech is asked.",
+    _url,
+)
+TTS_API_KEY = Setting("speech", "tts_api_key", "", "Key for the provider ispeech.")
+TTS_SPEED = Setting("speech", "tts_speed", 0, "How fast ispeech speaks.", _between(-10, 10))
+TTS_START_PADDING = Setting(
+    "speech",
+    "tts_start_padding",
+    1,
+    "Seconds of silence that ispeech puts before the speech.",
+    _between(0, 60),
+)
+TTS_END_PADDING = Setting(
+    "speech",
+    "tts_end_padding",
+    0,
+    "Seconds of silence that ispeech puts behind the speech.",
+    _between(0, 60),
+)
+TTS_MAX_TEXT_LENGTH = Setting(
+    "speech",
+    "tts_max_text_length",
+    10_000,
+    "Most characters of a text to be spoken.",
+    _between(1, LARGEST_TEXT_CHARACTERS),
+)
+CACHE_MAX_AGE_S = Setting(
+    "media",
+    "cache_max_age_s",
+    0,
+    "Seconds that a switch may cache audio without asking; 0: it asks every time.",
+    _between(0, 31_536_000),
+)
+
+KNOWN: Mapping[tuple[str, str], Setting[Any]] = {
+    each.name: each for each in tuple(globals().values()) if isinstance(each, Setting)
 }
-"""Every setting there is, by category and key."""
+"""Every setting there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingValues:
+    """The values in force on a node at one moment."""
+
+    _rows: Mapping[tuple[str, str, str], Any]
+    _node_name: str
+
+    def __getitem__(self, setting: Setting[T]) -> T:
+        value: T = _look_up(self._rows, setting, self._node_name)[0]
+        return value
 
 
 class Settings:
@@ -181,21 +272,20 @@ class Settings:
         self._revision = -1
         self._rows: dict[tuple[str, str, str], Any] = {}
 
-    async def get(self, category: str, key: str) -> Any:  # noqa: ANN401 - a JSON value
-        """Return the value in force on this node. Its type is that of the built-in value."""
-        return (await self.now())(category, key)
+    async def get(self, setting: Setting[T]) -> T:
+        """Return the value in force on this node."""
+        return (await self.now())[setting]
 
-    async def now(self) -> Callable[[str, str], Any]:
-        """Return what `get` returns for any setting at this moment: for who needs several of
-        them, as each `get` asks the store whether anything has changed.
+    async def now(self) -> SettingValues:
+        """Return the values of all settings at this moment: for callers that need several, as each
+        `get` asks the store whether anything has changed.
         """
         await self._refresh()
-        node_name, rows = self._node_name, self._rows
-        return lambda category, key: _look_up(rows, category, key, node_name)[0]
+        return SettingValues(self._rows, self._node_name)
 
     async def describe(
         self, scope: AdminScope, category: str, key: str, node: str
-    ) -> list[Setting]:
+    ) -> list[SeenSetting]:
         """Return settings as a node sees them, by category and key; empty strings leave open.
 
         Raises:
@@ -203,16 +293,17 @@ class Settings:
         """
         del scope  # proves the permission
         await self._refresh()
-        wanted = sorted(
-            known for known in KNOWN if category in ("", known[0]) and key in ("", known[1])
-        )
+        ordered = (KNOWN[name] for name in sorted(KNOWN))
+        wanted = [
+            each for each in ordered if category in ("", each.category) and key in ("", each.key)
+        ]
         if not wanted:
             raise _violation("key", f"there is no setting {category}.{key}")
-        return [self._setting(each, node or self._node_name) for each in wanted]
+        return [self._seen(each, node or self._node_name) for each in wanted]
 
     async def put(
         self, scope: AdminScope, category: str, key: str, value: object, *, node: str | None
-    ) -> Setting:
+    ) -> SeenSetting:
         """Store a value for one node ("": this one) or, with None, for all nodes; return the
         setting as seen.
 
@@ -223,19 +314,20 @@ class Settings:
             ValidationError: unknown setting, wrong type, or a value that is not permitted.
         """
         del scope  # proves the permission
-        if (category, key) not in KNOWN:
+        setting = KNOWN.get((category, key))
+        if setting is None:
             raise _violation("key", f"there is no setting {category}.{key}")
         stored_scope = DEFAULT_SCOPE if node is None else node or self._node_name
         if value is None:
             await self._store.remove_setting(category, stored_scope, key)
         else:
-            checked = self._checked(category, key, value)
+            checked = self._checked(setting, value)
             await self._store.put_setting(SettingRow(category, stored_scope, key, checked))
         await self._refresh()
-        return self._setting((category, key), node or self._node_name)
+        return self._seen(setting, node or self._node_name)
 
     async def flush(self, scope: AdminScope) -> None:
-        """Make every worker of every node read the settings anew."""
+        """Make every worker of every node read the settings again."""
         del scope  # proves the permission
         await self._store.bump_settings_revision()
 
@@ -246,33 +338,35 @@ class Settings:
             self._rows = {(row.category, row.scope, row.key): row.value for row in rows}
             self._revision = revision
 
-    def _setting(self, name: tuple[str, str], node: str) -> Setting:
-        value, origin = _look_up(self._rows, *name, node)
-        return Setting(*name, value, origin, KNOWN[name].description)
+    def _seen(self, setting: Setting[Any], node: str) -> SeenSetting:
+        value, origin = _look_up(self._rows, setting, node)
+        return SeenSetting(setting, value, origin)
 
-    def _checked(self, category: str, key: str, value: object) -> object:
-        known = KNOWN[category, key]
-        converted = _coerced(value, type(known.built_in))
+    def _checked(self, setting: Setting[Any], value: object) -> object:
+        name = ".".join(setting.name)
+        converted = _coerced(value, type(setting.built_in))
         if converted is None:
-            kind = _KINDS[type(known.built_in)]
-            raise _violation("value", f"{category}.{key} must be {kind}, not {value!r}")
-        problem = known.check(converted)
-        is_program = key == "normalize_executable" or (key == "tts_command" and converted)
-        if is_program and not executable_permitted(str(converted), self._converters):
+            kind = _KINDS[type(setting.built_in)]
+            raise _violation("value", f"{name} must be {kind}, not {value!r}")
+        problem = setting.check(converted)
+        # Where the built-in value is no program, that is permitted.
+        names_program = setting.names_program and not converted == setting.built_in == ""
+        if names_program and not executable_permitted(str(converted), self._converters):
             problem = f"file name must be one of {', '.join(sorted(self._converters))}"
         if problem:
             shown = "" if isinstance(converted, dict) else f", not {value!r}"
-            raise _violation("value", f"{category}.{key} {problem}{shown}")
+            raise _violation("value", f"{name} {problem}{shown}")
         return converted
 
 
 def _look_up(
-    rows: Mapping[tuple[str, str, str], Any], category: str, key: str, node: str
+    rows: Mapping[tuple[str, str, str], Any], setting: Setting[Any], node: str
 ) -> tuple[Any, Origin]:
     for scope, origin in ((node, Origin.NODE), (DEFAULT_SCOPE, Origin.DEFAULT)):
-        if (category, scope, key) in rows:
-            return rows[category, scope, key], origin
-    return KNOWN[category, key].built_in, Origin.BUILT_IN
+        row = (setting.category, scope, setting.key)
+        if row in rows:
+            return rows[row], origin
+    return setting.built_in, Origin.BUILT_IN
 
 
 def _coerced(value: object, kind: type) -> object | None:

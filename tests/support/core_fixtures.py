@@ -14,26 +14,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from kazoo_media.access.accounts import Accounts, Caller
+from kazoo_media.access.accounts import Caller
 from kazoo_media.access.login_limit import Attempts
-from kazoo_media.access.tokens import Tokens
-from kazoo_media.access.users import Users
 from kazoo_media.audio.convert.converters import Backends
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.store import BlobStore
-from kazoo_media.content.normalization import Normalizer
-from kazoo_media.content.renditions import Renditions
-from kazoo_media.content.speech import Speech
-from kazoo_media.core import Core
-from kazoo_media.media.downloads import Downloads
-from kazoo_media.media.library import Library
-from kazoo_media.media.prompts import Prompts
-from kazoo_media.media.renormalization import Renormalization
-from kazoo_media.media.uploads import Uploads
-from kazoo_media.media.waveforms import Waveforms
+from kazoo_media.core import Core, Node, build_core
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.settings import Settings
 from tests.support.memory_blobs import MemoryBlobStore
 from tests.support.memory_metadata import MemoryMetadataStore
 
@@ -80,29 +68,9 @@ async def make_core(
     """
     metadata = metadata or MemoryMetadataStore()
     blobs = blobs or MemoryBlobStore()
-    tokens = Tokens(metadata, private_key())
-    await tokens.publish()
-    accounts = Accounts(metadata, tokens)
-    settings = Settings(metadata, "node1", converters)
-    folder = Path(tempfile.gettempdir())
     ffmpeg = await asyncio.to_thread(find_ffmpeg) if with_ffmpeg else None
-    backends = Backends(folder, pool, ffmpeg)
-    renditions = Renditions(metadata, blobs)
-    normalizer = Normalizer(settings, backends)
-    speech = Speech(renditions, settings, normalizer, folder)
-    library = Library(metadata, settings, speech)
-    core = Core(
-        accounts=accounts,
-        users=Users(metadata, accounts),
-        attempts=make_attempts(),
-        settings=settings,
-        speech=speech,
-        library=library,
-        prompts=Prompts(metadata),
-        uploads=Uploads(metadata, renditions, library, settings, normalizer),
-        downloads=Downloads(renditions),
-        renormalization=Renormalization(metadata, renditions, library, normalizer),
-        waveforms=Waveforms(renditions, settings, backends),
-    )
-    account, api_key = await accounts.create_master("master")
+    backends = Backends(Path(tempfile.gettempdir()), pool, ffmpeg)
+    node = Node("node1", private_key(), {}, converters)
+    core = await build_core(node, metadata, blobs, backends, make_attempts())
+    account, api_key = await core.accounts.create_master("master")
     return CoreUnderTest(core, metadata, blobs, Caller(account), api_key)

@@ -7,7 +7,14 @@ import pytest
 from kazoo_media.access.accounts import AdminScope
 from kazoo_media.errors import ValidationError
 from kazoo_media.model import DEFAULT_SCOPE, SettingRow
-from kazoo_media.settings import KNOWN, Origin, Settings
+from kazoo_media.settings import (
+    DEFAULT_LANGUAGE,
+    KNOWN,
+    NORMALIZATION_FORMAT,
+    NORMALIZE_MEDIA,
+    Origin,
+    Settings,
+)
 from tests.support.memory_metadata import MemoryMetadataStore
 
 _ADMIN = AdminScope()
@@ -26,14 +33,14 @@ async def test_a_node_wins_over_the_default_and_that_over_the_built_in_value(
     store: MemoryMetadataStore,
 ) -> None:
     here, there = _settings(store), _settings(store, "node2")
-    name = ("crossbar.media", "normalization_format")
-    assert await here.get(*name) == "mp3"
-    default = await here.put(_ADMIN, *name, "ogg", node=None)
+    setting = NORMALIZATION_FORMAT
+    assert await here.get(setting) == "mp3"
+    default = await here.put(_ADMIN, *setting.name, "ogg", node=None)
     assert (default.value, default.origin) == ("ogg", Origin.DEFAULT)
-    own = await here.put(_ADMIN, *name, "wav", node="")
+    own = await here.put(_ADMIN, *setting.name, "wav", node="")
     assert (own.value, own.origin) == ("wav", Origin.NODE)
-    assert (await here.get(*name), await there.get(*name)) == ("wav", "ogg")
-    back = await here.put(_ADMIN, *name, None, node="")
+    assert (await here.get(setting), await there.get(setting)) == ("wav", "ogg")
+    back = await here.put(_ADMIN, *setting.name, None, node="")
     assert (back.value, back.origin) == ("ogg", Origin.DEFAULT)
 
 
@@ -41,21 +48,21 @@ async def test_a_change_is_seen_by_every_other_worker_at_its_next_read(
     store: MemoryMetadataStore,
 ) -> None:
     one, other = _settings(store), _settings(store)
-    assert await other.get("crossbar.media", "normalize_media") is False
+    assert await other.get(NORMALIZE_MEDIA) is False
     await one.put(_ADMIN, "crossbar.media", "normalize_media", "true", node=None)
-    assert await other.get("crossbar.media", "normalize_media") is True
+    assert await other.get(NORMALIZE_MEDIA) is True
 
 
 async def test_flush_makes_workers_read_what_was_changed_by_hand(
     store: MemoryMetadataStore,
 ) -> None:
     settings = _settings(store)
-    await settings.get("media", "default_language")
+    await settings.get(DEFAULT_LANGUAGE)
     store._settings["media", DEFAULT_SCOPE, "default_language"] = SettingRow(
         "media", DEFAULT_SCOPE, "default_language", "fr-fr"
     )
     await settings.flush(_ADMIN)
-    assert await settings.get("media", "default_language") == "fr-fr"
+    assert await settings.get(DEFAULT_LANGUAGE) == "fr-fr"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +125,7 @@ async def test_what_is_not_permitted_is_refused_and_nothing_is_stored(
 
 async def test_describe_lists_every_setting_with_its_meaning(store: MemoryMetadataStore) -> None:
     listed = await _settings(store).describe(_ADMIN, "", "", "")
-    assert [(each.category, each.key) for each in listed] == sorted(KNOWN)
-    assert all(each.description for each in listed)
+    assert [each.setting.name for each in listed] == sorted(KNOWN)
+    assert all(each.setting.description for each in listed)
     with pytest.raises(ValidationError):
         await _settings(store).describe(_ADMIN, "media", "nothing", "")

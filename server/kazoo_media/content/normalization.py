@@ -20,10 +20,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from kazoo_media.audio.conversion import Conversion
 from kazoo_media.audio.convert.converters import Backend, Backends
@@ -38,7 +37,20 @@ from kazoo_media.errors import (
     ValidationError,
     Violation,
 )
-from kazoo_media.settings import Settings
+from kazoo_media.settings import (
+    MAX_QUEUED_CONVERSIONS,
+    MAX_STREAMING_CONVERSIONS,
+    NORMALIZATION_FORMAT,
+    NORMALIZE_BACKEND,
+    NORMALIZE_DESTINATION_ARGS,
+    NORMALIZE_EXECUTABLE,
+    NORMALIZE_MEDIA,
+    NORMALIZE_PRESET,
+    NORMALIZE_SOURCE_ARGS,
+    NORMALIZE_WAV_ENCODING,
+    Settings,
+    SettingValues,
+)
 
 _RETRY_AFTER_S = 5
 _TARGETS = {
@@ -128,15 +140,15 @@ class Normalizer:
         Raises:
             QueueFullError: too many uploads wait to be converted already.
         """
-        setting = await self._settings.now()
-        if not preset and not setting("crossbar.media", "normalize_media"):
+        values = await self._settings.now()
+        if not preset and not values[NORMALIZE_MEDIA]:
             yield None
             return
-        streams = self._streaming < setting("media", "max_streaming_conversions")
-        if not streams and self._queued >= setting("media", "max_queued_conversions"):
+        streams = self._streaming < values[MAX_STREAMING_CONVERSIONS]
+        if not streams and self._queued >= values[MAX_QUEUED_CONVERSIONS]:
             message = "too many uploads wait for their conversion: try again later"
             raise QueueFullError(message, _RETRY_AFTER_S)
-        normalization = self._normalization(setting, preset, self._turn, streams=streams)
+        normalization = self._normalization(values, preset, self._turn, streams=streams)
         self._count(normalization, 1)
         try:
             yield normalization
@@ -151,14 +163,14 @@ class Normalizer:
             ValidationError: there is no such preset.
         """
         check_preset(preset)
-        setting = await self._settings.now()
-        if not preset and not setting("crossbar.media", "normalize_media"):
+        values = await self._settings.now()
+        if not preset and not values[NORMALIZE_MEDIA]:
             raise NormalizationOffError
-        return self._normalization(setting, preset, self._turn_of_stored, streams=False)
+        return self._normalization(values, preset, self._turn_of_stored, streams=False)
 
     def _normalization(
         self,
-        setting: Callable[[str, str], Any],
+        values: SettingValues,
         preset: str,
         turn: asyncio.Semaphore,
         *,
@@ -167,13 +179,13 @@ class Normalizer:
         return Normalization(
             streams=streams,
             turn=turn,
-            preset=preset or setting("media", "normalize_preset"),
-            executable=setting("media", "normalize_executable"),
-            target=_TARGETS[setting("crossbar.media", "normalization_format")],
-            wav_encoding=setting("media", "normalize_wav_encoding"),
-            source_arguments=parse_arguments(setting("media", "normalize_source_args")),
-            destination_arguments=parse_arguments(setting("media", "normalize_destination_args")),
-            backend=Backend(setting("media", "normalize_backend")),
+            preset=preset or values[NORMALIZE_PRESET],
+            executable=values[NORMALIZE_EXECUTABLE],
+            target=_TARGETS[values[NORMALIZATION_FORMAT]],
+            wav_encoding=values[NORMALIZE_WAV_ENCODING],
+            source_arguments=parse_arguments(values[NORMALIZE_SOURCE_ARGS]),
+            destination_arguments=parse_arguments(values[NORMALIZE_DESTINATION_ARGS]),
+            backend=Backend(values[NORMALIZE_BACKEND]),
             backends=self._backends,
         )
 

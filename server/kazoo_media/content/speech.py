@@ -36,7 +36,18 @@ from kazoo_media.errors import (
     Violation,
 )
 from kazoo_media.model import Media
-from kazoo_media.settings import Settings
+from kazoo_media.settings import (
+    MAX_UPLOAD_SIZE,
+    TTS_API_KEY,
+    TTS_COMMAND,
+    TTS_END_PADDING,
+    TTS_MAX_TEXT_LENGTH,
+    TTS_PROVIDER,
+    TTS_SPEED,
+    TTS_START_PADDING,
+    TTS_URL_ISPEECH,
+    Settings,
+)
 
 _SPEAKING_AT_ONCE = 8
 """More programs would only share the processors; the rest wait."""
@@ -139,7 +150,7 @@ class Speech:
         provider = await self._provider()
         title = provider.title
         speech = provider.speak(tts["text"], _voice(provider, tts["voice"]))
-        limit = await self._settings.get("crossbar", "max_upload_size")
+        limit = await self._settings.get(MAX_UPLOAD_SIZE)
         async with self._normalizer.admit() as normalization, self._turn, aclosing(speech):
             intake = Intake(speech, Declared(), limit)
             try:
@@ -165,29 +176,27 @@ class Speech:
         return VoiceList(provider.title, provider.voices)
 
     async def _provider(self) -> SpeechProvider:
-        async def setting(key: str) -> Any:  # noqa: ANN401 - a JSON value
-            return await self._settings.get("speech", key)
-
+        values = await self._settings.now()
         folder = self._temporary_folder
-        title = await setting("tts_provider")
+        title = values[TTS_PROVIDER]
         if title == "espeak":
             return Espeak(folder)
         if title == "flite":
             return Flite(folder)
         if title == "command":
-            return SpeechCommand(await setting("tts_command"), folder)
+            return SpeechCommand(values[TTS_COMMAND], folder)
         return ISpeech(
             ISpeechOptions(
-                url=await setting("tts_url_ispeech"),
-                api_key=await setting("tts_api_key"),
-                speed=await setting("tts_speed"),
-                start_padding=await setting("tts_start_padding"),
-                end_padding=await setting("tts_end_padding"),
+                url=values[TTS_URL_ISPEECH],
+                api_key=values[TTS_API_KEY],
+                speed=values[TTS_SPEED],
+                start_padding=values[TTS_START_PADDING],
+                end_padding=values[TTS_END_PADDING],
             )
         )
 
     async def _check_text(self, text: str) -> None:
-        most = await self._settings.get("speech", "tts_max_text_length")
+        most = await self._settings.get(TTS_MAX_TEXT_LENGTH)
         if len(text) > most:
             message = f"String must not be more than {most} characters"
             raise ValidationError([Violation("tts.text", "maxLength", message, {"target": most})])

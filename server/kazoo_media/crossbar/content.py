@@ -28,6 +28,7 @@ from kazoo_media.errors import EmptyContentError, ValidationError, Violation
 from kazoo_media.media.downloads import ByteRange
 from kazoo_media.media.uploads import Declared
 from kazoo_media.model import Media, Rendition, RenditionKind
+from kazoo_media.settings import CACHE_MAX_AGE_S
 
 
 class Contents:
@@ -108,7 +109,7 @@ class Contents:
         return Accept.of(request.accept).choose(media.content.renditions, request.target.extension)
 
     async def _cache_control(self) -> str:
-        max_age_s: int = await self._settings.get("media", "cache_max_age_s")
+        max_age_s = await self._settings.get(CACHE_MAX_AGE_S)
         return f"private, max-age={max_age_s}" if max_age_s else "private, no-cache"
 
 

@@ -21,6 +21,7 @@ from kazoo_media.crossbar.queries import Paging, media_query, paging_of
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.documents.rules import is_stream
 from kazoo_media.model import Media
+from kazoo_media.settings import PAGINATION_PAGE_SIZE
 
 _BATCH_ROWS = 500
 _MISSING = "missing"
@@ -143,7 +144,7 @@ class Lists:
         return await self._answer(request, Paging(None, "", ""), _VOICES, batches())
 
     async def _paging(self, request: Request) -> Paging:
-        return paging_of(request, await self._settings.get("crossbar", "pagination_page_size"))
+        return paging_of(request, await self._settings.get(PAGINATION_PAGE_SIZE))
 
     async def _answer(
         self,

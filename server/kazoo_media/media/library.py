@@ -29,7 +29,7 @@ from kazoo_media.errors import (
 )
 from kazoo_media.metadata.store import MediaStore
 from kazoo_media.model import Media, MediaQuery, first_revision, next_revision
-from kazoo_media.settings import Settings
+from kazoo_media.settings import DEFAULT_LANGUAGE, Settings
 
 _ITERATION_ROWS = 500
 
@@ -104,7 +104,7 @@ class Library:
             ConflictError: the id exists, be it soft-deleted.
             SpeechFailedError: it asks for speech, and the provider failed: nothing was added.
         """
-        document = validated(data, None, await self._settings.get("media", "default_language"))
+        document = validated(data, None, await self._settings.get(DEFAULT_LANGUAGE))
         media_id = _checked_id(document, media_id or new_media_id())
         async with self._speech.speaking(scope) as speaker:
             spoken = None
@@ -122,7 +122,7 @@ class Library:
             ValidationError: with all violations; a prompt can not become another prompt.
             ConflictError: it exists, and shall only be created.
         """
-        default_language = await self._settings.get("media", "default_language")
+        default_language = await self._settings.get(DEFAULT_LANGUAGE)
         document = validated(put.data, None, default_language)
         media_id = _checked_id(document, put.media_id)
         current = await self._store.get_media(scope.account_id, media_id)
@@ -184,7 +184,7 @@ class Library:
             ValidationError: with all violations; a prompt can not become another prompt.
             SpeechFailedError: the provider failed: nothing was changed.
         """
-        default_language = await self._settings.get("media", "default_language")
+        default_language = await self._settings.get(DEFAULT_LANGUAGE)
         async with self._speech.speaking(scope) as speaker:
             while True:
                 current = await self.get(scope, media_id)

@@ -48,7 +48,7 @@ from kazoo_media.errors import (
 from kazoo_media.media.library import Change, Library, Put
 from kazoo_media.metadata.store import MediaStore
 from kazoo_media.model import Media, next_revision
-from kazoo_media.settings import Settings
+from kazoo_media.settings import MAX_UPLOAD_SIZE, Settings
 
 __all__ = ["Declared", "Finish", "Source", "Uploads"]
 
@@ -165,8 +165,7 @@ class Uploads:
                 return Change(before, after)
 
     async def _limit_bytes(self) -> int:
-        limit: int = await self._settings.get("crossbar", "max_upload_size")
-        return limit
+        return await self._settings.get(MAX_UPLOAD_SIZE)
 
 
 def _check_declared(declared: Declared, limit_bytes: int) -> None:

@@ -21,7 +21,7 @@ from kazoo_media.blobs.store import BlobReader
 from kazoo_media.content.renditions import Renditions
 from kazoo_media.errors import NoPeaksError, ValidationError, Violation
 from kazoo_media.model import Media, Rendition
-from kazoo_media.settings import Settings
+from kazoo_media.settings import NORMALIZE_EXECUTABLE, Settings
 
 DEFAULT_BUCKETS = 800
 MOST_BUCKETS = 2000
@@ -81,7 +81,7 @@ class Waveforms:
     async def _measured(self, rendition: Rendition) -> bytes:
         async with await self._renditions.open(rendition) as reader:
             source = await _format_of(reader, rendition)
-            executable = await self._settings.get("media", "normalize_executable")
+            executable = await self._settings.get(NORMALIZE_EXECUTABLE)
             outcome = await _measure(reader, self._backends.measure(source, executable))
             heard = outcome.before
             if outcome.another is not None:

@@ -6,6 +6,7 @@ from kazoo_media.access.accounts import AdminScope, Caller, ReadScope, WriteScop
 from kazoo_media.core import Core
 from kazoo_media.errors import InvalidCredentialsError
 from kazoo_media.rpc.fields import required
+from kazoo_media.settings import CLIENT_NAMES
 from kazoo_media.transport.client_certificates import client_names
 from kazoo_media.transport.context import Call, Context, token_of
 
@@ -47,5 +48,5 @@ class Callers:
         if not names:
             raise InvalidCredentialsError
         Call.note_client(names)
-        account_ids = await self._settings.get("accounts", "client_names")
+        account_ids = await self._settings.get(CLIENT_NAMES)
         return await self._accounts.authenticate_client(names, account_ids)

@@ -14,7 +14,7 @@ from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.model import Account, AudioFacts, Media, Rendition, RenditionKind, User
 from kazoo_media.rpc.fields import enum_value
 from kazoo_media.rpc.values import from_value, to_timestamp, to_value
-from kazoo_media.settings import Origin, Setting
+from kazoo_media.settings import Origin, SeenSetting
 from kazoo_media.v1 import account_service_pb2, media_pb2, settings_service_pb2
 
 _SOURCE_NUMBERS: Mapping[str, media_pb2.MediaSource.ValueType] = {
@@ -143,14 +143,14 @@ def user_message(user: User) -> account_service_pb2.User:
     )
 
 
-def setting_message(setting: Setting) -> settings_service_pb2.Setting:
+def setting_message(seen: SeenSetting) -> settings_service_pb2.Setting:
     """Return a setting as a message."""
     return settings_service_pb2.Setting(
-        category=setting.category,
-        key=setting.key,
-        value=to_value(setting.value),
-        origin=_ORIGIN_NUMBERS[setting.origin],
-        description=setting.description,
+        category=seen.setting.category,
+        key=seen.setting.key,
+        value=to_value(seen.value),
+        origin=_ORIGIN_NUMBERS[seen.origin],
+        description=seen.setting.description,
     )
 
 

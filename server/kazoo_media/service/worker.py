@@ -14,30 +14,19 @@ from grpc_health.v1 import health
 
 from kazoo_media.access.accounts import Accounts
 from kazoo_media.access.login_limit import Attempts
-from kazoo_media.access.tokens import Tokens, load_private_key, load_trusted_keys
-from kazoo_media.access.users import Users
+from kazoo_media.access.tokens import load_private_key, load_trusted_keys
 from kazoo_media.audio.convert.converters import Backends
 from kazoo_media.audio.pool.pool import ConverterPool, can_convert
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.config import Config
-from kazoo_media.content.normalization import Normalizer
-from kazoo_media.content.renditions import Renditions
-from kazoo_media.content.speech import Speech
-from kazoo_media.core import Core
+from kazoo_media.core import Core, Node, build_core
 from kazoo_media.crossbar.registration import add_crossbar
-from kazoo_media.media.downloads import Downloads
-from kazoo_media.media.library import Library
-from kazoo_media.media.prompts import Prompts
-from kazoo_media.media.renormalization import Renormalization
-from kazoo_media.media.uploads import Uploads
-from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.bootstrap import Bootstrap
-from kazoo_media.settings import Settings
 from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.transport.standard_services import add_standard_services
 from kazoo_media.upkeep.sweeper import Sweeper
@@ -97,29 +86,13 @@ async def _core(
     backends: Backends,
     attempts: Attempts,
 ) -> Core:
-    private_key = await asyncio.to_thread(load_private_key, config.data_dir / "signing-key.pem")
-    trusted_keys = await asyncio.to_thread(load_trusted_keys, config.data_dir / "trusted_keys")
-    tokens = Tokens(metadata, private_key, trusted_keys)
-    await tokens.publish()
-    settings = Settings(metadata, config.node_name, config.converters)
-    renditions = Renditions(metadata, blobs)
-    normalizer = Normalizer(settings, backends)
-    speech = Speech(renditions, settings, normalizer, backends.temporary_folder)
-    library = Library(metadata, settings, speech)
-    accounts = Accounts(metadata, tokens)
-    return Core(
-        accounts=accounts,
-        users=Users(metadata, accounts),
-        attempts=attempts,
-        settings=settings,
-        speech=speech,
-        library=library,
-        prompts=Prompts(metadata),
-        uploads=Uploads(metadata, renditions, library, settings, normalizer),
-        downloads=Downloads(renditions),
-        renormalization=Renormalization(metadata, renditions, library, normalizer),
-        waveforms=Waveforms(renditions, settings, backends),
+    node = Node(
+        config.node_name,
+        await asyncio.to_thread(load_private_key, config.data_dir / "signing-key.pem"),
+        await asyncio.to_thread(load_trusted_keys, config.data_dir / "trusted_keys"),
+        config.converters,
     )
+    return await build_core(node, metadata, blobs, backends, attempts)
 
 
 def _shared_file(path: Path) -> int:
