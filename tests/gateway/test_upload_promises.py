@@ -29,6 +29,7 @@ from tests.e2e import clients
 from tests.e2e.clients import pending_blobs
 from tests.rpc.service import Tenant, refusal_of, upload_messages
 from tests.support.product import Product
+from tests.support.whole_uploads import upload_whole
 
 pytestmark = pytest.mark.e2e
 
@@ -123,8 +124,11 @@ class _GrpcDriver(UploadDriver):
 
     has_finish = True
 
-    def __init__(self, product: Product, tenant: Tenant, channel: grpc.aio.Channel) -> None:
+    def __init__(
+        self, product: Product, tenant: Tenant, target: str, channel: grpc.aio.Channel
+    ) -> None:
         self._product = product
+        self._target = target
         self._tenant = tenant
         self._metadata = tenant.metadata
         self._stub: Any = MediaServiceStub(channel)
@@ -150,7 +154,7 @@ class _GrpcDriver(UploadDriver):
             self._tenant, media_id, chunks, size_bytes=size_bytes, sha256=sha256
         )
         try:
-            await self._stub.UploadContent(iter(messages), metadata=self._metadata)
+            await upload_whole(self._target, messages, self._metadata)
         except grpc.RpcError as error:
             raise UploadRefusedError(refusal_of(error).info.reason) from error
 
@@ -203,7 +207,7 @@ class TestPromisesOverNativeGrpc(UploadPromises):
         tenant = Tenant(admin.account_id, "", admin.metadata)
         target = await asyncio.to_thread(lambda: admin.product.grpc_target)
         async with grpc.aio.insecure_channel(target) as channel:
-            yield _GrpcDriver(admin.product, tenant, channel)
+            yield _GrpcDriver(admin.product, tenant, target, channel)
 
 
 async def _each(chunks: Sequence[bytes]) -> AsyncIterator[bytes]:

@@ -19,6 +19,7 @@ from kazoo_media.v1.media_service_pb2 import (
 from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from tests.contract.upload_promises import cut
 from tests.rpc.service import Live, upload_messages
+from tests.support.whole_uploads import upload_whole
 
 
 class Client:
@@ -41,8 +42,7 @@ class Client:
         return found
 
     async def send(self, messages: Sequence[UploadContentRequest]) -> Media:
-        call = self.stub.UploadContent(iter(messages), metadata=self.tenant.metadata)
-        return (await call).media  # type: ignore[no-any-return]
+        return (await upload_whole(self.live.address, messages, self.tenant.metadata)).media
 
     async def upload(self, audio: bytes, **fields: Any) -> Media:
         return await self.send(self.messages(audio, **fields))

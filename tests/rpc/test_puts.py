@@ -19,6 +19,7 @@ from kazoo_media.v1.media_service_pb2 import (
 from tests.contract.upload_promises import FIRST, SECOND
 from tests.rpc.media_client import Client, until
 from tests.rpc.service import Live, refused
+from tests.support.whole_uploads import upload_whole
 
 
 class Putting(Client):
@@ -41,8 +42,7 @@ class Putting(Client):
         return await self.answer(self.put_messages(audio, media, mask))
 
     async def answer(self, messages: Sequence[UploadContentRequest]) -> UploadContentResponse:
-        call = self.stub.UploadContent(iter(messages), metadata=self.tenant.metadata)
-        return await call  # type: ignore[no-any-return]
+        return await upload_whole(self.live.address, messages, self.tenant.metadata)
 
     async def ids(self) -> list[str]:
         request = ListMediaRequest(account_id=self.tenant.account_id)

@@ -24,6 +24,7 @@ from tests.contract.upload_promises import (
     UploadRefusedError,
 )
 from tests.rpc.service import Live, refusal_of, upload_messages
+from tests.support.whole_uploads import upload_whole
 
 
 class GrpcDriver(UploadDriver):
@@ -33,6 +34,7 @@ class GrpcDriver(UploadDriver):
 
     def __init__(self, live: Live) -> None:
         self._service = live.service
+        self._target = live.address
         self._tenant = live.tenant
         self._metadata = live.tenant.metadata
         self._stub: Any = MediaServiceStub(live.channel)
@@ -58,7 +60,7 @@ class GrpcDriver(UploadDriver):
             self._tenant, media_id, chunks, size_bytes=size_bytes, sha256=sha256
         )
         try:
-            await self._stub.UploadContent(iter(messages), metadata=self._metadata)
+            await upload_whole(self._target, messages, self._metadata)
         except grpc.RpcError as error:
             raise UploadRefusedError(refusal_of(error).info.reason) from error
 

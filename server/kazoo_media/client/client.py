@@ -19,9 +19,8 @@ from kazoo_media.client.downloads import Download, save
 from kazoo_media.client.errors import MediaServiceError
 from kazoo_media.client.uploads import (
     Progress,
-    begin,
+    StreamedUpload,
     opened,
-    send,
     whole_upload,
     whole_upload_method,
 )
@@ -323,19 +322,19 @@ class Client(AdministrationCalls):
         source: AsyncIterable[bytes],
         progress: Progress,
     ) -> media_service_pb2.UploadContentResponse:
-        calls: list[Any] = []
+        uploads: list[StreamedUpload] = []
 
         async def attempt(metadata: Metadata) -> None:
-            calls.append(self._media.UploadContent(metadata=metadata))
-            await begin(calls[-1], header)
+            uploads.append(StreamedUpload(self._media.UploadContent(metadata=metadata)))
+            await uploads[-1].begin(header)
 
         try:
             await self._connection.authorized(attempt)
             # From here on nothing is repeated: what a source has yielded is gone, and the rest of
             # it must not pass for all of it.
-            return await send(calls[-1], source, header.expected_bytes, progress)
+            return await uploads[-1].send(source, header.expected_bytes, progress)
         except grpc.aio.AioRpcError as error:
             raise MediaServiceError.of(error) from error
         finally:
-            for call in calls:
-                call.cancel()
+            for upload in uploads:
+                upload.cancel()

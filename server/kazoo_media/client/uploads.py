@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
@@ -25,18 +25,90 @@ Call: TypeAlias = grpc.aio.StreamUnaryCall[UploadContentRequest, UploadContentRe
 _SERVICE = media_service_pb2.DESCRIPTOR.services_by_name["MediaService"]
 _MESSAGE_BYTES = 512 * 1024
 _INVITATION_KEY = "x-request-id"
+_LIBRARY_DETAILS = "Internal error from Core"
+"""In the status that grpc.aio makes up when a write fails."""
+
+T = TypeVar("T")
 
 
-async def begin(call: Call, header: UploadContentRequest.Header) -> None:
-    """Announce an upload over a fresh call; return when the service wants the bytes.
+class StreamedUpload:
+    """One call of UploadContent. What it raises is the status that the service sent.
 
-    Raises:
-        grpc.aio.AioRpcError: it refused; nothing was taken from any source.
+    Theory of operation
+    1. A service that refuses an upload ends the call while the client still sends. Its status
+       arrives; a write that comes later fails.
+    2. grpc.aio then puts a status of its own in place of the call's
+       (https://github.com/grpc/grpc/issues/36066).
+    3. When the service's status came first, a callback has kept it. When the write failed first,
+       the response is awaited, and with it comes the service's status.
     """
-    await _write(call, UploadContentRequest(header=header))
-    # A refusal brings no initial metadata of the service's own; its status may come a moment later.
-    if _INVITATION_KEY not in dict(await call.initial_metadata()):
-        await call
+
+    def __init__(self, call: Call) -> None:
+        """Take over a call that has just been made."""
+        self._call = call
+        self._refusal: grpc.aio.AioRpcError | None = None
+        call.add_done_callback(self._keep_refusal)
+
+    async def begin(self, header: UploadContentRequest.Header) -> None:
+        """Announce the upload; return when the service wants the bytes.
+
+        Raises:
+            grpc.aio.AioRpcError: it refused; nothing was taken from any source.
+        """
+        await self._write(UploadContentRequest(header=header))
+        # A refusal brings no initial metadata of the service's own; its status may come a moment
+        # later.
+        if _INVITATION_KEY not in dict(await self._call.initial_metadata()):
+            await self._response()
+
+    async def send(
+        self, source: AsyncIterable[bytes], expected_bytes: int, progress: Progress
+    ) -> UploadContentResponse:
+        """Upload all that a source yields, after `begin`; return the answer.
+
+        Raises:
+            grpc.aio.AioRpcError: the service refused; nothing was changed.
+            Exception: whatever the source raises; nothing was changed.
+        """
+        size_bytes, digest = 0, hashlib.sha256()
+        async for data in source:
+            for block in _cut(data):
+                await self._write(UploadContentRequest(data=block))
+                digest.update(block)
+                size_bytes += len(block)
+                progress(size_bytes, expected_bytes or None)
+        finish = UploadContentRequest.Finish(size_bytes=size_bytes, sha256=digest.hexdigest())
+        await self._write(UploadContentRequest(finish=finish))
+        await self._call.done_writing()
+        return await self._response()
+
+    def cancel(self) -> None:
+        """End the call if it runs."""
+        self._call.cancel()
+
+    async def _write(self, message: UploadContentRequest) -> None:
+        try:
+            await self._call.write(message)
+        except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            await self._response()
+            raise
+
+    async def _response(self) -> UploadContentResponse:
+        try:
+            return await self._call
+        except grpc.aio.AioRpcError as error:
+            raise self._refusal or error from error
+
+    def _keep_refusal(self, call: Call) -> None:
+        """Keep the first status of the call if the service sent it."""
+        code, details = _at_once(call.code()), _at_once(call.details())
+        if code is not grpc.StatusCode.OK and details != _LIBRARY_DETAILS:
+            self._refusal = grpc.aio.AioRpcError(
+                code,
+                _at_once(call.initial_metadata()),
+                _at_once(call.trailing_metadata()),
+                details,
+            )
 
 
 def whole_upload_method(
@@ -59,26 +131,6 @@ def whole_upload(header: UploadContentRequest.Header, data: bytes) -> UploadCont
     digest = hashlib.sha256(data).hexdigest()
     finish = UploadContentRequest.Finish(size_bytes=len(data), sha256=digest)
     return UploadContentRequest(header=header, data=data, finish=finish)
-
-
-async def send(
-    call: Call, source: AsyncIterable[bytes], expected_bytes: int, progress: Progress
-) -> UploadContentResponse:
-    """Upload all that a source yields over a call that has begun; return the answer.
-
-    Raises:
-        grpc.aio.AioRpcError: the service refused; nothing was changed.
-        Exception: whatever the source raises; nothing was changed.
-    """
-    size_bytes, digest = 0, hashlib.sha256()
-    async for data in source:
-        for block in _cut(data):
-            await _write(call, UploadContentRequest(data=block))
-            digest.update(block)
-            size_bytes += len(block)
-            progress(size_bytes, expected_bytes or None)
-    await _finish(call, size_bytes, digest)
-    return await call
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +162,14 @@ async def opened(path: Path) -> AsyncIterator[OpenedFile]:
         file.close()  # here: a cancelled task's turn in a busy pool of threads may never come
 
 
-async def _finish(call: Call, size_bytes: int, digest: hashlib._Hash) -> None:
-    finish = UploadContentRequest.Finish(size_bytes=size_bytes, sha256=digest.hexdigest())
-    await _write(call, UploadContentRequest(finish=finish))
-    await call.done_writing()
-
-
-async def _write(call: Call, message: UploadContentRequest) -> None:
+def _at_once(answer: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine returns that waits for nothing, as those of an ended call."""
     try:
-        await call.write(message)
-    except asyncio.InvalidStateError:
-        await call  # it is over already: its status says why
-        raise
+        answer.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("the call has not ended")
 
 
 async def _blocks(file: BinaryIO, head: bytes, size_bytes: int) -> AsyncIterator[bytes]:
