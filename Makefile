@@ -10,7 +10,7 @@ PROTOS := $(shell find proto -name '*.proto')
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 SYSTEM_PACKAGES := sox libsox-fmt-mp3 espeak-ng
-TEST_PACKAGES := strace flite
+TEST_PACKAGES := strace flite nginx
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast check check-format check-lint check-types check-imports \
@@ -38,7 +38,7 @@ $(SYSTEM_STAMP): | $(STAMP)
 	@touch $@
 
 setup-test: setup
-	@command -v strace >/dev/null && command -v flite >/dev/null || .ci/system-packages $(TEST_PACKAGES)
+	@command -v strace >/dev/null && command -v flite >/dev/null && command -v nginx >/dev/null || .ci/system-packages $(TEST_PACKAGES)
 
 run: setup ## Start the service on embedded storage in ./var
 	@exec $(BIN)/kazoo-media serve

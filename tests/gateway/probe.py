@@ -1,6 +1,6 @@
 """A service of all four kinds of rpc that does what its request says.
 
-The same on grpc.aio's server and on the worker's: `tests/gateway/test_calls.py` compares them.
+The same on both engines: `tests/gateway/test_calls.py` compares them.
 """
 
 from __future__ import annotations

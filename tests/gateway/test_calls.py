@@ -1,5 +1,5 @@
-"""Native calls of every kind, on grpc.aio's own server and through the gateway on the worker's: a
-client and a servicer can not tell them apart.
+"""Native calls of every kind, on both engines, the HTTP/1.1 one through the gateway: a client and a
+servicer cannot tell them apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from structlog.testing import capture_logs
 
+from kazoo_media.transport.aio.server import StandardServer
 from tests.gateway.probe import FLOOD_CHUNK, SERVICE, Probe
 from tests.gateway.running import Gateway
 
@@ -23,19 +25,17 @@ pytestmark = pytest.mark.gateway
 _LARGE = bytes(range(256)) * (3 << 12)  # 3 MiB: many frames, under the limit of a message
 
 
-@pytest.fixture(params=["grpc.aio", "gateway"])
+@pytest.fixture(params=["standard engine", "gateway"])
 async def target(
     request: pytest.FixtureRequest, runtime: Path, gateway: Gateway
 ) -> AsyncIterator[str]:
     if request.param == "gateway":
         yield f"127.0.0.1:{gateway.grpc_port}"
         return
-    server = grpc.aio.server()
+    server = StandardServer()
     server.add_registered_method_handlers(SERVICE, Probe().handlers())
-    server.add_insecure_port(f"unix:{runtime}/s")
-    await server.start()
-    yield f"unix:{runtime}/s"
-    await server.stop(None)
+    yield await server.start(f"unix:{runtime}/s")
+    await server.stop(0)
 
 
 @pytest.fixture
@@ -190,16 +190,16 @@ async def test_what_a_servicer_does_not_take_is_not_sent(channel: grpc.aio.Chann
     call.cancel()
 
 
-async def test_a_plain_exception_says_nothing(through_gateway: grpc.aio.Channel) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await _rpc(through_gateway, "unary_unary")(b"raise")
+async def test_a_plain_exception_says_nothing(channel: grpc.aio.Channel) -> None:
+    with capture_logs(), pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _rpc(channel, "unary_unary")(b"raise")
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert caught.value.details() == "internal error"
 
 
-async def test_metadata_can_not_smuggle_a_header(through_gateway: grpc.aio.Channel) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await _rpc(through_gateway, "unary_unary")(b"split a header")
+async def test_metadata_can_not_smuggle_a_header(channel: grpc.aio.Channel) -> None:
+    with capture_logs(), pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _rpc(channel, "unary_unary")(b"split a header")
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert "x-second" not in dict(caught.value.initial_metadata())
 

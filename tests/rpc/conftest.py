@@ -1,11 +1,13 @@
-"""pytest-grpc's fixtures over a grpc.aio server: `grpc_stub` is a blocking stub, the server runs in
-a thread.
+"""pytest-grpc's fixtures over both engines: `grpc_stub` is a blocking stub, the server runs in a
+thread. The engine http1 is reached through the product's Envoy, as it always is.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -15,18 +17,60 @@ from kazoo_media.v1.media_pb2 import Media
 from kazoo_media.v1.media_service_pb2 import CreateMediaRequest
 from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from tests.rpc.media_client import Client
-from tests.rpc.service import Live, Service, Tenant, ThreadedService
+from tests.rpc.service import Live, Place, Service, Tenant, ThreadedService
+from tests.support.front import Front
+
+
+@pytest.fixture(scope="session", autouse=True)
+def grpc_aio() -> Iterator[None]:
+    """Keep grpc.aio running: a loop that lets its last object go would wait for its thread."""
+    grpc.aio.init_grpc_aio()
+    yield
+    grpc.aio.shutdown_grpc_aio()
+
+
+@pytest.fixture(scope="session", params=["aio", "http1"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Return what serves: both engines pass every test of this folder."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def fronts(engine: str) -> Iterator[list[Front]]:
+    """Give the gateways of the engine that needs one: for a module's service and for `live`."""
+    if engine == "aio":
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        running = [Front(Path(first)), Front(Path(second))]
+        yield running
+        for each in running:
+            each.stop()
+
+
+@contextmanager
+def _place(engine: str, fronts: list[Front], index: int) -> Iterator[Place]:
+    if engine == "aio":
+        with tempfile.TemporaryDirectory() as folder:  # a short path: sockets allow 107 characters
+            yield Place(engine, f"unix:{folder}/s", f"unix:{folder}/s")
+    else:
+        yield Place(engine, str(fronts[index].socket), fronts[index].grpc_target)
 
 
 @pytest.fixture(scope="module")
-def grpc_addr() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:  # a short path: sockets allow 107 characters
-        yield f"unix:{folder}/s"
+def place(engine: str, fronts: list[Front]) -> Iterator[Place]:
+    with _place(engine, fronts, 0) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
-def grpc_server(grpc_addr: str) -> Iterator[ThreadedService]:
-    server = ThreadedService(grpc_addr)
+def grpc_addr(place: Place) -> str:
+    return place.target
+
+
+@pytest.fixture(scope="module")
+def grpc_server(place: Place) -> Iterator[ThreadedService]:
+    server = ThreadedService(place)
     yield server
     server.stop()
 
@@ -85,15 +129,14 @@ def create(grpc_channel: Any, tenant: Tenant) -> Callable[..., Media]:
 
 
 @pytest.fixture
-async def live() -> AsyncIterator[Live]:
+async def live(engine: str, fronts: list[Front]) -> AsyncIterator[Live]:
     """Give a service and a channel to it in the test's own loop, for what a blocking stub can not
     do.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        address = f"unix:{folder}/s"
-        service = await Service.start(address)
-        async with grpc.aio.insecure_channel(address) as channel:
-            yield Live(service, channel, await service.tenant(), address)
+    with _place(engine, fronts, 1) as place:
+        service = await Service.start(place)
+        async with grpc.aio.insecure_channel(place.target) as channel:
+            yield Live(service, channel, await service.tenant(), place.target)
         await service.stop()
 
 

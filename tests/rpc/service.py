@@ -1,4 +1,4 @@
-"""A real gRPC server over memory stores whose faults a test can ask for."""
+"""The typed services on both engines, over memory stores whose faults a test can ask for."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ from typing_extensions import override
 
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.blobs.store import BlobReader, BlobWriter
+from kazoo_media.core import Core
 from kazoo_media.errors import StoreUnavailableError
 from kazoo_media.model import BlobState
 from kazoo_media.rpc.registration import add_services
+from kazoo_media.transport.aio.server import StandardServer
+from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest
 from tests.support.core_fixtures import CoreUnderTest, make_core
 from tests.support.memory_blobs import MemoryBlobStore
@@ -95,15 +98,30 @@ class Tenant:
     metadata: Metadata
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a service is served, and by which engine.
+
+    Attributes:
+        engine: "aio" or "http1".
+        listen: For aio an address, for http1 the path of a socket that a gateway knows.
+        target: Where its clients reach it.
+    """
+
+    engine: str
+    listen: str
+    target: str
+
+
 class Service:
-    """A server on a unix socket, in the loop it was started in."""
+    """A server of one engine, in the loop it was started in."""
 
     def __init__(
         self,
         under_test: CoreUnderTest,
         blobs: FaultyBlobStore,
         pool: ConverterPool,
-        server: grpc.aio.Server,
+        server: StandardServer | WorkerServer,
     ) -> None:
         self.core = under_test.core
         self.metadata_store = under_test.metadata
@@ -114,18 +132,15 @@ class Service:
         self._server = server
 
     @classmethod
-    async def start(cls, address: str) -> Service:
+    async def start(cls, place: Place) -> Service:
         blobs = FaultyBlobStore()
         pool = ConverterPool(Path(tempfile.gettempdir()))
         under_test = await make_core(blobs=blobs, pool=pool)
-        server = grpc.aio.server()
-        add_services(server, under_test.core)
-        server.add_insecure_port(address)
-        await server.start()
+        server = await _served(under_test.core, place)
         return cls(under_test, blobs, pool, server)
 
     async def stop(self) -> None:
-        await self._server.stop(None)
+        await self._server.stop(0)
         await self._pool.aclose()
 
     async def pending_uploads(self) -> int:
@@ -152,14 +167,28 @@ class Service:
         return Tenant(login.account.id, api_key, (("x-auth-token", login.token),))
 
 
+async def _served(core: Core, place: Place) -> StandardServer | WorkerServer:
+    if place.engine == "aio":
+        standard = StandardServer()
+        add_services(standard, core)
+        await standard.start(place.listen)
+        return standard
+    worker = WorkerServer()
+    add_services(worker, core)
+    path = Path(place.listen)
+    await asyncio.to_thread(path.unlink, missing_ok=True)
+    await worker.start(path)
+    return worker
+
+
 class ThreadedService:
     """A service in a thread of its own, for blocking stubs."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, place: Place) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.service = self.run(Service.start(address))
+        self.service = self.run(Service.start(place))
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Return what a coroutine returns that runs beside the server."""

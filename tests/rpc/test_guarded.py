@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from kazoo_media.errors import MediaNotFoundError
+from kazoo_media.transport.aio.server import StandardServer
 from kazoo_media.transport.context import Call, Context, is_from_gateway, token_of
 from kazoo_media.transport.guarded import Guarded
 from kazoo_media.v1.media_service_pb2 import GetMediaRequest
@@ -64,14 +65,13 @@ _SERVICE = "kazoo_media.v1.ProbeService"
 
 @pytest.fixture
 async def channel() -> AsyncIterator[grpc.aio.Channel]:
-    server = grpc.aio.server()
+    server = StandardServer(behind_transcoder=True)
     Guarded(server).add_registered_method_handlers(_SERVICE, _HANDLERS)
     with tempfile.TemporaryDirectory() as folder:
-        server.add_insecure_port(f"unix:{folder}/s")
-        await server.start()
-        async with grpc.aio.insecure_channel(f"unix:{folder}/s") as channel:
+        address = await server.start(f"unix:{folder}/s")
+        async with grpc.aio.insecure_channel(address) as channel:
             yield channel
-        await server.stop(None)
+        await server.stop(0)
 
 
 async def _call(

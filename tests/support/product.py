@@ -27,6 +27,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_open(port: int) -> bool:
+    """Tell whether something listens on a TCP port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = _START_S) -> None:
     """Return when the condition holds; fail the test, naming it, when it does not in time."""
     deadline = time.monotonic() + timeout_s

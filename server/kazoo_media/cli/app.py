@@ -7,7 +7,7 @@ import typer
 from kazoo_media.cli import accounts, config, languages, media, prompts
 from kazoo_media.cli.fsck import fsck
 from kazoo_media.cli.normalize import normalize
-from kazoo_media.cli.serve import serve, worker
+from kazoo_media.cli.serve import gateway_worker, serve, worker
 from kazoo_media.cli.transfers import download, upload
 from kazoo_media.cli.voices import voices
 
@@ -18,7 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
-app.command(hidden=True)(worker)
+app.command()(worker)
+app.command(hidden=True)(gateway_worker)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(config.app, name="config")
 app.add_typer(prompts.app, name="prompts")

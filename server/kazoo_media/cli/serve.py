@@ -1,4 +1,4 @@
-"""The commands that run the service: `serve`, and `worker`, which `serve` starts."""
+"""The commands that run the service: `serve` with the gateway, `worker` without."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def serve() -> None:
     """Run the service: workers and the gateway, configured by KAZOO_MEDIA_* variables."""
     # The other commands do without the supervisor's packages: a twentieth of a second.
     from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
-    from kazoo_media.service.supervisor import StartError, Supervisor  # noqa: PLC0415
+    from kazoo_media.service.start import StartError  # noqa: PLC0415
+    from kazoo_media.service.supervisor import Supervisor  # noqa: PLC0415
 
     configure_logging("supervisor")
     try:
@@ -28,20 +29,59 @@ def serve() -> None:
 
 
 def worker(
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Address to listen on, or unix:PATH.")
+    ],
+    *,
+    crossbar: Annotated[
+        bool,
+        typer.Option(
+            "--crossbar",
+            help="Serve the REST surface's calls to a transcoder. Only it may reach the address.",
+        ),
+    ] = False,
+) -> None:
+    """Run one worker without the gateway: gRPC over HTTP/2, for service meshes and other proxies.
+
+    TLS by KAZOO_MEDIA_TLS_CERT, _TLS_KEY and _TLS_CLIENT_CA. docs/service-mesh.md has more.
+    """
+    from kazoo_media.service import start  # noqa: PLC0415 - as above
+
+    start.restart_with_allocator()
+    from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
+    from kazoo_media.service.worker import run_standalone_worker  # noqa: PLC0415
+
+    configure_logging("worker")
+    try:
+        config = Config.from_environ()
+        start.permit_many_files()
+        with start.locked(config.data_dir):
+            serving = run_standalone_worker(config, listen, _announce_worker, crossbar=crossbar)
+            uvloop.run(serving)
+    except (ConfigError, start.StartError) as error:
+        typer.echo(f"kazoo-media worker: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def gateway_worker(
     index: Annotated[int, typer.Option(help="Its number, from 0.")],
     socket: Annotated[Path, typer.Option(help="The unix socket to listen on.")],
 ) -> None:
-    """Run one worker. `serve` starts as many as it needs."""
+    """Run one worker behind the gateway. `serve` starts as many as it needs."""
     # `serve` and the other commands do without the server's packages: half a second.
     from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
-    from kazoo_media.service.worker import run_worker  # noqa: PLC0415
+    from kazoo_media.service.worker import run_gateway_worker  # noqa: PLC0415
 
     configure_logging(f"worker-{index}")
     try:
-        uvloop.run(run_worker(Config.from_environ(), index, socket))
+        uvloop.run(run_gateway_worker(Config.from_environ(), index, socket))
     except ConfigError as error:
         typer.echo(f"kazoo-media worker: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+def _announce_worker(address: str) -> None:
+    typer.echo(f"ready {address}")
 
 
 def _announce(config: Config, live: Bootstrap) -> None:

@@ -160,7 +160,8 @@ def _tls(options: _Options, config: Config, found: Bootstrap | None) -> TlsFiles
     if (options.tls_cert is None) != (options.tls_key is None):
         raise CommandError("--tls-cert and --tls-key: give both or none")
     named = options.tls_ca or options.tls_cert
-    local = found is not None and found.rest_url.startswith("https:")
+    secure = config.tls_cert is not None
+    local = found is not None and (secure or found.rest_url.startswith("https:"))
     if not named and not (local and not (options.target or config.target)):
         return None
     return TlsFiles(options.tls_ca or config.tls_cert, options.tls_cert, options.tls_key)

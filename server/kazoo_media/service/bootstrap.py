@@ -18,8 +18,9 @@ class Bootstrap:
     """The content of `bootstrap.json`.
 
     Attributes:
-        rest_url: Without a path and a slash at the end; https with TLS.
-        grpc_target: host:port.
+        rest_url: Without a path and a slash at the end; https with TLS. "" where only gRPC is
+            served.
+        grpc_target: host:port, or unix:path.
     """
 
     account_id: str
@@ -30,8 +31,7 @@ class Bootstrap:
     @classmethod
     def new(cls, config: Config, account_id: str, api_key: str) -> Self:
         """Return what a client on this machine needs to reach a service of this configuration."""
-        host = _WILDCARDS.get(config.host, config.host)
-        host = f"[{host}]" if ":" in host else host
+        host = _reachable(config.host)
         scheme = "https" if config.tls_cert else "http"
         return cls(
             account_id=account_id,
@@ -39,6 +39,14 @@ class Bootstrap:
             rest_url=f"{scheme}://{host}:{config.http_port}",
             grpc_target=f"{host}:{config.grpc_port}",
         )
+
+    @classmethod
+    def of_worker(cls, address: str, account_id: str, api_key: str) -> Self:
+        """Return what a client on this machine needs to reach a worker that listens there."""
+        host, colon, port = address.rpartition(":")
+        if not address.startswith("unix:"):
+            address = f"{_reachable(host.strip('[]'))}{colon}{port}"
+        return cls(account_id, api_key, rest_url="", grpc_target=address)
 
     @staticmethod
     def path(data_dir: Path) -> Path:
@@ -75,3 +83,8 @@ class Bootstrap:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _reachable(host: str) -> str:
+    host = _WILDCARDS.get(host, host)
+    return f"[{host}]" if ":" in host else host

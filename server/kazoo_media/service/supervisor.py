@@ -17,10 +17,8 @@ Theory of operation:
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import http.client
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -39,14 +37,8 @@ from kazoo_media.service import tether
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.service.envoy import Admin, envoy_command, envoy_variables, write_configuration
 from kazoo_media.service.logs import forward_lines
+from kazoo_media.service.start import ALLOCATOR, StartError, locked, permit_many_files
 
-# Without these a worker gives each message's memory back to the kernel and takes it anew: half of
-# an upload's CPU time. glibc reads them before Python starts.
-_ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-    "MALLOC_TOP_PAD_": str(16 << 20),
-}
 _TETHER = (sys.executable, "-S", tether.__file__)
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
@@ -56,10 +48,6 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 10.0
 
 _log = structlog.get_logger()
-
-
-class StartError(Exception):
-    """The service could not be started; the text says why."""
 
 
 class Supervisor:
@@ -79,9 +67,9 @@ class Supervisor:
         Raises:
             StartError: it could not be started; nothing is left running.
         """
-        with _locked(self._config.data_dir), _runtime_folder() as runtime:
+        with locked(self._config.data_dir), _runtime_folder() as runtime:
             _check_ports_are_free(self._config)
-            _permit_many_files()
+            permit_many_files()
             indices = range(self._config.workers)
             self._sockets = [runtime / f"worker-{index}.sock" for index in indices]
             workers = [_worker(index, path) for index, path in enumerate(self._sockets)]
@@ -227,30 +215,9 @@ class _Child:
 
 
 def _worker(index: int, path: Path) -> _Child:
-    command = [sys.executable, "-m", "kazoo_media", "worker"]
+    command = [sys.executable, "-m", "kazoo_media", "gateway-worker"]
     command += ["--index", str(index), "--socket", str(path)]
-    return _Child(f"worker-{index}", command, _ALLOCATOR)
-
-
-@contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
-    """Make the data folder and hold its lock: the kernel frees it, whatever way the process
-    ends.
-    """
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = (data_dir / "lock").open("w")
-    except OSError as error:
-        raise StartError(f"KAZOO_MEDIA_DATA_DIR={str(data_dir)!r}: {error.strerror}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StartError(
-                f"{data_dir} is in use by another `kazoo-media serve`: stop it, or set "
-                "KAZOO_MEDIA_DATA_DIR to another folder"
-            ) from None
-        yield
+    return _Child(f"worker-{index}", command, ALLOCATOR)
 
 
 @contextmanager
@@ -264,14 +231,6 @@ def _runtime_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _permit_many_files() -> None:
-    """Let workers and Envoy open as many files as the system permits: every call has a connection
-    between them.
-    """
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _check_ports_are_free(config: Config) -> None:

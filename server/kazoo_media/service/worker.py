@@ -1,18 +1,23 @@
-"""The composition root of a worker: picks stores, wires the surfaces, serves, drains."""
+"""The composition root of a worker: picks stores, wires the surfaces, serves, drains.
+
+A worker runs behind the bundled gateway, which the supervisor starts beside it, or alone.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 from grpc_health.v1 import health
 
-from kazoo_media.access.accounts import Accounts
 from kazoo_media.access.login_limit import Attempts
 from kazoo_media.access.tokens import load_private_key, load_trusted_keys
 from kazoo_media.audio.convert.converters import Backends
@@ -27,39 +32,38 @@ from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.bootstrap import Bootstrap
+from kazoo_media.service.start import StartError
+from kazoo_media.transport.aio.server import StandardServer, Tls
 from kazoo_media.transport.http1.server import WorkerServer
+from kazoo_media.transport.registry import Registry
 from kazoo_media.transport.standard_services import add_standard_services
 from kazoo_media.upkeep.sweeper import Sweeper
 
 _SWEEP_S = 300.0
-
-_log = structlog.get_logger()
 _GRACE_S = 3.0
 """How long running calls may go on after SIGTERM; the supervisor has drained before."""
 
+_log = structlog.get_logger()
 
-async def run_worker(config: Config, index: int, socket_path: Path) -> None:
-    """Serve on a unix socket until SIGTERM; then let running calls end, for a few seconds."""
+
+async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> None:
+    """Serve the gateway on a unix socket until SIGTERM; then let running calls end, for a few
+    seconds.
+    """
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _on_signal(stop.set)
     async with AsyncExitStack() as stack:
-        metadata = await SqliteMetadataStore.open(
-            config.data_dir / "metadata.sqlite", shared=config.workers > 1
-        )
-        stack.push_async_callback(metadata.aclose)
-        blobs = LocalBlobStore(config.data_dir / "blobs")
-        stack.push_async_callback(blobs.aclose)
         descriptor = await asyncio.to_thread(_shared_file, socket_path.with_name("attempts"))
         stack.callback(os.close, descriptor)
-        attempts = Attempts(descriptor)
-        core = await _core(config, metadata, blobs, await _backends(config, stack), attempts)
+        opened = await _open(config, stack, descriptor, shared=config.workers > 1)
         if index == 0:
-            await _bootstrap(config, metadata, core.accounts)
-        server, status = await _server(config, core)
+            await _bootstrap(config, opened, partial(Bootstrap.new, config))
+        server = WorkerServer()
+        _add_crossbar(server, config, opened.core)
+        status = await _add_services(server, opened.core)
         async with asyncio.TaskGroup() as tasks:
             # One worker sweeps: more would only find the same rows.
-            sweeping = index == 0 and tasks.create_task(Sweeper(metadata, blobs).run(_SWEEP_S))
+            sweeping = index == 0 and tasks.create_task(opened.sweeper.run(_SWEEP_S))
             await server.start(socket_path)
             _log.info("serving", worker=index)
             await stop.wait()
@@ -67,6 +71,84 @@ async def run_worker(config: Config, index: int, socket_path: Path) -> None:
             await server.stop(_GRACE_S)
             if sweeping:
                 sweeping.cancel()
+
+
+async def run_standalone_worker(
+    config: Config, address: str, announce: Callable[[str], None], *, crossbar: bool
+) -> None:
+    """Serve any client on an address until SIGTERM; then let running calls end, for `drain_s`.
+
+    A second signal stops at once. The caller holds the lock of the data folder.
+
+    Args:
+        address: HOST:PORT or unix:PATH.
+        announce: Called with the address when it is served.
+        crossbar: Serve the REST surface's rpcs also, to a transcoder that all peers are.
+
+    Raises:
+        StartError: the address cannot be listened on, or the files for TLS cannot be used.
+    """
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        descriptor = os.memfd_create("attempts")
+        stack.callback(os.close, descriptor)
+        opened = await _open(config, stack, descriptor, shared=False)
+        server = StandardServer(behind_transcoder=crossbar)
+        if crossbar:
+            _add_crossbar(server, config, opened.core)
+        status = await _add_services(server, opened.core)
+        address = await _listen(server, config, address)
+        await _bootstrap(config, opened, partial(Bootstrap.of_worker, address))
+        async with asyncio.TaskGroup() as tasks:
+            _on_signal(lambda: server.break_off() if stop.is_set() else stop.set())
+            sweeping = tasks.create_task(opened.sweeper.run(_SWEEP_S))
+            _log.info("serving", address=address)
+            announce(address)
+            await stop.wait()
+            _log.info("draining", at_most_s=config.drain_s)
+            await status.enter_graceful_shutdown()
+            await server.stop(config.drain_s)
+            sweeping.cancel()
+
+
+async def _listen(server: StandardServer, config: Config, address: str) -> str:
+    tls = None
+    if config.tls_cert and config.tls_key:
+        tls = Tls(config.tls_cert, config.tls_key, config.tls_client_ca)
+    try:
+        return await server.start(address, tls)
+    except (OSError, ValueError) as error:
+        raise StartError(str(error)) from error
+
+
+def _on_signal(act: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, act)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    core: Core
+    metadata: MetadataStore
+    sweeper: Sweeper
+
+
+async def _open(config: Config, stack: AsyncExitStack, attempts: int, *, shared: bool) -> _Opened:
+    """Open the stores and wire the core.
+
+    Args:
+        config: Where they are.
+        stack: Closes them.
+        attempts: Descriptor of the file that counts log-ins.
+        shared: Whether other workers open the same stores.
+    """
+    metadata = await SqliteMetadataStore.open(config.data_dir / "metadata.sqlite", shared=shared)
+    stack.push_async_callback(metadata.aclose)
+    blobs = LocalBlobStore(config.data_dir / "blobs")
+    stack.push_async_callback(blobs.aclose)
+    backends = await _backends(config, stack)
+    core = await _core(config, metadata, blobs, backends, Attempts(attempts))
+    return _Opened(core, metadata, Sweeper(metadata, blobs))
 
 
 async def _backends(config: Config, stack: AsyncExitStack) -> Backends:
@@ -100,27 +182,39 @@ def _shared_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
-async def _server(config: Config, core: Core) -> tuple[WorkerServer, health.aio.HealthServicer]:
-    server = WorkerServer()
-    add_services(server, core)
-    add_crossbar(server, core, node_name=config.node_name, version=version("kazoo-media"))
-    return server, await add_standard_services(server, SERVICE_NAMES)
+def _add_crossbar(registry: Registry, config: Config, core: Core) -> None:
+    add_crossbar(registry, core, node_name=config.node_name, version=version("kazoo-media"))
 
 
-async def _bootstrap(config: Config, metadata: MetadataStore, accounts: Accounts) -> None:
-    """Make the master account on the first start; keep the addresses in bootstrap.json true."""
+async def _add_services(registry: Registry, core: Core) -> health.aio.HealthServicer:
+    add_services(registry, core)
+    return await add_standard_services(registry, SERVICE_NAMES)
+
+
+async def _bootstrap(
+    config: Config, opened: _Opened, make: Callable[[str, str], Bootstrap]
+) -> None:
+    """Make the master account on the first start; keep the addresses in bootstrap.json true.
+
+    Args:
+        config: Where the file is.
+        opened: Where accounts are.
+        make: Returns the file's content for an account id and an API key.
+    """
     known = await asyncio.to_thread(Bootstrap.read, config.data_dir)
     # A crash between account and file would leave an account whose key nobody has.
     begun = config.data_dir / "bootstrap.begun"
     if known:
-        wanted = Bootstrap.new(config, known.account_id, known.api_key)
-    elif await metadata.list_accounts(None, "", 1) and not await asyncio.to_thread(begun.exists):
+        wanted = make(known.account_id, known.api_key)
+    elif await opened.metadata.list_accounts(None, "", 1) and not await asyncio.to_thread(
+        begun.exists
+    ):
         _log.warning("bootstrap.json is missing: commands need KAZOO_MEDIA_API_KEY")
         return
     else:
         await asyncio.to_thread(begun.touch)
-        account, api_key = await accounts.create_master("master")
-        wanted = Bootstrap.new(config, account.id, api_key)
+        account, api_key = await opened.core.accounts.create_master("master")
+        wanted = make(account.id, api_key)
     if wanted != known:
         await asyncio.to_thread(wanted.write, config.data_dir)
     await asyncio.to_thread(begun.unlink, missing_ok=True)

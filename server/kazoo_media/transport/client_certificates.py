@@ -14,7 +14,9 @@ from cryptography import x509
 
 from kazoo_media.transport.context import Context, metadata_value
 
-_KEY = "x-forwarded-client-cert"
+CERTIFICATE_KEY = "x-forwarded-client-cert"
+"""Metadata key of the certificate; each engine sets it and removes what a client sends as it."""
+
 _CERTIFICATE = re.compile('Cert="([^"]*)"')
 
 
@@ -24,7 +26,7 @@ def client_names(context: Context) -> tuple[str, ...]:
 
     Source: RFC 9525, 6.3; RFC 6125, 6.4.4.
     """
-    header = metadata_value(context, _KEY)
+    header = metadata_value(context, CERTIFICATE_KEY)
     return _names(header) if header else ()
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from kazoo_media.errors import InternalError, MediaError
 from kazoo_media.transport.context import REQUEST_ID_KEY, Call, Context
-from kazoo_media.transport.http1.messages import RefusedError
+from kazoo_media.transport.refused import RefusedError
 from kazoo_media.transport.registry import Handler, Registry
 from kazoo_media.transport.status import DETAILS_KEY, status_of
 

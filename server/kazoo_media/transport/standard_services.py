@@ -8,8 +8,8 @@ from typing import cast
 import grpc.aio
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from kazoo_media.transport.reflection import add_reflection
 from kazoo_media.transport.registry import Registry
 
 
@@ -24,8 +24,5 @@ async def add_standard_services(
     for name in names:
         await status.set(name, HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    described = (*names, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-        reflection.aio.ReflectionServicer(described), server
-    )
+    add_reflection(registry, (*names, health.SERVICE_NAME))
     return status

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import grpc.aio
 import uvloop
 
 from kazoo_media.access.accounts import AdminScope, Caller
@@ -28,6 +27,7 @@ from kazoo_media.crossbar.registration import add_crossbar
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Account, BlobState
 from kazoo_media.service.envoy import envoy_command, envoy_variables, write_configuration
+from kazoo_media.transport.aio.server import StandardServer
 from kazoo_media.transport.http1.server import WorkerServer
 from tests.rpc.service import FaultyBlobStore
 from tests.support.core_fixtures import CoreUnderTest, make_core
@@ -194,24 +194,19 @@ class Rest:
         self._envoy.send_signal(signal.SIGTERM)
         self._envoy.wait(10)
         self.run(self._server.stop(0))
-        self.run(self._reference.stop(None))
+        self.run(self._reference.stop(0))
         self.run(self._pool.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    async def _serve(self, folder: Path) -> tuple[WorkerServer, grpc.aio.Server]:
+    async def _serve(self, folder: Path) -> tuple[WorkerServer, StandardServer]:
         server = WorkerServer()
         add_crossbar(server, self.core, node_name=NODE, version=VERSION)
         await server.start(folder / "w.sock")
-        options = [
-            ("grpc.max_metadata_size", 256 << 10),
-            ("grpc.absolute_max_metadata_size", 256 << 10),
-        ]
-        reference = grpc.aio.server(options=options)
+        reference = StandardServer(behind_transcoder=True)
         add_crossbar(reference, self.core, node_name=NODE, version=VERSION)
-        reference.add_insecure_port(f"unix:{self.socket}")
-        await reference.start()
+        await reference.start(f"unix:{self.socket}")
         return server, reference
 
     def _known(self, account: Account, api_key: str) -> Tenant:

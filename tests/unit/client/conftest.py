@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from kazoo_media.client import Client, Media
-from tests.rpc.service import Service
+from tests.rpc.service import Place, Service
 from tests.unit.client.unsteady import UnsteadyServer
 
 
@@ -20,7 +20,7 @@ async def address() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def service(address: str) -> AsyncIterator[Service]:
-    service = await Service.start(address)
+    service = await Service.start(Place("aio", address, address))
     yield service
     await service.stop()
 

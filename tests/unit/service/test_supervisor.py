@@ -14,7 +14,8 @@ import pytest
 from kazoo_media.config import Config
 from kazoo_media.service import tether
 from kazoo_media.service.bootstrap import Bootstrap
-from kazoo_media.service.supervisor import StartError, Supervisor
+from kazoo_media.service.start import StartError
+from kazoo_media.service.supervisor import Supervisor
 from tests.support.product import free_port
 
 

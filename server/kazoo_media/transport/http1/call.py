@@ -12,7 +12,8 @@ import grpc.aio
 import structlog
 
 from kazoo_media.transport.http1 import wire
-from kazoo_media.transport.http1.messages import Messages, RefusedError
+from kazoo_media.transport.http1.messages import Messages
+from kazoo_media.transport.refused import RefusedError
 from kazoo_media.transport.registry import Handler
 
 _log = structlog.get_logger()

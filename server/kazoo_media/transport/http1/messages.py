@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from kazoo_media.transport.http1.wire import PREFIX_BYTES
+from kazoo_media.transport.refused import RefusedError
 
 _MESSAGE_LIMIT_BYTES = 4 << 20
 """As grpc has it."""
@@ -24,15 +25,6 @@ _OBJECT_BYTES = 64
 """What a message that waits costs beside its bytes: a stream may be of empty ones."""
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
-
-
-class RefusedError(Exception):
-    """A request that its servicer can not be given; the call ends with this status."""
-
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(details)
-        self.code = code
-        self.details = details
 
 
 class Messages:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_media.transport.http1.messages import Messages, RefusedError
+from kazoo_media.transport.http1.messages import Messages
+from kazoo_media.transport.refused import RefusedError
 from kazoo_media.v1.media_service_pb2 import GetMediaRequest
 
 

@@ -1,0 +1,63 @@
+"""What a service needs before it starts: its data folder for itself, open files, an allocator."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "MALLOC_TOP_PAD_": str(16 << 20),
+}
+"""Environment of a worker. Without it a worker gives each message's memory back to the kernel and
+takes it again: half of an upload's CPU time. glibc reads it before Python starts."""
+
+
+class StartError(Exception):
+    """The service could not be started; the text says why."""
+
+
+@contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Make the data folder and hold its lock. The kernel frees the lock when the process ends in
+    any way.
+
+    Raises:
+        StartError: another service has the folder, or it cannot be made.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise StartError(f"KAZOO_MEDIA_DATA_DIR={str(data_dir)!r}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(
+                f"{data_dir} is in use by another `kazoo-media serve` or `kazoo-media worker`: "
+                "stop it, or set KAZOO_MEDIA_DATA_DIR to another folder"
+            ) from None
+        yield
+
+
+def permit_many_files() -> None:
+    """Let this process and its children open as many files as the system permits: every call has a
+    connection.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def restart_with_allocator() -> None:
+    """Start this program again, as the same process, unless its environment has `ALLOCATOR`."""
+    missing = {name: value for name, value in ALLOCATOR.items() if name not in os.environ}
+    if missing:
+        command = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **missing})  # noqa: S606 - no shell

@@ -1,0 +1,145 @@
+"""The standard engine: gRPC over HTTP/2 by grpc.aio, for any client, proxy or service mesh."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import grpc.aio
+
+from kazoo_media.transport.aio.call import Call
+from kazoo_media.transport.aio.metadata import believed
+from kazoo_media.transport.context import Context
+from kazoo_media.transport.registry import Handler
+
+_OPTIONS = (
+    # What a stuck upload costs: gRPC's own estimate lets it grow to 17 MB.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 1 << 20),
+    # A transcoder repeats the URI in three headers, each of up to 60 KiB.
+    ("grpc.max_metadata_size", 256 << 10),
+    ("grpc.absolute_max_metadata_size", 256 << 10),
+    ("grpc.max_concurrent_streams", 1024),
+    # A second server on the port must fail, not share it.
+    ("grpc.so_reuseport", 0),
+    # A recorder may pause for hours: pings find dead peers, and a client's own are welcome.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+_FACTORIES: Mapping[tuple[bool, bool], Any] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files for TLS.
+
+    Attributes:
+        client_ca: If set, clients must show a certificate that is signed by this CA.
+    """
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class StandardServer:
+    """Serves what generated code registers, over HTTP/2."""
+
+    def __init__(self, *, behind_transcoder: bool = False) -> None:
+        """Make a server.
+
+        Args:
+            behind_transcoder: All its peers are transcoders that are trusted to say in `x-rest-*`
+                and `x-envoy-*` what their clients have sent. Otherwise these headers are removed.
+        """
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._behind_transcoder = behind_transcoder
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._standing: set[asyncio.Task[Any]] = set()
+        self._is_stopping = False
+
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: Mapping[str, Handler]
+    ) -> None:
+        """Answer the methods of a service."""
+        # Watchers of the health never end by themselves: a stop does not wait for them.
+        running = self._standing if service_name.startswith("grpc.") else self._calls
+        wrapped = {
+            name: _FACTORIES[handler.request_streaming, handler.response_streaming](
+                self._behaviour(handler, running),
+                response_serializer=handler.response_serializer,
+            )
+            for name, handler in method_handlers.items()
+        }
+        self._server.add_registered_method_handlers(service_name, wrapped)
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Sequence[object]) -> None:
+        """Do nothing: generated code registers the same handlers by name."""
+
+    async def start(self, address: str, tls: Tls | None = None) -> str:
+        """Listen on HOST:PORT or unix:PATH; return the same, with the port that port 0 became.
+
+        Raises:
+            OSError: the address cannot be listened on, or a file of `tls` cannot be read.
+            ValueError: the files of `tls` do not hold a certificate and its key.
+        """
+        try:
+            if tls is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                credentials = await asyncio.to_thread(_credentials, tls)
+                port = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:  # gRPC's only word for it
+            raise OSError(f"{address} cannot be listened on") from error
+        await self._server.start()
+        host, _, asked = address.rpartition(":")
+        return f"{host}:{port}" if asked == "0" else address
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more calls, let running ones end for a while, cancel the rest. To be called
+        once.
+        """
+        self._is_stopping = True
+        stopping = asyncio.ensure_future(self._server.stop(grace_s or None))
+        for task in self._standing:
+            task.cancel()
+        await stopping
+        if self._calls:  # cancelled ones still clean up
+            await asyncio.wait(self._calls)
+
+    def break_off(self) -> None:
+        """End all calls that a `stop` waits for."""
+        for task in self._calls:
+            task.cancel()
+
+    def _behaviour(
+        self, handler: Handler, running: set[asyncio.Task[Any]]
+    ) -> Callable[[Any, Context], Awaitable[Any]]:
+        async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401 - of any rpc
+            task = cast("asyncio.Task[Any]", asyncio.current_task())
+            running.add(task)
+            task.add_done_callback(running.discard)
+            metadata = believed(context, behind_transcoder=self._behind_transcoder)
+            try:
+                return await Call(context, metadata).run(handler, request)
+            except asyncio.CancelledError:
+                if self._is_stopping:  # else the client went away
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "the service is stopping")
+                raise
+
+        return answer
+
+
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    pair = tls.key.read_bytes(), tls.cert.read_bytes()
+    client_ca = tls.client_ca.read_bytes() if tls.client_ca else None
+    return grpc.ssl_server_credentials([pair], client_ca, tls.client_ca is not None)
