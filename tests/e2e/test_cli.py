@@ -146,7 +146,7 @@ def test_a_setting_that_can_not_be_is_refused_by_name(shell: Shell) -> None:
 
 def test_the_voices_of_the_provider_are_listed(shell: Shell) -> None:
     table = shell.ok("voices").splitlines()
-    assert table[0] == "speech.tts_provider is espeak"
+    assert table[0] == "provider: espeak (setting speech.tts_provider)"
     assert table[2].split() == ["name", "locale", "gender", "engine_voice"]
     assert table[3].split() == ["female/en-US", "en-US", "female", "en-us+f3"]
     listed = json.loads(
@@ -222,7 +222,7 @@ def test_what_can_not_be_spoken_at_all_is_said_once(shell: Shell) -> None:
     shell.fails(*speak, code=2)
     shell.fails("prompts", "speak", "nowhere.txt", "fr-fr", "--voice", "female/fr-FR", code=2)
     file.write_text("# nothing yet\n\n")
-    assert "no line" in shell.fails(*speak, "--voice", "female/fr-FR")
+    assert "has no prompts" in shell.fails(*speak, "--voice", "female/fr-FR")
 
 
 def test_prompts_of_an_account_are_its_own(shell: Shell) -> None:
@@ -238,7 +238,7 @@ def test_prompts_of_an_account_are_its_own(shell: Shell) -> None:
     assert "en-us/own-hello" in own
     assert "own-hello" not in shell.ok("prompts", "list")
     error = shell.run("prompts", "import", "own", "--api-key", made["api_key"])[1]
-    assert "may not" in error
+    assert "no permission" in error
 
 
 def test_a_folder_without_prompts_is_an_error(shell: Shell) -> None:

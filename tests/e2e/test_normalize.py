@@ -148,7 +148,7 @@ def test_what_stops_every_media_is_said_once(shell: Shell, admin: Tenant, tenant
     own = ("--account", tenant.account_id)
     assert "preset" in shell.fails("normalize", *own, "--preset", "louder")
     assert "KEY=VALUE" in shell.fails("normalize", *own, "--filter", "language")
-    assert "one of them" in shell.fails("normalize", *own, "--all")
+    assert "--account and --all" in shell.fails("normalize", *own, "--all")
     admin.set_default("crossbar.media", "normalize_media", "false")
     assert "normalization is off" in shell.fails("normalize", *own, "--force")
     key = shell.account()["api_key"]

@@ -14,7 +14,7 @@ from kazoo_media.v1.account_service_pb2 import Account, CreateAccountRequest
 app = typer.Typer(help="Accounts, their API keys and tokens.", no_args_is_help=True)
 
 _AccountId = Annotated[
-    str, typer.Argument(metavar="[ID]", show_default="the API key's", help="The account.")
+    str, typer.Argument(metavar="[ID]", show_default="the API key's account", help="The account.")
 ]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -23,18 +23,28 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @calls_service
 async def create(  # noqa: PLR0913 - an argument for each option
     session: Session,
-    name: Annotated[str, typer.Argument(help="1 to 128 characters.")],
+    name: Annotated[str, typer.Argument(help="Name of the account, 1 to 128 characters.")],
     *,
-    parent: Annotated[str, typer.Option(help="Account above it; else the API key's.")] = "",
+    parent: Annotated[
+        str,
+        typer.Option(
+            metavar="ID", show_default="the API key's account", help="Account to create it below."
+        ),
+    ] = "",
     realm: Annotated[str, typer.Option(help="SIP realm.")] = "",
-    account_id: Annotated[str, typer.Option("--id", help="32 hex digits; else made up.")] = "",
+    account_id: Annotated[
+        str,
+        typer.Option(
+            "--id", metavar="ID", show_default="random", help="Its id, 32 lower-case hex digits."
+        ),
+    ] = "",
     superduper_admin: Annotated[
-        bool, typer.Option("--superduper-admin", help="May act on every account and setting.")
+        bool, typer.Option("--superduper-admin", help="Let it act on all accounts and settings.")
     ] = False,
     as_json: _AsJson = False,
 ) -> None:
-    """Create an account and print its API key, this one time."""
-    made = await session.client.create_account(
+    """Create an account and print its API key, which is never shown again."""
+    created = await session.client.create_account(
         CreateAccountRequest(
             name=name,
             parent_id=parent,
@@ -44,9 +54,10 @@ async def create(  # noqa: PLR0913 - an argument for each option
         )
     )
     if as_json:
-        print_json(_fields(made.account) | {"api_key": made.api_key})
+        print_json(_fields(created.account) | {"api_key": created.api_key})
     else:
-        print_table(("id", "name", "api_key"), [(made.account.id, made.account.name, made.api_key)])
+        row = (created.account.id, created.account.name, created.api_key)
+        print_table(("id", "name", "api_key"), [row])
         typer.echo("Keep the API key: it is not shown again.", err=True)
 
 
@@ -55,10 +66,17 @@ async def create(  # noqa: PLR0913 - an argument for each option
 async def list_accounts(
     session: Session,
     *,
-    ancestor: Annotated[str, typer.Option(help="Only accounts below this one.")] = "",
+    ancestor: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            show_default="the API key's account; all for a superduper admin",
+            help="Only accounts below this one.",
+        ),
+    ] = "",
     as_json: _AsJson = False,
 ) -> None:
-    """List the accounts below the API key's; for a superduper admin all."""
+    """List the accounts below the API key's account, or all accounts for a superduper admin."""
     accounts = [each async for each in session.client.list_accounts(ancestor)]
     if as_json:
         print_json([_fields(each) for each in accounts])
@@ -80,14 +98,14 @@ async def get(session: Session, account_id: _AccountId = "", *, as_json: _AsJson
 @app.command("rotate-key")
 @calls_service
 async def rotate_key(session: Session, account_id: _AccountId = "") -> None:
-    """Replace an account's API key, end all its tokens, print the new key.
+    """Replace an account's API key, end all its tokens and print the new key.
 
-    Where the key in bootstrap.json is the one replaced, the new one takes its place there.
+    If the replaced key is the one in bootstrap.json, the new key is written there.
     """
-    own = session.bootstrap
+    bootstrap = session.bootstrap
     api_key = await session.client.rotate_api_key(account_id)
-    if own is not None and account_id in ("", own.account_id):
-        dataclasses.replace(own, api_key=api_key).write(session.data_dir)
+    if bootstrap is not None and account_id in ("", bootstrap.account_id):
+        dataclasses.replace(bootstrap, api_key=api_key).write(session.data_dir)
     typer.echo(api_key)
 
 
@@ -95,13 +113,20 @@ async def rotate_key(session: Session, account_id: _AccountId = "") -> None:
 @calls_service
 async def add_user(
     session: Session,
-    name: Annotated[str, typer.Argument(help="1 to 128 characters, no colon.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of the user, 1 to 128 characters without a colon.")
+    ],
     *,
-    account: Annotated[str, typer.Option(help="Account of the user; else the API key's.")] = "",
+    account: Annotated[
+        str,
+        typer.Option(
+            metavar="ID", show_default="the API key's account", help="Account of the user."
+        ),
+    ] = "",
 ) -> None:
-    """Let somebody log in over REST with name and password, which is asked for and not shown.
+    """Add a user who may log in over REST, or change the password of an existing user.
 
-    A user who exists already gets the new password.
+    The command asks for the password and does not show it.
     """
     password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     user = await session.client.put_user(name, password, account)
@@ -111,7 +136,7 @@ async def add_user(
 @app.command()
 @calls_service
 async def token(session: Session) -> None:
-    """Print a token for the API key, good for an hour."""
+    """Print a token for the API key, valid for an hour."""
     issued = await session.client.token()
     if not issued:
         raise CommandError("a token needs an API key: pass one with --api-key")

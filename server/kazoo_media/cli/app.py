@@ -1,4 +1,4 @@
-"""The command line: one typer application, one file for each command group."""
+"""The command line: one typer application, one file per command group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kazoo_media.cli.transfers import download, upload
 from kazoo_media.cli.voices import voices
 
 app = typer.Typer(
-    help="A media service for telephony platforms.",
+    help="Media service for telephony: music on hold, prompts, text-to-speech, recordings.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

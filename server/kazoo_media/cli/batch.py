@@ -1,4 +1,4 @@
-"""Many items of one command: what becomes of each, while one that fails stops no other."""
+"""One command that works on many items: an item that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from kazoo_media.cli.output import print_json, print_table
 from kazoo_media.cli.session import describe
 from kazoo_media.client import MediaServiceError, Progress
 
-_PAUSES_S = (0.5, 2.0)  # Kazoo tries three times, too
+_PAUSES_S = (0.5, 2.0)  # Kazoo also tries three times
 _Item = TypeVar("_Item")
 _T = TypeVar("_T")
 
 
 class Result(enum.StrEnum):
-    """What became of an item."""
+    """How the work on an item ended."""
 
     IMPORTED = "imported"
     SPOKEN = "spoken"
@@ -35,11 +35,11 @@ class Result(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an item.
+    """The result of one item.
 
     Attributes:
-        origin: Where it came from: the name of a file, the number of a line, the id of a media.
-        size_bytes: How much audio it has now; 0 where nothing was done.
+        origin: A file name, line number or media id.
+        size_bytes: Size of the stored audio; 0 if nothing was stored.
         problem: Why it failed, on one line.
     """
 
@@ -55,10 +55,10 @@ async def run_batch(
     jobs: int,
     progress: Progress,
 ) -> list[Outcome]:
-    """Work on items, so many at a time, and return what became of each, in their order.
+    """Work on items, `jobs` at a time, and return their outcomes in the order of the items.
 
     Raises:
-        MediaServiceError: work raised it: it is the failure of every item, and ended all work.
+        MediaServiceError: `work` raised it; the remaining items are not worked on.
     """
     outcomes: dict[int, Outcome] = {}
     waiting = iter(enumerate(items))
@@ -78,13 +78,13 @@ async def run_batch(
 
 
 def failure(origin: str | int, error: MediaServiceError) -> Outcome:
-    """Return the outcome of what the service refused."""
+    """Return the outcome of an item that the service refused."""
     problem = "; ".join([describe(error), *getattr(error, "__notes__", ())])
     return Outcome(origin, Result.FAILED, problem=problem)
 
 
-async def tried(call: Callable[[], Awaitable[_T]]) -> _T:
-    """Return what a call returns; one that finds the service unavailable is made again."""
+async def with_retries(call: Callable[[], Awaitable[_T]]) -> _T:
+    """Return what a call returns; repeat it twice while the service is unavailable."""
     for pause_s in _PAUSES_S:
         try:
             return await call()
@@ -103,25 +103,26 @@ def report(
     *,
     as_json: bool,
 ) -> None:
-    """Print what failed and a summary; end with exit code 1 if anything did.
+    """Print the failures and a summary; exit with code 1 if anything failed.
 
     Args:
-        origin: What the origin of an outcome is: one, and many.
+        counted: The results that the summary counts.
+        origin: The word for an item's origin, in the singular and plural.
     """
-    one, many = origin
+    singular, plural = origin
     summary = {
         **{str(result): sum(each.result is result for each in outcomes) for result in counted},
         "bytes": sum(each.size_bytes for each in outcomes),
         "seconds": round(seconds, 3),
-        f"{many}_per_s": round(len(outcomes) / max(seconds, 0.001), 1),
+        f"{plural}_per_s": round(len(outcomes) / max(seconds, 0.001), 1),
     }
     failed = [each for each in outcomes if each.result is Result.FAILED]
     if as_json:
-        listed = [{one: each.origin, "reason": each.problem} for each in failed]
+        listed = [{singular: each.origin, "reason": each.problem} for each in failed]
         print_json(summary | {"failed": listed})
     else:
         if failed:
-            print_table((one, "reason"), ((each.origin, each.problem) for each in failed))
+            print_table((singular, "reason"), ((each.origin, each.problem) for each in failed))
             typer.echo()
         print_table(tuple(summary), [tuple(summary.values())])
     if failed:

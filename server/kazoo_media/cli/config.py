@@ -12,12 +12,16 @@ from kazoo_media.cli.output import as_json, print_json, print_table
 from kazoo_media.cli.session import Session, calls_service
 from kazoo_media.v1.settings_service_pb2 import Setting
 
-app = typer.Typer(help="Settings, changed while the service runs.", no_args_is_help=True)
+app = typer.Typer(help="Settings; changes need no restart.", no_args_is_help=True)
 
-_Category = Annotated[str, typer.Argument(help="For example crossbar.media.")]
-_Key = Annotated[str, typer.Argument(help="For example normalize_media.")]
-_NewValue = Annotated[str, typer.Argument(help="Taken as the setting's type.")]
-_Node = Annotated[str, typer.Option(help="Name of the node.", show_default="this node")]
+_Category = Annotated[
+    str, typer.Argument(help="Category of the setting, for example crossbar.media.")
+]
+_Key = Annotated[str, typer.Argument(help="Key of the setting, for example normalize_media.")]
+_NewValue = Annotated[str, typer.Argument(help="The new value, converted to the setting's type.")]
+_Node = Annotated[
+    str, typer.Option(metavar="NAME", show_default="the answering node", help="Name of the node.")
+]
 
 
 @app.command()
@@ -25,12 +29,12 @@ _Node = Annotated[str, typer.Option(help="Name of the node.", show_default="this
 async def get(
     session: Session,
     category: Annotated[str, typer.Argument(help="Only this category.")] = "",
-    key: Annotated[str, typer.Argument(help="Only this key: prints its value alone.")] = "",
+    key: Annotated[str, typer.Argument(help="Print the value of this key and nothing else.")] = "",
     *,
     node: _Node = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show settings as they are in force on a node."""
+    """Show the settings that apply to a node."""
     settings = await session.client.get_settings(category, key, node)
     if as_json:
         print_json([_fields(each) for each in settings])
@@ -52,16 +56,16 @@ async def set_value(
     session: Session, category: _Category, key: _Key, value: _NewValue, *, node: _Node = ""
 ) -> None:
     """Set a value for one node."""
-    wanted = Value(string_value=value)
-    _confirm(await session.client.set_setting(category, key, wanted, node))
+    new = Value(string_value=value)
+    _confirm(await session.client.set_setting(category, key, new, node))
 
 
 @app.command("set-default")
 @calls_service
 async def set_default(session: Session, category: _Category, key: _Key, value: _NewValue) -> None:
-    """Set the value for all nodes that have none of their own."""
-    wanted = Value(string_value=value)
-    _confirm(await session.client.set_default_setting(category, key, wanted))
+    """Set the value for all nodes without a value of their own."""
+    new = Value(string_value=value)
+    _confirm(await session.client.set_default_setting(category, key, new))
 
 
 @app.command()
@@ -71,26 +75,28 @@ async def unset(
     category: _Category,
     key: _Key,
     *,
-    default: Annotated[bool, typer.Option("--default", help="The value for all nodes.")] = False,
+    default: Annotated[
+        bool, typer.Option("--default", help="Remove the value for all nodes instead.")
+    ] = False,
     node: _Node = "",
 ) -> None:
-    """Remove the value of one node, or the one for all nodes."""
-    nothing = Value(null_value=NULL_VALUE)
+    """Remove the value of one node, or with --default the value for all nodes."""
+    null = Value(null_value=NULL_VALUE)
     if default:
-        _confirm(await session.client.set_default_setting(category, key, nothing))
+        _confirm(await session.client.set_default_setting(category, key, null))
     else:
-        _confirm(await session.client.set_setting(category, key, nothing, node))
+        _confirm(await session.client.set_setting(category, key, null, node))
 
 
 @app.command()
 @calls_service
 async def flush(session: Session) -> None:
-    """Make every worker read the settings anew."""
+    """Make every worker read the settings again."""
     await session.client.flush_settings()
 
 
 def _confirm(setting: Setting) -> None:
-    """Print what is in force now: a node's own value wins over the one for all."""
+    """Print the value that now applies: a node's own value wins over the default for all nodes."""
     typer.echo(f"{setting.category}.{setting.key} = {_text(setting)} (from: {_origin(setting)})")
 
 

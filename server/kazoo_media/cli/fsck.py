@@ -22,24 +22,22 @@ if TYPE_CHECKING:
 def fsck(
     *,
     digests: Annotated[
-        bool, typer.Option("--digests", help="Read all audio and compare its SHA-256.")
+        bool, typer.Option("--digests", help="Also read all audio and compare its SHA-256.")
     ] = False,
     remove_orphans: Annotated[
-        bool, typer.Option("--remove-orphans", help="Remove files that belong to nothing.")
+        bool, typer.Option("--remove-orphans", help="Remove files that no media uses.")
     ] = False,
 ) -> None:
-    """Compare what the metadata store says with the files; the service may run meanwhile.
+    """Check that the audio files match the metadata store.
 
-    Exit code 1 when something is lost or wrong. Files that belong to nothing, which crashes leave,
-    are neither.
+    The service may be running. The exit code is 1 if audio is lost or damaged.
+    Files that no media uses, which a crash can leave behind, do not count.
     """
     with failures_reported():
         folder = Config.from_environ().data_dir
-        with _lock(folder) as is_ours:
-            if not is_ours:
-                typer.echo(
-                    "The service is running: audio that is being uploaded is left alone.", err=True
-                )
+        with _lock(folder) as service_is_stopped:
+            if not service_is_stopped:
+                typer.echo("The service is running: unfinished uploads are skipped.", err=True)
             report = asyncio.run(_check(folder, digests=digests, remove_orphans=remove_orphans))
         _print(report)
 
@@ -54,7 +52,7 @@ async def _check(folder: Path, *, digests: bool, remove_orphans: bool) -> FsckRe
 
     try:
         async with AsyncExitStack() as stack:
-            # Shared: workers may write meanwhile.
+            # Shared: workers may be writing.
             metadata = await SqliteMetadataStore.open(folder / "metadata.sqlite", shared=True)
             stack.push_async_callback(metadata.aclose)
             blobs = LocalBlobStore(folder / "blobs")
@@ -73,13 +71,15 @@ async def _check(folder: Path, *, digests: bool, remove_orphans: bool) -> FsckRe
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[bool]:
-    """Keep the service from starting meanwhile; False: it runs already.
+    """Keep the service from starting inside the block; yield False if it is running already.
 
     Raises:
-        CommandError: this is no data folder.
+        CommandError: the folder is not a data folder.
     """
     if not (folder / "metadata.sqlite").is_file():
-        raise CommandError(f"{folder} has no metadata.sqlite: set KAZOO_MEDIA_DATA_DIR")
+        raise CommandError(
+            f"{folder} has no metadata.sqlite: set KAZOO_MEDIA_DATA_DIR to a data folder"
+        )
     with (folder / "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

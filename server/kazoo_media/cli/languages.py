@@ -1,4 +1,4 @@
-"""`kazoo-media languages`: what languages the media of an account have."""
+"""`kazoo-media languages`: the languages of an account's media."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ async def list_languages(
     session: Session,
     *,
     account: Annotated[
-        str, typer.Option(metavar="ID", help="Account; else the system scope.")
+        str, typer.Option(metavar="ID", help="Account id, or system for the shared media.")
     ] = "system",
 ) -> None:
-    """List languages with the number of their media."""
+    """List languages and how many media each has."""
     found = await session.client.list_languages(account)
     rows = [(each.language, each.media_count) for each in found.languages]
     if found.missing_count:

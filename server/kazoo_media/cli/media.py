@@ -15,9 +15,13 @@ app = typer.Typer(help="Media documents.", no_args_is_help=True)
 
 _Account = Annotated[
     str,
-    typer.Option(metavar="ID", show_default="the API key's", help="Account, or system."),
+    typer.Option(
+        metavar="ID",
+        show_default="the API key's account",
+        help="Account id, or system for the shared media.",
+    ),
 ]
-_MediaId = Annotated[str, typer.Argument(help="For example en-us/vm-enter_pass.")]
+_MediaId = Annotated[str, typer.Argument(help="Id of the media, for example en-us/vm-enter_pass.")]
 
 
 @app.command("list")
@@ -52,7 +56,9 @@ async def delete(
     media_id: _MediaId,
     *,
     account: _Account = "",
-    hard: Annotated[bool, typer.Option("--hard", help="For good: the id is free again.")] = False,
+    hard: Annotated[
+        bool, typer.Option("--hard", help="Delete for good, so that the id can be used again.")
+    ] = False,
 ) -> None:
     """Delete a document with its audio."""
     owner = account or await session.client.account_id()
@@ -66,13 +72,13 @@ async def purge(
     *,
     account: _Account = "",
     older_than_days: Annotated[
-        int, typer.Option(min=0, help="Only what was deleted at least so many days ago.")
+        int, typer.Option(min=0, help="Only media deleted at least this many days ago.")
     ] = 0,
 ) -> None:
-    """Remove for good what was deleted softly: the ids are free again, the audio goes."""
+    """Remove deleted media and their audio for good, so that the ids can be used again."""
     owner = account or await session.client.account_id()
     until = datetime.now(UTC) - timedelta(days=older_than_days)
-    # A whole second later: what was deleted within this one is meant too.
+    # A whole second later, to include media deleted within the current second.
     count = await session.client.purge_media(owner, until + timedelta(seconds=1))
     typer.echo(f"{count} media removed for good")
 

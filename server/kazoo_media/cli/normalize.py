@@ -1,4 +1,4 @@
-"""`kazoo-media normalize`: what is stored becomes what the settings say now."""
+"""`kazoo-media normalize`: convert stored audio as the current settings say."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Annotated
 import grpc
 import typer
 
-from kazoo_media.cli.batch import Outcome, Result, failure, report, run_batch, tried
+from kazoo_media.cli.batch import Outcome, Result, failure, report, run_batch, with_retries
 from kazoo_media.cli.output import count_bar
 from kazoo_media.cli.session import CommandError, Session, calls_service
 from kazoo_media.client import Client, ListMediaRequest, MediaFilter, MediaServiceError
 
 _SYSTEM = "system"
 _GONE = ("CONTENT_NOT_FOUND", "MEDIA_NOT_FOUND")
-_OF_EVERY_MEDIA = (
+_FATAL_CODES = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
@@ -34,46 +34,55 @@ class _Stored:
 
 
 @calls_service
-async def normalize(  # noqa: PLR0913 - the options of a command
+async def normalize(  # noqa: PLR0913 - an argument for each option
     session: Session,
     *,
     account: Annotated[
         str,
-        typer.Option(metavar="ID", show_default="the API key's", help="Account, or system."),
+        typer.Option(
+            metavar="ID",
+            show_default="the API key's account",
+            help="Account id, or system for the shared media.",
+        ),
     ] = "",
-    everywhere: Annotated[
-        bool, typer.Option("--all", help="All accounts and the system scope; for an admin.")
+    all_accounts: Annotated[
+        bool,
+        typer.Option("--all", help="All accounts and the shared media; needs a superduper admin."),
     ] = False,
-    wanted: Annotated[
+    conditions: Annotated[
         list[str] | None,
         typer.Option(
-            "--filter", metavar="KEY=VALUE", help="Only media whose KEY is VALUE; all must hold."
+            "--filter", metavar="KEY=VALUE", help="Only media whose KEY is VALUE; repeatable."
         ),
     ] = None,
     preset: Annotated[
         str,
-        typer.Option(metavar="NAME", show_default="the settings", help="How it is normalized."),
+        typer.Option(
+            metavar="NAME", show_default="as the settings say", help="Normalization preset."
+        ),
     ] = "",
     force: Annotated[
-        bool, typer.Option("--force", help="Convert also what was made the very same way.")
+        bool, typer.Option("--force", help="Convert audio that is up to date as well.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="Media at the same time.")] = 8,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=256, help="How many media to convert at a time.")
+    ] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Convert stored audio anew, from its originals, as the settings say now.
+    """Convert stored audio again, from its originals, as the settings now say.
 
-    What plays goes on to play until the new audio is complete. After an
-    interruption run it again: what was made the very same way is left alone.
+    The old audio stays available until the new audio is complete. After an
+    interruption run the command again: it skips audio that is up to date.
     """
     client = session.client
-    filters = [_filter(each) for each in wanted or ()]
-    accounts = await _accounts(client, account, everywhere=everywhere)
+    filters = [_filter(each) for each in conditions or ()]
+    accounts = await _accounts(client, account, all_accounts=all_accounts)
     started = time.monotonic()
     with count_bar("Normalizing") as progress:
-        stored = [each for one in accounts for each in await _stored(client, one, filters)]
+        stored = [each for owner in accounts for each in await _stored(client, owner, filters)]
 
         async def work(media: _Stored) -> Outcome:
-            title = f"{media.account_id}: {media.media_id}" if everywhere else media.media_id
+            title = f"{media.account_id}: {media.media_id}" if all_accounts else media.media_id
             result = await _normalized(client, media, preset, force=force)
             return replace(result, origin=title)
 
@@ -83,14 +92,17 @@ async def normalize(  # noqa: PLR0913 - the options of a command
     report(outcomes, counted, ("media", "media"), seconds, as_json=as_json)
 
 
-async def _accounts(client: Client, account: str, *, everywhere: bool) -> Sequence[str]:
+async def _accounts(client: Client, account: str, *, all_accounts: bool) -> Sequence[str]:
     own = await client.get_account()
-    if not everywhere:
+    if not all_accounts:
         return [account or own.id]
     if account:
-        raise CommandError("--account and --all: give one of them")
+        raise CommandError("--account and --all cannot be used together")
     if not own.superduper_admin:
-        raise CommandError("--all: use the API key of a superduper admin, or name an --account")
+        raise CommandError(
+            "--all needs the API key of a superduper admin: pass one with --api-key, or name an "
+            "--account"
+        )
     return [_SYSTEM, *[each.id async for each in client.list_accounts()]]
 
 
@@ -110,24 +122,24 @@ def _filter(text: str) -> MediaFilter:
 
 
 async def _normalized(client: Client, stored: _Stored, preset: str, *, force: bool) -> Outcome:
-    """Normalize one media and return what became of it.
+    """Normalize one media and return its outcome.
 
     Raises:
-        MediaServiceError: it is the failure of every media.
+        MediaServiceError: the cause would make every other media fail as well.
     """
     if not stored.has_audio:
         return Outcome(stored.media_id, Result.NO_AUDIO)
     account_id, media_id = stored.account_id, stored.media_id
     try:
-        made = await tried(
+        response = await with_retries(
             lambda: client.normalize_media(account_id, media_id, preset, force=force)
         )
     except MediaServiceError as error:
         if error.reason in _GONE:
             return Outcome(stored.media_id, Result.NO_AUDIO)
-        if error.code in _OF_EVERY_MEDIA or error.reason == "NORMALIZATION_OFF":
+        if error.code in _FATAL_CODES or error.reason == "NORMALIZATION_OFF":
             raise
         return failure(stored.media_id, error)
-    if not made.converted:
+    if not response.converted:
         return Outcome(stored.media_id, Result.CURRENT)
-    return Outcome(stored.media_id, Result.CONVERTED, made.media.content_length)
+    return Outcome(stored.media_id, Result.CONVERTED, response.media.content_length)

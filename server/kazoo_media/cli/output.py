@@ -1,4 +1,4 @@
-"""What commands print: tables and JSON on stdout, progress and errors on stderr."""
+"""Output of commands: tables and JSON on stdout, progress and errors on stderr."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from rich.progress import ProgressColumn
 
-# rich, and what makes JSON of messages, are imported where they are needed: a tenth of a command's
-# start.
+# rich and json_format are imported where they are used: they take a tenth of a command's start.
 
-_PIPE_COLUMNS = 240  # lines for other programs are not folded to a terminal's width
+_PIPE_COLUMNS = 240  # other programs read whole lines: do not fold at the width of a terminal
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows, numbers to the right."""
+    """Print a table; columns of numbers are right-aligned."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
@@ -39,12 +38,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 def print_json(value: object) -> None:
-    """Print a value for a script."""
+    """Print a value as JSON, for scripts."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def as_json(message: Message, *, with_defaults: bool = False) -> Any:  # noqa: ANN401 - JSON
-    """Return a message for `print_json`, its fields by their names in the proto files."""
+    """Return a message for `print_json`, with the field names of the proto files."""
     from google.protobuf.json_format import MessageToDict  # noqa: PLC0415
 
     return MessageToDict(
@@ -55,14 +54,14 @@ def as_json(message: Message, *, with_defaults: bool = False) -> Any:  # noqa: A
 
 
 def fail(message: str) -> NoReturn:
-    """Print one line on stderr and end with exit code 1."""
+    """Print one line on stderr and exit with code 1."""
     typer.echo(f"kazoo-media: {_text(message)}", err=True)
     raise typer.Exit(1)
 
 
 @contextmanager
 def transfer_bar(name: str) -> Iterator[Report]:
-    """Show a transfer: bytes, rate, time left. Nothing where stderr is no terminal."""
+    """Show bytes, rate and remaining time of a transfer, if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield _no_report
         return
@@ -78,7 +77,7 @@ def transfer_bar(name: str) -> Iterator[Report]:
 
 @contextmanager
 def count_bar(name: str) -> Iterator[Report]:
-    """Show how many of many are done. Nothing where stderr is no terminal."""
+    """Show how many items are done, if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield _no_report
         return
@@ -105,6 +104,6 @@ def _no_report(done: int, total: int | None) -> None:
 
 
 def _text(cell: object) -> str:
-    """Return a cell without anything that could steer the terminal: names are other people's."""
+    """Return the text without control characters: names may come from untrusted clients."""
     text = f"{cell:,.1f}" if isinstance(cell, float) else str(cell)
     return "".join(each if each.isprintable() else "�" for each in text)

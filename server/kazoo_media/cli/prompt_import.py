@@ -1,4 +1,4 @@
-"""Imports a folder of prompts, as Kazoo's `kazoo_media_maintenance import_prompts` does."""
+"""Import of a folder of prompts, as Kazoo's `kazoo_media_maintenance import_prompts` does it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from kazoo_media.cli.batch import Outcome, Result, failure, run_batch, tried
+from kazoo_media.cli.batch import Outcome, Result, failure, run_batch, with_retries
 from kazoo_media.cli.prompt_document import DOCUMENT_FIELDS, audio_bytes, prompt_document
 from kazoo_media.client import Client, MediaServiceError, Progress, UploadContentRequest
 
@@ -15,29 +15,29 @@ _SUFFIXES = (".wav", ".mp3")
 
 
 def prompt_files(folder: Path) -> list[Path]:
-    """Return the files directly in a folder that are prompts by their suffix, by name.
+    """Return the *.wav and *.mp3 files of a folder, without its subfolders, sorted by name.
 
     Blocking.
 
     Raises:
-        OSError: the folder can not be read.
+        OSError: the folder cannot be read.
     """
     found = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     return sorted(path for path in found if path.is_file())
 
 
 class PromptImport:
-    """One import into one account and language."""
+    """An import into one account and one language."""
 
     def __init__(self, client: Client, account_id: str, language: str) -> None:
-        """Keep them; the language in lower case."""
         self._client = client
         self._account_id = account_id
         self._language = language.lower()
 
     async def run(self, paths: Sequence[Path], jobs: int, progress: Progress) -> list[Outcome]:
-        """Import files, so many at a time, and return what became of each; one that fails does not
-        stop the others.
+        """Import files, `jobs` at a time, and return their outcomes.
+
+        A file that fails does not stop the others.
         """
         rejected = dict(_rejected(paths))
 
@@ -55,7 +55,7 @@ class PromptImport:
             update_mask=FieldMask(paths=DOCUMENT_FIELDS),
         )
         try:
-            stored = await tried(lambda: self._client.put(header, path))
+            stored = await with_retries(lambda: self._client.put(header, path))
         except MediaServiceError as error:
             return failure(path.name, error)
         except OSError as error:
@@ -66,11 +66,14 @@ class PromptImport:
 
 
 def _rejected(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield those whose names can be no prompt ids, and why."""
+    """Yield the paths whose names are not usable as prompt ids, each with the reason."""
     taken: dict[str, Path] = {}
     for path in paths:
         first = taken.setdefault(path.stem, path)
         if not path.stem.isprintable():
-            yield path, "the name is no prompt id: it has control characters or is no UTF-8"
+            yield path, "the name has control characters or is not UTF-8: rename the file"
         elif first is not path:
-            yield path, f"the prompt id {path.stem!r} is that of {first.name}, too"
+            yield (
+                path,
+                f"{first.name} has the same prompt id {path.stem!r}: remove one of the files",
+            )

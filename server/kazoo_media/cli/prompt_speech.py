@@ -1,4 +1,4 @@
-"""Speaks a whole language from a text file with a line for each prompt."""
+"""Text-to-speech for the prompts of a language, from a text file with one line per prompt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import grpc
 
-from kazoo_media.cli.batch import Outcome, Result, failure, run_batch, tried
+from kazoo_media.cli.batch import Outcome, Result, failure, run_batch, with_retries
 from kazoo_media.cli.prompt_document import DOCUMENT_FIELDS, audio_bytes, prompt_document
 from kazoo_media.client import Client, Media, MediaServiceError, MediaSource, Progress, Tts
 
@@ -17,11 +17,11 @@ _FIELDS = (*DOCUMENT_FIELDS, "media_source", "tts")
 
 @dataclass(frozen=True, slots=True)
 class PromptLine:
-    """One line of the file that says something.
+    """A line of the file that is neither empty nor a comment.
 
     Attributes:
         number: Counted from 1.
-        problem: Why it can not be spoken, "" if it can.
+        problem: What is wrong with the line; "" if it can be spoken.
     """
 
     number: int
@@ -31,13 +31,12 @@ class PromptLine:
 
 
 def prompt_lines(file: Path) -> list[PromptLine]:
-    """Return the lines `id: text` of a file, bad ones too; not the empty ones and those that start
-    with `#`.
+    """Return the lines of a file, invalid ones included, without empty lines and comments.
 
     Blocking.
 
     Raises:
-        OSError: the file can not be read.
+        OSError: the file cannot be read.
     """
     found: list[PromptLine] = []
     taken: dict[str, int] = {}
@@ -48,22 +47,22 @@ def prompt_lines(file: Path) -> list[PromptLine]:
                 continue
             first = taken.setdefault(line.prompt_id, number)
             if not line.problem and first != number:
-                problem = f"the prompt id {line.prompt_id!r} is that of line {first}, too"
+                problem = f"line {first} has the same prompt id {line.prompt_id!r}"
                 line = PromptLine(number, problem=problem)
             found.append(line)
     return found
 
 
 class PromptSpeech:
-    """Prompts of one account and language, spoken by one voice."""
+    """Prompts of one account and one language, spoken by one voice."""
 
     def __init__(
         self, client: Client, account_id: str, language: str, voice: str, *, overwrite: bool
     ) -> None:
-        """Keep them; the language in lower case.
+        """Speak with these parameters.
 
         Args:
-            overwrite: Whether prompts that exist are spoken anew, else they stay as they are.
+            overwrite: Speak existing prompts again; otherwise they are skipped.
         """
         self._client = client
         self._account_id = account_id
@@ -74,8 +73,9 @@ class PromptSpeech:
     async def run(
         self, lines: Sequence[PromptLine], jobs: int, progress: Progress
     ) -> list[Outcome]:
-        """Speak lines, so many at a time, and return what became of each; one that fails does not
-        stop the others.
+        """Speak lines, `jobs` at a time, and return their outcomes.
+
+        A line that fails does not stop the others.
         """
         return await run_batch(lines, self._speak, jobs, progress)
 
@@ -93,33 +93,33 @@ class PromptSpeech:
     async def _spoken(self, line: PromptLine, media: Media) -> Outcome:
         account_id = self._account_id
         try:
-            made = await tried(lambda: self._client.create_media(account_id, media))
+            stored = await with_retries(lambda: self._client.create_media(account_id, media))
         except MediaServiceError as error:
             if error.code is not grpc.StatusCode.ALREADY_EXISTS:
                 raise
         else:
-            return Outcome(line.number, Result.SPOKEN, audio_bytes(made))
+            return Outcome(line.number, Result.SPOKEN, audio_bytes(stored))
         if not self._overwrite:
             return Outcome(line.number, Result.SKIPPED)
-        made = await tried(lambda: self._client.update_media(account_id, media, _FIELDS))
-        return Outcome(line.number, Result.OVERWRITTEN, audio_bytes(made))
+        stored = await with_retries(lambda: self._client.update_media(account_id, media, _FIELDS))
+        return Outcome(line.number, Result.OVERWRITTEN, audio_bytes(stored))
 
 
 def _read(number: int, data: bytes) -> PromptLine | None:
-    """Return what a line says, None for nothing."""
+    """Return the parsed line, or None for an empty line or comment."""
     try:
         line = data.decode("utf-8-sig" if number == 1 else "utf-8").strip()
     except UnicodeDecodeError:
-        return PromptLine(number, problem="it is no UTF-8")
+        return PromptLine(number, problem="the line is not UTF-8")
     if not line or line.startswith("#"):
         return None
     prompt_id, colon, text = (part.strip() for part in line.partition(":"))
     if not colon:
-        problem = "there is no colon: write `id: text`"
+        problem = "no colon in the line: write `id: text`"
     elif not prompt_id or not prompt_id.isprintable():
-        problem = "there is no prompt id before the colon: write `id: text`"
+        problem = "no valid prompt id before the colon: write `id: text`"
     elif not text:
-        problem = f"there is no text for {prompt_id!r} after the colon"
+        problem = f"no text for {prompt_id!r} after the colon: write `id: text`"
     else:
         return PromptLine(number, prompt_id, text)
     return PromptLine(number, problem=problem)

@@ -1,4 +1,4 @@
-"""`kazoo-media prompts`: what a switch knows by a prompt id."""
+"""`kazoo-media prompts`: import, speak and list prompts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from kazoo_media.cli.prompt_speech import PromptSpeech, prompt_lines
 from kazoo_media.cli.session import CommandError, Session, calls_service
 from kazoo_media.client import MediaServiceError
 
-app = typer.Typer(help="Prompts.", no_args_is_help=True)
+app = typer.Typer(help="Prompts: audio that a switch plays by its prompt id.", no_args_is_help=True)
 
-_Account = Annotated[str, typer.Option(metavar="ID", help="Account; else the system scope.")]
+_Account = Annotated[
+    str, typer.Option(metavar="ID", help="Account id, or system for the shared media.")
+]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_USUAL_LANGUAGE = "en-us"
+_FALLBACK_LANGUAGE = "en-us"
 
 
 @app.command("import")
@@ -28,23 +30,33 @@ _USUAL_LANGUAGE = "en-us"
 async def import_folder(
     session: Session,
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="*.wav and *.mp3.")
+        Path,
+        typer.Argument(
+            metavar="DIR", exists=True, file_okay=False, help="Folder with *.wav and *.mp3 files."
+        ),
     ],
     language: Annotated[
-        str, typer.Argument(show_default="the setting media.default_language", help="As en-us.")
+        str,
+        typer.Argument(
+            show_default="the setting media.default_language",
+            help="Language of the prompts, for example en-us.",
+        ),
     ] = "",
     *,
     account: _Account = "system",
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="Files at the same time.")] = 16,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=256, help="How many files to import at a time.")
+    ] = 16,
     as_json: _AsJson = False,
 ) -> None:
-    """Import a folder of prompts; those that exist are overwritten.
+    """Import a folder of prompts; existing prompts are overwritten.
 
-    Each file NAME.wav or NAME.mp3 becomes the prompt NAME, media LANGUAGE/NAME.
+    Each file NAME.wav or NAME.mp3 becomes the prompt NAME, stored as the media
+    LANGUAGE/NAME.
     """
     paths = await asyncio.to_thread(prompt_files, folder)
     if not paths:
-        raise CommandError(f"{folder}: there is no *.wav or *.mp3 in this folder")
+        raise CommandError(f"{folder} has no *.wav or *.mp3 files")
     work = PromptImport(session.client, account, language or await _default_language(session))
     started = time.monotonic()
     with count_bar("Importing") as progress:
@@ -55,29 +67,37 @@ async def import_folder(
 
 @app.command()
 @calls_service
-async def speak(  # noqa: PLR0913 - the options of a command
+async def speak(  # noqa: PLR0913 - an argument for each option
     session: Session,
     file: Annotated[
         Path,
-        typer.Argument(exists=True, dir_okay=False, help="Lines `id: text`; `#` starts a comment."),
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="Text file with lines `id: text`; lines that start with # are comments.",
+        ),
     ],
-    language: Annotated[str, typer.Argument(help="As en-us.")],
+    language: Annotated[str, typer.Argument(help="Language of the prompts, for example en-us.")],
     *,
-    voice: Annotated[str, typer.Option(help="One that `kazoo-media voices` lists.")],
+    voice: Annotated[
+        str, typer.Option(metavar="NAME", help="A voice that `kazoo-media voices` lists.")
+    ],
     account: _Account = "system",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Speak those that exist anew.")
+        bool, typer.Option("--overwrite", help="Speak existing prompts again.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="Prompts at the same time.")] = 8,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=256, help="How many prompts to speak at a time.")
+    ] = 8,
     as_json: _AsJson = False,
 ) -> None:
-    """Speak a text file of prompts; those that exist are skipped.
+    """Speak the prompts of a text file; existing prompts are skipped unless --overwrite is given.
 
-    Each line `id: text` becomes the prompt of that id, media LANGUAGE/ID.
+    Each line `id: text` becomes the prompt ID, stored as the media LANGUAGE/ID.
     """
     lines = await asyncio.to_thread(prompt_lines, file)
     if not lines:
-        raise CommandError(f"{file}: there is no line `id: text` in this file")
+        raise CommandError(f"{file} has no prompts: write lines `id: text`")
     await _check_voice(session, voice)
     work = PromptSpeech(session.client, account, language, voice, overwrite=overwrite)
     started = time.monotonic()
@@ -92,7 +112,7 @@ async def speak(  # noqa: PLR0913 - the options of a command
 async def list_prompts(
     session: Session, *, account: _Account = "system", as_json: _AsJson = False
 ) -> None:
-    """List prompts with the number of their translations."""
+    """List prompts and how many translations each has."""
     prompts = [
         (each.prompt_id, each.translation_count)
         async for each in session.client.list_prompts(account)
@@ -104,21 +124,21 @@ async def list_prompts(
 
 
 async def _default_language(session: Session) -> str:
-    """Return the setting; who may not read settings gets the one it has out of the box."""
+    """Return the setting, or its initial value for callers who may not read settings."""
     try:
         [setting] = await session.client.get_settings("media", "default_language")
     except MediaServiceError as error:
         if error.reason != "FORBIDDEN":
             raise
-        return _USUAL_LANGUAGE
+        return _FALLBACK_LANGUAGE
     return setting.value.string_value
 
 
 async def _check_voice(session: Session, voice: str) -> None:
-    """Raise now what would else be the failure of every line."""
+    """Raise one error in place of the same error for every line."""
     found = await session.client.list_voices()
     known = {name.lower() for each in found.voices for name in (each.name, each.engine_voice)}
     if voice.lower() not in known:
         raise CommandError(
-            f"{found.provider} has no voice {voice!r}: `kazoo-media voices` lists those that it has"
+            f"{found.provider} has no voice {voice!r}: `kazoo-media voices` lists its voices"
         )

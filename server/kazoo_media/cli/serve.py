@@ -13,8 +13,8 @@ from kazoo_media.service.bootstrap import Bootstrap
 
 
 def serve() -> None:
-    """Run the service: workers and the gateway, configured by KAZOO_MEDIA_* variables."""
-    # The other commands do without the supervisor's packages: a twentieth of a second.
+    """Run the service: the gateway and its workers. KAZOO_MEDIA_* variables configure it."""
+    # Imported here: the other commands start a twentieth of a second earlier without it.
     from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
     from kazoo_media.service.start import StartError  # noqa: PLC0415
     from kazoo_media.service.supervisor import Supervisor  # noqa: PLC0415
@@ -64,11 +64,11 @@ def worker(
 
 
 def gateway_worker(
-    index: Annotated[int, typer.Option(help="Its number, from 0.")],
+    index: Annotated[int, typer.Option(help="Number of the worker, counted from 0.")],
     socket: Annotated[Path, typer.Option(help="The unix socket to listen on.")],
 ) -> None:
     """Run one worker behind the gateway. `serve` starts as many as it needs."""
-    # `serve` and the other commands do without the server's packages: half a second.
+    # Imported here: all other commands start half a second earlier without it.
     from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
     from kazoo_media.service.worker import run_gateway_worker  # noqa: PLC0415
 

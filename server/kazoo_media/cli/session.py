@@ -1,4 +1,4 @@
-"""How a command reaches the service, and how its failures end."""
+"""The connection of a command to the service, and how its errors are reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kazoo_media.service.bootstrap import Bootstrap
 
 
 class CommandError(Exception):
-    """A command can not do what it was told to; the text says why and what to do."""
+    """A command cannot go on; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Session:
     """A command's connection to the service.
 
     Attributes:
-        bootstrap: Where the API key came from, when that is bootstrap.json.
-        data_dir: Where bootstrap.json is.
+        bootstrap: The content of bootstrap.json if the API key comes from it, else None.
+        data_dir: The folder of bootstrap.json.
     """
 
     client: Client
@@ -52,7 +52,7 @@ _Target = Annotated[
     typer.Option(
         metavar="HOST:PORT",
         show_default="KAZOO_MEDIA_TARGET, else bootstrap.json",
-        help="Where the service listens for gRPC.",
+        help="Address of the service's gRPC port.",
     ),
 ]
 _ApiKey = Annotated[
@@ -64,13 +64,21 @@ _ApiKey = Annotated[
     ),
 ]
 _TlsCa = Annotated[
-    Path | None, typer.Option(help="Speak TLS; trust the certificates in this PEM file.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="CA certificates (PEM); connect with TLS and trust only these."
+    ),
 ]
 _TlsCert = Annotated[
     Path | None,
-    typer.Option(help="PEM certificate of this client; without an API key it says who is calling."),
+    typer.Option(
+        metavar="FILE",
+        help="Client certificate (PEM); identifies the caller if there is no API key.",
+    ),
 ]
-_TlsKey = Annotated[Path | None, typer.Option(help="PEM key of that certificate.")]
+_TlsKey = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Private key (PEM) of the client certificate.")
+]
 
 
 def _options(
@@ -90,8 +98,8 @@ _SHARED = tuple(inspect.signature(_options, eval_str=True).parameters.values())
 def calls_service(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Return a typer command that runs a coroutine function whose first argument is a Session.
 
-    It has the options of the function and those that say where the service is. Errors that a user
-    can act on become one line on stderr and exit code 1.
+    The command has the options of the function and those for the connection. Errors that a user can
+    act on are printed as one line on stderr; the exit code is 1.
     """
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
 
@@ -109,7 +117,7 @@ def calls_service(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable
 
 @contextmanager
 def failures_reported() -> Iterator[None]:
-    """Make one line on stderr and exit code 1 of what a user can act on."""
+    """Report errors that a user can act on as one line on stderr, with exit code 1."""
     try:
         yield
     except (CommandError, ConfigError) as error:
@@ -129,10 +137,10 @@ async def _with_session(
     api_key = api_key or (found.api_key if found else "")
     if not target or not (api_key or options.tls_cert):
         missing = "address (--target, KAZOO_MEDIA_TARGET)" if not target else ""
-        missing = missing or "API key (--api-key, KAZOO_MEDIA_API_KEY) or --tls-cert"
+        missing = missing or "API key (--api-key, KAZOO_MEDIA_API_KEY) or certificate (--tls-cert)"
         raise CommandError(
-            f"no {missing}, and no {Bootstrap.path(config.data_dir)}: start the service with "
-            "`kazoo-media serve`, or set KAZOO_MEDIA_DATA_DIR to its data folder"
+            f"no {missing} is given and there is no {Bootstrap.path(config.data_dir)}: start the "
+            "service with `kazoo-media serve`, or set KAZOO_MEDIA_DATA_DIR to its data folder"
         )
     try:
         async with Client(target, api_key, tls=_tls(options, config, found)) as client:
@@ -145,20 +153,26 @@ def describe(error: MediaServiceError, target: str = "") -> str:
     """Return what went wrong and what to do about it, on one line."""
     if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
         at = f" at {target}" if target else ""
-        return f"service not reachable{at}: start it with `kazoo-media serve`, or name a --target"
+        return (
+            f"the service is not reachable{at}: start it with `kazoo-media serve`, or pass its "
+            "address with --target"
+        )
     if error.code is grpc.StatusCode.UNAUTHENTICATED and "client_names" not in error.metadata:
-        return "the API key is not valid: pass another with --api-key or KAZOO_MEDIA_API_KEY"
+        return "the API key is not valid: pass a valid one with --api-key or KAZOO_MEDIA_API_KEY"
     if error.code is grpc.StatusCode.PERMISSION_DENIED:
-        return "the account of this API key may not do that: use one of a superduper admin"
+        return (
+            "the account of this API key has no permission for that: use the API key of a "
+            "superduper admin"
+        )
     message = " ".join(error.message.split())
     if error.code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and error.request_id:
-        return f"{message}: the service's log has more, request id {error.request_id}"
+        return f"{message}: look for request id {error.request_id} in the service's log"
     return message
 
 
 def _tls(options: _Options, config: Config, found: Bootstrap | None) -> TlsFiles | None:
     if (options.tls_cert is None) != (options.tls_key is None):
-        raise CommandError("--tls-cert and --tls-key: give both or none")
+        raise CommandError("--tls-cert and --tls-key must be given together")
     named = options.tls_ca or options.tls_cert
     secure = config.tls_cert is not None
     local = found is not None and (secure or found.rest_url.startswith("https:"))

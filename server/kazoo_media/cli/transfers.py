@@ -1,4 +1,4 @@
-"""`kazoo-media upload` and `download`: one media's audio."""
+"""`kazoo-media upload` and `download`: the audio of one media."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from kazoo_media.client import Media, Rendition, RenditionKind, UploadContentReq
 
 _Account = Annotated[
     str,
-    typer.Option(metavar="ID", show_default="the API key's", help="Account, or system."),
+    typer.Option(
+        metavar="ID",
+        show_default="the API key's account",
+        help="Account id, or system for the shared media.",
+    ),
 ]
-_MediaId = Annotated[str, typer.Argument(help="For example en-us/vm-enter_pass.")]
+_MediaId = Annotated[str, typer.Argument(help="Id of the media, for example en-us/vm-enter_pass.")]
 _SUFFIXES = {
     "audio/mpeg": ".mp3",
     "audio/mp3": ".mp3",
@@ -29,8 +33,8 @@ _SUFFIXES = {
 }
 
 
-class Wanted(enum.StrEnum):
-    """Which rendition is wanted."""
+class RenditionName(enum.StrEnum):
+    """The names of the renditions on the command line."""
 
     ORIGINAL = "original"
     NORMALIZED = "normalized"
@@ -38,31 +42,37 @@ class Wanted(enum.StrEnum):
 
 _KINDS = {
     None: RenditionKind.RENDITION_KIND_UNSPECIFIED,
-    Wanted.ORIGINAL: RenditionKind.RENDITION_KIND_ORIGINAL,
-    Wanted.NORMALIZED: RenditionKind.RENDITION_KIND_NORMALIZED,
+    RenditionName.ORIGINAL: RenditionKind.RENDITION_KIND_ORIGINAL,
+    RenditionName.NORMALIZED: RenditionKind.RENDITION_KIND_NORMALIZED,
 }
 
 
 @calls_service
 async def upload(  # noqa: PLR0913 - an argument for each option
     session: Session,
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The audio.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The audio file.")],
     media_id: _MediaId,
     *,
     account: _Account = "",
     content_type: Annotated[
         str,
-        typer.Option(metavar="TYPE", show_default="by its content", help="For example audio/mpeg."),
+        typer.Option(
+            metavar="TYPE",
+            show_default="detected from the content",
+            help="Media type of the file, for example audio/mpeg.",
+        ),
     ] = "",
     preset: Annotated[
         str,
-        typer.Option(metavar="NAME", show_default="the settings", help="How it is normalized."),
+        typer.Option(
+            metavar="NAME", show_default="as the settings say", help="Normalization preset."
+        ),
     ] = "",
     create: Annotated[
-        str, typer.Option(metavar="NAME", help="Create the media, with this name.")
+        str, typer.Option(metavar="NAME", help="Create the media with this name.")
     ] = "",
 ) -> None:
-    """Upload a file as the audio of a media; what it had before is replaced."""
+    """Upload a file as the audio of a media, replacing its previous audio."""
     client = session.client
     owner = account or await client.account_id()
     header = UploadContentRequest.Header(account_id=owner, content_type=content_type, preset=preset)
@@ -74,7 +84,9 @@ async def upload(  # noqa: PLR0913 - an argument for each option
     with transfer_bar(file.name) as progress:
         media = (await client.put(header, file, progress)).media
     if media.normalization_error:
-        typer.echo(f"kazoo-media: stored, not normalized: {media.normalization_error}", err=True)
+        typer.echo(
+            f"kazoo-media: stored, but not normalized: {media.normalization_error}", err=True
+        )
     _print(media.renditions)
 
 
@@ -84,15 +96,21 @@ async def download(
     media_id: _MediaId,
     file: Annotated[
         Path | None,
-        typer.Argument(show_default="the id's last part", help="Where to; or a folder."),
+        typer.Argument(
+            show_default="the last part of the media id", help="File or folder to write to."
+        ),
     ] = None,
     *,
     account: _Account = "",
     rendition: Annotated[
-        Wanted | None, typer.Option(show_default="normalized, else original", help="Which form.")
+        RenditionName | None,
+        typer.Option(
+            show_default="normalized if there is one, else original",
+            help="The audio as uploaded, or as converted.",
+        ),
     ] = None,
 ) -> None:
-    """Download the audio of a media; the file appears when it is complete."""
+    """Download the audio of a media. The file appears only when it is complete."""
     client = session.client
     owner = account or await client.account_id()
     kind = _KINDS[rendition]
@@ -106,7 +124,7 @@ async def download(
 
 
 def _file_name(media: Media, kind: int) -> str:
-    """Return the last part of the id, with the suffix of its type."""
+    """Return the last part of the media id with the suffix of the rendition's type."""
     name = media.id.rstrip("/").rpartition("/")[2] or "media"
     types = [each.content_type for each in media.renditions if each.kind == kind]
     suffix = _SUFFIXES.get(types[0] if types else media.content_type, "")

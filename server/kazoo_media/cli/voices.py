@@ -1,4 +1,4 @@
-"""`kazoo-media voices`: who can speak."""
+"""`kazoo-media voices`: the voices of text-to-speech."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def voices(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the voices of the configured speech provider."""
+    """List the voices of the configured text-to-speech provider."""
     found = await session.client.list_voices()
     rows = [
         (each.name, each.locale, each.name.partition("/")[0], each.engine_voice)
@@ -28,5 +28,5 @@ async def voices(
         listed = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
         print_json({"provider": found.provider, "voices": listed})
     else:
-        typer.echo(f"speech.tts_provider is {found.provider}\n")
+        typer.echo(f"provider: {found.provider} (setting speech.tts_provider)\n")
         print_table(_COLUMNS, rows)

@@ -67,7 +67,7 @@ async def test_an_existing_prompt_gets_new_audio_and_a_new_document(
     assert await audio(client, "en-us/hello") == SECOND
 
 
-async def test_bad_files_are_told_with_their_reason_and_the_others_go_on(
+async def test_bad_files_are_reported_with_their_reason_and_the_others_go_on(
     client: Client, tmp_path: Path
 ) -> None:
     (tmp_path / "good.wav").write_bytes(FIRST)

@@ -39,18 +39,18 @@ def test_comments_and_empty_lines_say_nothing(tmp_path: Path) -> None:
     ]
 
 
-def test_bad_lines_are_told_with_their_number_and_reason(tmp_path: Path) -> None:
+def test_bad_lines_are_reported_with_their_number_and_reason(tmp_path: Path) -> None:
     file = tmp_path / "prompts.txt"
     file.write_bytes(b"no colon\n: text\nid:\n\xff: text\na\x07b: text\nid: one\nid: two\n")
     lines = prompt_lines(file)
     assert [each.number for each in lines if each.problem] == [1, 2, 3, 4, 5, 7]
     problems = {each.number: each.problem for each in lines}
     assert "no colon" in problems[1]
-    assert "no prompt id" in problems[2]
+    assert "no valid prompt id" in problems[2]
     assert "no text for 'id'" in problems[3]
     assert "UTF-8" in problems[4]
-    assert "no prompt id" in problems[5]
-    assert "'id' is that of line 6" in problems[7]
+    assert "no valid prompt id" in problems[5]
+    assert "line 6 has the same prompt id 'id'" in problems[7]
 
 
 async def test_a_line_becomes_a_prompt_with_its_audio(client: Client) -> None:
@@ -88,7 +88,7 @@ async def test_what_exists_is_skipped_unless_it_is_to_be_overwritten(client: Cli
     assert await digest(client, "de-de/one") != woman
 
 
-async def test_a_line_that_fails_is_told_and_the_others_are_spoken(client: Client) -> None:
+async def test_a_line_that_fails_is_reported_and_the_others_are_spoken(client: Client) -> None:
     lines = [
         PromptLine(1, "good", "gut"),
         PromptLine(2, problem="there is no colon"),
