@@ -1,6 +1,6 @@
-"""The typed async client: `Client`, what it raises, and the messages it takes and returns.
+"""The typed async client: `Client`, its exceptions, and the messages that it takes and returns.
 
-Needs nothing of the server's packages.
+It works without the server's packages.
 """
 
 from kazoo_media.client.client import Client

@@ -1,4 +1,4 @@
-"""The calls about settings, accounts and users."""
+"""The calls for settings, accounts and users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kazoo_media.v1 import (
 
 
 class AdministrationCalls:
-    """What a client says about the service itself and who uses it."""
+    """The administrative calls of a client."""
 
     _connection: Connection
     _settings: settings_service_pb2_grpc.SettingsServiceAsyncStub
@@ -25,7 +25,11 @@ class AdministrationCalls:
     async def get_settings(
         self, category: str = "", key: str = "", node: str = ""
     ) -> list[settings_service_pb2.Setting]:
-        """Return the settings of a category, or one of them, as a node ("": any) sees them."""
+        """Return all settings, those of a category, or one, as they apply to a node.
+
+        Args:
+            node: "": the node that answers.
+        """
         request = settings_service_pb2.GetSettingsRequest(category=category, key=key, node=node)
         response = await self._connection.unary(self._settings.GetSettings, request)
         return list(response.settings)
@@ -33,7 +37,12 @@ class AdministrationCalls:
     async def set_setting(
         self, category: str, key: str, value: Value, node: str = ""
     ) -> settings_service_pb2.Setting:
-        """Set a value for one node, "": the one that answers; null removes it."""
+        """Set a value for one node and return the setting.
+
+        Args:
+            value: null removes the value of the node.
+            node: "": the node that answers.
+        """
         request = settings_service_pb2.SetSettingRequest(
             category=category, key=key, value=value, node=node
         )
@@ -42,40 +51,52 @@ class AdministrationCalls:
     async def set_default_setting(
         self, category: str, key: str, value: Value
     ) -> settings_service_pb2.Setting:
-        """Set the value for all nodes that have none of their own; null removes it."""
+        """Set the value for all nodes without a value of their own and return the setting.
+
+        Args:
+            value: null removes the value.
+        """
         request = settings_service_pb2.SetDefaultSettingRequest(
             category=category, key=key, value=value
         )
         return (await self._connection.unary(self._settings.SetDefaultSetting, request)).setting
 
     async def flush_settings(self) -> None:
-        """Make every worker read the settings anew."""
+        """Make every worker read the settings again."""
         request = settings_service_pb2.FlushSettingsRequest()
         await self._connection.unary(self._settings.FlushSettings, request)
 
     async def create_account(
         self, request: account_service_pb2.CreateAccountRequest
     ) -> account_service_pb2.CreateAccountResponse:
-        """Return a new account and its API key, which nobody can ask for again."""
+        """Return a new account and its API key. The service does not return the key again."""
         return await self._connection.unary(self._accounts.CreateAccount, request)
 
     async def get_account(self, account_id: str = "") -> account_service_pb2.Account:
-        """Return an account, "": the caller's own."""
+        """Return an account; with "", the caller's own."""
         request = account_service_pb2.GetAccountRequest(account_id=account_id)
         return (await self._connection.unary(self._accounts.GetAccount, request)).account
 
     async def list_accounts(
         self, ancestor_id: str = ""
     ) -> AsyncIterator[account_service_pb2.Account]:
-        """Yield the accounts below an ancestor; "": below the caller, for superduper admins all."""
+        """Yield the accounts below an ancestor.
+
+        Args:
+            ancestor_id: "": the caller's own; for superduper admins all accounts are listed.
+        """
         request = account_service_pb2.ListAccountsRequest(ancestor_id=ancestor_id)
         async for page in self._connection.pages(self._accounts.ListAccounts, request):
             for account in page.accounts:
                 yield account
 
     async def rotate_api_key(self, account_id: str = "") -> str:
-        """Return the new API key of an account, "": the caller's own. All its tokens have ended;
-        a client that had its own key replaced can not go on.
+        """Replace the API key of an account, end all its tokens and return the new key.
+
+        A client cannot make further calls after the key that it uses was replaced.
+
+        Args:
+            account_id: "": the caller's own account.
         """
         request = account_service_pb2.RotateApiKeyRequest(account_id=account_id)
         return (await self._connection.unary(self._accounts.RotateApiKey, request)).api_key
@@ -83,8 +104,10 @@ class AdministrationCalls:
     async def put_user(
         self, name: str, password: str, account_id: str = ""
     ) -> account_service_pb2.User:
-        """Return a user who may log in over REST, added or given this password; account "": the
-        caller's own.
+        """Add a user who may log in over REST, or change the password of an existing one.
+
+        Args:
+            account_id: "": the caller's own account.
         """
         request = account_service_pb2.PutUserRequest(
             account_id=account_id, name=name, password=password

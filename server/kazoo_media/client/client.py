@@ -40,7 +40,7 @@ from kazoo_media.v1 import (
 
 
 def _no_progress(transferred_bytes: int, total_bytes: int | None) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 class Client(AdministrationCalls):
@@ -53,8 +53,8 @@ class Client(AdministrationCalls):
             async for each in client.list_media(ListMediaRequest(account_id=account_id)):
                 ...
 
-    Every method raises MediaServiceError when the service refuses or does not answer. Calls whose
-    repetition is harmless are repeated a few times while the service is UNAVAILABLE.
+    Every method raises MediaServiceError when the service refuses or does not answer. Calls that
+    are safe to repeat are retried a few times while the service is UNAVAILABLE.
     """
 
     def __init__(
@@ -65,18 +65,18 @@ class Client(AdministrationCalls):
         tls: TlsFiles | None = None,
         timeout_s: float = 30.0,
     ) -> None:
-        """Keep what is needed; the connection is made by `async with`.
+        """Configure a client; `async with` opens the connection.
 
         Args:
             target: host:port.
-            api_key: Tokens are issued for it and renewed as needed.
-            token: Used instead of, or before one is issued for, the API key.
-            tls: None: a plain connection. With neither API key nor token, the certificate in it
-                says who is calling.
-            timeout_s: Longest time a call may take; transfers may take any time.
+            api_key: The client requests tokens for it and renews them.
+            token: The first token. Without an API key it is the only one.
+            tls: None: a connection without TLS. Without an API key and a token, its certificate
+                identifies the caller.
+            timeout_s: Longest duration of a call; uploads, downloads and conversions have no limit.
 
         Raises:
-            ValueError: no API key, token or certificate.
+            ValueError: there is no API key, token or certificate.
         """
         if not (api_key or token or (tls and tls.cert)):
             raise ValueError("a client needs an api_key, a token or a certificate")
@@ -104,8 +104,9 @@ class Client(AdministrationCalls):
         await self._connection.aclose()
 
     async def token(self) -> str:
-        """Return a token that is good for at least a minute, where there is an API key; "" where
-        there is only a certificate.
+        """Return a token; "" if the client has only a certificate.
+
+        With an API key the token is valid for at least a minute.
         """
         return await self._connection.token()
 
@@ -114,8 +115,10 @@ class Client(AdministrationCalls):
         return await self._connection.account_id()
 
     async def create_media(self, account_id: str, media: media_pb2.Media) -> media_pb2.Media:
-        """Return a new document without audio. With an id of its own choice a caller may repeat
-        this: the second time it fails with CONFLICT.
+        """Create a document without audio and return it.
+
+        A caller that sets `media.id` may repeat the call: it fails with CONFLICT if an earlier one
+        succeeded.
         """
         request = media_service_pb2.CreateMediaRequest(account_id=account_id, media=media)
         return (await self._connection.unary(self._media.CreateMedia, request)).media
@@ -128,7 +131,7 @@ class Client(AdministrationCalls):
     async def list_media(
         self, request: media_service_pb2.ListMediaRequest
     ) -> AsyncIterator[media_pb2.Media]:
-        """Yield all documents that match, page by page."""
+        """Yield all documents that match."""
         async for page in self._connection.pages(self._media.ListMedia, request):
             for media in page.media:
                 yield media
@@ -140,7 +143,12 @@ class Client(AdministrationCalls):
         fields: Sequence[str] = (),
         if_revision: str = "",
     ) -> media_pb2.Media:
-        """Return a document, `media.id`, with those fields changed; none named: all replaced."""
+        """Change fields of the document `media.id` and return it.
+
+        Args:
+            fields: Empty: the whole document is replaced.
+            if_revision: The revision that the stored document must have; "": any.
+        """
         request = media_service_pb2.UpdateMediaRequest(
             account_id=account_id,
             media=media,
@@ -152,14 +160,19 @@ class Client(AdministrationCalls):
     async def delete_media(
         self, account_id: str, media_id: str, *, hard: bool = False, if_revision: str = ""
     ) -> media_pb2.Media:
-        """Delete a document with its audio; return it as it was. `hard`: the id is free again."""
+        """Delete a document with its audio and return the deleted document.
+
+        Args:
+            hard: Delete for good, so that the id can be used again.
+            if_revision: The revision that the stored document must have; "": any.
+        """
         request = media_service_pb2.DeleteMediaRequest(
             account_id=account_id, media_id=media_id, hard=hard, if_revision=if_revision
         )
         return (await self._connection.unary(self._media.DeleteMedia, request)).media
 
     async def purge_media(self, account_id: str, deleted_until: datetime) -> int:
-        """Remove for good what was soft-deleted until a time; return how many media."""
+        """Remove the media deleted up to a time for good; return their number."""
         request = media_service_pb2.PurgeMediaRequest(
             account_id=account_id, deleted_until=Timestamp(seconds=int(deleted_until.timestamp()))
         )
@@ -175,11 +188,14 @@ class Client(AdministrationCalls):
         *,
         preset: str = "",
     ) -> media_pb2.Media:
-        """Replace the audio of a media by a file or by what an iterator yields. A preset normalizes
-        it so, whatever the settings say.
+        """Replace the audio of a media by a file or by the bytes of an iterator.
 
-        When it returns the audio is durable and live; after any error, the source's own too, the
-        previous audio is.
+        When the call returns, the new audio is durable and live. After any error, including one
+        that `source` raises, the previous audio is live.
+
+        Args:
+            content_type: "": detected from the content.
+            preset: How to normalize the audio; "": as the settings say.
         """
         header = media_service_pb2.UploadContentRequest.Header(
             account_id=account_id, media_id=media_id, content_type=content_type, preset=preset
@@ -192,30 +208,32 @@ class Client(AdministrationCalls):
         source: Path | AsyncIterable[bytes],
         progress: Progress = _no_progress,
     ) -> media_service_pb2.UploadContentResponse:
-        """Create or change a document, `header.media`, together with its audio.
+        """Create or change the document `header.media` together with its audio.
 
-        When it returns both are durable and live; after any error, the source's own too, what was
-        there before is unchanged.
+        When the call returns, both are durable and live. After any error, including one that
+        `source` raises, neither has changed.
         """
         return await self._upload(header, source, progress)
 
     async def normalize_media(
         self, account_id: str, media_id: str, preset: str = "", *, force: bool = False
     ) -> media_service_pb2.NormalizeMediaResponse:
-        """Convert the original of a media anew, as a preset or with "" the settings say; without
-        `force` only what was made another way. It takes the time it takes.
+        """Convert the original of a media again. The call has no timeout.
+
+        Args:
+            preset: How to normalize the audio; "": as the settings say.
+            force: Convert also if the stored audio was made in the same way.
         """
         request = media_service_pb2.NormalizeMediaRequest(
             account_id=account_id, media_id=media_id, preset=preset, force=force
         )
-
         return await self._connection.unary(self._media.NormalizeMedia, request, timed=False)
 
     @asynccontextmanager
     async def download_stream(
         self, request: media_service_pb2.DownloadContentRequest
     ) -> AsyncIterator[Download]:
-        """Yield a download that has begun; leaving the block ends it.
+        """Yield a download; leaving the block ends it.
 
         Usage:
             async with client.download_stream(DownloadContentRequest(...)) as download:
@@ -242,9 +260,10 @@ class Client(AdministrationCalls):
         rendition: media_pb2.RenditionKind.ValueType = media_pb2.RENDITION_KIND_UNSPECIFIED,
         progress: Progress = _no_progress,
     ) -> media_pb2.Rendition:
-        """Write the audio of a media to a file and return what it is.
+        """Write the audio of a media to a file and return its rendition.
 
-        The file appears when it is complete and durable. After any error it is as it was before.
+        The file appears when it is complete and durable. After any error the previous file is
+        unchanged.
         """
         request = media_service_pb2.DownloadContentRequest(
             account_id=account_id, media_id=media_id, rendition=rendition
@@ -256,14 +275,14 @@ class Client(AdministrationCalls):
     async def peaks(
         self, account_id: str, media_id: str, bucket_count: int = 0
     ) -> media_service_pb2.GetPeaksResponse:
-        """Return the waveform of what is served, in at most so many stretches (0: 800)."""
+        """Return the waveform of the audio in at most `bucket_count` buckets (0: 800)."""
         request = media_service_pb2.GetPeaksRequest(
             account_id=account_id, media_id=media_id, bucket_count=bucket_count
         )
         return await self._connection.unary(self._media.GetPeaks, request)
 
     async def list_prompts(self, account_id: str) -> AsyncIterator[prompt_service_pb2.PromptCount]:
-        """Yield the prompts of an account with the number of their translations."""
+        """Yield the prompts of an account, each with the number of its translations."""
         request = prompt_service_pb2.ListPromptsRequest(account_id=account_id)
         async for page in self._connection.pages(self._prompts.ListPrompts, request):
             for prompt in page.prompts:
@@ -279,12 +298,12 @@ class Client(AdministrationCalls):
                 yield media_id
 
     async def list_languages(self, account_id: str) -> language_service_pb2.ListLanguagesResponse:
-        """Return the languages of an account with the number of their media."""
+        """Return the languages of an account, each with the number of its media."""
         request = language_service_pb2.ListLanguagesRequest(account_id=account_id)
         return await self._connection.unary(self._languages.ListLanguages, request)
 
     async def list_media_by_language(self, account_id: str, language: str) -> AsyncIterator[str]:
-        """Yield the ids of the media of a language; "": of those without one."""
+        """Yield the ids of the media of a language; with "", of the media without a language."""
         request = language_service_pb2.ListMediaByLanguageRequest(
             account_id=account_id, language=language
         )
@@ -293,7 +312,7 @@ class Client(AdministrationCalls):
                 yield media_id
 
     async def list_voices(self) -> speech_service_pb2.ListVoicesResponse:
-        """Return the voices that a document of source TTS may have, and who speaks with them."""
+        """Return the text-to-speech provider and the voices that a document may name."""
         request = speech_service_pb2.ListVoicesRequest()
         return await self._connection.unary(self._speech.ListVoices, request)
 
@@ -330,8 +349,8 @@ class Client(AdministrationCalls):
 
         try:
             await self._connection.authorized(attempt)
-            # From here on nothing is repeated: what a source has yielded is gone, and the rest of
-            # it must not pass for all of it.
+            # No retry from here on: the source cannot yield the same bytes again, and the rest
+            # of it must not be taken for all of it.
             return await uploads[-1].send(source, header.expected_bytes, progress)
         except grpc.aio.AioRpcError as error:
             raise MediaServiceError.of(error) from error

@@ -1,4 +1,4 @@
-"""The channel to the service, and the token that goes with every call."""
+"""The channel to the service, and the token of every call."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _Response = TypeVar("_Response", bound=Message)
 _RENEW_BEFORE_S = 60
 _PAGE_ROWS = 200
 _RECEIVE_LIMIT_BYTES = 64 << 20  # a page of large documents
-# Others, repeated after an answer that was lost, would report the success of the first try as a
-# failure: ALREADY_EXISTS, NOT_FOUND, or another revision than `if_revision`.
+# If the answer of any other call is lost, a retry would report the success of the first try as a
+# failure: ALREADY_EXISTS, NOT_FOUND or a stale `if_revision`.
 _REPEATABLE_PREFIXES = ("Get", "List", "Set", "Flush", "Issue", "Normalize")
 _RETRY_POLICY = {
     "maxAttempts": 4,
@@ -48,9 +48,9 @@ class TlsFiles:
     """PEM files for TLS.
 
     Attributes:
-        root: Certificates to trust. None: those that gRPC brings along.
-        cert: The client's certificate chain, for a service that wants one.
-        key: Its private key.
+        root: CA certificates to trust. None: gRPC's own list.
+        cert: The client's certificate chain, for a service that requires one.
+        key: The private key of `cert`.
     """
 
     root: Path | None = None
@@ -59,10 +59,10 @@ class TlsFiles:
 
 
 async def open_channel(target: str, tls: TlsFiles | None) -> grpc.aio.Channel:
-    """Return a channel. gRPC itself repeats calls that may be, after a growing pause.
+    """Return a channel on which gRPC retries the calls that are safe to repeat.
 
     Raises:
-        OSError: a file can not be read.
+        OSError: a file of `tls` cannot be read.
     """
     options = [
         ("grpc.max_receive_message_length", _RECEIVE_LIMIT_BYTES),
@@ -82,18 +82,19 @@ def _credentials(tls: TlsFiles) -> grpc.ChannelCredentials:
 
 
 class Connection:
-    """A channel with an identity."""
+    """A channel that authenticates its calls."""
 
     def __init__(
         self, channel: grpc.aio.Channel, api_key: str, token: str, timeout_s: float
     ) -> None:
-        """Keep them.
+        """Take over a channel.
 
         Args:
             channel: Closed by `aclose`.
-            api_key: Tokens are issued for it as needed. "": `token` is used as long as it lasts.
-            token: The first token; "": issue one. Without both the channel's certificate counts.
-            timeout_s: Longest time a call with one request and one response may take.
+            api_key: Tokens are requested for it as needed. "": `token` is the only one.
+            token: The first token; "": request one. Without an API key and a token, the client
+                certificate of the channel identifies the caller.
+            timeout_s: Longest duration of a call with one request and one response.
         """
         self.channel = channel
         self._api_key = api_key
@@ -115,7 +116,10 @@ class Connection:
         *,
         timed: bool = True,
     ) -> _Response:
-        """Return the response to a request; it may take any time if it is not timed.
+        """Return the response to a request.
+
+        Args:
+            timed: Whether the connection's timeout applies.
 
         Raises:
             MediaServiceError: the call failed.
@@ -128,8 +132,8 @@ class Connection:
         return await self.authorized(attempt)
 
     async def authorized(self, attempt: Callable[[Metadata], Awaitable[T]]) -> T:
-        """Return what an attempt returns; it is made again with a new token when the service does
-        not take the old one.
+        """Return what `attempt` returns; repeat it with a new token if the service rejects the old
+        one.
 
         Raises:
             MediaServiceError: the attempt failed.
@@ -159,11 +163,10 @@ class Connection:
             page_request.page_token = page.next_page_token
 
     async def token(self, rejected: str = "") -> str:
-        """Return a token that is good for a while, and another one than a rejected one; "" without
-        an API key and a first token.
+        """Return a token other than `rejected`; "" if there is neither an API key nor a token.
 
         Raises:
-            MediaServiceError: none could be issued.
+            MediaServiceError: the service issued no token.
         """
         if not self._api_key:
             return self._token
@@ -173,10 +176,10 @@ class Connection:
             return self._token
 
     async def account_id(self) -> str:
-        """Return the id of the account that the calls are made for.
+        """Return the id of the account that the calls act for.
 
         Raises:
-            MediaServiceError: it could not be asked.
+            MediaServiceError: the call to look it up failed.
         """
         await self.token()
         if not self._account_id:
@@ -194,7 +197,7 @@ class Connection:
             raise MediaServiceError.of(error) from error
         self._token = issued.token
         self._account_id = issued.account_id
-        # Never at once again, however wrong this machine's clock is.
+        # Keep the token for a minute at least, even if the clock of this machine is wrong.
         now = time.time()
         self._renew_at = max(issued.expire_time.seconds, now + 2 * _RENEW_BEFORE_S)
         self._renew_at -= _RENEW_BEFORE_S

@@ -1,4 +1,4 @@
-"""Receives audio from the service; what looks complete is complete."""
+"""Downloads: audio received from the service. A download that ends without an error is complete."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _Messages: TypeAlias = AsyncIterator[DownloadContentResponse]
 class Download:
     """A running download: iterate over it to get the bytes.
 
-    The iteration ends only after all bytes came and, for a whole rendition, had the right digest;
-    it raises MediaServiceError in every other case.
+    The iteration ends after all bytes have arrived and, for a whole rendition, the digest matched.
+    In every other case it raises MediaServiceError.
 
     Attributes:
-        rendition: What is sent; its `size_bytes` is the whole size, whatever the range.
+        rendition: The rendition; its `size_bytes` is the whole size, regardless of the range.
         offset_bytes: First byte of the range.
         length_bytes: Length of the range.
     """
@@ -43,16 +43,16 @@ class Download:
 
     @classmethod
     async def begin(cls, call: Call) -> Download:
-        """Return the download of a fresh call, when its header has come.
+        """Return the download of a new call after its header has arrived.
 
         Raises:
             grpc.aio.AioRpcError: the service refused.
-            MediaServiceError: it sent something else than a header.
+            MediaServiceError: the first message is not a header.
         """
         messages = aiter(call)
         first = await anext(messages, None)
         if first is None or not first.HasField("header"):
-            raise _incomplete("the download has no header")
+            raise _incomplete("the service sent no download header")
         return cls(first.header, messages)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -65,22 +65,22 @@ class Download:
         except grpc.aio.AioRpcError as error:
             raise MediaServiceError.of(error) from error
         if size_bytes != self.length_bytes:
-            raise _incomplete(f"{size_bytes} of {self.length_bytes} bytes arrived")
+            raise _incomplete(f"only {size_bytes} of {self.length_bytes} bytes arrived")
         is_whole = self.length_bytes == self.rendition.size_bytes
         if is_whole and digest.hexdigest() != self.rendition.sha256:
-            raise _incomplete("the bytes that arrived are not those that were sent")
+            raise _incomplete("the SHA-256 of the received bytes does not match: download it again")
 
 
 async def save(download: Download, destination: Path, progress: Progress) -> None:
-    """Write a download to a file that is complete and durable, or not there at all.
+    """Write a download to a file that appears when it is complete and durable.
 
-    The bytes go to a hidden file beside it, which takes its place at the end. After any error the
-    hidden file is gone and what was at the destination is still there; a process that is killed
-    leaves the hidden file.
+    The bytes go to a hidden file in the same folder, which replaces the destination at the end.
+    After any error the hidden file is removed and the destination is unchanged; a process that is
+    killed leaves the hidden file.
 
     Raises:
-        MediaServiceError: not all bytes came.
-        OSError: the file can not be written.
+        MediaServiceError: the download is incomplete.
+        OSError: the file cannot be written.
     """
     draft = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.part")
     file = None

@@ -1,4 +1,4 @@
-"""What the client raises."""
+"""The exceptions of the client."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class FieldViolation:
 
 
 class MediaServiceError(Exception):
-    """A call failed, or a transfer broke. Act on `reason`, never on the text.
+    """A call failed or a transfer broke off. Act on `reason`, never on the text.
 
     Attributes:
         code: The gRPC status code.
         reason: A name of `ErrorReason` without its prefix, for example `MEDIA_NOT_FOUND`;
-            `INCOMPLETE_DOWNLOAD` when fewer or other bytes arrived than were announced; "" when
-            the service did not answer at all.
+            `INCOMPLETE_DOWNLOAD` if the received bytes are not the announced ones; "" if the
+            service did not answer.
         message: For a person.
         metadata: Facts for a machine, for example `{"media_id": "en-us/welcome"}`.
-        violations: The fields that are wrong, with the reason `VALIDATION`.
-        request_id: Names the call in the service's log; "" when it did not answer.
+        violations: The invalid fields, with the reason `VALIDATION`.
+        request_id: Identifies the call in the service's log; "" if the service did not answer.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class MediaServiceError(Exception):
 
     @classmethod
     def of(cls, error: grpc.aio.AioRpcError) -> Self:
-        """Return what a failed call says."""
+        """Return the error that a failed call carries."""
         trailers = dict(error.trailing_metadata() or ())
         info, violations = ErrorInfo(), BadRequest()
         for detail in _status(trailers.get(_DETAILS_KEY, b"")).details:
@@ -83,7 +83,7 @@ class MediaServiceError(Exception):
 
 
 def _status(data: str | bytes) -> Status:
-    """Return the details; none where something between client and service garbled them."""
+    """Return the error details; empty if a proxy garbled them."""
     try:
         return Status.FromString(data if isinstance(data, bytes) else b"")
     except DecodeError:

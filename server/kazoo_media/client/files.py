@@ -11,20 +11,21 @@ _Opened = TypeVar("_Opened")
 
 
 async def create_file(path: Path) -> BinaryIO:
-    """Return a new file. A task that is cancelled meanwhile leaves none open.
+    """Create a file and return it, open for writing. If the task is cancelled, it is closed.
 
     Raises:
-        OSError: it can not be made, or exists.
+        OSError: the file exists or cannot be created.
     """
     return await _opened(lambda: path.open("xb"), lambda file: file.close())
 
 
 async def open_with_head(path: Path, head_bytes: int) -> tuple[BinaryIO, int, bytes]:
-    """Return an open file, its size and its first bytes, for the price of one change of threads:
-    most files are small. A task that is cancelled meanwhile leaves none open.
+    """Return an open file, its size and its first bytes. If the task is cancelled, it is closed.
+
+    Most files are small: one change of threads is enough for them.
 
     Raises:
-        OSError: it can not be read.
+        OSError: the file cannot be read.
     """
     return await _opened(lambda: _open_with_head(path, head_bytes), lambda found: found[0].close())
 
@@ -45,5 +46,5 @@ async def _opened(open_: Callable[[], _Opened], close: Callable[[_Opened], None]
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        close(await opening)  # a thread that has begun ends
+        close(await opening)  # a thread cannot be cancelled
         raise
