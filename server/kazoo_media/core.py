@@ -1,4 +1,4 @@
-"""The core's objects, and how they are wired: once, for a worker and for every test."""
+"""The objects of the core and their wiring, which workers and tests share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kazoo_media.access.accounts import Accounts
-from kazoo_media.access.login_limit import Attempts
+from kazoo_media.access.login_limit import LoginLimit
 from kazoo_media.access.tokens import Tokens
 from kazoo_media.access.users import Users
 from kazoo_media.audio.convert.converters import Backends
@@ -28,11 +28,11 @@ from kazoo_media.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """All that a surface may call."""
+    """Everything that a surface may call."""
 
     accounts: Accounts
     users: Users
-    attempts: Attempts
+    login_limit: LoginLimit
     settings: Settings
     speech: Speech
     library: Library
@@ -65,7 +65,7 @@ async def build_core(
     metadata: MetadataStore,
     blobs: BlobStore,
     backends: Backends,
-    attempts: Attempts,
+    login_limit: LoginLimit,
 ) -> Core:
     """Return a core on these stores; the node's public key is in the metadata store."""
     tokens = Tokens(metadata, node.private_key, node.trusted_keys)
@@ -79,7 +79,7 @@ async def build_core(
     return Core(
         accounts=accounts,
         users=Users(metadata, accounts),
-        attempts=attempts,
+        login_limit=login_limit,
         settings=settings,
         speech=speech,
         library=library,

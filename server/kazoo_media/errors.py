@@ -1,14 +1,14 @@
-"""Every failure that the service names.
+"""All errors that the service reports.
 
 MediaError
 ├── InternalError
-├── BadRequestError                    a malformed message: wrong order, no UTF-8, a bad page token
+├── BadRequestError                    a malformed request: wrong order, not UTF-8, bad page token
 ├── InvalidCredentialsError, ForbiddenError
 ├── AccountNotFoundError, MediaNotFoundError, ContentNotFoundError, PathNotFoundError
 ├── MethodNotAllowedError
 ├── ValidationError                    carries all violations at once
 ├── ConflictError                      the id exists
-├── StaleRevisionError                 lost a race; the core repeats or reports it
+├── StaleRevisionError                 lost a race; the core retries or reports it
 ├── PreconditionFailedError            If-Match, `if_revision`
 ├── NotAcceptableError, UnsupportedMediaTypeError
 ├── EmptyContentError, NotAudioError, TooLargeError
@@ -19,7 +19,7 @@ MediaError
 ├── NormalizationOffError, NormalizationFailedError
 └── SpeechFailedError
 
-Each class says all that a surface needs: `code` (gRPC), `reason` (listed in error_reason.proto),
+Each class has all that a surface needs: `code` (gRPC), `reason` (listed in error_reason.proto),
 `http_status` and `kazoo_message`. There is no mapping table elsewhere.
 """
 
@@ -32,7 +32,7 @@ from typing import Any, ClassVar
 
 
 class Code(enum.Enum):
-    """gRPC status codes by name, so that the core needs no grpc."""
+    """gRPC status codes by name, so that the core does not import grpc."""
 
     INVALID_ARGUMENT = enum.auto()
     NOT_FOUND = enum.auto()
@@ -49,13 +49,11 @@ class Code(enum.Enum):
 
 
 class MediaError(Exception):
-    """A failure with its facts.
+    """A failure with its texts and facts.
 
     Attributes:
         message: One sentence for a person: what happened, which value, what to do.
         facts: Strings for a machine; they become `ErrorInfo.metadata`.
-        kazoo_data: The `data` of Kazoo's error envelope.
-        headers: HTTP response headers that belong to the error.
     """
 
     code: ClassVar[Code]
@@ -64,9 +62,9 @@ class MediaError(Exception):
     kazoo_message: ClassVar[str]
 
     text: ClassVar[str] = ""
-    """The message when the raiser gives none."""
+    """The default message."""
     fixed_data: ClassVar[object] = None
-    """`kazoo_data` where Kazoo always sends the same."""
+    """`kazoo_data` if Kazoo always sends the same."""
 
     def __init__(self, message: str = "", **facts: str | int) -> None:
         self.message = message or self.text
@@ -75,7 +73,7 @@ class MediaError(Exception):
 
     @property
     def kazoo_data(self) -> object:
-        """Return what Kazoo puts into `data`; most errors say their message there."""
+        """Return the `data` of Kazoo's error envelope; for most errors it has the message."""
         return {"message": self.message} if self.fixed_data is None else self.fixed_data
 
     @property
@@ -94,14 +92,14 @@ class InternalError(MediaError):
 
 
 class BadRequestError(MediaError):
-    """The request can not be read."""
+    """The request cannot be read."""
 
     code, reason = Code.INVALID_ARGUMENT, "BAD_REQUEST"
     http_status, kazoo_message = 400, "bad request"
 
 
 class InvalidCredentialsError(MediaError):
-    """The caller is not who it says, or does not say."""
+    """The credentials are missing or wrong."""
 
     code, reason = Code.UNAUTHENTICATED, "INVALID_CREDENTIALS"
     http_status, kazoo_message = 401, "invalid_credentials"
@@ -109,7 +107,7 @@ class InvalidCredentialsError(MediaError):
 
 
 class ForbiddenError(MediaError):
-    """The caller is known and may not."""
+    """The caller is known and has no permission."""
 
     code, reason = Code.PERMISSION_DENIED, "FORBIDDEN"
     http_status, kazoo_message = 403, "forbidden"
@@ -117,7 +115,7 @@ class ForbiddenError(MediaError):
 
 
 class _BadIdentifierError(MediaError):
-    """Something that an id names does not exist."""
+    """The thing that an id names does not exist."""
 
     code = Code.NOT_FOUND
     http_status, kazoo_message = 404, "bad_identifier"
@@ -153,7 +151,7 @@ class MediaNotFoundError(_BadIdentifierError):
 
 
 class ContentNotFoundError(_BadIdentifierError):
-    """The media has no audio, or not the asked rendition."""
+    """The media has no audio, or not the requested rendition."""
 
     reason = "CONTENT_NOT_FOUND"
 
@@ -164,17 +162,17 @@ class ContentNotFoundError(_BadIdentifierError):
 
 
 class NoPeaksError(MediaError):
-    """The waveform of the audio can not be measured."""
+    """The waveform of the audio cannot be measured."""
 
     code, reason = Code.FAILED_PRECONDITION, "NO_PEAKS"
     http_status, kazoo_message = 404, "not_found"
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"there are no peaks of this audio: {why}")
+        super().__init__(f"the waveform of this audio cannot be measured: {why}")
 
 
 class PathNotFoundError(MediaError):
-    """No such path."""
+    """No resource has this path."""
 
     code, reason = Code.NOT_FOUND, "PATH_NOT_FOUND"
     http_status, kazoo_message = 404, "not_found"
@@ -182,7 +180,7 @@ class PathNotFoundError(MediaError):
 
 
 class MethodNotAllowedError(MediaError):
-    """The path has no such verb."""
+    """The resource does not support the verb."""
 
     code, reason = Code.UNIMPLEMENTED, "METHOD_NOT_ALLOWED"
     http_status, kazoo_message = 405, "invalid_method"
@@ -192,7 +190,7 @@ class MethodNotAllowedError(MediaError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Return `allow`."""
+        """Return `allow`. Source: RFC 9110, 10.2.1."""
         return {"allow": self.facts["allow"]}
 
 
@@ -205,7 +203,7 @@ class Violation:
         code: Kazoo's word: `required`, `minLength`, `maxLength`, `enum`, `type`, `minimum`,
             `maximum`, `invalid`.
         message: Kazoo's text.
-        extra: Kazoo's `target`, `cause` and `value`, as far as the code has them.
+        extra: Kazoo's `target`, `cause` and `value`; which of them depends on the code.
     """
 
     field: str
@@ -215,7 +213,7 @@ class Violation:
 
 
 class ValidationError(MediaError):
-    """Fields break rules; all violations are reported together."""
+    """Fields break rules. All violations are reported together."""
 
     code, reason = Code.INVALID_ARGUMENT, "VALIDATION"
     http_status, kazoo_message = 400, "validation error"
@@ -234,48 +232,48 @@ class ValidationError(MediaError):
 
 
 class _DatastoreConflictError(MediaError):
-    """Two writers want the same; Kazoo has one text for all of them."""
+    """Two writers conflict; Kazoo has one text for all such errors."""
 
     http_status, kazoo_message = 409, "datastore_conflict"
     fixed_data: ClassVar[object] = {"message": "conflicting documents"}
 
 
 class ConflictError(_DatastoreConflictError):
-    """The id exists already."""
+    """The id already exists."""
 
     code, reason = Code.ALREADY_EXISTS, "CONFLICT"
 
     def __init__(self, identifier: str) -> None:
-        super().__init__(f"{identifier!r} exists already", media_id=identifier)
+        super().__init__(f"{identifier!r} already exists", media_id=identifier)
 
 
 class StaleRevisionError(_DatastoreConflictError):
-    """The document changed between reading and writing it."""
+    """The document changed between the read and the write."""
 
     code, reason = Code.ABORTED, "STALE_REVISION"
 
     def __init__(self, media_id: str) -> None:
         super().__init__(
-            f"{media_id!r} was changed by somebody else: read it again", media_id=media_id
+            f"{media_id!r} was changed by another caller: read it again", media_id=media_id
         )
 
 
 class PreconditionFailedError(MediaError):
-    """The asked revision is not the stored one."""
+    """The stored document has another revision than the request requires."""
 
     code, reason = Code.FAILED_PRECONDITION, "PRECONDITION_FAILED"
     http_status, kazoo_message = 412, "precondition_failed"
 
     def __init__(self, expected: str, actual: str) -> None:
         super().__init__(
-            f"the document has revision {actual!r}, not {expected!r}",
+            f"the document has revision {actual!r}, not {expected!r}: read it again",
             expected=expected,
             actual=actual,
         )
 
 
 class _TargetError(MediaError):
-    """Something is not among what there is; `target` lists that."""
+    """A value is not among the available ones, which `target` lists."""
 
     def __init__(self, message: str, target: Sequence[str]) -> None:
         super().__init__(message, available=", ".join(target))
@@ -283,26 +281,26 @@ class _TargetError(MediaError):
 
     @property
     def kazoo_data(self) -> object:
-        """Return message and list."""
+        """Return the message and the available values."""
         return {"message": self.message, "target": list(self.target)}
 
 
 class NotAcceptableError(_TargetError):
-    """No rendition is of an accepted type; `target` are the types there are."""
+    """No rendition has a type that the client accepts; `target` lists the available types."""
 
     code, reason = Code.FAILED_PRECONDITION, "NOT_ACCEPTABLE"
     http_status, kazoo_message = 406, "not_acceptable"
 
 
 class UnsupportedMediaTypeError(_TargetError):
-    """The declared type is not stored; `target` are the accepted types."""
+    """The declared type is not supported; `target` lists the supported types."""
 
     code, reason = Code.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE"
     http_status, kazoo_message = 415, "invalid_media_type"
 
 
 class _FileError(MediaError):
-    """The uploaded bytes are wrong; Kazoo reports that as a violation of the field `file`."""
+    """The uploaded bytes are wrong. Kazoo reports that as a violation of the field `file`."""
 
     code = Code.INVALID_ARGUMENT
     http_status, kazoo_message = 400, "validation error"
@@ -322,7 +320,7 @@ class EmptyContentError(_FileError):
 
 
 class NotAudioError(_FileError):
-    """The upload is recognised as something else than audio."""
+    """The upload is not audio."""
 
     reason, violation = "NOT_AUDIO", "invalid"
 
@@ -331,7 +329,7 @@ class NotAudioError(_FileError):
 
 
 class TooLargeError(_FileError):
-    """More bytes than allowed."""
+    """The upload has more bytes than allowed."""
 
     reason, violation = "TOO_LARGE", "maxSize"
     http_status, kazoo_message = 413, "request_too_large"
@@ -344,31 +342,31 @@ class TooLargeError(_FileError):
 
     @property
     def kazoo_data(self) -> object:
-        """Return Kazoo's shape."""
+        """Return Kazoo's violation with the limit."""
         return {"file": {"maxSize": {"message": self.message, "target": self.limit_bytes}}}
 
 
 class IncompleteUploadError(_FileError):
-    """The stream ended early; nothing was changed."""
+    """The upload ended early; nothing was changed."""
 
     code, reason, violation = Code.ABORTED, "INCOMPLETE_UPLOAD", "incomplete"
 
 
 class ContentMismatchError(_FileError):
-    """Size or digest of the finish do not match what arrived; nothing was changed."""
+    """The announced size or digest does not match the received bytes; nothing was changed."""
 
     code, reason, violation = Code.FAILED_PRECONDITION, "CONTENT_MISMATCH", "invalid"
 
 
 class RangeNotSatisfiableError(MediaError):
-    """The range starts behind the last byte."""
+    """The range starts after the last byte."""
 
     code, reason = Code.OUT_OF_RANGE, "RANGE_NOT_SATISFIABLE"
     http_status, kazoo_message = 416, "range_not_satisfiable"
 
     def __init__(self, size_bytes: int) -> None:
         super().__init__(
-            f"the range starts behind the last byte: the audio has {size_bytes} bytes",
+            f"the range starts after the last byte: the audio has {size_bytes} bytes",
             size_bytes=size_bytes,
         )
 
@@ -379,7 +377,7 @@ class RangeNotSatisfiableError(MediaError):
 
 
 class _RetryLaterError(MediaError):
-    """Try again after a while."""
+    """The request may be repeated after a while."""
 
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
@@ -391,14 +389,14 @@ class _RetryLaterError(MediaError):
 
 
 class QueueFullError(_RetryLaterError):
-    """Too many conversions wait already."""
+    """Too many conversions are waiting."""
 
     code, reason = Code.RESOURCE_EXHAUSTED, "QUEUE_FULL"
     http_status, kazoo_message = 503, "conversion_queue_full"
 
 
 class TooManyRequestsError(_RetryLaterError):
-    """Too many attempts to log in."""
+    """Too many log-ins have failed."""
 
     code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS"
     http_status, kazoo_message = 429, "too_many_requests"
@@ -408,11 +406,11 @@ class TooManyRequestsError(_RetryLaterError):
 
 
 class StorageFullError(MediaError):
-    """Disk or quota full; nothing was changed."""
+    """The disk or a quota is full; nothing was changed."""
 
     code, reason = Code.RESOURCE_EXHAUSTED, "STORAGE_FULL"
     http_status, kazoo_message = 507, "insufficient_storage"
-    text = "the storage is full: nothing was changed, try again when there is space"
+    text = "the storage is full and nothing was changed: free some space and try again"
 
 
 class StoreUnavailableError(_RetryLaterError):
@@ -426,22 +424,22 @@ class StoreUnavailableError(_RetryLaterError):
 
 
 class NormalizationOffError(MediaError):
-    """Stored audio shall be normalized as the settings say, and they say not at all."""
+    """Stored audio was to be normalized as the settings say, but normalization is off."""
 
     code, reason = Code.FAILED_PRECONDITION, "NORMALIZATION_OFF"
     http_status, kazoo_message = 412, "normalization_off"
-    text = "normalization is off: set crossbar.media normalize_media, or name a preset"
+    text = "normalization is off: set crossbar.media.normalize_media to true, or name a preset"
 
 
 class NormalizationFailedError(MediaError):
-    """Stored audio can not be normalized; what was live still is."""
+    """Stored audio cannot be normalized; the live audio is unchanged."""
 
     code, reason = Code.FAILED_PRECONDITION, "NORMALIZATION_FAILED"
     http_status, kazoo_message = 412, "normalization_failed"
 
 
 class SpeechFailedError(MediaError):
-    """Text to speech failed; Kazoo gives the provider's reason as the envelope's `message`."""
+    """Text-to-speech failed. Kazoo sends the provider's reason as the envelope's `message`."""
 
     code, reason = Code.INTERNAL, "SPEECH_FAILED"
     http_status = 500

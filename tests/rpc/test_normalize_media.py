@@ -56,7 +56,7 @@ async def test_normalization_that_is_off_needs_a_preset(client: Client) -> None:
     with refused("FAILED_PRECONDITION", "NORMALIZATION_OFF") as refusal:
         await normalized(client)
     assert refusal.text == (
-        "normalization is off: set crossbar.media normalize_media, or name a preset"
+        "normalization is off: set crossbar.media.normalize_media to true, or name a preset"
     )
     assert await client.get() == before
     made = await normalized(client, preset="telephony")

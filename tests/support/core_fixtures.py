@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kazoo_media.access.accounts import Caller
-from kazoo_media.access.login_limit import Attempts
+from kazoo_media.access.login_limit import LoginLimit
 from kazoo_media.audio.convert.converters import Backends
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
@@ -32,12 +32,12 @@ def private_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def make_attempts(clock: Callable[[], float] = time.monotonic) -> Attempts:
-    """Return attempts that are counted for the test alone."""
-    descriptor = os.memfd_create("attempts")
-    attempts = Attempts(descriptor, clock)
-    weakref.finalize(attempts, os.close, descriptor)
-    return attempts
+def make_login_limit(clock: Callable[[], float] = time.monotonic) -> LoginLimit:
+    """Return a login limit that the test does not share."""
+    descriptor = os.memfd_create("login_limit")
+    login_limit = LoginLimit(descriptor, clock)
+    weakref.finalize(login_limit, os.close, descriptor)
+    return login_limit
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,6 @@ async def make_core(
     ffmpeg = await asyncio.to_thread(find_ffmpeg) if with_ffmpeg else None
     backends = Backends(Path(tempfile.gettempdir()), pool, ffmpeg)
     node = Node("node1", private_key(), {}, converters)
-    core = await build_core(node, metadata, blobs, backends, make_attempts())
+    core = await build_core(node, metadata, blobs, backends, make_login_limit())
     account, api_key = await core.accounts.create_master("master")
     return CoreUnderTest(core, metadata, blobs, Caller(account), api_key)

@@ -1,8 +1,8 @@
-"""Accounts: the tree of tenants, API keys, who is calling and what they may do.
+"""Accounts: the tree of tenants, their API keys, authentication and permissions.
 
-Permission is a value: every function of the core that acts on an account takes a `ReadScope` or
-`WriteScope`, every one that changes the service takes an `AdminScope`. Only this module makes them,
-so no surface can forget to ask.
+A permission is a value: every function of the core that acts on an account takes a `ReadScope` or
+`WriteScope`, and every one that changes the service an `AdminScope`. Only this module creates
+scopes, so no surface can skip the check.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NAME_LIMIT = 128
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling, proven by a token or a client certificate."""
+    """An authenticated caller, proven by a token or a client certificate."""
 
     account: Account
 
@@ -50,15 +50,15 @@ class WriteScope(ReadScope):
 
 @dataclass(frozen=True, slots=True)
 class AdminScope:
-    """The permission to change the service itself: settings, accounts anywhere."""
+    """The permission to change the service itself: settings and all accounts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The answer to a good API key.
+    """The result of a successful log-in.
 
     Attributes:
-        expires_s: Unix time in seconds at which the token ends.
+        expires_s: Unix time in seconds at which the token expires.
     """
 
     token: str
@@ -73,7 +73,7 @@ class Accounts:
         self._store = store
         self._tokens = tokens
 
-    # Who is calling.
+    # Authentication.
 
     async def log_in(self, api_key: str) -> Login:
         """Return a token for an API key.
@@ -87,15 +87,19 @@ class Accounts:
         return self.issue(account)
 
     def issue(self, account: Account, owner_id: str = "") -> Login:
-        """Return a token for an account whose caller has proven who it is; "": no user of it."""
+        """Return a token for an account after authentication.
+
+        Args:
+            owner_id: The user who logged in; "": the account itself.
+        """
         token, expires_s = self._tokens.issue(account.id, account.key_generation, owner_id)
         return Login(token, account, expires_s)
 
     async def authenticate(self, token: str) -> Caller:
-        """Return who a token speaks for.
+        """Return the caller that a token identifies.
 
         Raises:
-            InvalidCredentialsError: a bad token, or one from before the last rotation of the key.
+            InvalidCredentialsError: the token is invalid, or the API key has been rotated since.
         """
         claims = await self._tokens.verify(token)
         account = await self._store.get_account(claims.account_id)
@@ -106,47 +110,57 @@ class Accounts:
     async def authenticate_client(
         self, names: Sequence[str], account_ids: Mapping[str, str]
     ) -> Caller:
-        """Return who a client certificate speaks for: the first of its names that has an account.
+        """Return the caller that a client certificate identifies.
+
+        The first name of the certificate that has an account decides.
 
         Args:
-            names: Those in the certificate.
-            account_ids: By name, as the setting accounts.client_names has them.
+            names: The names in the certificate.
+            account_ids: Account ids by name: the setting accounts.client_names.
 
         Raises:
-            InvalidCredentialsError: no name has an account, or there is no such account.
+            InvalidCredentialsError: no name has an account, or the account does not exist.
         """
-        shown = ", ".join(names)
+        listed = ", ".join(names)
         name = next((each for each in names if each in account_ids), None)
         if name is None:
-            text = f"{shown}: no account has this client certificate, see accounts.client_names"
-            raise InvalidCredentialsError(text, client_names=shown)
+            text = (
+                f"the client certificate {listed} belongs to no account: add one of its names to "
+                "the setting accounts.client_names"
+            )
+            raise InvalidCredentialsError(text, client_names=listed)
         account = await self._store.get_account(account_ids[name])
         if account is None:
-            text = f"{name}: accounts.client_names has no account that exists: {account_ids[name]}"
-            raise InvalidCredentialsError(text, client_names=shown)
+            text = (
+                f"the client certificate {name} belongs to account {account_ids[name]!r}, which "
+                "does not exist: correct the setting accounts.client_names"
+            )
+            raise InvalidCredentialsError(text, client_names=listed)
         return Caller(account)
 
-    # What they may do.
+    # Permissions.
 
     async def read_scope(self, caller: Caller, account_id: str) -> ReadScope:
         """Return the permission to read an account's media; any caller may read the system scope.
 
         Raises:
             AccountNotFoundError: no account has this id.
-            ForbiddenError: it is neither the caller's own nor a descendant, and the caller is no
-                admin.
+            ForbiddenError: the account is neither the caller's own nor a descendant, and the
+                caller is not a superduper admin.
         """
         if account_id == SYSTEM_ACCOUNT_ID:
             return ReadScope(account_id)
         return ReadScope((await self._reachable(caller, account_id)).id)
 
     async def write_scope(self, caller: Caller, account_id: str) -> WriteScope:
-        """Return the permission to change an account's media; only admins change the system scope.
+        """Return the permission to change an account's media.
+
+        Only superduper admins may change the system scope.
 
         Raises:
             AccountNotFoundError: no account has this id.
-            ForbiddenError: it is neither the caller's own nor a descendant, and the caller is no
-                admin.
+            ForbiddenError: the account is neither the caller's own nor a descendant, and the
+                caller is not a superduper admin.
         """
         if account_id == SYSTEM_ACCOUNT_ID:
             self.admin_scope(caller)
@@ -157,7 +171,7 @@ class Accounts:
         """Return the permission to change the service.
 
         Raises:
-            ForbiddenError: the caller is no superduper admin.
+            ForbiddenError: the caller is not a superduper admin.
         """
         if not caller.account.superduper_admin:
             raise ForbiddenError
@@ -166,23 +180,29 @@ class Accounts:
     # The tree.
 
     async def get(self, caller: Caller, account_id: str) -> Account:
-        """Return an account that the caller may act on; "" is its own.
+        """Return an account.
+
+        Args:
+            account_id: "": the caller's own.
 
         Raises:
             AccountNotFoundError: no account has this id.
-            ForbiddenError: it is out of the caller's reach.
+            ForbiddenError: the caller may not act on the account.
         """
         return await self._reachable(caller, account_id or caller.account.id)
 
     async def list_descendants(
         self, caller: Caller, ancestor_id: str, start: str, limit: int
     ) -> list[Account]:
-        """Return accounts below an ancestor with id >= `start`; "": the caller's own, for an admin
-        all there are.
+        """Return at most `limit` accounts below an ancestor, in the order of their ids.
+
+        Args:
+            ancestor_id: "": the caller's own; for a superduper admin all accounts are listed.
+            start: The lowest id to return.
 
         Raises:
-            AccountNotFoundError: no account has this id.
-            ForbiddenError: it is out of the caller's reach.
+            AccountNotFoundError: no account has the id of the ancestor.
+            ForbiddenError: the caller may not act on the ancestor.
         """
         if not ancestor_id and caller.account.superduper_admin:
             return await self._store.list_accounts(None, start, limit)
@@ -199,14 +219,18 @@ class Accounts:
         account_id: str = "",
         superduper_admin: bool = False,
     ) -> tuple[Account, str]:
-        """Add an account below a parent ("": the caller's own); return it and its API key, of which
-        no copy is kept.
+        """Add an account and return it with its API key, which is not stored.
+
+        Args:
+            parent_id: "": the caller's own account.
+            account_id: "": a random id.
 
         Raises:
-            ValidationError: a bad name or id.
-            ConflictError: the id is taken.
-            AccountNotFoundError: there is no such parent.
-            ForbiddenError: the parent is out of reach, or only an admin may make an admin.
+            ValidationError: the name or id is invalid.
+            ConflictError: the id already exists.
+            AccountNotFoundError: the parent does not exist.
+            ForbiddenError: the caller may not act on the parent, or is not a superduper admin and
+                wants to create one.
         """
         if superduper_admin:
             self.admin_scope(caller)
@@ -223,9 +247,7 @@ class Accounts:
         return account, await self._insert(account)
 
     async def create_master(self, name: str) -> tuple[Account, str]:
-        """Add the root account, a superduper admin; return it and its API key. For the first
-        start.
-        """
+        """Add the root account, a superduper admin, and return it with its API key."""
         account = Account(
             id=secrets.token_hex(16),
             name=name,
@@ -236,12 +258,14 @@ class Accounts:
         return account, await self._insert(account)
 
     async def rotate_api_key(self, caller: Caller, account_id: str) -> str:
-        """Replace the API key of an account ("": the caller's own) and return it. Its tokens end at
-        once.
+        """Replace the API key of an account and return the new key. All its tokens end at once.
+
+        Args:
+            account_id: "": the caller's own account.
 
         Raises:
             AccountNotFoundError: no account has this id.
-            ForbiddenError: it is out of the caller's reach.
+            ForbiddenError: the caller may not act on the account.
         """
         account = await self._reachable(caller, account_id or caller.account.id)
         api_key = secrets.token_hex(32)
@@ -254,13 +278,11 @@ class Accounts:
         return api_key
 
     async def _reachable(self, caller: Caller, account_id: str) -> Account:
-        """Return the account if the caller may act on it; ids in upper case name the same
-        account.
-        """
-        wanted = account_id.lower()
-        if wanted == caller.account.id:
+        """Return the account if the caller may act on it; the case of the id does not matter."""
+        lowered = account_id.lower()
+        if lowered == caller.account.id:
             return caller.account
-        account = await self._store.get_account(wanted) if _ACCOUNT_ID.fullmatch(wanted) else None
+        account = await self._store.get_account(lowered) if _ACCOUNT_ID.fullmatch(lowered) else None
         if account is None:
             raise AccountNotFoundError(account_id)
         if not caller.account.superduper_admin and caller.account.id not in account.ancestor_ids:
@@ -269,7 +291,7 @@ class Accounts:
 
 
 def _digest(api_key: str) -> str:
-    """Return what is stored of an API key: 256 random bits need no slow hash."""
+    """Return the stored form of an API key. 256 random bits need no slow hash."""
     return hashlib.sha256(api_key.encode()).hexdigest()
 
 

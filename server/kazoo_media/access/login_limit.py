@@ -1,16 +1,17 @@
-"""Attempts: a limit on failed log-ins, for each client address and each account it tries.
+"""A limit on failed log-ins, for each pair of client address and account.
 
-A token bucket (a burst, then a rate); a log-in that succeeds costs nothing. All workers of a run
-count in one file, so that a client has no more attempts where there are more of them.
+The limit is a token bucket (a burst, then a rate); a successful log-in costs nothing. All workers
+count in one shared file, so more workers do not give a client more attempts.
 
 Theory of operation:
 
-1. A bucket is one number, the time at which it will be full again: a log-in puts it off. Source:
+1. A bucket is one number, the time at which it is full again; each log-in postpones it. Source:
    ITU-T I.371, the generic cell rate algorithm.
-2. Where a bucket lies follows from a keyed hash of its name; the key is the file's own. Two names
-   that share one are rare, and nobody can look for a name that shares one with somebody else's.
-3. The file is small and in the page cache: reading and writing a number there takes microseconds,
-   too little for a thread. Its space is taken at the start, so that a full disk stops no log-ins.
+2. The position of a bucket in the file is a keyed hash of its name, with a random key per file. Two
+   names rarely share a bucket, and a client cannot search for a name that shares one with another
+   client.
+3. The file is small and in the page cache: reading or writing a number takes microseconds, less
+   than a change of threads. Its space is allocated at the start, so log-ins work on a full disk.
 """
 
 from __future__ import annotations
@@ -34,72 +35,75 @@ _KEY_BYTES = 32
 _FILE_BYTES = _KEY_BYTES + _BUCKETS * _FULL_AT.size
 
 
-class Attempts:
-    """The failed log-ins of the last while."""
+class LoginLimit:
+    """Counts failed log-ins and refuses further ones above the limit."""
 
     def __init__(self, descriptor: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Count in a file, together with everybody who has opened the same.
+        """Count in a file that other processes may share.
 
         Args:
-            descriptor: Of a file that is empty at first, open for reading and writing as long as
-                this lives.
-            clock: Seconds; the same for all.
+            descriptor: An open file, empty at first, readable and writable. The caller closes it
+                after the last use of this object.
+            clock: Time in seconds, the same in all processes.
         """
         self._descriptor, self._clock = descriptor, clock
-        with self._alone():
+        with self._locked():
             if os.fstat(self._descriptor).st_size != _FILE_BYTES:
                 os.posix_fallocate(self._descriptor, 0, _FILE_BYTES)
                 os.pwrite(self._descriptor, os.urandom(_KEY_BYTES), 0)
             self._key = os.pread(self._descriptor, _KEY_BYTES, 0)
 
     @contextmanager
-    def counted(self, peer: str, account: str) -> Iterator[None]:
-        """Run a log-in; an InvalidCredentialsError in it counts.
+    def attempt(self, peer: str, account: str) -> Iterator[None]:
+        """Count the log-in that runs inside the block if it raises InvalidCredentialsError.
 
         Args:
             peer: The client's address.
-            account: What the client says it logs in to; "" with an API key.
+            account: The account name or realm that the client sent; "" with an API key.
 
         Raises:
-            TooManyRequestsError: there were too many; the log-in is not tried.
+            TooManyRequestsError: too many log-ins have failed; the block does not run.
         """
-        place = self._place(f"{peer}\0{account}")
-        self._take(place)  # before it runs: of many at once, no more than there are left may begin
-        returned_s = SECONDS_EACH
+        position = self._position(f"{peer}\0{account}")
+        self._take(
+            position
+        )  # before the block, so that concurrent attempts cannot exceed the limit
+        refund_s = SECONDS_EACH
         try:
             yield
         except InvalidCredentialsError:
-            returned_s = 0.0
+            refund_s = 0.0
             raise
         finally:
-            self._put_off(place, -returned_s)
+            self._postpone(position, -refund_s)
 
-    def _take(self, place: int) -> None:
-        missing_s = self._put_off(place, SECONDS_EACH, at_most_s=BURST * SECONDS_EACH)
-        if missing_s > 0:
-            raise TooManyRequestsError(math.ceil(missing_s))
+    def _take(self, position: int) -> None:
+        excess_s = self._postpone(position, SECONDS_EACH, limit_s=BURST * SECONDS_EACH)
+        if excess_s > 0:
+            raise TooManyRequestsError(math.ceil(excess_s))
 
-    def _put_off(self, place: int, by_s: float, at_most_s: float = math.inf) -> float:
-        """Move the time at which a bucket is full, unless it were more than `at_most_s` away then;
-        return by how many seconds it were too far.
+    def _postpone(self, position: int, by_s: float, limit_s: float = math.inf) -> float:
+        """Postpone the time at which a bucket is full, unless it would exceed the limit.
+
+        Return by how many seconds it would exceed the limit, at most 0 if it was postponed.
         """
-        with self._alone():
+        with self._locked():
             now_s = self._clock()
             full_at_s: float
-            [full_at_s] = _FULL_AT.unpack(os.pread(self._descriptor, _FULL_AT.size, place))
-            wanted_s = max(full_at_s, now_s) + by_s
-            missing_s = wanted_s - now_s - at_most_s
-            if missing_s <= 0:
-                os.pwrite(self._descriptor, _FULL_AT.pack(wanted_s), place)
-        return missing_s
+            [full_at_s] = _FULL_AT.unpack(os.pread(self._descriptor, _FULL_AT.size, position))
+            postponed_s = max(full_at_s, now_s) + by_s
+            excess_s = postponed_s - now_s - limit_s
+            if excess_s <= 0:
+                os.pwrite(self._descriptor, _FULL_AT.pack(postponed_s), position)
+        return excess_s
 
-    def _place(self, name: str) -> int:
+    def _position(self, name: str) -> int:
         digest = hashlib.blake2b(name.encode(), digest_size=8, key=self._key).digest()
         return _KEY_BYTES + int.from_bytes(digest) % _BUCKETS * _FULL_AT.size
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other processes out, for as long as it takes to change a number."""
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes out inside the block, which takes microseconds."""
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         try:
             yield

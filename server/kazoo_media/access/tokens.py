@@ -1,7 +1,6 @@
 """Tokens: RS256 JWTs, signed with a node's own private key, verified with any node's public key.
 
-Source: RFC 7519; claims as Kazoo's kz_auth_jwt.erl has them (`iss`, `account_id`, `exp`, header
-    `kid`).
+Source: RFC 7519; Kazoo kz_auth_jwt.erl for the claims `iss`, `account_id`, `exp` and header `kid`.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ _CACHED_TOKENS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a good token says.
+    """The claims of a valid token.
 
     Attributes:
-        key_generation: Of the account's API key when the token was issued; None in a token of
-            another cluster.
+        key_generation: Generation of the account's API key when the token was issued; None in a
+            token of another cluster.
         expires_s: Unix time in seconds.
     """
 
@@ -46,9 +45,12 @@ class Claims:
 
 
 def load_private_key(path: Path) -> rsa.RSAPrivateKey:
-    """Return the key in a PEM file; the file is made, with mode 0600, when it does not exist.
+    """Return the key in a PEM file; create the file with mode 0600 if it does not exist.
 
-    Blocking: for start-up only. Of several processes that start at once all get the same key.
+    Blocking: for start-up only. Processes that start at the same time get the same key.
+
+    Raises:
+        TypeError: the file holds another kind of key.
     """
     if not path.exists():
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -69,20 +71,20 @@ def load_private_key(path: Path) -> rsa.RSAPrivateKey:
             draft.unlink()
     loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(loaded, rsa.RSAPrivateKey):
-        raise TypeError(f"{path} holds no RSA key: remove it, and a new one is made")
+        raise TypeError(f"{path} does not hold an RSA key: remove it to have a new one created")
     return loaded
 
 
 def load_trusted_keys(folder: Path) -> dict[str, str]:
-    """Return the public keys in a folder of PEM files named by their kid; none when there is none.
+    """Return the public keys (PEM) in a folder by kid; the file names are `<kid>.pem`.
 
-    Blocking: for start-up only.
+    Blocking: for start-up only. A folder that does not exist has no keys.
     """
     return {path.stem: path.read_text() for path in sorted(folder.glob("*.pem"))}
 
 
 class Tokens:
-    """Signs with this node's key, verifies with all nodes' keys."""
+    """Signs tokens with the key of this node and verifies them with the keys of all nodes."""
 
     def __init__(
         self,
@@ -90,13 +92,13 @@ class Tokens:
         private_key: rsa.RSAPrivateKey,
         trusted_keys: Mapping[str, str] | None = None,
     ) -> None:
-        """Keep the keys.
+        """Sign and verify with these keys.
 
         Args:
-            store: Knows the public keys of all nodes.
-            private_key: This node's.
-            trusted_keys: PEM public keys of another Kazoo cluster by kid; its tokens are good here
-                for accounts of the same id.
+            store: Has the public keys of all nodes.
+            private_key: The key of this node.
+            trusted_keys: Public keys (PEM) of another Kazoo cluster by kid. Its tokens are valid
+                here for accounts with the same id.
         """
         public = private_key.public_key()
         der = public.public_bytes(
@@ -123,13 +125,17 @@ class Tokens:
         self._verified: OrderedDict[str, Claims] = OrderedDict()
 
     async def publish(self) -> None:
-        """Make this node's public key known to all nodes. Repeating it changes nothing."""
+        """Store this node's public key, where all nodes find it. Idempotent."""
         await self._store.add_signing_key(
             SigningKey(self._kid, self._public_pem, int(time.time() * 1000))
         )
 
     def issue(self, account_id: str, key_generation: int, owner_id: str = "") -> tuple[str, int]:
-        """Return a token and when it ends, Unix seconds; owner_id: the user who logged in."""
+        """Return a token and its expiry in Unix seconds.
+
+        Args:
+            owner_id: The user who logged in; "": none.
+        """
         now = int(time.time())
         expires_s = now + TOKEN_LIFETIME_S
         claims = {
@@ -144,10 +150,11 @@ class Tokens:
         return jwt.encode(header, claims, self._signing_key), expires_s
 
     async def verify(self, token: str) -> Claims:
-        """Return what the token says. A token seen before costs no signature check.
+        """Return the claims of a token. The signature of a token is checked once and remembered.
 
         Raises:
-            InvalidCredentialsError: malformed, badly signed, expired, of an unknown key or issuer.
+            InvalidCredentialsError: the token is malformed, badly signed or expired, or its key or
+                issuer is unknown.
         """
         claims = self._verified.get(token)
         if claims is None:
@@ -184,7 +191,7 @@ class Tokens:
 
 
 def _kid_of(token: str) -> str:
-    """Return the key id that a token's header names, unverified."""
+    """Return the key id in a token's header, which is not verified yet."""
     head = token.partition(".")[0]
     header = orjson.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
     return str(header["kid"])

@@ -1,8 +1,8 @@
 """Users: people who log in to an account with a name and a password.
 
 A client sends the MD5 or SHA-1 of `name:password` (Kazoo's `credentials`), never the password. Such
-a digest is as good as the password itself, and quick to guess: what is stored is a slow hash of
-each. Source: Kazoo cb_user_auth.erl.
+a digest is as good as the password and quick to guess, so only slow hashes of the digests are
+stored. Source: Kazoo cb_user_auth.erl.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from kazoo_media.model import User, account_key
 
 METHODS = ("md5", "sha")
 _NAME_LIMIT = 128
-_LEAST_PASSWORD_CHARACTERS = 6
-# 16 MiB and a twentieth of a second for each guess. Source: RFC 7914, 2.
+_MIN_PASSWORD_CHARACTERS = 6
+# Each guess costs 16 MiB and a twentieth of a second. Source: RFC 7914, 2.
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 1 << 14, 8, 1
 
 
 @dataclass(frozen=True, slots=True)
 class UserLogin:
-    """The answer to good credentials."""
+    """The result of a successful log-in with credentials."""
 
     login: Login
     user: User
@@ -42,13 +42,16 @@ class Users:
         self._hashing = asyncio.Semaphore(2)
 
     async def put(self, caller: Caller, account_id: str, name: str, password: str) -> User:
-        """Add a user to an account ("": the caller's own), or give the one of that name another
-        password.
+        """Add a user to an account, or change the password of the user of that name.
+
+        Args:
+            account_id: "": the caller's own account.
 
         Raises:
-            ValidationError: a name with a colon, empty or too long; a password that is too short.
+            ValidationError: the name has a colon, is empty or too long, or the password is too
+                short.
             AccountNotFoundError: no account has this id.
-            ForbiddenError: it is out of the caller's reach.
+            ForbiddenError: the caller may not act on the account.
         """
         account = await self._accounts.get(caller, account_id)
         _check(name, password)
@@ -62,15 +65,15 @@ class Users:
     async def log_in(
         self, credentials: str, account_name: str = "", account_realm: str = ""
     ) -> UserLogin:
-        """Return a token for a user's credentials in the account that name or realm say.
+        """Return a token for the credentials of a user.
 
         Args:
-            credentials: Hex digest of `name:password`, MD5 or SHA-1, in any case.
-            account_name: Compared by letters and digits only.
-            account_realm: Used when there is no name.
+            credentials: Hex digest of `name:password`, MD5 or SHA-1, in upper or lower case.
+            account_name: Name of the account; only its letters and digits are compared.
+            account_realm: Realm of the account, used if there is no name.
 
         Raises:
-            InvalidCredentialsError: no such account, or no such user in it.
+            InvalidCredentialsError: there is no such account, or no such user in it.
         """
         found = await self._store.find_accounts(account_key(account_name), account_realm.lower())
         for account in found:
@@ -81,7 +84,7 @@ class Users:
         raise InvalidCredentialsError
 
     async def _digest(self, account_id: str, credentials: str) -> str:
-        """Return the slow hash; its salt is the account's id, which is random and no one else's."""
+        """Return the slow hash. The salt is the account's id, which is random and unique."""
         async with self._hashing:
             digest = await asyncio.to_thread(
                 hashlib.scrypt,
@@ -99,8 +102,8 @@ def _check(name: str, password: str) -> None:
     if not 0 < len(name) <= _NAME_LIMIT or ":" in name:
         text = f"must have 1 to {_NAME_LIMIT} characters and no colon"
         violations.append(Violation("name", "invalid", text, {"value": name}))
-    if len(password) < _LEAST_PASSWORD_CHARACTERS:
-        text = f"must have at least {_LEAST_PASSWORD_CHARACTERS} characters"
+    if len(password) < _MIN_PASSWORD_CHARACTERS:
+        text = f"must have at least {_MIN_PASSWORD_CHARACTERS} characters"
         violations.append(Violation("password", "invalid", text, {}))
     if violations:
         raise ValidationError(violations)

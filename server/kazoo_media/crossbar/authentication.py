@@ -46,7 +46,7 @@ class LogIns:
     def __init__(self, core: Core, envelopes: Envelopes) -> None:
         self._accounts = core.accounts
         self._users = core.users
-        self._attempts = core.attempts
+        self._login_limit = core.login_limit
         self._envelopes = envelopes
 
     async def with_key(self, request: Request) -> Answer:
@@ -58,7 +58,7 @@ class LogIns:
             TooManyRequestsError: too many were wrong.
         """
         key = _checked_key(request.data.get("api_key"))
-        with self._attempts.counted(request.peer, ""):
+        with self._login_limit.attempt(request.peer, ""):
             login = await self._accounts.log_in(key)
         return self._answer(request, login, {})
 
@@ -75,7 +75,7 @@ class LogIns:
         name, realm = data.get("account_name") or "", data.get("account_realm") or ""
         realm = realm or data.get("realm") or ""
         account = (account_key(name) or realm.lower())[:_ACCOUNT_CHARACTERS]
-        with self._attempts.counted(request.peer, account):
+        with self._login_limit.attempt(request.peer, account):
             found = await self._users.log_in(data["credentials"], name, realm)
         return self._answer(request, found.login, {"owner_id": found.user.id})
 

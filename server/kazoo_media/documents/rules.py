@@ -1,4 +1,4 @@
-"""Documents: what is stored for what a client sent, prompt ids, ids that clients choose.
+"""Rules of documents: validation, defaults, the keys that the service writes, ids.
 
 Pure functions.
 """
@@ -24,7 +24,7 @@ _SERVICE_KEYS = (
     "renditions",
     *_FACT_KEYS,
 )
-"""Keys that only the service writes; what a client sends for them is ignored."""
+"""Keys that only the service writes; values that clients send for them are ignored."""
 
 MEDIA_ID_LIMIT = 1024
 _PERCENT_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -37,19 +37,19 @@ _STREAMS = (
     "https://",
 )
 _RESERVED_IDS = ("prompts", "languages", "tts")
-"""What a path has in place of a media id."""
+"""Words that a REST path has in the place of a media id."""
 
 
 def validated(
     data: Mapping[str, Any], content: Content | None, default_language: str
 ) -> dict[str, Any]:
-    """Return the document to store for what a client sent: checked, coerced, with defaults.
+    """Return the document to store for the data of a client: checked, coerced, with defaults.
 
-    Unknown keys are kept; `id` and keys starting with `_` or `pvt_` are dropped, and so are keys
-    that belong to the service (`content_type` and `content_length` only once there is content).
+    Unknown keys are kept. `id`, keys that start with `_` or `pvt_`, and keys that only the service
+    writes are dropped (`content_type` and `content_length` only if there is content).
 
     Raises:
-        ValidationError: with all violations.
+        ValidationError: the data break rules; it has all violations.
     """
     ignored = _SERVICE_KEYS + (_CONTENT_KEYS if content is not None else ())
     document = {
@@ -69,27 +69,27 @@ def validated(
 def with_content_keys(
     document: Mapping[str, Any], content: Content | None, outcome: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the document with what the service says of its content.
+    """Return the document with the keys that the service writes about its content.
 
     Args:
         document: A validated document, or a stored one whose content keys are replaced.
-        outcome: `attachment_name`, `normalization_error` and `normalization_warning`, as far as
-            there are any.
+        outcome: `attachment_name`, `normalization_error` and `normalization_warning`; absent keys
+            are removed from the document.
     """
     if content is None:
         return dict(document)
     owned = _SERVICE_KEYS + _CONTENT_KEYS
     result = {key: value for key, value in document.items() if key not in owned}
     served = content.served
-    result |= _about(served)
-    result["renditions"] = {str(each.kind): _about(each) for each in content.renditions}
+    result |= _rendition_keys(served)
+    result["renditions"] = {str(each.kind): _rendition_keys(each) for each in content.renditions}
     if served.normalization is not None:
         result["normalization_preset"] = served.normalization.partition(" ")[0]
     result.update(outcome)
     return result
 
 
-def _about(rendition: Rendition) -> dict[str, Any]:
+def _rendition_keys(rendition: Rendition) -> dict[str, Any]:
     facts = {key: getattr(rendition.facts, key) for key in _FACT_KEYS}
     return {
         "content_type": rendition.content_type,
@@ -99,13 +99,13 @@ def _about(rendition: Rendition) -> dict[str, Any]:
 
 
 def conversion_outcome(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a stored document says of the last upload and its conversion."""
+    """Return the keys of a stored document about its last upload and conversion."""
     keys = ("attachment_name", "normalization_error", "normalization_warning")
     return {key: document[key] for key in keys if key in document}
 
 
 def merged(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document with changes merged in deeply; null removes a key. Source: RFC 7396."""
+    """Return the document with the changes of a JSON merge patch. Source: RFC 7396."""
     result = dict(document)
     for key, value in changes.items():
         if value is None:
@@ -119,7 +119,7 @@ def merged(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 
 def prompt_media_id(document: Mapping[str, Any]) -> str | None:
-    """Return the id that a prompt has, None for what is no prompt.
+    """Return the media id of a prompt; None if the document is not a prompt.
 
     Source: Kazoo kz_media_util:prompt_id/2.
     """
@@ -134,8 +134,9 @@ def prompt_media_id(document: Mapping[str, Any]) -> str | None:
 
 
 def is_stream(prompt_id: str) -> bool:
-    """Tell whether a prompt id names no prompt but what a switch plays itself: it has no
-    translations, so its media's id is the prompt id alone.
+    """Return whether a prompt id names a stream that the switch itself plays.
+
+    A stream has no translations, so the media id is the prompt id without a language.
 
     Source: Kazoo kz_media_util:prompt_id/2.
     """
@@ -146,7 +147,8 @@ def check_media_id(media_id: str, field: str = "id") -> None:
     """Check an id that a client chose.
 
     Raises:
-        ValidationError: empty, too long, with a NUL, percent-encoded, or a reserved word.
+        ValidationError: the id is empty, too long, percent-encoded or a reserved word, or has a
+            NUL.
     """
     problem = None
     if not 0 < len(media_id) <= MEDIA_ID_LIMIT:
@@ -189,9 +191,7 @@ def _required(field: str) -> Violation:
 
 
 def _violations(document: dict[str, Any]) -> Iterator[Violation]:
-    """Yield every violation; strings that read as a wanted integer or boolean are replaced by
-    it.
-    """
+    """Yield every violation; replace strings that stand for an expected integer or boolean."""
     for key, rule in RULES.items():
         if key in document:
             document[key] = rule.read(document[key])

@@ -1,6 +1,6 @@
-"""The keys of a document as one table: checks, Kazoo's texts and the JSON schema follow it.
+"""The keys of a document as one table, used for validation and for the JSON schema.
 
-Source: Kazoo's schemas/media.json and kz_json_schema.erl, for the texts too.
+Source: Kazoo's schemas/media.json; kz_json_schema.erl for the texts.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ _INTEGER = r"-?\d{1,18}"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What the value of one key must be.
+    """The rule for the value of one key.
 
     Attributes:
         kind: JSON type: string, boolean, integer or object.
-        low: Least characters of a string, least value of an integer.
-        high: Most characters of a string.
-        permitted: The values there are; a `pattern` of more decides instead of it.
-        default: None: there is none.
-        keys: The rules of an object's keys.
+        low: Minimum length of a string, minimum value of an integer.
+        high: Maximum length of a string.
+        permitted: The permitted values, or only examples of them if there is a `pattern`.
+        pattern: Regular expression for the permitted values.
+        default: None: there is no default.
+        keys: The rules for the keys of an object.
     """
 
     kind: str
@@ -55,7 +56,7 @@ class Rule:
     keys: Mapping[str, Rule] = field(default_factory=dict)
 
     def read(self, value: object) -> object:
-        """Return the value; text that reads as a wanted integer or boolean is taken as such."""
+        """Return the value; convert a string that stands for an expected integer or boolean."""
         if not isinstance(value, str):
             return value
         if self.kind == "boolean" and value in {"true", "false"}:
@@ -65,7 +66,7 @@ class Rule:
         return value
 
     def violations(self, name: str, value: object) -> Iterator[Violation]:
-        """Yield what is wrong with a value that was read; `name` is its dotted path."""
+        """Yield the violations of a value that `read` returned; `name` is its dotted path."""
         if not _is_of(self.kind, value):
             text = f"Value did not match type(s): {self.kind}"
             yield Violation(name, "type", text, {"target": self.kind, "value": value})
@@ -99,13 +100,13 @@ class Rule:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Return the rule as a JSON schema of what is stored. Source: JSON Schema 2020-12."""
+        """Return the rule as a JSON schema of the stored value. Source: JSON Schema 2020-12."""
         limits = {
             "string": {"minLength": self.low, "maxLength": self.high},
             "integer": {"minimum": self.low},
         }.get(self.kind, {})
         schema = {"type": self.kind, "description": self.about, **limits, "default": self.default}
-        if self.pattern:  # known to more than JSON Schema can say: letters of any case
+        if self.pattern:  # JSON Schema cannot express a pattern that ignores case
             schema["examples"] = list(self.permitted)
         elif self.permitted:
             schema["enum"] = list(self.permitted)
@@ -118,7 +119,7 @@ RULES: Mapping[str, Rule] = {
     "name": Rule("string", "A friendly name for the media", 1, 128),
     "description": Rule("string", "A brief description, usually the original file name", 1, 128),
     "language": Rule(
-        "string", "The language of the media; the setting media.default_language if not given"
+        "string", "The language of the media; if absent, the setting media.default_language"
     ),
     "media_source": Rule(
         "string", "The source of the media", permitted=MEDIA_SOURCES, default="upload"
@@ -127,10 +128,10 @@ RULES: Mapping[str, Rule] = {
     "prompt_id": Rule("string", "The prompt that this media is a translation of"),
     "content_type": Rule(
         "string",
-        "Overrides the type of the upload as long as there is no audio, then its type",
+        "The type of the audio; before there is audio, the type to assume for the upload",
         permitted=ACCEPTED_TYPES,
     ),
-    "content_length": Rule("integer", "Bytes of the audio", 1),
+    "content_length": Rule("integer", "Size of the audio in bytes", 1),
     "source_id": Rule(
         "string", "If generated from a callflow module, the id of the properties", 32, 32
     ),
@@ -142,7 +143,7 @@ RULES: Mapping[str, Rule] = {
             "text": Rule("string", "The text to be converted into audio", 1),
             "voice": Rule(
                 "string",
-                "Gender and locale, or a name that the speech engine itself has for it",
+                "Gender and locale, or the speech engine's own name of the voice",
                 permitted=VOICE_NAMES,
                 pattern=_VOICE,
                 default=DEFAULT_VOICE,
@@ -153,7 +154,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def is_kazoo_voice(name: str) -> bool:
-    """Tell whether a voice is one of those that Kazoo knows, whoever can speak with it."""
+    """Return whether Kazoo knows a voice, regardless of which provider can speak with it."""
     return re.fullmatch(_KAZOO_VOICE, name, re.IGNORECASE) is not None
 
 

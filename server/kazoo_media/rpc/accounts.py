@@ -21,7 +21,7 @@ class AccountServicer(AccountServiceServicer):
         self._callers = Callers(core)
         self._accounts = core.accounts
         self._users = core.users
-        self._attempts = core.attempts
+        self._login_limit = core.login_limit
 
     @override
     async def CreateAccount(
@@ -78,7 +78,7 @@ class AccountServicer(AccountServiceServicer):
     async def IssueToken(
         self, request: pb.IssueTokenRequest, context: Context
     ) -> pb.IssueTokenResponse:
-        with self._attempts.counted(metadata_value(context, PEER_KEY) or "", ""):
+        with self._login_limit.attempt(metadata_value(context, PEER_KEY) or "", ""):
             login = await self._accounts.log_in(request.api_key)
         Call.note_account(login.account.id)
         return pb.IssueTokenResponse(

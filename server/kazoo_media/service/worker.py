@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 from grpc_health.v1 import health
 
-from kazoo_media.access.login_limit import Attempts
+from kazoo_media.access.login_limit import LoginLimit
 from kazoo_media.access.tokens import load_private_key, load_trusted_keys
 from kazoo_media.audio.convert.converters import Backends
 from kazoo_media.audio.pool.pool import ConverterPool, can_convert
@@ -53,7 +53,7 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
     stop = asyncio.Event()
     _on_signal(stop.set)
     async with AsyncExitStack() as stack:
-        descriptor = await asyncio.to_thread(_shared_file, socket_path.with_name("attempts"))
+        descriptor = await asyncio.to_thread(_shared_file, socket_path.with_name("login_limit"))
         stack.callback(os.close, descriptor)
         opened = await _open(config, stack, descriptor, shared=config.workers > 1)
         if index == 0:
@@ -90,7 +90,7 @@ async def run_standalone_worker(
     """
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
-        descriptor = os.memfd_create("attempts")
+        descriptor = os.memfd_create("login_limit")
         stack.callback(os.close, descriptor)
         opened = await _open(config, stack, descriptor, shared=False)
         server = StandardServer(behind_transcoder=crossbar)
@@ -133,13 +133,13 @@ class _Opened:
     sweeper: Sweeper
 
 
-async def _open(config: Config, stack: AsyncExitStack, attempts: int, *, shared: bool) -> _Opened:
+async def _open(config: Config, stack: AsyncExitStack, login_limit: int, *, shared: bool) -> _Opened:
     """Open the stores and wire the core.
 
     Args:
         config: Where they are.
         stack: Closes them.
-        attempts: Descriptor of the file that counts log-ins.
+        login_limit: Descriptor of the file that counts log-ins.
         shared: Whether other workers open the same stores.
     """
     metadata = await SqliteMetadataStore.open(config.data_dir / "metadata.sqlite", shared=shared)
@@ -147,7 +147,7 @@ async def _open(config: Config, stack: AsyncExitStack, attempts: int, *, shared:
     blobs = LocalBlobStore(config.data_dir / "blobs")
     stack.push_async_callback(blobs.aclose)
     backends = await _backends(config, stack)
-    core = await _core(config, metadata, blobs, backends, Attempts(attempts))
+    core = await _core(config, metadata, blobs, backends, LoginLimit(login_limit))
     return _Opened(core, metadata, Sweeper(metadata, blobs))
 
 
@@ -166,7 +166,7 @@ async def _core(
     metadata: MetadataStore,
     blobs: BlobStore,
     backends: Backends,
-    attempts: Attempts,
+    login_limit: LoginLimit,
 ) -> Core:
     node = Node(
         config.node_name,
@@ -174,7 +174,7 @@ async def _core(
         await asyncio.to_thread(load_trusted_keys, config.data_dir / "trusted_keys"),
         config.converters,
     )
-    return await build_core(node, metadata, blobs, backends, attempts)
+    return await build_core(node, metadata, blobs, backends, login_limit)
 
 
 def _shared_file(path: Path) -> int:

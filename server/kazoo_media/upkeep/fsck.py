@@ -1,7 +1,7 @@
-"""Compare what the metadata store says of blobs with what the blob store holds.
+"""Compare the blob rows of the metadata store with the files of the blob store.
 
-The service may run meanwhile. Files are listed before rows, and a row is always written before its
-file, so a running upload is no finding; what looks lost is looked at again before it is reported.
+The service may be running. Files are listed before rows, and a row is always written before its
+file, so a running upload is not reported. A blob that seems lost is checked a second time.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class FindingKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong.
+    """One difference between the stores.
 
     Attributes:
-        account_id: Empty when no row tells it.
-        expected: What the row says, as text; empty when there is none.
-        actual: What the blob store holds, as text; empty when there is nothing.
+        account_id: Empty if there is no row.
+        expected: The value of the row, as text; empty if there is no row.
+        actual: The value of the blob store, as text; empty if there is no file.
     """
 
     kind: FindingKind
@@ -50,13 +50,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FsckReport:
-    """What was looked at and found.
+    """The result of a check.
 
     Attributes:
-        row_count: Rows of all states.
+        row_count: Rows in any state.
         live_count: Live rows among them.
-        file_count: Blobs in the blob store, unpublished ones too.
-        removed_count: Files without a row that were removed, as asked.
+        file_count: Files in the blob store, unpublished ones included.
+        removed_count: Files without a row that were removed on request.
     """
 
     row_count: int
@@ -74,14 +74,12 @@ async def check(
     progress: Callable[[int], None],
     remove_orphans: bool = False,
 ) -> FsckReport:
-    """Return every difference between rows and files; nothing is changed unless asked.
+    """Return all differences between rows and files.
 
     Args:
-        metadata: Where the rows are.
-        blobs: Where the files are.
-        read_digests: Read every live blob and compare its SHA-256; takes as long as reading all.
+        read_digests: Also read every live blob and compare its SHA-256.
         progress: Called with the number of rows checked so far.
-        remove_orphans: Remove files, published or not, that have no row at all.
+        remove_orphans: Remove files without a row, published or not; otherwise nothing is changed.
 
     Raises:
         MediaError: a store failed.

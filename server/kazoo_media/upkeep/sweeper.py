@@ -1,13 +1,13 @@
-"""Remove blobs that nothing points to, in an order that can not remove what is live.
+"""Remove blobs that no document uses, in an order that cannot remove a live blob.
 
-Theory of operation (storage rule 4):
+Theory of operation:
 
-1. In a transaction, pending rows that no upload has refreshed for the pending grace become dead.
-   From here on the commit of such an upload is refused.
-2. Blobs of rows that have been dead for the dead grace are unlinked. The grace is longer than the
-   longest download, so no reader that has to open its blob again loses it.
-3. Only then the rows are forgotten: a crash in between leaves a row without bytes, which the next
-   sweep removes, never bytes without a row.
+1. In one transaction, pending rows that no upload has refreshed within the pending grace period
+   become dead. From then on the commit of such an upload is refused.
+2. Blobs of rows that have been dead for the dead grace period are removed. The period is longer
+   than the longest download, so a download can always reopen its blob.
+3. Only then are the rows removed. A crash in between leaves a row without a file, which the next
+   sweep removes, never a file without a row.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What one sweep did.
+    """The result of one sweep.
 
     Attributes:
-        expired: Uploads' blobs that became dead because nobody touched them.
-        removed: Blobs unlinked and forgotten.
-        failed: Blobs that could not be unlinked; the next sweep tries again.
+        expired: Blobs of abandoned uploads that became dead.
+        removed: Blobs removed together with their rows.
+        failed: Blobs that could not be removed; the next sweep tries again.
     """
 
     expired: int
@@ -57,13 +57,11 @@ class Sweeper:
         dead_grace_ms: int = 6 * _HOUR_MS,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """Keep the stores.
+        """Sweep these stores.
 
         Args:
-            metadata: Where the rows are.
-            blobs: Where the bytes are.
-            pending_grace_ms: Longer than any pause between two refreshes of a running upload.
-            dead_grace_ms: Longer than the longest download.
+            pending_grace_ms: Must be longer than any pause between two refreshes of an upload.
+            dead_grace_ms: Must be longer than the longest download.
             clock: Unix time in milliseconds.
         """
         self._metadata = metadata
@@ -73,21 +71,21 @@ class Sweeper:
         self._clock = clock
 
     async def sweep(self) -> SweepReport:
-        """Expire, unlink and forget everything that is due.
+        """Expire abandoned uploads and remove dead blobs whose grace period is over.
 
         Raises:
-            MediaError: the metadata store failed; what was done stays done.
+            MediaError: the metadata store failed; completed steps are not undone.
         """
         now_ms = self._clock()
         expired = await self._metadata.expire_pending(now_ms - self._pending_grace_ms, now_ms)
         removed = failed = 0
         while rows := await self._metadata.list_dead(now_ms - self._dead_grace_ms, _BATCH_ROWS):
-            gone = [row for row in rows if await self._unlinked(row)]
-            await self._metadata.forget_blobs(gone)
-            removed += len(gone)
-            if len(gone) < len(rows):
-                # The same rows would come again at once.
-                failed = len(rows) - len(gone)
+            deleted = [row for row in rows if await self._delete(row)]
+            await self._metadata.forget_blobs(deleted)
+            removed += len(deleted)
+            if len(deleted) < len(rows):
+                # The next query would return the same rows again.
+                failed = len(rows) - len(deleted)
                 break
         return SweepReport(expired, removed, failed)
 
@@ -108,7 +106,8 @@ class Sweeper:
                     )
             await asyncio.sleep(interval_s)
 
-    async def _unlinked(self, row: BlobRow) -> bool:
+    async def _delete(self, row: BlobRow) -> bool:
+        """Delete a blob and return whether that succeeded."""
         try:
             await self._blobs.delete(row.key)
         except MediaError as error:

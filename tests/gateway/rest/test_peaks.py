@@ -103,7 +103,7 @@ def test_without_audio_or_of_what_no_one_can_decode_there_are_none(
     upload(rest, tenant, media_id, b"\xff\xf3" + bytes(range(256)) * 8, "audio/mpeg")
     reply = ask(rest, tenant, f"GET {{M}}/{media_id}/peaks")
     assert (reply.status, reply.json["message"]) == (404, "not_found")
-    assert reply.data["message"].startswith("there are no peaks of this audio: ")
+    assert reply.data["message"].startswith("the waveform of this audio cannot be measured: ")
 
 
 def test_another_account_does_not_see_them(rest: Rest, tenant: Tenant, media_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Users: logging in with credentials, and the limit on attempts."""
+"""Users: logging in with credentials, and the limit on failed log-ins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kazoo_media.access.login_limit import BURST, SECONDS_EACH, Attempts
+from kazoo_media.access.login_limit import BURST, SECONDS_EACH, LoginLimit
 from kazoo_media.access.users import Users
 from kazoo_media.errors import (
     ForbiddenError,
@@ -16,7 +16,7 @@ from kazoo_media.errors import (
     TooManyRequestsError,
     ValidationError,
 )
-from tests.support.core_fixtures import CoreUnderTest, make_attempts, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core, make_login_limit
 
 
 @pytest.fixture
@@ -117,54 +117,54 @@ class _Clock:
         return self.now_s
 
 
-def _fail(attempts: Attempts, peer: str = "1.2.3.4", account: str = "one") -> None:
-    with pytest.raises(InvalidCredentialsError), attempts.counted(peer, account):
+def _fail(login_limit: LoginLimit, peer: str = "1.2.3.4", account: str = "one") -> None:
+    with pytest.raises(InvalidCredentialsError), login_limit.attempt(peer, account):
         raise InvalidCredentialsError
 
 
 def test_after_too_many_failures_log_ins_are_refused_for_a_while() -> None:
     clock = _Clock()
-    attempts = make_attempts(clock)
+    login_limit = make_login_limit(clock)
     for _ in range(BURST):
-        _fail(attempts)
-    with pytest.raises(TooManyRequestsError) as caught, attempts.counted("1.2.3.4", "one"):
+        _fail(login_limit)
+    with pytest.raises(TooManyRequestsError) as caught, login_limit.attempt("1.2.3.4", "one"):
         pass
     clock.now_s += int(caught.value.headers["retry-after"])
     assert clock.now_s <= SECONDS_EACH
-    _fail(attempts)
+    _fail(login_limit)
 
 
 def test_others_are_not_held_up() -> None:
-    attempts = make_attempts(_Clock())
+    login_limit = make_login_limit(_Clock())
     for _ in range(BURST):
-        _fail(attempts)
-    _fail(attempts, peer="5.6.7.8")
-    _fail(attempts, account="two")
+        _fail(login_limit)
+    _fail(login_limit, peer="5.6.7.8")
+    _fail(login_limit, account="two")
 
 
 def test_all_who_have_the_file_open_count_together(tmp_path: Path) -> None:
     with (tmp_path / "attempts").open("w+b") as one, (tmp_path / "attempts").open("r+b") as other:
-        workers = [Attempts(one.fileno(), _Clock()), Attempts(other.fileno(), _Clock())]
+        workers = [LoginLimit(one.fileno(), _Clock()), LoginLimit(other.fileno(), _Clock())]
         for number in range(BURST):
             _fail(workers[number % 2])
         for worker in workers:
-            with pytest.raises(TooManyRequestsError), worker.counted("1.2.3.4", "one"):
+            with pytest.raises(TooManyRequestsError), worker.attempt("1.2.3.4", "one"):
                 pass
 
 
 def test_good_log_ins_cost_nothing() -> None:
-    attempts = make_attempts(_Clock())
+    login_limit = make_login_limit(_Clock())
     for _ in range(10 * BURST):
-        with attempts.counted("1.2.3.4", "one"):
+        with login_limit.attempt("1.2.3.4", "one"):
             pass
 
 
 def test_of_many_at_once_no_more_begin_than_may_fail() -> None:
-    attempts = make_attempts(_Clock())
+    login_limit = make_login_limit(_Clock())
     with ExitStack() as running:
         for _ in range(BURST):
-            running.enter_context(attempts.counted("1.2.3.4", "one"))
-        with pytest.raises(TooManyRequestsError), attempts.counted("1.2.3.4", "one"):
+            running.enter_context(login_limit.attempt("1.2.3.4", "one"))
+        with pytest.raises(TooManyRequestsError), login_limit.attempt("1.2.3.4", "one"):
             pass
-    with attempts.counted("1.2.3.4", "one"):
+    with login_limit.attempt("1.2.3.4", "one"):
         pass

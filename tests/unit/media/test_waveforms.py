@@ -198,7 +198,7 @@ async def test_what_can_not_be_decoded_has_none(tested: CoreUnderTest) -> None:
     media = await tested.core.library.create(_SCOPE, {"name": "n"}, "")
     declared = Declared("audio/mpeg")
     media = await tested.core.uploads.replace_content(_SCOPE, media.id, declared, source())
-    with pytest.raises(NoPeaksError, match="there are no peaks of this audio: "):
+    with pytest.raises(NoPeaksError, match="the waveform of this audio cannot be measured: "):
         await _waveform(tested, media, 10)
 
 
