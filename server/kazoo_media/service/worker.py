@@ -133,7 +133,9 @@ class _Opened:
     sweeper: Sweeper
 
 
-async def _open(config: Config, stack: AsyncExitStack, login_limit: int, *, shared: bool) -> _Opened:
+async def _open(
+    config: Config, stack: AsyncExitStack, login_limit: int, *, shared: bool
+) -> _Opened:
     """Open the stores and wire the core.
 
     Args:
