@@ -202,7 +202,7 @@ async def test_the_error_of_an_upload_disappears_when_its_audio_is_normalized(
 
 async def test_with_normalization_off_only_a_named_preset_converts(again: _Again) -> None:
     await again.set("normalize_media", value=False)
-    with pytest.raises(NormalizationOffError, match=r"crossbar.media normalize_media.*preset"):
+    with pytest.raises(NormalizationOffError, match=r"crossbar\.media\.normalize_media.*preset"):
         await again.normalize()
     await again.expect_untouched()
     media, converted = await again.normalize(preset="wideband")
