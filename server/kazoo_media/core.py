@@ -18,6 +18,7 @@ from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.speech import Speech
 from kazoo_media.media.downloads import Downloads
 from kazoo_media.media.library import Library
+from kazoo_media.media.measuring import Measuring
 from kazoo_media.media.prompts import Prompts
 from kazoo_media.media.renormalization import Renormalization
 from kazoo_media.media.uploads import Uploads
@@ -40,6 +41,7 @@ class Core:
     uploads: Uploads
     downloads: Downloads
     renormalization: Renormalization
+    measuring: Measuring
     waveforms: Waveforms
 
 
@@ -74,7 +76,8 @@ async def build_core(
     renditions = Renditions(metadata, blobs)
     normalizer = Normalizer(settings, backends)
     speech = Speech(renditions, settings, normalizer, backends.temporary_folder)
-    library = Library(metadata, settings, speech)
+    measuring = Measuring(metadata, renditions, settings, backends)
+    library = Library(metadata, settings, speech, measuring)
     accounts = Accounts(metadata, tokens)
     return Core(
         accounts=accounts,
@@ -84,8 +87,9 @@ async def build_core(
         speech=speech,
         library=library,
         prompts=Prompts(metadata),
-        uploads=Uploads(metadata, renditions, library, settings, normalizer),
+        uploads=Uploads(metadata, renditions, library, settings, normalizer, measuring),
         downloads=Downloads(renditions),
-        renormalization=Renormalization(metadata, renditions, library, normalizer),
-        waveforms=Waveforms(renditions, settings, backends),
+        renormalization=Renormalization(metadata, renditions, library, normalizer, measuring),
+        measuring=measuring,
+        waveforms=Waveforms(measuring),
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from kazoo_media.blobs.store import new_blob_key
-from kazoo_media.errors import IncompleteUploadError
+from kazoo_media.errors import IncompleteUploadError, StaleRevisionError
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import BlobRow, BlobState, Content, Media, MediaQuery
 from tests.contract.media_samples import (
@@ -33,6 +34,11 @@ def _is_one_version(media: Media | None) -> bool:
         return bool(media.document["number"] == 0)
     sizes = {each.size_bytes for each in media.content.renditions}
     return sizes == {media.document["number"]} and len(media.content.renditions) == 2
+
+
+def _measured(content: Content, kind: str, **known: Any) -> Content:
+    """Return a content with what was measured of one of its renditions."""
+    return replace(content, **{kind: replace(getattr(content, kind), **known)})
 
 
 class BlobRowsContract:
@@ -268,16 +274,67 @@ class BlobRowsContract:
         assert await store.get_peaks(ACCOUNT, first) == b"\x81\x7f"
         assert await store.get_peaks(ACCOUNT, second) is None
         assert await store.get_peaks(OTHER_ACCOUNT, first) is None
-        await store.put_peaks(OTHER_ACCOUNT, second, b"\0\0")
-        await store.put_peaks(ACCOUNT, "0" * 32, b"\0\0")
-        assert await store.get_peaks(ACCOUNT, "0" * 32) is None
         for peaks in (b"\xfe\x01\xfe\x01", b"\0\0"):
-            await store.put_peaks(ACCOUNT, second, peaks)
+            found = replace(media, content=_measured(content, "normalized", peaks=peaks))
+            await store.put_measured(found, media.document)
         assert await store.get_peaks(ACCOUNT, second) == b"\xfe\x01\xfe\x01"
         await store.remove_media(ACCOUNT, "m", media.revision, 3000)
         await store.forget_blobs(await store.list_dead(9999, 9))
         assert await store.get_peaks(ACCOUNT, first) is None
         assert await store.get_peaks(ACCOUNT, second) is None
+
+    async def test_what_was_measured_joins_a_media_that_is_as_it_was_read(
+        self, store: MetadataStore
+    ) -> None:
+        media = make_media()
+        await store.insert_media(media)
+        content = make_content(1)
+        media = await upload(store, media, content, now_ms=2000)
+        facts = replace(content.original.facts, loudness_lufs=-30.5, clipped_samples=9)
+        told = {**media.document, "loudness_lufs": -30.5}
+        after = replace(
+            media, document=told, content=_measured(content, "original", facts=facts, peaks=b"\1\2")
+        )
+        others = [
+            (replace(after, account_id=OTHER_ACCOUNT), media.document),
+            (replace(after, id="another"), media.document),
+            (replace(after, revision="9-" + "0" * 32), media.document),
+            (after, {**media.document, "name": "another"}),
+        ]
+        for other, known in others:
+            with pytest.raises(StaleRevisionError):
+                await store.put_measured(other, known)
+        assert await store.get_media(ACCOUNT, "m") == media
+        assert await store.get_peaks(ACCOUNT, content.original.blob_key) is None
+
+        await store.put_measured(after, media.document)
+
+        assert await store.get_media(ACCOUNT, "m") == after
+        assert await store.get_peaks(ACCOUNT, content.original.blob_key) == b"\1\2"
+        with pytest.raises(StaleRevisionError):
+            await store.put_measured(after, media.document)
+        await store.soft_delete_media(ACCOUNT, "m", media.revision, 3000)
+        with pytest.raises(StaleRevisionError):
+            await store.put_measured(after, told)
+
+    async def test_what_is_known_of_a_blob_that_stays_is_not_forgotten(
+        self, store: MetadataStore
+    ) -> None:
+        media = make_media()
+        await store.insert_media(media)
+        content = make_content(1)
+        media = await upload(store, media, content)
+        facts = replace(content.original.facts, loudness_lufs=-30.5, clipped_samples=9)
+        known = _measured(content, "original", facts=facts)
+        await store.put_measured(replace(media, content=known), media.document)
+        again = make_content(2).normalized
+        assert again is not None
+        await store.begin_upload(ACCOUNT, [again.blob_key], 3000)
+        unknown = replace(facts, loudness_lufs=None, peak_dbfs=None, clipped_samples=None)
+        saved = saved_with(media, Content(replace(content.original, facts=unknown), again))
+        await store.commit_content(saved, media.revision, 3000)
+        found = await store.get_media(ACCOUNT, "m")
+        assert found == replace(saved, content=Content(known.original, again))
 
     async def test_a_blob_that_stays_takes_what_was_measured_of_it(
         self, store: MetadataStore

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from typing_extensions import override
 
@@ -15,6 +16,7 @@ from kazoo_media.model import (
     Account,
     BlobRow,
     BlobState,
+    Content,
     Media,
     MediaQuery,
     SettingRow,
@@ -140,11 +142,9 @@ class MemoryMetadataStore(MetadataStore):
         current = self._expect(media.account_id, media.id, expected_revision)
         new, old = _blob_keys(media), _blob_keys(current)
         self._make_live(new - old, media, now_ms)
-        for each in media.content.renditions if media.content else ():
-            if each.blob_key in old and each.peaks is not None:
-                await self.put_peaks(media.account_id, each.blob_key, each.peaks)
+        content = self._put_sounds(media, current)
         self._kill(self._rows(media.account_id, old - new), now_ms)
-        self._put(replace(current, content=media.content), media)
+        self._put(replace(current, content=content), media)
 
     @override
     async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> list[str]:
@@ -167,10 +167,15 @@ class MemoryMetadataStore(MetadataStore):
         return self._peaks.get((account_id, key))
 
     @override
-    async def put_peaks(self, account_id: str, key: str, peaks: bytes) -> None:
-        row = self._blobs.get((account_id, key))
-        if row is not None and row.state is BlobState.LIVE:
-            self._peaks.setdefault((account_id, key), peaks)
+    async def put_measured(self, media: Media, known: Mapping[str, Any]) -> None:
+        current = self._expect(media.account_id, media.id, media.revision)
+        if current.document != known:
+            raise StaleRevisionError(media.id)
+        content = self._put_sounds(media, current)
+        document = copy.deepcopy(media.document)
+        self._media[media.account_id, media.id] = replace(
+            current, content=content, document=document
+        )
 
     @override
     async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:
@@ -326,6 +331,18 @@ class MemoryMetadataStore(MetadataStore):
             )
             if each.peaks is not None:
                 self._peaks[media.account_id, each.blob_key] = each.peaks
+
+    def _put_sounds(self, media: Media, current: Media) -> Content | None:
+        """Return the content of a media; what is known of a blob already is kept."""
+        before, content = current.content, media.content
+        known = {each.blob_key: each for each in before.renditions} if before else {}
+        for each in content.renditions if content else ():
+            if each.peaks is not None:
+                self._peaks.setdefault((media.account_id, each.blob_key), each.peaks)
+            if each.facts.clipped_samples is None and each.blob_key in known and content:
+                facts = known[each.blob_key].facts
+                content = replace(content, **{str(each.kind): replace(each, facts=facts)})
+        return content
 
     def _kill_content(self, media: Media, now_ms: int) -> None:
         self._kill(self._rows(media.account_id, _blob_keys(media)), now_ms)

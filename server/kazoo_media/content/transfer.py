@@ -114,7 +114,7 @@ class Transfer:
             del tasks
             start = partial(normalization.start, source_format)
             converted = await self._convert_stored(normalization, start, original)
-            content = Content(_with_sound(original, converted.before), converted.rendition)
+            content = Content(with_sound(original, converted.before), converted.rendition)
             return Received(content, converted.outcome)
 
         return await self._begun([self._normalized_key], convert)
@@ -164,7 +164,7 @@ class Transfer:
                 received = await work(tasks)
                 alive.cancel()
         except BaseExceptionGroup as group:
-            raise _cause_of(group) from group
+            raise cause_of(group) from group
         return received
 
     async def _receive(
@@ -211,7 +211,7 @@ class Transfer:
         await publish_held(self._renditions.blobs, self._writers)
         if normalization is not None and start is not None:
             converted = await self._convert_stored(normalization, start, original)
-        content = Content(_with_sound(original, converted.before), converted.rendition)
+        content = Content(with_sound(original, converted.before), converted.rendition)
         return Received(content, converted.outcome)
 
     async def _convert_stored(
@@ -267,7 +267,7 @@ class Transfer:
         )
         warnings = "; ".join(outcome.warnings)
         return _Converted(
-            _with_sound(rendition, outcome.after),
+            with_sound(rendition, outcome.after),
             {"normalization_warning": warnings} if warnings else {},
             outcome.before,
         )
@@ -284,7 +284,7 @@ class Transfer:
             await self._renditions.rows.touch_blobs(self._account_id, self._begun_keys, now_ms)
 
 
-def _with_sound(rendition: Rendition, sound: Sound | None) -> Rendition:
+def with_sound(rendition: Rendition, sound: Sound | None) -> Rendition:
     """Return the rendition with what was measured of it, if all of it was: a decoder may end where
     another one goes on.
     """
@@ -299,13 +299,13 @@ def _with_sound(rendition: Rendition, sound: Sound | None) -> Rendition:
     return replace(rendition, facts=facts, peaks=sound.peaks)
 
 
-def _cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first failure in a group that tells a caller something: groups stay inside this
+def cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first failure in a group that tells a caller something: groups leave no
     module.
     """
     for error in group.exceptions:
-        cause = _cause_of(error) if isinstance(error, BaseExceptionGroup) else error
+        cause = cause_of(error) if isinstance(error, BaseExceptionGroup) else error
         if isinstance(cause, MediaError):
             return cause
     first = group.exceptions[0]
-    return _cause_of(first) if isinstance(first, BaseExceptionGroup) else first
+    return cause_of(first) if isinstance(first, BaseExceptionGroup) else first

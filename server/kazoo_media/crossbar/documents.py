@@ -26,14 +26,16 @@ from kazoo_media.errors import (
     Violation,
 )
 from kazoo_media.media.library import Library
+from kazoo_media.media.measuring import Measuring
 from kazoo_media.model import SYSTEM_ACCOUNT_ID
 
 
 class Documents:
     """Answers requests about documents."""
 
-    def __init__(self, library: Library, envelopes: Envelopes) -> None:
+    def __init__(self, library: Library, measuring: Measuring, envelopes: Envelopes) -> None:
         self._library = library
+        self._measuring = measuring
         self._envelopes = envelopes
 
     async def create(self, scope: WriteScope, request: Request) -> Answer:
@@ -54,6 +56,8 @@ class Documents:
         headers = {"etag": f'"{media.revision}"', "vary": "accept"}
         if is_unchanged(request.headers, media.revision):
             return Answer(304, headers=headers)
+        media = await self._measuring.measured(media)
+        headers["etag"] = f'"{media.revision}"'
         return self._envelopes.of_media(request, media, headers=headers)
 
     async def update(self, scope: WriteScope, request: Request) -> Answer:

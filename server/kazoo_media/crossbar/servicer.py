@@ -74,7 +74,7 @@ class CrossbarServicer:
         self._accounts = core.accounts
         self._envelopes = Envelopes(node_name, version)
         self._description = described(version)
-        documents = Documents(core.library, self._envelopes)
+        documents = Documents(core.library, core.measuring, self._envelopes)
         lists = Lists(core, self._envelopes)
         self._contents = Contents(core, self._envelopes)
         log_ins = LogIns(core, self._envelopes)

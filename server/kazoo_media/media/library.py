@@ -27,6 +27,7 @@ from kazoo_media.errors import (
     ValidationError,
     Violation,
 )
+from kazoo_media.media.measuring import Measuring
 from kazoo_media.metadata.store import MediaStore
 from kazoo_media.model import Media, MediaQuery, first_revision, next_revision
 from kazoo_media.settings import DEFAULT_LANGUAGE, Settings
@@ -86,10 +87,13 @@ def new_media_id() -> str:
 class Library:
     """The documents of all accounts."""
 
-    def __init__(self, store: MediaStore, settings: Settings, speech: Speech) -> None:
+    def __init__(
+        self, store: MediaStore, settings: Settings, speech: Speech, measuring: Measuring
+    ) -> None:
         self._store = store
         self._settings = settings
         self._speech = speech
+        self._measuring = measuring
 
     async def create(self, scope: WriteScope, data: Mapping[str, Any], media_id: str = "") -> Media:
         """Add a document and return it: without audio, or with all of it if it asks for speech.
@@ -113,6 +117,7 @@ class Library:
                 spoken = await speaker.say(document)
             media = _with_speech(_new_media(scope, media_id, document), spoken)
             await self._store.insert_media(media)
+        self._measuring.soon(media)
         return media
 
     async def change_of(self, scope: WriteScope, put: Put) -> Change:
@@ -213,6 +218,7 @@ class Library:
             return changed
         changed = _with_speech(changed, spoken)
         await self._store.commit_content(changed, current.revision, now_ms)
+        self._measuring.soon(changed)
         return changed
 
     async def patch(

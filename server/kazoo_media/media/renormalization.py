@@ -31,6 +31,7 @@ from kazoo_media.errors import (
     StaleRevisionError,
 )
 from kazoo_media.media.library import Library
+from kazoo_media.media.measuring import Measuring
 from kazoo_media.metadata.store import MediaStore
 from kazoo_media.model import Media, Rendition, next_revision
 
@@ -56,11 +57,13 @@ class Renormalization:
         renditions: Renditions,
         library: Library,
         normalizer: Normalizer,
+        measuring: Measuring,
     ) -> None:
         self._store = store
         self._renditions = renditions
         self._library = library
         self._normalizer = normalizer
+        self._measuring = measuring
 
     async def normalize(
         self, scope: WriteScope, media_id: str, *, preset: str = "", force: bool = False
@@ -122,6 +125,8 @@ class Renormalization:
             live = current.content
             if live is None or live.original.blob_key != content.original.blob_key:
                 raise StaleRevisionError(media_id)
+            if content.original.facts.clipped_samples is None:  # measured meanwhile, perhaps
+                content = replace(content, original=live.original)
             name = current.document.get("attachment_name")
             outcome = received.outcome | ({"attachment_name": name} if name else {})
             now_ms = int(time.time() * 1000)
@@ -136,6 +141,7 @@ class Renormalization:
                 await self._store.commit_content(changed, current.revision, now_ms)
             except StaleRevisionError:
                 continue
+            self._measuring.soon(changed)
             return changed
 
     async def _format_of(self, media: Media, original: Rendition) -> AudioFormat:

@@ -46,6 +46,7 @@ from kazoo_media.errors import (
     UnsupportedMediaTypeError,
 )
 from kazoo_media.media.library import Change, Library, Put
+from kazoo_media.media.measuring import Measuring
 from kazoo_media.metadata.store import MediaStore
 from kazoo_media.model import Media, next_revision
 from kazoo_media.settings import MAX_UPLOAD_SIZE, Settings
@@ -68,12 +69,14 @@ class Uploads:
         library: Library,
         settings: Settings,
         normalizer: Normalizer,
+        measuring: Measuring,
     ) -> None:
         self._store = store
         self._renditions = renditions
         self._library = library
         self._settings = settings
         self._normalizer = normalizer
+        self._measuring = measuring
 
     async def check(self, scope: WriteScope, media_id: str, declared: Declared) -> Media:
         """Refuse what can be refused without reading a byte; return the media as it is.
@@ -162,6 +165,7 @@ class Uploads:
                 if change.before is None:  # the id is that of a soft-deleted media
                     raise
             else:
+                self._measuring.soon(after)
                 return Change(before, after)
 
     async def _limit_bytes(self) -> int:

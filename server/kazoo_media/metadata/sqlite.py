@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import apsw
 import orjson
@@ -206,8 +206,8 @@ class SqliteMetadataStore(MetadataStore):
         return None if row is None else bytes(row[0])
 
     @override
-    async def put_peaks(self, account_id: str, key: str, peaks: bytes) -> None:
-        await self._engine.write(lambda db: transactions.put_peaks(db, account_id, key, peaks))
+    async def put_measured(self, media: Media, known: Mapping[str, Any]) -> None:
+        await self._engine.write(lambda db: transactions.put_measured(db, media, known))
 
     @override
     async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
+from typing import Any
 
 import apsw
 import orjson
@@ -139,14 +140,8 @@ def _make_content_live(db: apsw.Connection, media: Media, previous: list[str], n
         if each.blob_key not in previous:
             _make_live(db, media.account_id, each, now_ms)
         else:
-            db.execute(
-                "update blob set duration_ms = ?, sample_rate_hertz = ?, channel_count = ?,"
-                " codec = ?, loudness_lufs = ?, peak_dbfs = ?, clipped_samples = ?"
-                " where account = ? and key = ?",
-                (*astuple(each.facts), media.account_id, each.blob_key),
-            )
-        if each.peaks is not None:
-            put_peaks(db, media.account_id, each.blob_key, each.peaks)
+            _put_facts(db, media.account_id, each)
+        _put_peaks(db, media.account_id, each)
 
 
 def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_ms: int) -> None:
@@ -171,13 +166,43 @@ def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_m
         raise IncompleteUploadError("the upload was idle for too long and was given up")
 
 
-def put_peaks(db: apsw.Connection, account_id: str, key: str, peaks: bytes) -> None:
-    """Add the peaks of a live blob; see the contract."""
+def put_measured(db: apsw.Connection, media: Media, known: Mapping[str, Any]) -> None:
+    """Store what was measured of a content; see the contract."""
     db.execute(
-        "insert into peaks select account, key, ? from blob"
-        " where account = ? and key = ? and state = 'live' on conflict do nothing",
-        (peaks, account_id, key),
+        "update media set doc = ?"
+        " where account = ? and id = ? and rev = ? and doc = ? and deleted_at is null",
+        (_json(media), media.account_id, media.id, media.revision, orjson.dumps(known).decode()),
     )
+    if db.changes() == 0:
+        raise StaleRevisionError(media.id)
+    for each in media.content.renditions if media.content else ():
+        _put_facts(db, media.account_id, each)
+        _put_peaks(db, media.account_id, each)
+
+
+def _put_facts(db: apsw.Connection, account_id: str, rendition: Rendition) -> None:
+    """Store what was measured of a live blob, if it was."""
+    facts = rendition.facts
+    if facts.clipped_samples is not None:
+        db.execute(
+            "update blob set loudness_lufs = ?, peak_dbfs = ?, clipped_samples = ?"
+            " where account = ? and key = ?",
+            (
+                facts.loudness_lufs,
+                facts.peak_dbfs,
+                facts.clipped_samples,
+                account_id,
+                rendition.blob_key,
+            ),
+        )
+
+
+def _put_peaks(db: apsw.Connection, account_id: str, rendition: Rendition) -> None:
+    if rendition.peaks is not None:
+        db.execute(
+            "insert into peaks values (?, ?, ?) on conflict do nothing",
+            (account_id, rendition.blob_key, rendition.peaks),
+        )
 
 
 def forget_blobs(db: apsw.Connection, rows: Sequence[BlobRow]) -> None:

@@ -23,7 +23,8 @@ when it has no space.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kazoo_media.model import Account, BlobRow, Media, MediaQuery, SettingRow, SigningKey, User
 
@@ -148,8 +149,17 @@ class BlobRows(ABC):
         """Return the peaks of a blob that was not forgotten, or None."""
 
     @abstractmethod
-    async def put_peaks(self, account_id: str, key: str, peaks: bytes) -> None:
-        """Add the peaks of a live blob that has none; else nothing changes."""
+    async def put_measured(self, media: Media, known: Mapping[str, Any]) -> None:
+        """Store what was measured of the content of a live media: its document, and of its blobs
+        audio facts, and peaks where there are none. Revision and modified time stay.
+
+        Args:
+            known: The document as it was read.
+
+        Raises:
+            StaleRevisionError: there is no live media of this id with the revision of `media` and
+                the known document.
+        """
 
     @abstractmethod
     async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> list[str]:

@@ -44,6 +44,7 @@ class MediaServicer(MediaServiceServicer):
         self._downloads = core.downloads
         self._renormalization = core.renormalization
         self._waveforms = core.waveforms
+        self._measuring = core.measuring
 
     @override
     async def CreateMedia(
@@ -58,6 +59,7 @@ class MediaServicer(MediaServiceServicer):
     async def GetMedia(self, request: pb.GetMediaRequest, context: Context) -> pb.GetMediaResponse:
         scope = await self._callers.may_read(context, request.account_id)
         media = await self._library.get(scope, required("media_id", request.media_id))
+        media = await self._measuring.measured(media)
         return pb.GetMediaResponse(media=media_message(media))
 
     @override

@@ -64,11 +64,13 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
         async with asyncio.TaskGroup() as tasks:
             # One worker sweeps: more would only find the same rows.
             sweeping = index == 0 and tasks.create_task(opened.sweeper.run(_SWEEP_S))
+            measuring = tasks.create_task(opened.core.measuring.run())
             await server.start(socket_path)
             _log.info("serving", worker=index)
             await stop.wait()
             await status.enter_graceful_shutdown()
             await server.stop(_GRACE_S)
+            measuring.cancel()
             if sweeping:
                 sweeping.cancel()
 
@@ -102,12 +104,14 @@ async def run_standalone_worker(
         async with asyncio.TaskGroup() as tasks:
             _on_signal(lambda: server.break_off() if stop.is_set() else stop.set())
             sweeping = tasks.create_task(opened.sweeper.run(_SWEEP_S))
+            measuring = tasks.create_task(opened.core.measuring.run())
             _log.info("serving", address=address)
             announce(address)
             await stop.wait()
             _log.info("draining", at_most_s=config.drain_s)
             await status.enter_graceful_shutdown()
             await server.stop(config.drain_s)
+            measuring.cancel()
             sweeping.cancel()
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_media.access.accounts import AdminScope, WriteScope
+from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.blobs.store import BlobReader
 from kazoo_media.errors import NoPeaksError, ValidationError
@@ -49,10 +49,6 @@ async def _uploaded(tested: CoreUnderTest, audio: bytes, preset: str = "") -> Me
     return await tested.core.uploads.replace_content(_SCOPE, media.id, declared, source())
 
 
-async def _set(tested: CoreUnderTest, key: str, value: str) -> None:
-    await tested.core.settings.put(AdminScope(), "media", key, value, node=None)
-
-
 async def _waveform(tested: CoreUnderTest, media: Media, buckets: int) -> Waveform:
     assert media.content is not None
     return await tested.core.waveforms.waveform(media, media.content.served, buckets)
@@ -85,12 +81,10 @@ async def test_compressed_audio_has_one_too(tested: CoreUnderTest, coded: str) -
     assert max(_heights(await _waveform(tested, media, 20))) == pytest.approx(64, abs=8)
 
 
-@pytest.mark.parametrize("converter", ["inprocess", "sox"])
 async def test_it_is_measured_while_converting_or_once_when_asked_for(
-    tested: CoreUnderTest, converter: str
+    tested: CoreUnderTest,
 ) -> None:
     audio = _stepped([0.5])
-    await _set(tested, "normalize_backend", converter)
     converted = await _uploaded(tested, audio, "telephony")
     stored = await _uploaded(tested, audio)
     assert converted.content is not None
@@ -122,44 +116,6 @@ async def test_many_who_ask_at_once_have_it_measured_once(
     assert len(opened) == 1
 
 
-@pytest.mark.parametrize("converter", ["inprocess", "sox"])
-async def test_what_was_measured_is_in_the_document(tested: CoreUnderTest, converter: str) -> None:
-    loud = _stepped([1.0], seconds=2, rate=16_000)
-    await _set(tested, "normalize_backend", converter)
-    document = (await _uploaded(tested, loud, "guard")).document
-    before, after = document["renditions"]["original"], document["renditions"]["normalized"]
-    assert before["peak_dbfs"] == pytest.approx(0.0, abs=0.1)
-    # A full-scale sine of 1 kHz has -3.01 LUFS; the K curve lies 0.7 dB lower at 500 Hz.
-    assert before["loudness_lufs"] == pytest.approx(-3.7, abs=0.3)
-    assert before["clipped_samples"] > 0
-    assert after["peak_dbfs"] < -0.3
-    assert after["loudness_lufs"] < before["loudness_lufs"]
-    assert after["clipped_samples"] == 0
-    assert {key: document[key] for key in after} == after
-
-
-async def test_a_changed_command_is_measured_too(tested: CoreUnderTest) -> None:
-    await _set(tested, "normalize_destination_args", "-r 16000 -c 1")
-    media = await _uploaded(tested, _stepped([0.5], seconds=2, rate=16_000), "kazoo")
-    renditions = media.document["renditions"]
-    assert renditions["original"]["peak_dbfs"] == pytest.approx(-6.0, abs=0.1)
-    assert renditions["normalized"]["peak_dbfs"] == pytest.approx(-6.5, abs=0.5)
-    assert media.content is not None
-    for each in media.content.renditions:
-        assert await tested.metadata.get_peaks(media.account_id, each.blob_key)
-
-
-async def test_what_was_measured_of_a_part_only_is_not_told(tested: CoreUnderTest) -> None:
-    chained = encoded(_stepped([0.5], seconds=2), "ogg") + encoded(
-        _stepped([0.9], seconds=2), "ogg"
-    )
-    document = (await _uploaded(tested, chained, "telephony")).document
-    original, normalized = (document["renditions"][each] for each in ("original", "normalized"))
-    assert original["duration_ms"] == 4000
-    assert "peak_dbfs" not in original
-    assert normalized["peak_dbfs"] == pytest.approx(-1.3, abs=0.5)
-
-
 async def test_it_spans_all_that_any_decoder_reads(tested: CoreUnderTest) -> None:
     chained = encoded(_stepped([0.2], seconds=2), "ogg") + encoded(
         _stepped([0.8], seconds=2), "ogg"
@@ -167,23 +123,6 @@ async def test_it_spans_all_that_any_decoder_reads(tested: CoreUnderTest) -> Non
     heights = _heights(await _waveform(tested, await _uploaded(tested, chained), 40))
     assert max(heights[2:18]) == pytest.approx(25, abs=6)
     assert max(heights[22:38]) == pytest.approx(102, abs=8)
-
-
-@pytest.mark.parametrize("converter", ["inprocess", "sox"])
-async def test_an_upload_that_is_not_converted_is_measured_when_it_is(
-    tested: CoreUnderTest, converter: str
-) -> None:
-    media = await _uploaded(tested, _stepped([0.5]))
-    assert media.document["duration_ms"] == 500
-    assert not {"loudness_lufs", "peak_dbfs", "clipped_samples"} & set(media.document)
-    await _set(tested, "normalize_backend", converter)
-    again = tested.core.renormalization
-    media = (await again.normalize(_SCOPE, media.id, preset="telephony")).media
-    original = media.document["renditions"]["original"]
-    assert original["peak_dbfs"] == pytest.approx(-6.0, abs=0.1)
-    assert media.content is not None
-    assert await tested.metadata.get_peaks(media.account_id, media.content.original.blob_key)
-    assert await tested.core.library.get(_SCOPE, media.id) == media
 
 
 async def test_what_only_a_program_decodes_has_one_too(tested: CoreUnderTest) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from kazoo_media.audio.conversion import Conversion, ConversionLimits
-from kazoo_media.audio.convert.measured import MeasuredConversion
 from kazoo_media.audio.convert.pooled import InProcessConversion, PooledMeasurement
 from kazoo_media.audio.convert.refused import RefusedConversion
 from kazoo_media.audio.convert.two_stage import DecodedConversion
@@ -56,11 +55,16 @@ class Backends:
     ffmpeg: str | None
 
     def run(self, command: SoxCommand) -> Conversion:
-        """Return a conversion by this command. The pool measures it."""
+        """Return a conversion by this command."""
         if command.source.sox_type is None:
             decoder = self._decoder(command.source, command.executable)
             return DecodedConversion(decoder, self.run(replace(command, source=AudioFormat.WAV)))
-        return self._measured_sox(command)
+        return self._sox(command)
+
+    @property
+    def can_measure(self) -> bool:
+        """Tell whether the packages that measure are installed."""
+        return self.pool is not None
 
     def measure(self, source: AudioFormat, executable: str) -> Conversion:
         """Return a conversion to nothing, whose outcome has what the input sounds like.
@@ -114,12 +118,6 @@ class Backends:
             return self._sox(SoxCommand(executable, source, AudioFormat.WAV))
         limits, folder = ConversionLimits(), self.temporary_folder
         return FfmpegDecoding(self.ffmpeg, source, limits, folder)
-
-    def _measured_sox(self, command: SoxCommand) -> Conversion:
-        conversion = self._sox(command)
-        if self.pool is None:
-            return conversion
-        return MeasuredConversion(conversion, command.source, command.target, self.pool)
 
     def _sox(self, command: SoxCommand) -> Conversion:
         return SoxConversion(command, ConversionLimits(), self.temporary_folder)

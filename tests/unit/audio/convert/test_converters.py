@@ -24,11 +24,7 @@ _SPEECH = tone(2.0, rate=44_100, channels=2)
 
 
 @pytest.fixture
-async def backends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backends]:
-    """Return back ends that leave unmeasured what sox does: that tells who it was."""
-    monkeypatch.setattr(
-        "kazoo_media.audio.convert.converters.MeasuredConversion", lambda conversion, *_: conversion
-    )
+async def backends(tmp_path: Path) -> AsyncIterator[Backends]:
     pool = ConverterPool(tmp_path)
     yield Backends(tmp_path, pool, None)
     await pool.aclose()

@@ -1,0 +1,214 @@
+"""Measuring: what stored audio sounds like, found by decoding it.
+
+Theory of operation
+1. What a converter measured in passing came with the content and is not measured again.
+2. After a commit the rest is measured in the background, one rendition at a time. Where too many
+   media wait, the newest is left out; a worker that ends forgets those that wait.
+3. A caller that needs what was not measured yet has it measured at once, and waits. Callers that
+   need the same wait for one measurement.
+4. What was measured is stored with the blobs and in the document, which keeps its revision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from weakref import WeakValueDictionary
+
+import structlog
+
+from kazoo_media.audio.conversion import Conversion, ConversionOutcome
+from kazoo_media.audio.convert.converters import Backends
+from kazoo_media.audio.formats import AudioFormat, format_of
+from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, sniff
+from kazoo_media.audio.jobs import Sound
+from kazoo_media.blobs.store import BlobReader
+from kazoo_media.content.renditions import Renditions
+from kazoo_media.content.transfer import cause_of, with_sound
+from kazoo_media.documents.rules import conversion_outcome, with_content_keys
+from kazoo_media.errors import MediaError, NoPeaksError, StaleRevisionError, StoreUnavailableError
+from kazoo_media.metadata.store import MediaStore
+from kazoo_media.model import Content, Media, Rendition
+from kazoo_media.settings import NORMALIZE_EXECUTABLE, Settings
+
+_MOST_WAITING = 1024
+_AGAIN_AFTER_S = 600.0
+"""What could not be measured is left alone for so long when a document is read."""
+
+_log = structlog.get_logger()
+
+
+class Measuring:
+    """Measures the renditions of stored media."""
+
+    def __init__(
+        self, store: MediaStore, renditions: Renditions, settings: Settings, backends: Backends
+    ) -> None:
+        self._store = store
+        self._renditions = renditions
+        self._settings = settings
+        self._backends = backends
+        self._waiting: asyncio.Queue[tuple[str, str]] = asyncio.Queue(_MOST_WAITING)
+        self._turn = asyncio.Semaphore(os.cpu_count() or 1)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._failed: dict[str, float] = {}  # loop time by blob key, the oldest first
+
+    async def run(self) -> None:
+        """Measure what `soon` was given, until this is cancelled."""
+        while True:
+            account_id, media_id = await self._waiting.get()
+            try:
+                media = await self._store.get_media(account_id, media_id)
+                if media is None:
+                    continue
+                for rendition in self._missing(media):
+                    await self._once(media, rendition)
+            except MediaError as error:
+                _log.info("a media was not measured", media_id=media_id, reason=str(error))
+
+    def soon(self, media: Media) -> None:
+        """Have a media measured in the background, if there is something left to measure."""
+        if self._missing(media) and not self._waiting.full():
+            self._waiting.put_nowait((media.account_id, media.id))
+
+    async def measured(self, media: Media) -> Media:
+        """Return a media with all that can be measured of its renditions.
+
+        Raises:
+            StoreUnavailableError: of the metadata store.
+        """
+        for rendition in self._missing(media):
+            if self._failed_lately(rendition.blob_key):
+                continue
+            try:
+                await self._once(media, rendition)
+            except (NoPeaksError, StoreUnavailableError):
+                self._note_failure(rendition.blob_key)
+                continue
+            media = await self._store.get_media(media.account_id, media.id) or media
+        return await self._told(media)
+
+    async def peaks(self, media: Media, rendition: Rendition) -> bytes:
+        """Return the waveform of a rendition, as `Rendition.peaks` has it.
+
+        Raises:
+            NoPeaksError: the audio cannot be measured; the text says why.
+            StoreUnavailableError: of the stores.
+        """
+        peaks = await self._renditions.rows.get_peaks(media.account_id, rendition.blob_key)
+        return peaks if peaks is not None else await self._once(media, rendition)
+
+    async def _once(self, media: Media, rendition: Rendition) -> bytes:
+        """Return the waveform of a rendition, measured and stored by whichever caller came first.
+
+        Raises:
+            As `peaks`.
+        """
+        key = rendition.blob_key
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            peaks = await self._renditions.rows.get_peaks(media.account_id, key)
+            if peaks is None:
+                async with self._turn:
+                    sound = await self._sound(rendition)
+                peaks = sound.peaks
+                await self._keep(media, key, sound)
+        return peaks
+
+    async def _keep(self, media: Media, key: str, sound: Sound) -> None:
+        """Store what was measured, unless the media has other audio by now."""
+        found: Media | None = media
+        while found is not None and found.content is not None:
+            content = _with_sound(found.content, key, sound)
+            if content is None or await self._put(found, content):
+                return
+            found = await self._store.get_media(media.account_id, media.id)
+
+    async def _told(self, media: Media) -> Media:
+        """Return a media whose document has what is known of its blobs: a change of the document
+        that began before they were measured leaves it out.
+        """
+        content = media.content
+        is_known = content is not None and content.served.facts.clipped_samples is not None
+        if content is None or not is_known or "clipped_samples" in media.document:
+            return media
+        await self._put(media, content)
+        return await self._store.get_media(media.account_id, media.id) or media
+
+    async def _put(self, media: Media, content: Content) -> bool:
+        """Store a media as it is with more known of its content; False: it has changed."""
+        document = with_content_keys(media.document, content, conversion_outcome(media.document))
+        after = replace(media, content=content, document=document)
+        try:
+            await self._renditions.rows.put_measured(after, media.document)
+        except StaleRevisionError:
+            return False
+        return True
+
+    async def _sound(self, rendition: Rendition) -> Sound:
+        async with await self._renditions.open(rendition) as reader:
+            source = await _format_of(reader, rendition)
+            executable = await self._settings.get(NORMALIZE_EXECUTABLE)
+            outcome = await _measure(reader, self._backends.measure(source, executable))
+            sound = outcome.before
+            if outcome.another is not None:
+                sound = (await _measure(reader, outcome.another())).before or sound
+        if sound is None:
+            raise NoPeaksError(outcome.error or "it could not be decoded")
+        return sound
+
+    def _missing(self, media: Media) -> list[Rendition]:
+        """Return the renditions that were not measured, the served one first."""
+        renditions = media.content.renditions if media.content else ()
+        if not self._backends.can_measure:
+            return []
+        return [each for each in renditions if each.facts.clipped_samples is None]
+
+    def _failed_lately(self, key: str) -> bool:
+        failed_at = self._failed.get(key)
+        now = asyncio.get_running_loop().time()
+        return failed_at is not None and now - failed_at < _AGAIN_AFTER_S
+
+    def _note_failure(self, key: str) -> None:
+        self._failed.pop(key, None)
+        self._failed[key] = asyncio.get_running_loop().time()
+        if len(self._failed) > _MOST_WAITING:
+            del self._failed[next(iter(self._failed))]
+
+
+def _with_sound(content: Content, key: str, sound: Sound) -> Content | None:
+    """Return the content with what one of its blobs sounds like; None: it has no such blob."""
+    for each in content.renditions:
+        if each.blob_key == key:
+            # A waveform of a part is better than none; figures of a part would be wrong.
+            measured = replace(with_sound(each, sound), peaks=sound.peaks)
+            return replace(content, **{str(each.kind): measured})
+    return None
+
+
+async def _format_of(reader: BlobReader, rendition: Rendition) -> AudioFormat:
+    chunks = reader.read(0, min(SNIFF_BYTES, reader.size_bytes))
+    head = b"".join([chunk async for chunk in chunks])
+    found = sniff(head).format or format_of(rendition.content_type)
+    if found is None:
+        raise NoPeaksError(f"{rendition.content_type} is not known")
+    return found
+
+
+async def _measure(reader: BlobReader, measurement: Conversion) -> ConversionOutcome:
+    async with measurement:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_ended(measurement.output()))
+                async for chunk in reader.read(0, reader.size_bytes):
+                    await measurement.feed(chunk)
+                await measurement.finish()
+        except BaseExceptionGroup as group:
+            raise cause_of(group) from group
+        return await measurement.outcome()
+
+
+async def _ended(output: AsyncIterator[bytes]) -> None:
+    async for _ in output:
+        pass
