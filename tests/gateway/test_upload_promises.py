@@ -1,4 +1,6 @@
-"""The upload promises of the built product: over REST and over native gRPC, through Envoy."""
+"""The upload promises of the built product: over REST and over native gRPC, through Envoy; on the
+engine behind the bundled gateway, and on the standard one behind an operator's Envoy.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +31,7 @@ from tests.e2e import clients
 from tests.e2e.clients import pending_blobs
 from tests.rpc.service import Tenant, refusal_of, upload_messages
 from tests.support.product import Product
+from tests.support.standalone import BehindEnvoy
 from tests.support.whole_uploads import upload_whole
 
 pytestmark = pytest.mark.e2e
@@ -36,10 +39,12 @@ pytestmark = pytest.mark.e2e
 _REASONS = {"required": "EMPTY_CONTENT", "invalid": "NOT_AUDIO", "maxSize": "TOO_LARGE"}
 
 
-@pytest.fixture(scope="module")
-def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clients.Tenant]:
+@pytest.fixture(scope="module", params=[Product, BehindEnvoy], ids=["http1", "aio"])
+def admin(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[clients.Tenant]:
     with (
-        Product(tmp_path_factory.mktemp("promises")) as product,
+        request.param(tmp_path_factory.mktemp("promises")) as product,
         clients.Tenant.log_in(product) as tenant,
     ):
         tenant.set_default("crossbar", "max_upload_size", str(LIMIT_BYTES))
