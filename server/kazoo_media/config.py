@@ -61,12 +61,11 @@ class Config:
     http_port: int
     grpc_port: int
     workers: int
-    metadata_url: str
-    blob_url: str
     node_name: str
     tls_cert: Path | None
     tls_key: Path | None
     tls_client_ca: Path | None
+    envoy: Path | None
     converters: frozenset[str]
     drain_s: int
     target: str
@@ -140,15 +139,6 @@ def _host(text: str) -> str:
     return text
 
 
-def _embedded(what: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text:
-            raise ValueError(f"nothing: {what}; other stores are not in this release")
-        return text
-
-    return parse
-
-
 def _node_name(text: str) -> str:
     name = text or socket.gethostname()
     if not name.isascii() or not name.isprintable() or set(name) & set('"\\ '):
@@ -170,28 +160,19 @@ _VARIABLES = (
     Variable("grpc_port", "1-65535", "50051", "Port of the gRPC surface.", _integer(1, 65535)),
     Variable("workers", "1-64", "1", "Number of worker processes.", _integer(1, 64)),
     Variable(
-        "metadata_url",
-        "URL",
-        "",
-        "Metadata store; unset: SQLite in the data folder, the only one in this release.",
-        _embedded("metadata lie in SQLite in the data folder"),
-        secret=True,
-    ),
-    Variable(
-        "blob_url",
-        "URL",
-        "",
-        "Blob store; unset: the data folder, the only one in this release.",
-        _embedded("audio lies in the data folder"),
-        secret=True,
-    ),
-    Variable(
         "node_name", "text", "", "Name of this node in answers; unset: the host name.", _node_name
     ),
     Variable("tls_cert", "path", "", "PEM certificate chain: both ports speak TLS.", _file),
     Variable("tls_key", "path", "", "PEM private key of the certificate.", _file),
     Variable(
         "tls_client_ca", "path", "", "PEM CA: the gRPC port wants client certificates of it.", _file
+    ),
+    Variable(
+        "envoy",
+        "path",
+        "",
+        "Envoy program, version 1.40 or later; unset: that of the package extra `[gateway]`.",
+        _file,
     ),
     Variable(
         "converters",

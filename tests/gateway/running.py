@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from kazoo_media.config import Config
-from kazoo_media.service.envoy import envoy_command, envoy_variables, write_configuration
+from kazoo_media.service.envoy import (
+    envoy_command,
+    envoy_variables,
+    find_envoy,
+    write_configuration,
+)
 from tests.support.product import free_port, wait_until
 
 
@@ -59,7 +64,7 @@ class Gateway:
         path.write_text(json.dumps(document))
         environment = {**os.environ, **envoy_variables(self._config)}
         with (self._runtime / "envoy.log").open("wb") as log:
-            command = envoy_command(path, len(self._sockets))
+            command = envoy_command(find_envoy(None), path, len(self._sockets))
             self._processes.append(subprocess.Popen(command, env=environment, stderr=log))
         if not self.secure:
             wait_until(self._is_live, "the gateway answers 200 on /healthz")

@@ -7,7 +7,12 @@ import subprocess
 from pathlib import Path
 
 from kazoo_media.config import Config
-from kazoo_media.service.envoy import envoy_command, envoy_variables, write_configuration
+from kazoo_media.service.envoy import (
+    envoy_command,
+    envoy_variables,
+    find_envoy,
+    write_configuration,
+)
 from tests.support.product import free_port, is_open, wait_until
 
 
@@ -30,7 +35,7 @@ class Front:
         path = write_configuration(config, folder, [self.socket])
         with (folder / "envoy.log").open("wb") as log:
             self._process = subprocess.Popen(
-                envoy_command(path, 1),
+                envoy_command(find_envoy(None), path, 1),
                 env={**os.environ, **envoy_variables(config)},
                 stderr=log,
             )

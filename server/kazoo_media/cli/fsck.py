@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kazoo_media.cli.output import count_bar, print_table
+from kazoo_media.cli.server_packages import server_packages
 from kazoo_media.cli.session import CommandError, failures_reported
 from kazoo_media.config import Config
 
@@ -43,12 +44,12 @@ def fsck(
 
 
 async def _check(folder: Path, *, digests: bool, remove_orphans: bool) -> FsckReport:
-    # Here, so that the other commands start without the server's packages.
-    from kazoo_media.blobs.local import LocalBlobStore  # noqa: PLC0415
-    from kazoo_media.errors import MediaError  # noqa: PLC0415
-    from kazoo_media.metadata.migrations import SchemaError  # noqa: PLC0415
-    from kazoo_media.metadata.sqlite import SqliteMetadataStore  # noqa: PLC0415
-    from kazoo_media.upkeep.fsck import check  # noqa: PLC0415
+    with server_packages("fsck", "server"):
+        from kazoo_media.blobs.local import LocalBlobStore  # noqa: PLC0415
+        from kazoo_media.errors import MediaError  # noqa: PLC0415
+        from kazoo_media.metadata.migrations import SchemaError  # noqa: PLC0415
+        from kazoo_media.metadata.sqlite import SqliteMetadataStore  # noqa: PLC0415
+        from kazoo_media.upkeep.fsck import check  # noqa: PLC0415
 
     try:
         async with AsyncExitStack() as stack:
@@ -90,7 +91,7 @@ def _lock(folder: Path) -> Iterator[bool]:
 
 
 def _print(report: FsckReport) -> None:
-    from kazoo_media.upkeep.fsck import FindingKind  # noqa: PLC0415 - as above
+    from kazoo_media.upkeep.fsck import FindingKind  # noqa: PLC0415 - imported already
 
     if report.findings:
         print_table(

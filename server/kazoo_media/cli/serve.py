@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 
+from kazoo_media.cli.server_packages import server_packages
 from kazoo_media.config import Config, ConfigError
 from kazoo_media.service.bootstrap import Bootstrap
 
 
 def serve() -> None:
     """Run the service: the gateway and its workers. KAZOO_MEDIA_* variables configure it."""
-    # Imported here: the other commands start a twentieth of a second earlier without it.
-    from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
-    from kazoo_media.service.start import StartError  # noqa: PLC0415
-    from kazoo_media.service.supervisor import Supervisor  # noqa: PLC0415
+    with server_packages("serve", "server,gateway"):
+        from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
+        from kazoo_media.service.start import StartError  # noqa: PLC0415
+        from kazoo_media.service.supervisor import Supervisor  # noqa: PLC0415
 
     configure_logging("supervisor")
     try:
@@ -45,11 +45,14 @@ def worker(
 
     TLS by KAZOO_MEDIA_TLS_CERT, _TLS_KEY and _TLS_CLIENT_CA. docs/service-mesh.md has more.
     """
-    from kazoo_media.service import start  # noqa: PLC0415 - as above
+    from kazoo_media.service import start  # noqa: PLC0415 - not for the other commands
 
     start.restart_with_allocator()
-    from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
-    from kazoo_media.service.worker import run_standalone_worker  # noqa: PLC0415
+    with server_packages("worker", "server"):
+        import uvloop  # noqa: PLC0415
+
+        from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
+        from kazoo_media.service.worker import run_standalone_worker  # noqa: PLC0415
 
     configure_logging("worker")
     try:
@@ -68,9 +71,11 @@ def gateway_worker(
     socket: Annotated[Path, typer.Option(help="The unix socket to listen on.")],
 ) -> None:
     """Run one worker behind the gateway. `serve` starts as many as it needs."""
-    # Imported here: all other commands start half a second earlier without it.
-    from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
-    from kazoo_media.service.worker import run_gateway_worker  # noqa: PLC0415
+    with server_packages("gateway-worker", "server"):
+        import uvloop  # noqa: PLC0415
+
+        from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
+        from kazoo_media.service.worker import run_gateway_worker  # noqa: PLC0415
 
     configure_logging(f"worker-{index}")
     try:

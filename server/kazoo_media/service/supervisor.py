@@ -35,7 +35,13 @@ import structlog
 from kazoo_media.config import Config, child_environment
 from kazoo_media.service import tether
 from kazoo_media.service.bootstrap import Bootstrap
-from kazoo_media.service.envoy import Admin, envoy_command, envoy_variables, write_configuration
+from kazoo_media.service.envoy import (
+    Admin,
+    envoy_command,
+    envoy_variables,
+    find_envoy,
+    write_configuration,
+)
 from kazoo_media.service.logs import forward_lines
 from kazoo_media.service.start import ALLOCATOR, StartError, locked, permit_many_files
 
@@ -67,6 +73,7 @@ class Supervisor:
         Raises:
             StartError: it could not be started; nothing is left running.
         """
+        program = find_envoy(self._config.envoy)
         with locked(self._config.data_dir), _runtime_folder() as runtime:
             _check_ports_are_free(self._config)
             permit_many_files()
@@ -76,7 +83,7 @@ class Supervisor:
             configuration = write_configuration(self._config, runtime, self._sockets)
             envoy = _Child(
                 "envoy",
-                envoy_command(configuration, self._config.workers),
+                envoy_command(program, configuration, self._config.workers),
                 envoy_variables(self._config),
             )
             self._children = [*workers, envoy]

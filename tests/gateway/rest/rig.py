@@ -26,7 +26,12 @@ from kazoo_media.core import Core
 from kazoo_media.crossbar.registration import add_crossbar
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Account, BlobState
-from kazoo_media.service.envoy import envoy_command, envoy_variables, write_configuration
+from kazoo_media.service.envoy import (
+    envoy_command,
+    envoy_variables,
+    find_envoy,
+    write_configuration,
+)
 from kazoo_media.transport.aio.server import StandardServer
 from kazoo_media.transport.http1.server import WorkerServer
 from tests.rpc.service import FaultyBlobStore
@@ -103,7 +108,7 @@ class Rest:
         self.log = folder / "envoy.log"
         with self.log.open("wb") as log:
             self._envoy = subprocess.Popen(
-                envoy_command(path, 1),
+                envoy_command(find_envoy(None), path, 1),
                 env={**os.environ, **envoy_variables(config)},
                 stdout=log,
                 stderr=log,

