@@ -6,6 +6,7 @@ git.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,22 +14,23 @@ from typing import Any
 
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-except ModuleNotFoundError:  # `python hatch_build.py` needs only grpcio-tools
+except ModuleNotFoundError:  # `python hatch_build.py` does without hatchling
     BuildHookInterface = object  # type: ignore[assignment,misc]
 
 ROOT = Path(__file__).parent
 PROTO = ROOT / "proto"
 PACKAGES = ROOT / "server"
-DESCRIPTOR_SET = ROOT / "gateway" / "kazoo_media.binpb"
+GATEWAY = ROOT / "gateway"
+DESCRIPTOR_SET = GATEWAY / "kazoo_media.binpb"
+GATEWAY_FILES = ("envoy.yaml", "standalone.yaml", "kazoo.lua", "kazoo_media.binpb")
 GENERATED_PACKAGES = ("kazoo_media/v1", "kazoo_media/crossbar/v2")
 
 
 def generate() -> None:
-    """Write `*_pb2.py`, `*_pb2_grpc.py`, type stubs where mypy-protobuf is installed, and the
-    descriptor set.
+    """Write `*_pb2.py`, `*_pb2_grpc.py`, their type stubs and the descriptor set.
 
     Raises:
-        RuntimeError: protoc refused a file; its messages went to stderr.
+        RuntimeError: protoc refused a file, or a plugin is missing; messages went to stderr.
     """
     import google.api
     import grpc_tools
@@ -38,11 +40,7 @@ def generate() -> None:
     command = [sys.executable, "-m", "grpc_tools.protoc"]
     command += [f"-I{PROTO}", f"-I{google_api}", f"-I{well_known}"]
     command += [f"--python_out={PACKAGES}", f"--grpc_python_out={PACKAGES}"]
-    plugins = Path(sys.executable).parent
-    if (plugins / "protoc-gen-mypy").exists():
-        for name in ("mypy", "mypy_grpc"):
-            command += [f"--plugin=protoc-gen-{name}={plugins / f'protoc-gen-{name}'}"]
-            command += [f"--{name}_out=quiet:{PACKAGES}"]
+    command += [f"--mypy_out=quiet:{PACKAGES}", f"--mypy_grpc_out=quiet:{PACKAGES}"]
     command += [
         "--include_imports",
         "--include_source_info",
@@ -52,7 +50,9 @@ def generate() -> None:
     command += ["google/rpc/error_details.proto", "google/rpc/status.proto"]
     command += sorted(str(path.relative_to(PROTO)) for path in PROTO.rglob("*.proto"))
     (PACKAGES / "google").mkdir(exist_ok=True)
-    done = subprocess.run(command, cwd=PROTO, check=False)
+    # protoc finds mypy-protobuf's plugins on the PATH: pip puts those of a build there.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    done = subprocess.run(command, cwd=PROTO, env={**os.environ, "PATH": path}, check=False)
     _remove_foreign(PACKAGES / "google")
     if done.returncode:
         raise RuntimeError(f"protoc failed with exit code {done.returncode}")
@@ -75,9 +75,14 @@ class GenerateProtobuf(BuildHookInterface):  # type: ignore[type-arg]
     """Hatchling's entry to `generate`."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Generate before files are collected."""
-        del version, build_data
+        """Generate before files are collected; put the gateway's files into a wheel. An editable
+        install reads them in the checkout.
+        """
         generate()
+        if self.target_name == "wheel" and version == "standard":
+            build_data["force_include"] |= {
+                str(GATEWAY / name): f"kazoo_media/gateway/{name}" for name in GATEWAY_FILES
+            }
 
 
 if __name__ == "__main__":
