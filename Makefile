@@ -20,6 +20,10 @@ LOCKED := $(PIP_INSTALL) --require-hashes --no-compile
 SYSTEM_PACKAGES := sox libsox-fmt-mp3 espeak-ng
 TEST_PACKAGES := strace flite nginx
 
+# Side by side, a file at a time: a file's tests share what they start. In the order of the folders,
+# the slow end-to-end tests first.
+SIDE_BY_SIDE := -n logical --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast test-typescript check check-format check-lint check-types \
 	check-imports check-proto check-gateway fix proto cover setup-bench bench bench-quality lock audit sbom clean ci
@@ -62,10 +66,10 @@ run: setup ## Start the service on embedded storage in ./var
 	@exec $(BIN)/kazoo-media serve
 
 test: setup-test check ## Run every check and every test
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q $(SIDE_BY_SIDE)
 
 test-fast: setup-test ## Run the tests that take seconds: units, stores, typed services
-	@$(BIN)/pytest -q tests/unit tests/contract tests/rpc
+	@$(BIN)/pytest -q $(SIDE_BY_SIDE) tests/unit tests/contract tests/rpc
 
 check: check-format check-lint check-types check-imports check-proto check-gateway ## Run every static check
 
@@ -94,7 +98,7 @@ proto: setup ## Generate the protobuf code and the descriptor set
 	@$(BIN)/python hatch_build.py
 
 cover: setup-test ## Run the tests with branch coverage
-	@$(BIN)/pytest -q --timeout 300 --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
+	@$(BIN)/pytest -q $(SIDE_BY_SIDE) --timeout 300 --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 setup-bench: setup-test $(BENCH_STAMP)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import grpc.aio
 import pytest
 from blockbuster import blockbuster_ctx
 
@@ -22,3 +23,15 @@ def blocking_calls_fail() -> Iterator[None]:
         lock.can_block_in("structlog/_output.py", {"msg"})
         lock.can_block_in("coverage/collector.py", {"lock_data"})
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def grpc_aio_stays() -> Iterator[None]:
+    """Keep the thread of grpc.aio until all tests have run.
+
+    It would end with the last channel, and whatever collects that as garbage waits for it: a
+    later test, in the middle of the service's code.
+    """
+    grpc.aio.init_grpc_aio()
+    yield
+    grpc.aio.shutdown_grpc_aio()

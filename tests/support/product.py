@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -20,11 +23,27 @@ from kazoo_media.service.bootstrap import Bootstrap
 _START_S = 30.0
 
 
+def _ports() -> Iterator[int]:
+    """Yield ports, again and again, that neither another process of the same test run takes nor
+    the system for outgoing connections, which begin at 32768.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = range(10_000 + number % 20 * 1000, 11_000 + number % 20 * 1000)
+    start = random.randrange(len(own))  # another run on this machine begins elsewhere
+    return itertools.cycle([*own[start:], *own[:start]])
+
+
+_own_ports = _ports()
+
+
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that nobody listens on, another one each time."""
+    for port in _own_ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def is_open(port: int) -> bool:

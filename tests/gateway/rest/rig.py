@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -36,6 +35,7 @@ from kazoo_media.transport.aio.server import StandardServer
 from kazoo_media.transport.http1.server import WorkerServer
 from tests.rpc.service import FaultyBlobStore
 from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.product import free_port
 
 _Result = TypeVar("_Result")
 NODE = "node1.example"
@@ -96,11 +96,11 @@ class Rest:
         making = make_core(blobs=self.blobs, pool=self._pool)
         self._under_test: CoreUnderTest = self.run(making)
         self._server, self._reference = self.run(self._serve(folder))
-        self.port = _free_port()
+        self.port = free_port()
         variables = {
             "KAZOO_MEDIA_DATA_DIR": str(folder),
             "KAZOO_MEDIA_HTTP_PORT": str(self.port),
-            "KAZOO_MEDIA_GRPC_PORT": str(_free_port()),
+            "KAZOO_MEDIA_GRPC_PORT": str(free_port()),
             "KAZOO_MEDIA_NODE_NAME": NODE,
         }
         config = Config.from_environ(variables)
@@ -229,10 +229,3 @@ class Rest:
             if self._envoy.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(self.log.read_text())
             time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -23,7 +23,8 @@ def supervisor(data_dir: Path, **variables: str) -> Supervisor:
     def announce(live: Bootstrap) -> None:
         pytest.fail(f"it started: {live}")
 
-    wanted = {"data_dir": str(data_dir), "http_port": str(free_port()), **variables}
+    ports = {"http_port": str(free_port()), "grpc_port": str(free_port())}
+    wanted = {"data_dir": str(data_dir), **ports, **variables}
     return Supervisor(
         Config.from_environ({f"KAZOO_MEDIA_{k.upper()}": v for k, v in wanted.items()}), announce
     )
