@@ -6,7 +6,7 @@ import enum
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 SYSTEM_ACCOUNT_ID = "system"
 """Account id of the system scope: the prompts and media that belong to no tenant."""
@@ -103,15 +103,32 @@ class Media:
 
     @property
     def prompt_id(self) -> str | None:
-        """Return the prompt id, None for what is no prompt."""
-        value = self.document.get("prompt_id")
-        return value if isinstance(value, str) and value else None
+        """Return the prompt id, None for media that are not prompts."""
+        return prompt_id_of(self.document)
 
     @property
     def language(self) -> str | None:
         """Return the language in lower case, None when it is missing or empty."""
-        value = self.document.get("language")
-        return value.lower() if isinstance(value, str) and value else None
+        return language_of(self.document)
+
+
+class ListedDocument(NamedTuple):
+    """A media without its content: lists show nothing else of it."""
+
+    id: str
+    document: Mapping[str, Any]
+
+
+def prompt_id_of(document: Mapping[str, Any]) -> str | None:
+    """Return the prompt id of a document, None for media that are not prompts."""
+    value = document.get("prompt_id")
+    return value if isinstance(value, str) and value else None
+
+
+def language_of(document: Mapping[str, Any]) -> str | None:
+    """Return the language of a document in lower case, None when it is missing or empty."""
+    value = document.get("language")
+    return value.lower() if isinstance(value, str) and value else None
 
 
 def first_revision() -> str:

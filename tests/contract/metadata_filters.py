@@ -101,6 +101,8 @@ class FilterContract:
             stored.append(media)
         query = MediaQuery(100, filters=filters)
         found = [each.id for each in await store.list_media(account_id, query)]
+        listed = await store.list_documents(account_id, query)
+        assert [each.id for each in listed] == found
         assert found == [each.id for each in stored if matches(each, query)]
 
     @pytest.mark.parametrize(

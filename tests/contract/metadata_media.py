@@ -201,10 +201,8 @@ class MediaStoreContract(FilterContract):
         for media_id in reversed(ODD_IDS):
             await store.insert_media(make_media(media_id))
         await store.insert_media(make_media("x", OTHER_ACCOUNT))
-        listed = await store.list_media(ACCOUNT, MediaQuery(100))
-        assert [each.id for each in listed] == ODD_IDS
-        listed = await store.list_media(ACCOUNT, MediaQuery(100, descending=True))
-        assert [each.id for each in listed] == ODD_IDS[::-1]
+        assert await _ids(store, MediaQuery(100)) == ODD_IDS
+        assert await _ids(store, MediaQuery(100, descending=True)) == ODD_IDS[::-1]
 
     async def test_a_list_starts_at_its_start_inclusive(self, store: MetadataStore) -> None:
         for media_id in "abcde":
@@ -212,7 +210,7 @@ class MediaStoreContract(FilterContract):
 
         async def ids(start: str, *, descending: bool) -> str:
             query = MediaQuery(2, start=start, descending=descending)
-            return "".join([each.id for each in await store.list_media(ACCOUNT, query)])
+            return "".join(await _ids(store, query))
 
         assert await ids("b", descending=False) == "bc"
         assert await ids("bb", descending=False) == "cd"
@@ -225,6 +223,21 @@ class MediaStoreContract(FilterContract):
         await store.insert_media(media)
         media = await upload(store, media, make_content(7))
         assert await store.list_media(ACCOUNT, MediaQuery(9)) == [media]
+
+    async def test_a_listed_document_is_as_it_was_stored(self, store: MetadataStore) -> None:
+        media = make_media("en-us/hello", **DOCUMENT, language="en-US", prompt_id="hello")
+        await store.insert_media(media)
+        media = await upload(store, media, make_content(7))
+        listed = await store.list_documents(ACCOUNT, MediaQuery(9))
+        assert listed == [("en-us/hello", media.document)]
+        assert list(listed[0].document) == list(media.document)
+
+    async def test_a_deleted_document_is_not_listed(self, store: MetadataStore) -> None:
+        gone = make_media("b")
+        for media in (make_media("a"), gone, make_media("c")):
+            await store.insert_media(media)
+        await store.soft_delete_media(ACCOUNT, gone.id, gone.revision, 5)
+        assert await _ids(store, MediaQuery(2)) == ["a", "c"]
 
     @pytest.mark.parametrize("descending", [False, True])
     async def test_paging_sees_every_lasting_media_once_while_others_come_and_go(
@@ -240,7 +253,7 @@ class MediaStoreContract(FilterContract):
         start: str | None = None
         while True:
             query = MediaQuery(8, start=start, descending=descending)
-            page = [each.id for each in await store.list_media(ACCOUNT, query)]
+            page = await _ids(store, query)
             seen += page[:7]
             if len(page) < 8:
                 break
@@ -259,7 +272,7 @@ class MediaStoreContract(FilterContract):
             await store.insert_media(media)
 
         async def ids(query: MediaQuery) -> str:
-            return "".join([each.id for each in await store.list_media(ACCOUNT, query)])
+            return "".join(await _ids(store, query))
 
         assert await ids(MediaQuery(9, created_from_ms=2)) == "234"
         assert await ids(MediaQuery(9, created_to_ms=2)) == "12"
@@ -297,3 +310,11 @@ class MediaStoreContract(FilterContract):
         assert await store.list_language_ids(ACCOUNT, "en-us", "2", 9) == ["2"]
         assert await store.list_language_ids(ACCOUNT, "en-us", "", 1) == ["1"]
         assert await store.list_language_ids(ACCOUNT, None, "", 9) == ["4", "5"]
+
+
+async def _ids(store: MetadataStore, query: MediaQuery) -> list[str]:
+    """Return the ids that a query finds, by either method of listing."""
+    media = await store.list_media(ACCOUNT, query)
+    documents = await store.list_documents(ACCOUNT, query)
+    assert documents == [(each.id, each.document) for each in media]
+    return [each.id for each in media]

@@ -17,6 +17,7 @@ from kazoo_media.model import (
     BlobRow,
     BlobState,
     Content,
+    ListedDocument,
     Media,
     MediaQuery,
     SettingRow,
@@ -98,6 +99,11 @@ class MemoryMetadataStore(MetadataStore):
         found = [each for each in self._live(account_id) if matches(each, query)]
         found.sort(key=lambda each: each.id, reverse=query.descending)
         return copy.deepcopy(found[: query.limit])
+
+    @override
+    async def list_documents(self, account_id: str, query: MediaQuery) -> list[ListedDocument]:
+        found = await self.list_media(account_id, query)
+        return [ListedDocument(each.id, each.document) for each in found]
 
     @override
     async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:

@@ -5,7 +5,7 @@ pieces.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from kazoo_media.crossbar.negotiation import Accept
 from kazoo_media.crossbar.queries import Paging, media_query, paging_of
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.documents.rules import is_stream
-from kazoo_media.model import Media
+from kazoo_media.model import ListedDocument, language_of, prompt_id_of
 from kazoo_media.settings import PAGINATION_PAGE_SIZE
 
 _BATCH_ROWS = 500
@@ -64,8 +64,8 @@ class Lists:
         paging = await self._paging(request)
         query = media_query(request, paging.start)
 
-        async def fetch(start: str, limit: int) -> tuple[list[Media], str | None]:
-            page = await self._library.list_page(
+        async def fetch(start: str, limit: int) -> tuple[list[ListedDocument], str | None]:
+            page = await self._library.list_documents(
                 scope, replace(query, start=start or None, limit=limit)
             )
             return page.items, page.next_start
@@ -179,8 +179,7 @@ class Lists:
         pending = bytearray(layout.head)
         async for batch in batches:
             if batch.rows:
-                rows = layout.separator.join(map(layout.row, batch.rows))
-                text = (layout.separator if count else layout.opening) + rows
+                text = (layout.separator if count else layout.opening) + layout.rows(batch.rows)
                 digest.update(text)
                 pending += text
                 count += len(batch.rows)
@@ -231,19 +230,15 @@ async def _batches(
         start = next_start
 
 
-def _row(media: Media) -> dict[str, Any]:
-    prompt = media.prompt_id is not None
-    row: dict[str, Any] = {"id": written(media.id, prompt=prompt)}
-    _copy(media, row, ("name", "media_source"))
-    if media.language is not None:
-        row["language"] = media.language
-    row["is_prompt"] = prompt
-    _copy(media, row, ("content_type",))
-    return row
-
-
-def _copy(media: Media, row: dict[str, Any], keys: Iterable[str]) -> None:
-    for key in keys:
-        value = media.document.get(key)
-        if value is not None:
-            row[key] = value
+def _row(listed: ListedDocument) -> dict[str, Any]:
+    media_id, document = listed
+    is_prompt = prompt_id_of(document) is not None
+    row = {
+        "id": written(media_id, prompt=is_prompt),
+        "name": document.get("name"),
+        "media_source": document.get("media_source"),
+        "language": language_of(document),
+        "is_prompt": is_prompt,
+        "content_type": document.get("content_type"),
+    }
+    return {key: value for key, value in row.items() if value is not None}

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.content.speech import Speech, asks_for_speech
@@ -29,24 +29,32 @@ from kazoo_media.errors import (
 )
 from kazoo_media.media.measuring import Measuring
 from kazoo_media.metadata.store import MediaStore
-from kazoo_media.model import Media, MediaQuery, first_revision, next_revision
+from kazoo_media.model import (
+    ListedDocument,
+    Media,
+    MediaQuery,
+    first_revision,
+    next_revision,
+)
 from kazoo_media.settings import DEFAULT_LANGUAGE, Settings
 
 _ITERATION_ROWS = 500
+
+_Item = TypeVar("_Item", Media, ListedDocument)
 
 Edit = Callable[[Media], Mapping[str, Any]]
 """Makes the document that a client wants out of the stored media; may run more than once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A page of a list.
+class Page(Generic[_Item]):
+    """A page of a list: full, except the last, also when documents come and go meanwhile.
 
     Attributes:
         next_start: Id of the first media of the next page, None on the last page.
     """
 
-    items: list[Media]
+    items: list[_Item]
     next_start: str | None
 
 
@@ -155,11 +163,15 @@ class Library:
             raise MediaNotFoundError(media_id)
         return media
 
-    async def list_page(self, scope: ReadScope, query: MediaQuery) -> Page:
-        """Return one page: full, but for the last, also when documents come and go meanwhile."""
-        rows = await self._store.list_media(scope.account_id, replace(query, limit=query.limit + 1))
-        next_start = rows[query.limit].id if len(rows) > query.limit else None
-        return Page(rows[: query.limit], next_start)
+    async def list_page(self, scope: ReadScope, query: MediaQuery) -> Page[Media]:
+        """Return one page."""
+        one_more = replace(query, limit=query.limit + 1)
+        return _page(await self._store.list_media(scope.account_id, one_more), query.limit)
+
+    async def list_documents(self, scope: ReadScope, query: MediaQuery) -> Page[ListedDocument]:
+        """Return one page without the content of its media."""
+        one_more = replace(query, limit=query.limit + 1)
+        return _page(await self._store.list_documents(scope.account_id, one_more), query.limit)
 
     async def iterate(self, scope: ReadScope, query: MediaQuery) -> AsyncIterator[Media]:
         """Yield all that a query matches; its limit is ignored, memory stays constant."""
@@ -281,6 +293,11 @@ class Library:
             total += purged
             if purged < _ITERATION_ROWS:
                 return total
+
+
+def _page(rows: list[_Item], limit: int) -> Page[_Item]:
+    next_start = rows[limit].id if len(rows) > limit else None
+    return Page(rows[:limit], next_start)
 
 
 def _checked_id(document: Mapping[str, Any], media_id: str) -> str:

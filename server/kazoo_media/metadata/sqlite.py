@@ -29,6 +29,7 @@ from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import (
     Account,
     BlobRow,
+    ListedDocument,
     Media,
     MediaQuery,
     SettingRow,
@@ -117,6 +118,14 @@ class SqliteMetadataStore(MetadataStore):
         order = "desc" if query.descending else "asc"
         sql = f"{SELECT_MEDIA} where {condition} order by m.id {order} limit ?"
         return [media_of(row) for row in await self._read(sql, (*bindings, query.limit))]
+
+    @override
+    async def list_documents(self, account_id: str, query: MediaQuery) -> list[ListedDocument]:
+        condition, bindings = query_condition(account_id, query)
+        order = "desc" if query.descending else "asc"
+        sql = f"select m.id, m.doc from media m where {condition} order by m.id {order} limit ?"  # noqa: S608, no outside text
+        rows = await self._engine.read_few(sql, (*bindings, query.limit))
+        return [ListedDocument(media_id, orjson.loads(text)) for media_id, text in rows]
 
     @override
     async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:

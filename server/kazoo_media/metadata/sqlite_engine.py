@@ -10,6 +10,10 @@ Theory of operation, writes:
 4. When the transaction itself fails (disk full, I/O error), nothing of the batch happened, and
    every task of it gets the error. The thread goes on with the next batch.
 
+A read on the loop costs a fraction of one in a thread, which takes turns with the loop at the
+interpreter's lock for every row. It has a few milliseconds; what takes longer is begun again in a
+thread.
+
 With several processes on one database a lock file is held around each transaction: SQLite's own
 waiting is a poll, and under load one process can starve for seconds.
 """
@@ -23,6 +27,7 @@ import fcntl
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,6 +45,9 @@ _WRITER_TIMEOUT_MS = 20_000
 _READER_TIMEOUT_MS = 5_000
 _READER_THREADS = 2
 _BATCH_LIMIT = 256
+_LOOP_READ_S = 0.002
+_CLOCK_STEPS = 50
+"""So many steps of SQLite's machine, a few rows, lie between two looks at the clock."""
 
 
 class SqliteEngine:
@@ -67,6 +75,8 @@ class SqliteEngine:
             raise error if isinstance(error, SchemaError) else converted(error) from error
         self._loop_reader = _open_reader(path)
         self._loop_reader.set_busy_timeout(0)
+        self._loop_reader.set_progress_handler(self._is_late, _CLOCK_STEPS)
+        self._deadline_s = 0.0
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         for _ in range(_READER_THREADS):
             self._readers.put(_open_reader(path))
@@ -94,19 +104,24 @@ class SqliteEngine:
             raise StoreUnavailableError
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
 
-    async def read_row(self, sql: str, bindings: Sequence[str]) -> tuple[Any, ...] | None:
-        """Return the first row, read on the loop: a tenth of the cost of a thread.
+    async def read_few(self, sql: str, bindings: Sequence[str | int]) -> list[tuple[Any, ...]]:
+        """Return the rows, read on the loop.
 
-        For statements that find one row by an index; any other belongs into `read`.
+        For statements that find one row or a page by an index; any other belongs into `read`.
         """
         if self._closed:
             raise StoreUnavailableError
+        self._deadline_s = time.monotonic() + _LOOP_READ_S
         try:
-            rows = self._loop_reader.execute(sql, bindings).fetchall()
-        except apsw.BusyError:
-            rows = await self.read(lambda db: db.execute(sql, bindings).fetchall())
+            return self._loop_reader.execute(sql, bindings).fetchall()
+        except (apsw.BusyError, apsw.InterruptError):
+            return await self.read(lambda db: db.execute(sql, bindings).fetchall())
         except apsw.Error as error:
             raise converted(error) from error
+
+    async def read_row(self, sql: str, bindings: Sequence[str]) -> tuple[Any, ...] | None:
+        """Return the first row, read on the loop."""
+        rows = await self.read_few(sql, bindings)
         return rows[0] if rows else None
 
     async def aclose(self) -> None:
@@ -124,6 +139,9 @@ class SqliteEngine:
         self._loop_reader.close()
         self._writer.close()
         os.close(self._lock_fd)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline_s
 
     def _read(self, work: Work[T]) -> T:
         db = self._readers.get()

@@ -26,7 +26,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kazoo_media.model import Account, BlobRow, Media, MediaQuery, SettingRow, SigningKey, User
+from kazoo_media.model import (
+    Account,
+    BlobRow,
+    ListedDocument,
+    Media,
+    MediaQuery,
+    SettingRow,
+    SigningKey,
+    User,
+)
 
 
 class MediaStore(ABC):
@@ -104,6 +113,12 @@ class MediaStore(ABC):
     async def list_media(self, account_id: str, query: MediaQuery) -> list[Media]:
         """Return the first `query.limit` live media that match, with their content, in the query's
         order.
+        """
+
+    @abstractmethod
+    async def list_documents(self, account_id: str, query: MediaQuery) -> list[ListedDocument]:
+        """Return the documents of what `list_media` returns. Their content is not read: it costs
+        more than the documents.
         """
 
     @abstractmethod

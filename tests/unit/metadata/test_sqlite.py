@@ -33,6 +33,30 @@ async def engine(path: Path) -> AsyncIterator[SqliteEngine]:
     await engine.aclose()
 
 
+_LONG_READ = (
+    "with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < ?)"
+    " select count(*) from numbers"
+)
+
+
+async def test_a_long_read_leaves_the_loop_and_is_complete(engine: SqliteEngine) -> None:
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.ensure_future(take_turns())
+    await asyncio.sleep(0)
+    before = turns
+    assert await engine.read_few(_LONG_READ, (1_000_000,)) == [(1_000_000,)]
+    others.cancel()
+    assert turns - before > 10
+    assert await engine.read_few(_LONG_READ, (10,)) == [(10,)]
+
+
 def _insert(number: int, db: apsw.Connection) -> None:
     db.execute("insert into t values (?)", (number,))
 
