@@ -1,4 +1,4 @@
-"""An answer: what goes back over HTTP."""
+"""An answer to a REST request."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ JSON = "application/json"
 CSV = "text/csv"
 
 MESSAGE_BYTES = 512 * 1024
-"""Most bytes of one message: Envoy's transcoder refuses more than 1 MiB."""
+"""Maximum size of one message; Envoy's transcoder refuses more than 1 MiB."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back over HTTP.
+    """A status, headers and a body.
 
     Attributes:
         data: The body, or its first piece.
-        rest: The pieces after that, already started: closing it releases what it holds.
-        size_bytes: Content-Length; None: not known.
+        rest: The following pieces; closing the generator releases its resources.
+        size_bytes: Content-Length; None: unknown.
     """
 
     status: int
@@ -31,5 +31,5 @@ class Answer:
 
     @classmethod
     def whole(cls, status: int, data: bytes, headers: Mapping[str, str] | None = None) -> Answer:
-        """Return an answer of JSON that is complete."""
+        """Return an answer with a complete JSON body."""
         return cls(status, data, headers=headers or {}, size_bytes=len(data))

@@ -1,5 +1,6 @@
-"""Who is calling: tokens, `api_auth` and `user_auth`. Source: Kazoo cb_api_auth.erl,
-cb_user_auth.erl.
+"""Authentication: tokens, `api_auth` and `user_auth`.
+
+Source: Kazoo cb_api_auth.erl, cb_user_auth.erl.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from kazoo_media.transport.context import Call
 
 _API_KEY_CHARACTERS = 64
 _ACCOUNT_CHARACTERS = 128
-"""What counts of an account's name to tell attempts apart: enough for all real ones."""
+"""Characters of an account's name that the login limit distinguishes; real names are shorter."""
 
 
 async def authenticate(accounts: Accounts, request: Request) -> Caller:
-    """Return who a request's token speaks for.
+    """Return the caller that a request's token identifies.
 
     Raises:
-        InvalidCredentialsError: no token, a bad one, or `X-Auth-Account-ID` names another account.
+        InvalidCredentialsError: the token is missing or invalid, or the header
+            `X-Auth-Account-ID` names another account.
     """
     token = request.token
     if not token:
@@ -39,9 +41,7 @@ async def authenticate(accounts: Accounts, request: Request) -> Caller:
 
 
 class LogIns:
-    """Answers requests to log in. Those who guess are slowed down, each address and each account
-    apart.
-    """
+    """Answers log-in requests. Failed ones are limited per client address and account."""
 
     def __init__(self, core: Core, envelopes: Envelopes) -> None:
         self._accounts = core.accounts
@@ -53,9 +53,9 @@ class LogIns:
         """Return the answer with a new token for the API key in the body.
 
         Raises:
-            ValidationError: no key, or one of a wrong length.
+            ValidationError: the key is missing or has the wrong length.
             InvalidCredentialsError: no account has this key.
-            TooManyRequestsError: too many were wrong.
+            TooManyRequestsError: too many log-ins have failed.
         """
         key = _checked_key(request.data.get("api_key"))
         with self._login_limit.attempt(request.peer, ""):
@@ -66,9 +66,9 @@ class LogIns:
         """Return the answer with a new token for a user's credentials.
 
         Raises:
-            ValidationError: no credentials, or a field of a wrong type.
-            InvalidCredentialsError: no such account, or no such user in it.
-            TooManyRequestsError: too many were wrong.
+            ValidationError: the credentials are missing, or a field has the wrong type.
+            InvalidCredentialsError: there is no such account, or no such user in it.
+            TooManyRequestsError: too many log-ins have failed.
         """
         data = request.data
         _check_user(data)
@@ -83,14 +83,14 @@ class LogIns:
         Call.note_account(login.account.id)
         data = self._envelopes.success(
             request,
-            {**_described(login.account), **more},
+            {**_account_fields(login.account), **more},
             revision="automatic",
             auth_token=login.token,
         )
         return Answer.whole(201, data)
 
 
-def _described(account: Account) -> dict[str, Any]:
+def _account_fields(account: Account) -> dict[str, Any]:
     """Return the fields that Kazoo's clients read."""
     return {
         "account_id": account.id,
@@ -104,25 +104,25 @@ def _described(account: Account) -> dict[str, Any]:
 
 
 def _checked_key(key: object) -> str:
-    wanted = _API_KEY_CHARACTERS
-    if isinstance(key, str) and len(key) == wanted:
+    size = _API_KEY_CHARACTERS
+    if isinstance(key, str) and len(key) == size:
         return key
     if key is None:
         raise ValidationError([_required("api_key")])
     if not isinstance(key, str):
-        raise ValidationError([_no_string("api_key", key)])
-    if len(key) < wanted:
-        code, text = "minLength", f"String must be at least {wanted} characters"
+        raise ValidationError([_not_a_string("api_key", key)])
+    if len(key) < size:
+        code, text = "minLength", f"String must be at least {size} characters"
     else:
-        code, text = "maxLength", f"String must not be more than {wanted} characters"
-    extra = {"target": wanted, "cause": key, "value": key}
+        code, text = "maxLength", f"String must not be more than {size} characters"
+    extra = {"target": size, "cause": key, "value": key}
     raise ValidationError([Violation("api_key", code, text, extra)])
 
 
 def _check_user(data: Mapping[str, Any]) -> None:
     fields = ("credentials", "method", "account_name", "account_realm", "realm")
     violations = [
-        _no_string(field, data[field])
+        _not_a_string(field, data[field])
         for field in fields
         if data.get(field) is not None and not isinstance(data[field], str)
     ]
@@ -141,6 +141,6 @@ def _required(field: str) -> Violation:
     return Violation(field, "required", "Field is required but missing", {"value": field})
 
 
-def _no_string(field: str, value: object) -> Violation:
+def _not_a_string(field: str, value: object) -> Violation:
     text = "Value did not match type(s): string"
     return Violation(field, "type", text, {"target": "string", "value": value})

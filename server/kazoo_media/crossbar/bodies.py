@@ -1,4 +1,4 @@
-"""Request bodies: their pieces, whether they are complete, and the JSON envelope in them."""
+"""Request bodies: their pieces, their completeness, and the JSON envelope in them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Piece(Protocol):
 
 
 class Body:
-    """The body of one request, read once."""
+    """The body of one request, which can be read once."""
 
     def __init__(
         self, first: bytes, messages: AsyncIterator[Piece], size_bytes: int | None
@@ -39,11 +39,12 @@ class Body:
         self._size_bytes = size_bytes
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body, at most 1 MiB at once. It ends when the client has ended it: one that
-        goes away before cancels the call (transport/connection.py).
+        """Yield the body in pieces of at most 1 MiB, up to the end that the client has sent.
+
+        If the client goes away before the end, the call is cancelled (transport/http1).
 
         Raises:
-            IncompleteUploadError: it ended before its Content-Length.
+            IncompleteUploadError: the body is shorter than its Content-Length.
         """
         received = len(self._first)
         if self._first:
@@ -55,23 +56,22 @@ class Body:
                 yield data
         if self._size_bytes is not None and received != self._size_bytes:
             raise IncompleteUploadError(
-                f"{received} bytes arrived, {self._size_bytes} were declared: send it again"
+                f"{received} of {self._size_bytes} bytes arrived: send the request again"
             )
 
 
 async def read_envelope(request: Request, body: Body) -> MediaError | None:
-    """Fill the request's envelope; return what is wrong with it, to be told when the caller is
-    known and permitted.
+    """Set the request's envelope; return its error, which is reported after authentication.
 
-    A body of a foreign type is read only when it starts like JSON.
+    A body of a foreign type is read only if it starts like JSON.
 
     Raises:
-        TooLargeError: more than 5 MiB.
-        IncompleteUploadError: it ended before its Content-Length.
+        TooLargeError: the body has more than 5 MiB.
+        IncompleteUploadError: the body is shorter than its Content-Length.
     """
     kind = essence(request.content_type)
-    wanted = kind in {"", FORM, *JSON_TYPES}
-    if wanted and (request.size_bytes or 0) > _JSON_LIMIT_BYTES:
+    has_envelope = kind in {"", FORM, *JSON_TYPES}
+    if has_envelope and (request.size_bytes or 0) > _JSON_LIMIT_BYTES:
         raise TooLargeError(_JSON_LIMIT_BYTES)
     pieces: list[bytes] = []
     total = 0
@@ -80,11 +80,11 @@ async def read_envelope(request: Request, body: Body) -> MediaError | None:
         total += len(piece)
         if total > _JSON_LIMIT_BYTES:
             raise TooLargeError(_JSON_LIMIT_BYTES)
-        if not wanted and piece.strip():
+        if not has_envelope and piece.strip():
             if not b"".join(pieces).lstrip().startswith(b"{"):
                 request.foreign = True
                 return None
-            wanted = True
+            has_envelope = True
     text = b"".join(pieces)
     try:
         request.envelope = _checked(_fields(text, kind), request)
@@ -103,8 +103,9 @@ def _fields(text: bytes, kind: str) -> object:
 
 
 def _checked(fields: object, request: Request) -> Mapping[str, Any]:
-    """Return the envelope with lower-case keys. It is kept also when `data` is wrong: the token may
-    be in it.
+    """Return the envelope with lower-case keys.
+
+    The request keeps the other keys even if `data` is invalid: one of them may be the token.
     """
     if not isinstance(fields, dict):
         raise invalid_json("All JSON must be valid")
@@ -117,7 +118,7 @@ def _checked(fields: object, request: Request) -> Mapping[str, Any]:
         raise ValidationError([Violation("data", "required", text, {"value": envelope})])
     data = envelope["data"]
     if not isinstance(data, dict):
-        wanted = "object" if isinstance(data, list) else "object, array"
-        text = f"Value did not match type(s): {wanted}"
-        raise ValidationError([Violation("data", "type", text, {"target": wanted, "value": data})])
+        types = "object" if isinstance(data, list) else "object, array"
+        text = f"Value did not match type(s): {types}"
+        raise ValidationError([Violation("data", "type", text, {"target": types, "value": data})])
     return envelope

@@ -1,5 +1,6 @@
-"""Cross-origin access: browsers of any origin may use the API; a token is always needed. Source:
-Fetch standard.
+"""Cross-origin access: browsers may use the API from any origin, always with a token.
+
+Source: Fetch standard.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ EXPOSED: Mapping[str, str] = {
         "x-request-id, etag, location, content-range, content-disposition"
     ),
 }
-"""Headers of every answer to a request from another origin, and of every error."""
+"""Headers of all answers to requests from another origin, and of all errors."""
 
 
 def preflight(resource: Resource) -> Answer:

@@ -1,4 +1,4 @@
-"""Content-Disposition: under which name audio is saved. Source: RFC 6266, RFC 8187."""
+"""Content-Disposition: the file name for downloaded audio. Source: RFC 6266, RFC 8187."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def content_disposition(
     """Return the header's value.
 
     Args:
-        asked_name: File name that the client asks for, "" for that of the upload, or the media's.
+        asked_name: File name that the client asks for; "": the name of the uploaded file, or else
+            of the media.
     """
     chosen = asked_name or str(media.document.get("attachment_name", ""))
     named = chosen or str(media.document.get("name") or media.id)
@@ -27,11 +28,11 @@ def content_disposition(
 
 
 def disposition(kind: str, named: str, extension: str) -> str:
-    """Return the header's value for a name that anybody chose.
+    """Return the header's value for a name, which may contain any character.
 
     Args:
         kind: `inline` or `attachment`.
-        extension: What the name shall end with, without the dot; "": it stays as it is.
+        extension: Appended to a name that does not have it, without the dot; "": none.
     """
     name = _UNSAFE.sub("_", _with_extension(named, extension))
     ascii_name = "".join(character if character.isascii() else "_" for character in name)
@@ -40,7 +41,7 @@ def disposition(kind: str, named: str, extension: str) -> str:
 
 
 def _with_extension(name: str, extension: str) -> str:
-    """Return the name with an extension, unless it has that already."""
+    """Return the name, with the extension appended unless the name ends with it."""
     if not extension or name.lower().endswith(f".{extension}"):
         return name[:_NAME_LIMIT]
     return f"{name[: _NAME_LIMIT - len(extension) - 1]}.{extension}"

@@ -1,4 +1,4 @@
-"""Operations on documents: create, get, update, patch, delete."""
+"""Operations on documents: create, get, update, patch and delete."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Documents:
         self._envelopes = envelopes
 
     async def create(self, scope: WriteScope, request: Request) -> Answer:
-        """Add a document; 201 with its Location."""
+        """Create a document; answer 201 with its Location."""
         if_match = request.headers.get("if-match")
         if if_match:
-            validated(request.data, None, "")  # what is wrong with the document comes first
+            validated(request.data, None, "")  # validation errors go before preconditions
             raise PreconditionFailedError(if_match, "")
         media = await self._library.create(scope, request.data, _chosen_id(request.data))
         account_id = "" if scope.account_id == SYSTEM_ACCOUNT_ID else scope.account_id
@@ -50,7 +50,7 @@ class Documents:
         return self._envelopes.of_media(request, media, 201, headers)
 
     async def get(self, scope: ReadScope, request: Request) -> Answer:
-        """Return a document, or 304 when the client has it."""
+        """Return a document, or 304 if the client has it already."""
         media = await self._library.get(scope, decoded(request.target.name))
         check_match(request.headers, media)
         headers = {"etag": f'"{media.revision}"', "vary": "accept"}
@@ -69,14 +69,14 @@ class Documents:
         return self._envelopes.of_media(request, media)
 
     async def patch(self, scope: WriteScope, request: Request) -> Answer:
-        """Merge into a document."""
+        """Merge changes into a document."""
         media_id = decoded(request.target.name)
         revision = await self._asked_revision(scope, request, media_id)
         media = await self._library.patch(scope, media_id, request.data, revision)
         return self._envelopes.of_media(request, media)
 
     async def delete(self, scope: WriteScope, request: Request) -> Answer:
-        """Delete a document; the answer has it as it was."""
+        """Delete a document and return the deleted document."""
         media_id = decoded(request.target.name)
         hard = request.data.get("hard_delete") in (True, "true") or (
             request.asked("hard_delete") == "true"
@@ -91,11 +91,12 @@ class Documents:
         return Answer.whole(200, self._envelopes.success(request, data, revision=media.revision))
 
     async def _asked_revision(self, scope: WriteScope, request: Request, media_id: str) -> str:
-        """Return the revision to change, "" for whichever there is.
+        """Return the revision that the document must have to be changed; "": any.
 
         Raises:
-            MediaNotFoundError: it does not exist.
-            PreconditionFailedError: a condition does not hold, and the body is foreign or good.
+            MediaNotFoundError: the media does not exist.
+            PreconditionFailedError: a condition of the request is false, and its body is of a
+                foreign type.
             UnsupportedMediaTypeError: the body is neither a document nor audio.
         """
         headers = request.headers
@@ -109,7 +110,8 @@ class Documents:
         try:
             check_conditions(headers, media)
         except PreconditionFailedError as error:
-            return error.facts["expected"]  # no revision: the library says so when all else is good
+            # No document has this revision: the library raises the error after validation.
+            return error.facts["expected"]
         return pinned_revision(headers, media)
 
 

@@ -1,6 +1,4 @@
-"""How audio is wrapped in a request body: base64, multipart, or as it is. All is decoded as a
-stream.
-"""
+"""Audio in request bodies: base64, multipart or plain, decoded as a stream."""
 
 from __future__ import annotations
 
@@ -23,8 +21,8 @@ class Wrapped:
     """Audio as a stream.
 
     Attributes:
-        content_type: What the wrapping says of it; "": nothing.
-        size_bytes: Its size as far as that is known before reading.
+        content_type: The declared type; "": none.
+        size_bytes: The size of the audio, if it is known before reading.
     """
 
     content_type: str
@@ -35,11 +33,11 @@ class Wrapped:
 async def unwrapped(
     content_type: str, transfer_encoding: str, size_bytes: int | None, pieces: Pieces
 ) -> Wrapped:
-    """Return the audio in a body; as much is read as is needed to know its type.
+    """Return the audio in a body, reading no more than is needed to know its type.
 
     Raises:
-        ValidationError: undecodable base64 or multipart.
-        EmptyContentError: a multipart body without a file.
+        ValidationError: the base64 text or multipart body cannot be decoded.
+        EmptyContentError: a multipart body has no file.
         IncompleteUploadError: the body ended early.
     """
     kind = essence(content_type)
@@ -54,7 +52,7 @@ async def unwrapped(
 
 
 async def _opened_base64(pieces: Pieces, content_type: str) -> Wrapped:
-    """Read what stands before the payload: a quote of JSON, `data:<type>;base64,`."""
+    """Read the text before the payload: a quote (JSON) and `data:<type>;base64,`."""
     head = b""
     async for piece in pieces:
         head += piece
@@ -90,8 +88,9 @@ async def _payload(head: bytes, pieces: Pieces, *, quoted: bool) -> Pieces:
 
 
 class _Base64:
-    """Decodes base64 piece by piece; the last four characters wait, because only they may be
-    padding.
+    """Decodes base64 piece by piece.
+
+    The last four characters are held back until the end: only there may be padding.
     """
 
     def __init__(self, *, quoted: bool) -> None:
@@ -100,7 +99,7 @@ class _Base64:
         self._escape = b""
 
     def decode(self, text: bytes) -> bytes:
-        """Return what the text makes certain."""
+        """Return the bytes that can be decoded so far."""
         pending = self._pending + (
             self._unquoted(text) if self._quoted else text.translate(None, _WHITESPACE)
         )
@@ -111,7 +110,7 @@ class _Base64:
         return _decoded(block)
 
     def finish(self) -> bytes:
-        """Return the rest; missing padding is repaired."""
+        """Return the remaining bytes; missing padding is added."""
         if self._escape:
             raise _undecodable()
         block = self._pending.rstrip(b"=")

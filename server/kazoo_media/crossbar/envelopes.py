@@ -1,4 +1,4 @@
-"""Kazoo's JSON envelope, of successes, errors and streamed lists."""
+"""Kazoo's JSON envelope for successes, errors and streamed lists."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Envelopes:
         return Answer.whole(status, data, headers)
 
     def success(self, request: Request, data: object, **extra: object) -> bytes:
-        """Return an envelope. `extra` holds `revision` and the like; it may give another
-        `auth_token`.
+        """Return an envelope.
+
+        Args:
+            extra: Further keys, for example `revision`; they replace common ones like `auth_token`.
         """
         envelope = {"data": data, **self._common(request, "success"), **extra}
-        return _written(request, envelope)
+        return _serialized(request, envelope)
 
     def tail(self, request: Request, extra: Mapping[str, Any]) -> bytes:
-        """Return what follows a streamed `{"data":...`: its comma, the other keys, the last
-        brace.
-        """
-        return b"," + _written(request, {**self._common(request, "success"), **extra})[1:]
+        """Return the text after a streamed `{"data":...`: a comma, the other keys, the brace."""
+        return b"," + _serialized(request, {**self._common(request, "success"), **extra})[1:]
 
     def failure(self, request: Request, error: MediaError) -> Answer:
         """Return the answer for an error."""
@@ -56,7 +56,7 @@ class Envelopes:
             "data": error.kazoo_data,
         }
         envelope.setdefault("auth_token", "undefined")
-        return Answer.whole(error.http_status, _written(request, envelope), error.headers)
+        return Answer.whole(error.http_status, _serialized(request, envelope), error.headers)
 
     def _common(self, request: Request, status: str) -> dict[str, Any]:
         common = {
@@ -72,7 +72,7 @@ class Envelopes:
         return common
 
 
-def _written(request: Request, envelope: Mapping[str, Any]) -> bytes:
+def _serialized(request: Request, envelope: Mapping[str, Any]) -> bytes:
     return orjson.dumps(envelope, option=orjson.OPT_INDENT_2 if request.wants_pretty else None)
 
 
@@ -82,5 +82,5 @@ def _timestamp(unix_s: int) -> str:
 
 
 def public(media: Media) -> dict[str, Any]:
-    """Return the document as clients see it."""
+    """Return the document of an answer."""
     return {**media.document, "id": written(media.id, prompt=media.prompt_id is not None)}

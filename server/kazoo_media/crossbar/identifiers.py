@@ -1,7 +1,8 @@
-"""Ids as they come over the wire and as they are written there.
+"""Ids in requests and answers.
 
-An id is percent-decoded twice wherever it enters: `fr-fr%2Fvm-x` and `fr-fr%252Fvm-x` name the same
-prompt.
+An id in a request is always percent-decoded twice: `fr-fr%2Fvm-x` and `fr-fr%252Fvm-x` name the
+same prompt.
+
 Source: Kazoo cb_context.erl, path_token.
 """
 
@@ -21,7 +22,7 @@ def decoded(identifier: str, field: str = "id") -> str:
     """Return an id after its second decoding; the transcoder or the query parser did the first.
 
     Raises:
-        ValidationError: no UTF-8, or a NUL.
+        ValidationError: the id is not UTF-8 or has a NUL.
     """
     try:
         identifier = unquote(identifier, errors="strict") if "%" in identifier else identifier
@@ -33,10 +34,10 @@ def decoded(identifier: str, field: str = "id") -> str:
 
 
 def twice_decoded(identifier: str) -> str:
-    """Return an id from a JSON body, which nothing has decoded yet.
+    """Return an id from a JSON body, which was not decoded before.
 
     Raises:
-        ValidationError: no UTF-8, or a NUL.
+        ValidationError: the id is not UTF-8 or has a NUL.
     """
     return decoded(decoded(identifier))
 
@@ -45,7 +46,7 @@ def start_key(key: str) -> str:
     """Return the id in a start key: plain, or in Kazoo's form, base64url of an Erlang binary term.
 
     Raises:
-        ValidationError: no UTF-8, or a NUL.
+        ValidationError: the id is not UTF-8 or has a NUL.
     """
     try:
         term = base64.b64decode(key + "=" * (-len(key) % 4), altchars=b"-_", validate=True)
@@ -59,15 +60,19 @@ def start_key(key: str) -> str:
 
 
 def written(media_id: str, *, prompt: bool) -> str:
-    """Return an id as JSON shows it: that of a prompt with `%2F`, as the published page has it."""
+    """Return an id as in JSON answers: a prompt's has `%2F`, as on Kazoo's published page."""
     return media_id.replace("/", "%2F") if prompt else media_id
 
 
 def location(account_id: str, media_id: str) -> str:
-    """Return the path of a media; "" is the system scope."""
+    """Return the path of a media.
+
+    Args:
+        account_id: "": the system scope.
+    """
     scope = f"/accounts/{account_id}" if account_id else ""
     name = quote(media_id, safe="")
-    if name in {".", ".."}:  # would be resolved as a part of the path
+    if name in {".", ".."}:  # the gateway would resolve it as a path segment
         name = name.replace(".", "%252E")
     return f"/v2{scope}/media/{name}"
 

@@ -1,4 +1,4 @@
-"""JSON of clients: parsed, or told where it breaks, in Kazoo's words.
+"""Parsing of clients' JSON; errors name the position in Kazoo's words.
 
 Source: RFC 8259, RFC 7493.
 """
@@ -12,20 +12,22 @@ import orjson
 from kazoo_media.errors import ValidationError, Violation
 
 _DEPTH = 32
-"""Most levels of arrays and objects, envelope and `data` among them: gRPC clients must be able to
-read the document in a list, and protobuf has 100 levels, three of them for each object.
+"""Maximum levels of arrays and objects, including the envelope and `data`.
+
+gRPC clients must be able to read the document in a list; protobuf allows 100 levels and needs three
+for each object.
 """
 _MANY_DIGITS = re.compile(rb"\d{19}")
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[-+.\deE]*')
 _INTEGER = re.compile(rb"-?\d+")
-_LEAST, _MOST = -(2**63), 2**64 - 1
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 
 
 def parsed(text: bytes) -> object:
-    """Return the value of a JSON text. No string in it holds a NUL, no integer was rounded.
+    """Return the value of a JSON text. No string in it has a NUL, and no integer was rounded.
 
     Raises:
-        ValidationError: it is no JSON, or JSON that can not be kept exactly.
+        ValidationError: the text is not JSON, or cannot be stored exactly.
     """
     try:
         value = orjson.loads(text)
@@ -42,17 +44,17 @@ def parsed(text: bytes) -> object:
 
 
 def invalid_json(message: str) -> ValidationError:
-    """Return the error of a body that can not be read."""
+    """Return the error for a body that cannot be read."""
     return ValidationError([Violation("json", "invalid", message, {"target": "body"})])
 
 
 def _position(text: bytes, error: orjson.JSONDecodeError) -> int:
-    """Return the 1-based byte at which the JSON breaks, as Kazoo counts it."""
+    """Return the position of the error as Kazoo counts it: in bytes, from 1."""
     try:
         offset = len(text.decode()[: error.pos].encode())
     except UnicodeDecodeError as broken:
         return broken.start + 1
-    if error.msg.startswith("trailing comma"):  # Kazoo names what follows the comma
+    if error.msg.startswith("trailing comma"):  # Kazoo names the position after the comma
         rest = text[offset + 1 :]
         offset += 1 + len(rest) - len(rest.lstrip())
     return offset + 1
@@ -69,7 +71,7 @@ def _has_nul(value: object) -> bool:
 
 
 def _check_integers(text: bytes) -> None:
-    """Refuse integers that the parser took for floating-point numbers, which are not exact."""
+    """Refuse integers that the parser has rounded to floating-point numbers."""
     for token in _TOKEN.finditer(text):
         number = token[0]
         if len(number) > 18 and _INTEGER.fullmatch(number) and not _fits(number):
@@ -77,7 +79,7 @@ def _check_integers(text: bytes) -> None:
 
 
 def _fits(number: bytes) -> bool:
-    return len(number) <= 20 and _LEAST <= int(number) <= _MOST
+    return len(number) <= 20 and _MIN_INTEGER <= int(number) <= _MAX_INTEGER
 
 
 def _check_depth(value: object) -> None:

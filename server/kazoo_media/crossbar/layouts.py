@@ -1,5 +1,8 @@
-"""How a list is written: compact JSON, indented JSON, or CSV. Rows pass one by one, so that a list
-of any length needs little memory. Source: RFC 8259, RFC 4180.
+"""The formats of a list: compact JSON, indented JSON or CSV.
+
+Rows are written one by one, so a list of any length needs little memory.
+
+Source: RFC 8259, RFC 4180.
 """
 
 from __future__ import annotations
@@ -20,12 +23,12 @@ Row = Any
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the rows of a list are.
+    """The kind of rows that a list has.
 
     Attributes:
         columns: Their names in CSV.
-        counts: Whether they are the members of one object, else the elements of an array.
-        revised: Whether the envelope has a revision: lists of strings have none.
+        counts: Whether the rows are members of one object instead of elements of an array.
+        revised: Whether the envelope has a revision; lists of strings have none.
     """
 
     columns: tuple[str, ...]
@@ -35,12 +38,12 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What stands before, between and after the rows.
+    """The text before, between and after the rows.
 
     Attributes:
-        head: Before `data`.
-        empty: `data` of no rows.
-        rows: Returns rows, at least one, with separators between them.
+        head: The text before the value of `data`.
+        empty: The value of `data` if there are no rows.
+        rows: Serializes at least one row, with separators between them.
     """
 
     content_type: str
@@ -53,14 +56,14 @@ class Layout:
 
 
 def compact(shape: Shape) -> Layout:
-    """Return the layout that programs read."""
+    """Return the layout of compact JSON."""
     if shape.counts:
         return Layout(JSON, b'{"data":', b"[{", b",", b"}]", b"[]", _joined(_count, b","))
     return Layout(JSON, b'{"data":', b"[", b",", b"]", b"[]", _elements)
 
 
 def pretty(shape: Shape) -> Layout:
-    """Return the layout that people read."""
+    """Return the layout of indented JSON."""
     head = b'{\n  "data": '
     if shape.counts:
         separator = b",\n      "
@@ -73,7 +76,7 @@ def pretty(shape: Shape) -> Layout:
 
 
 def comma_separated(shape: Shape) -> Layout:
-    """Return the layout that spreadsheets read: the names of the columns, then a line each."""
+    """Return the layout of CSV: a line with the column names, then a line per row."""
 
     def line(row: Row) -> bytes:
         return _line(_cells(row, shape.columns))

@@ -16,15 +16,15 @@ from kazoo_media.errors import (
 )
 
 _OTHER_PARTS_BYTES = 5 * 1024 * 1024
-"""Most bytes of all that is not the file."""
+"""Maximum size of everything in the body except the file."""
 
 
 class MultipartFile:
-    """The first file part of a body: one with a file name, or with a type of its own.
+    """The first file part of a body: the first with a file name or the type of a file.
 
     Attributes:
-        content_type: Of the part, "" for none.
-        transfer_encoding: Of the part, "" for none.
+        content_type: The type of the part; "": none.
+        transfer_encoding: The transfer encoding of the part; "": none.
     """
 
     def __init__(self, boundary: bytes, source: AsyncGenerator[bytes, None]) -> None:
@@ -53,11 +53,11 @@ class MultipartFile:
 
     @classmethod
     async def open(cls, content_type: str, source: AsyncGenerator[bytes, None]) -> MultipartFile:
-        """Return the file part, read up to its headers.
+        """Return the file part after its headers were read.
 
         Raises:
-            EmptyContentError: there is no file.
-            ValidationError: the body can not be read.
+            EmptyContentError: the body has no file.
+            ValidationError: the body is not valid multipart data.
             IncompleteUploadError: the body ended early.
         """
         boundary = parse_options_header(content_type)[1].get(b"boundary")
@@ -71,12 +71,12 @@ class MultipartFile:
         raise EmptyContentError
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield the file's bytes; what follows it is read and dropped.
+        """Yield the bytes of the file; the rest of the body is read and dropped.
 
         Raises:
-            ValidationError: the body can not be read.
+            ValidationError: the body is not valid multipart data.
             IncompleteUploadError: the body ended early.
-            TooLargeError: too much that is not the file.
+            TooLargeError: the other parts are too large.
         """
         for piece in self._taken():
             yield piece
@@ -85,7 +85,7 @@ class MultipartFile:
             for piece in self._taken():
                 yield piece
         if not self._ended:
-            raise IncompleteUploadError("the file part has no end: send it again")
+            raise IncompleteUploadError("the body ended inside the file: send the request again")
 
     def _taken(self) -> list[bytes]:
         ready, self._ready = self._ready, []
@@ -137,5 +137,5 @@ class MultipartFile:
 
 
 def _unreadable() -> ValidationError:
-    text = "the multipart body can not be read"
+    text = "the multipart body is malformed"
     return ValidationError([Violation("file", "invalid", text, {})])

@@ -1,4 +1,4 @@
-"""The one table of (resource, verb): dispatch, verb tunnelling, `Allow` and CORS follow it."""
+"""The table of resources and verbs, which drives dispatch, verb tunnelling, `Allow` and CORS."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kazoo_media.errors import MethodNotAllowedError
 
 
 class Operation(enum.Enum):
-    """What a request asks for.
+    """An operation of the REST surface.
 
     Attributes:
-        writes: Whether it needs the permission to change the account's media.
-        lists: Whether the answer is a list.
+        writes: Whether it requires the permission to change the account's media.
+        lists: Whether its answer is a list.
     """
 
     LIST_MEDIA = ("list media", False, True)
@@ -43,7 +43,7 @@ class Operation(enum.Enum):
 
 
 class Resource(enum.Enum):
-    """What a path names."""
+    """A resource that a path can name."""
 
     MEDIA = enum.auto()
     MEDIA_ITEM = enum.auto()
@@ -68,14 +68,14 @@ class Resource(enum.Enum):
 
     @property
     def may_tunnel(self) -> bool:
-        """Tell whether a POST can mean something here, by itself or with `verb=`."""
+        """Return whether the resource supports a POST, by itself or with `verb=`."""
         return any(verb != "GET" for verb in OPERATIONS[self])
 
     def operation(self, verb: str) -> Operation:
-        """Return what a verb, in capital letters, asks for.
+        """Return the operation of a verb, which is in upper case.
 
         Raises:
-            MethodNotAllowedError: nothing.
+            MethodNotAllowedError: the resource does not support the verb.
         """
         found = OPERATIONS[self].get("GET" if verb == "HEAD" else verb)
         if found is None:
@@ -83,10 +83,10 @@ class Resource(enum.Enum):
         return found
 
     def tunnelled(self, verb: str) -> str:
-        """Return the verb that `verb=` makes of a POST, "" leaves it a POST.
+        """Return the verb that a POST with `verb=` stands for; "" stands for POST.
 
         Raises:
-            MethodNotAllowedError: it is no verb that changes something.
+            MethodNotAllowedError: the verb is GET, HEAD or OPTIONS.
         """
         verb = verb.upper() or "POST"
         if verb in {"GET", "HEAD", "OPTIONS"}:
@@ -127,13 +127,13 @@ _ALONE = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a path names, in parts as the transcoder decoded them.
+    """The parts of a path, as the transcoder decoded them.
 
     Attributes:
-        resource: None when the path names nothing.
-        account_id: "" in the system scope.
+        resource: None if no resource has this path.
+        account_id: "": the system scope.
         name: Media id, prompt id or language.
-        extension: Of `/raw.mp3`, without the dot.
+        extension: The extension in `/raw.mp3`, without the dot.
     """
 
     resource: Resource | None
@@ -146,7 +146,7 @@ class Target:
         """Return the target of the path parts that follow `media`."""
         if not parts:
             return cls(Resource.MEDIA, account_id)
-        if parts[0] == "tts":  # no media id, as the collections' names are none
+        if parts[0] == "tts":  # reserved, like the names of the collections
             return cls(Resource.VOICES if parts[1:] == ("voices",) else None, account_id)
         collection, item = _RESERVED.get(parts[0], (Resource.MEDIA_ITEM, Resource.CONTENT))
         if len(parts) == 1:
@@ -161,9 +161,7 @@ class Target:
 
     @classmethod
     def locate(cls, path: str) -> Target:
-        """Return the target of a whole path, for requests that no rule of the transcoder
-        matched.
-        """
+        """Return the target of a whole path that no rule of the transcoder matched."""
         version, *parts = [unquote(part) for part in path.split("/") if part] or [""]
         if version not in {"v1", "v2"}:
             return cls(None)

@@ -1,4 +1,4 @@
-"""The operation on waveforms."""
+"""The operation that returns a waveform."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ class Peaks:
         self._envelopes = envelopes
 
     async def get(self, scope: ReadScope, request: Request) -> Answer:
-        """Return an envelope that is audiowaveform's JSON at the same time: peaks.js reads it as it
-        is, wavesurfer.js takes its `data`.
+        """Return an envelope that is valid audiowaveform JSON: peaks.js and wavesurfer.js read it.
 
         Source: audiowaveform, doc/DataFormat.md, JSON data format.
         """

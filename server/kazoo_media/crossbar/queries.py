@@ -1,5 +1,6 @@
-"""Filters and paging: Kazoo's query parameters as a MediaQuery. Source: Kazoo crossbar_filter.erl,
-crossbar_doc.erl.
+"""Filters and paging: Kazoo's query parameters as a MediaQuery.
+
+Source: Kazoo crossbar_filter.erl, crossbar_doc.erl.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.model import Filter, FilterOperator, MediaQuery
 
 GREGORIAN_UNIX_OFFSET_S = 62_167_219_200
-"""Seconds from year 0, where Kazoo counts from, to 1970."""
+"""Seconds from the year 0, Kazoo's epoch, to 1970."""
 
 _KEY_OPERATORS = {
     "has_key": FilterOperator.HAS_KEY,
@@ -37,12 +38,12 @@ _LARGEST_PAGE = 999_999_999
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """Which part of a list is wanted.
+    """The requested part of a list.
 
     Attributes:
-        size: Most rows of the answer; None: all, without paging keys.
-        start: The decoded start key, "" for none.
-        sent_start: The start key as it was sent, "" for none.
+        size: Maximum number of rows; None: all rows, and no paging keys in the envelope.
+        start: The decoded start key; "": none.
+        sent_start: The start key as the client sent it; "": none.
     """
 
     size: int | None
@@ -51,10 +52,10 @@ class Paging:
 
 
 def paging_of(request: Request, default_size: int) -> Paging:
-    """Return the paging that a request asks for; a bad page size is as none.
+    """Return the paging that a request asks for. An invalid page size is ignored.
 
     Raises:
-        ValidationError: a start key that can be no id.
+        ValidationError: the start key cannot be an id.
     """
     if request.parameter("paginate") not in {"", "true"}:
         return Paging(None, "", "")
@@ -71,10 +72,10 @@ def _page_size(sent: str, default_size: int) -> int:
 
 
 def media_query(request: Request, start: str) -> MediaQuery:
-    """Return the query with all filters of a request; its limit is the caller's to set.
+    """Return the query with all filters of a request; the caller sets its limit.
 
     Raises:
-        ValidationError: a time that is no number, an id that can be none.
+        ValidationError: a time is not a number, or an id is invalid.
     """
     return MediaQuery(
         limit=1,
@@ -97,7 +98,7 @@ def _filters(request: Request) -> Iterator[Filter]:
         for prefix, operator in _VALUE_OPERATORS:
             if name.startswith(prefix) and name != prefix:
                 path = _path(name.removeprefix(prefix))
-                yield from (Filter(path, operator, _wanted(path, value)) for value in values)
+                yield from (Filter(path, operator, _alternatives(path, value)) for value in values)
                 break
 
 
@@ -105,15 +106,15 @@ def _path(key: str) -> tuple[str, ...]:
     return tuple(key.split("."))
 
 
-def _wanted(path: tuple[str, ...], value: str) -> tuple[str, ...]:
-    """Return the texts of which any will do: a JSON array gives several."""
-    wanted = [value]
+def _alternatives(path: tuple[str, ...], value: str) -> tuple[str, ...]:
+    """Return the texts of which one must match: the elements of a JSON array, or the value."""
+    texts = [value]
     if value.startswith("["):
         with contextlib.suppress(orjson.JSONDecodeError):  # a text that starts with a bracket
-            wanted = [_text(each) for each in orjson.loads(value)] or [value]
+            texts = [_text(each) for each in orjson.loads(value)] or [value]
     if path == ("id",):
-        wanted = [decoded(each) for each in wanted]
-    return tuple(wanted)
+        texts = [decoded(each) for each in texts]
+    return tuple(texts)
 
 
 def _text(value: object) -> str:
@@ -123,7 +124,7 @@ def _text(value: object) -> str:
 
 
 def _times(request: Request, name: str) -> Iterator[int]:
-    """Yield bounds in Unix milliseconds; an upper bound takes in its whole second."""
+    """Yield bounds in Unix milliseconds; an upper bound includes its whole second."""
     for value in request.query.get(name, ()):
         if not _SECONDS.fullmatch(value):
             text = "Value did not match type(s): integer"

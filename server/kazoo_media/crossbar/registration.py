@@ -1,4 +1,4 @@
-"""Registers the Crossbar service: which message field is which part of the path."""
+"""Registration of the Crossbar service: how the fields of a message map to parts of the path."""
 
 from __future__ import annotations
 
@@ -55,9 +55,10 @@ _LOCATE: Mapping[str, Locate] = {
 
 
 def add_crossbar(registry: Registry, core: Core, *, node_name: str, version: str) -> None:
-    """Make a server answer the REST surface.
+    """Register the REST surface with a server.
 
-    Not with the generated function: these handlers can send what is no protobuf.
+    The generated function is not used: these handlers must be able to send bytes that are not a
+    protobuf message.
     """
     servicer = CrossbarServicer(core, node_name, version)
     handlers = {}

@@ -1,4 +1,4 @@
-"""A request as the gateway passes it on: metadata, query, parameters."""
+"""A REST request as the gateway sends it: headers, query, parameters."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NOTHING: Mapping[str, Sequence[str]] = {}
 
 @dataclass(slots=True)
 class Request:
-    """A request, but for its body.
+    """A request without its body.
 
     Attributes:
-        verb: What is asked for: the HTTP method, or what `verb=` made of a POST.
-        headers: Lower-case names.
+        verb: The HTTP method, or the method that `verb=` names in a POST.
+        headers: By lower-case name.
         query: All values of each key, in their order.
-        envelope: Top-level keys of the JSON body, filled when it was read.
-        foreign: Whether the body is neither JSON nor a form; it was not read then.
+        envelope: Top-level keys of the JSON body, filled after it was read.
+        foreign: Whether the body is neither JSON nor a form; such a body was not read.
     """
 
     target: Target
@@ -37,18 +37,18 @@ class Request:
 
     @classmethod
     def of(cls, target: Target, headers: Mapping[str, str], request_id: str) -> Request:
-        """Return the request that a call's metadata describe."""
+        """Return the request that the metadata of a call describe."""
         text = headers.get("x-rest-uri", "").partition("?")[2]
         method = headers.get("x-rest-method", "")
         return cls(target, method, headers, _parsed(text) if text else _NOTHING, request_id)
 
     def asked(self, name: str) -> str:
-        """Return a query parameter, "" when it is not there; of several the last counts."""
+        """Return a query parameter; "" if it is absent, the last value if there are several."""
         values = self.query.get(name)
         return values[-1] if values else ""
 
     def parameter(self, name: str) -> str:
-        """Return a parameter of the query, else of the envelope, "" when it is in neither."""
+        """Return a parameter of the query or else of the envelope; "" if both lack it."""
         return self.asked(name) or _text(self.envelope.get(name))
 
     @property
@@ -59,7 +59,7 @@ class Request:
 
     @property
     def token(self) -> str:
-        """Return the caller's token, "" for none: the header wins, an empty one is as none."""
+        """Return the caller's token; "" if there is none. X-Auth-Token goes first, if not empty."""
         token = self.headers.get("x-auth-token") or self.parameter("auth_token")
         if token:
             return token
@@ -68,35 +68,36 @@ class Request:
 
     @property
     def accept(self) -> str:
-        """Return what the client wants to get; the parameter wins over the header."""
+        """Return the parameter `accept`, or else the header."""
         return self.parameter("accept") or self.headers.get("accept", "")
 
     @property
     def wants_pretty(self) -> bool:
-        """Tell whether JSON is wanted as people read it."""
+        """Return whether the client asks for indented JSON."""
         asked = self.parameter("pretty_print") or self.headers.get("x-pretty-print", "")
         return asked.lower() == "true"
 
     @property
     def peer(self) -> str:
-        """Return the client's address, as the gateway knows it."""
+        """Return the client's address, which the gateway sets."""
         return self.headers.get(PEER_KEY, "")
 
     @property
     def only_headers(self) -> bool:
-        """Tell whether the answer has no body."""
+        """Return whether the answer must not have a body."""
         return self.verb == "HEAD"
 
     @property
     def size_bytes(self) -> int | None:
-        """Return the Content-Length of the body, None when it is not known."""
+        """Return the Content-Length of the body; None if it is unknown."""
         text = self.headers.get("x-rest-content-length", "")
         return int(text) if _SIZE.fullmatch(text) else None
 
     @property
     def content_type(self) -> str:
-        """Return the Content-Type of the body, "" for none. A doubled header comes as one list: the
-        last counts.
+        """Return the Content-Type of the body; "" if there is none.
+
+        The gateway joins repeated headers to one list, of which the last element counts.
         """
         text = self.headers.get("x-rest-content-type", "")
         if "," not in text:
@@ -112,14 +113,14 @@ def _parsed(text: str) -> Mapping[str, Sequence[str]]:
 
 
 def _text(value: object) -> str:
-    """Return a value of the envelope as a query would have it."""
+    """Return a value of the envelope as the text that a query has for it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, str | int) else ""
 
 
 def _last_of(text: str) -> str:
-    """Return the last element of a header's list; commas in quotes separate nothing."""
+    """Return the last element of a list in a header; commas inside quotes do not separate."""
     start, quoted = 0, False
     for index, character in enumerate(text):
         if character == '"':

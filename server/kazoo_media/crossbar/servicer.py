@@ -1,4 +1,4 @@
-"""The REST surface: what every request goes through, and where each operation is answered.
+"""The REST surface: checks that all requests pass, and the dispatch to the operations.
 
 The order of checks, here and below: path and method (404, 405), OPTIONS, authentication (401),
 unknown account (404), permission (403), body shape (400), Accept (406), the document exists (404),
@@ -61,7 +61,7 @@ _LIST_TYPES = (JSON, CSV)
 _OTHER_TYPES = (JSON,)
 
 Locate = Callable[[Any, str], Target]
-"""Returns what a request message names; the text is the path as it was sent."""
+"""Returns the target of a request message; the text is the path as the client sent it."""
 
 _Read = Callable[[ReadScope, Request], Awaitable[Answer]]
 _Write = Callable[[WriteScope, Request], Awaitable[Answer]]
@@ -103,7 +103,7 @@ class CrossbarServicer:
     def streaming(
         self, locate: Locate
     ) -> Callable[[Message | Malformed, Context], AsyncGenerator[HttpBody | bytes, None]]:
-        """Return the behaviour of an rpc without a request body."""
+        """Return the handler of an rpc without a request body."""
 
         async def answer(
             message: Message | Malformed, context: Context
@@ -132,7 +132,7 @@ class CrossbarServicer:
     def collecting(
         self, locate: Locate
     ) -> Callable[[AsyncIterator[Message | Malformed], Context], Awaitable[HttpBody]]:
-        """Return the behaviour of an rpc with a request body."""
+        """Return the handler of an rpc with a request body."""
 
         async def answer(
             messages: AsyncIterator[Message | Malformed], context: Context
@@ -154,10 +154,10 @@ class CrossbarServicer:
     async def _answer(
         self, request: Request, message: Message | Malformed, body: Body | None
     ) -> Answer:
-        """Return the answer of whatever became of a request."""
+        """Return the answer to a request, which may be an error."""
         try:
             _check_path(message)
-            answer = await self._answer_well(request, body)
+            answer = await self._dispatch(request, body)
         except MediaError as error:
             answer = self._envelopes.failure(request, error)
         except Exception:  # noqa: BLE001 - the surface's last resort
@@ -167,13 +167,13 @@ class CrossbarServicer:
             answer.headers = {**EXPOSED, **answer.headers}
         return answer
 
-    async def _answer_well(self, request: Request, body: Body | None) -> Answer:
+    async def _dispatch(self, request: Request, body: Body | None) -> Answer:
         resource = request.target.resource
         if resource is None:
             raise PathNotFoundError
         if request.verb == "OPTIONS":
             return preflight(resource)
-        operation, problem = await _understood(request, resource, body)
+        operation, problem = await _operation_of(request, resource, body)
         if operation in self._log_ins:
             _check(request, operation, problem)
             return await self._log_ins[operation](request)
@@ -198,13 +198,13 @@ def _check_path(message: Message | Malformed) -> None:
         raise ValidationError([Violation("path", "invalid", "the path must be UTF-8", {})])
 
 
-async def _understood(
+async def _operation_of(
     request: Request, resource: Resource, body: Body | None
 ) -> tuple[Operation, MediaError | None]:
-    """Return what is asked, and what is wrong with the body's shape. Audio is not read here.
+    """Return the requested operation, and the error of a malformed body. Audio is not read.
 
     Raises:
-        MethodNotAllowedError: the resource has no such verb.
+        MethodNotAllowedError: the resource does not support the verb.
     """
     if body is None:
         return resolved(resource.operation(request.verb), request), None
@@ -223,7 +223,7 @@ async def _understood(
 
 
 def _check(request: Request, operation: Operation, problem: MediaError | None) -> None:
-    """Check the shape of the body, and that the client takes what it will get."""
+    """Check the shape of the body, and that the client accepts the type of the answer."""
     if problem is not None:
         raise problem
     accept = request.accept
@@ -235,7 +235,7 @@ def _account_id(request: Request) -> str:
     """Return the account that the path names.
 
     Raises:
-        AccountNotFoundError: it names the system scope as if it were an account.
+        AccountNotFoundError: the path names the system scope as an account.
     """
     account_id = request.target.account_id
     if account_id == SYSTEM_ACCOUNT_ID:
@@ -251,9 +251,7 @@ def _request(context: Context, message: Message | Malformed, locate: Locate) -> 
 
 
 def _headers(context: Context) -> dict[str, str]:
-    """Return the request's headers; one that is there twice and is a list is one list, of others
-    the last counts.
-    """
+    """Return the request's headers. Repeated list headers are joined; of others the last counts."""
     metadata = cast("Sequence[tuple[str, str]]", context.invocation_metadata() or ())
     headers = dict(metadata)
     if len(headers) < len(metadata):
@@ -270,13 +268,14 @@ def _metadata(answer: Answer) -> list[tuple[str, str]]:
 
 
 async def _unbroken(rest: AsyncIterator[bytes]) -> AsyncGenerator[HttpBody | bytes, None]:
-    """Yield the rest of a body; a failure becomes a message that breaks the transfer: status and
-    headers are sent.
+    """Yield the rest of a body; after a failure, a message that breaks the transfer.
+
+    Status and headers have been sent, so nothing else can report the failure to the client.
     """
     try:
         async for data in rest:
             yield _framed(data)
-    except Exception:  # noqa: BLE001 - whatever it is, the client must see a broken transfer
+    except Exception:  # noqa: BLE001 - after any failure the client must see a broken transfer
         _log.exception("a REST answer broke off")
         yield POISON
 
@@ -284,7 +283,10 @@ async def _unbroken(rest: AsyncIterator[bytes]) -> AsyncGenerator[HttpBody | byt
 def _framed(data: bytes) -> bytes:
     """Return the serialized `HttpBody(data=data)`, without the two copies that protobuf makes.
 
-    Source: protobuf encoding, field 2 of wire type 2; data: at least one byte.
+    Args:
+        data: At least one byte.
+
+    Source: protobuf encoding, field 2 of wire type 2.
     """
     head = bytearray(b"\x12")
     rest = len(data)

@@ -1,5 +1,7 @@
-"""The OpenAPI description of the REST surface, made from what serves it: paths, verbs and comments
-of the proto files, the table of operations, the rules of documents, the error classes.
+"""The OpenAPI description of the REST surface.
+
+It is generated from the code that serves it: paths, verbs and comments of the proto file, the table
+of operations, the rules of documents and the error classes.
 
 Source: OpenAPI 3.1.0.
 """
@@ -37,7 +39,7 @@ _SHAPES: Mapping[str, Schema] = {
     "attachment": {"type": "string", "pattern": r"^raw(\.[A-Za-z0-9]+)?$"},
 }
 _SERVICE_FIELD, _METHOD_FIELD, _MESSAGE_FIELD, _FIELD_FIELD = 6, 2, 4, 2
-"""Numbers in descriptor.proto, of which the paths of comments are made."""
+"""Field numbers of descriptor.proto; the path of a comment consists of them."""
 
 
 def described(version: str) -> bytes:
@@ -59,7 +61,7 @@ def _description(version: str) -> Schema:
             "description": proto.comment_of_file(),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/v2"}, {"url": "/v1", "description": "The same"}],
+        "servers": [{"url": "/v2"}, {"url": "/v1", "description": "The same as /v2"}],
         "security": [{"token": []}, {"query_token": []}, {"bearer": []}],
         "paths": paths,
         "components": _components(),
@@ -118,10 +120,10 @@ def _operation(proto: _Proto, method: MethodDescriptorProto, verb: str, path: st
 
 
 def _verbs_of(path: str) -> Mapping[str, Operation]:
-    """Return the operations of a path as a client writes it."""
+    """Return the operations of a path template, by verb."""
     resource = Target.locate(_VARIABLE.sub("raw", path)).resource
     if resource is None:
-        raise ValueError(f"{path} names nothing")
+        raise ValueError(f"no resource has the path {path}")
     return OPERATIONS[resource]
 
 
@@ -136,7 +138,7 @@ def _answers(facts: Facts, *, with_body: bool) -> Schema:
     answers = {str(status): success_answer(status, names) for status, names in successes.items()}
     for status in refusals_of(facts):
         refusal = reference("responses", str(status))
-        answers[str(status)] = refusal if with_body else {"description": "As with GET"}
+        answers[str(status)] = refusal if with_body else {"description": "As for GET, no body"}
     return answers
 
 
@@ -153,15 +155,13 @@ class _Proto:
 
     @classmethod
     def read(cls) -> _Proto:
-        """Return it from the descriptor set that the gateway works with."""
+        """Return the file in the descriptor set that the gateway uses."""
         data = (gateway_folder() / "kazoo_media.binpb").read_bytes()
         files = FileDescriptorSet.FromString(data).file
         return cls(next(file for file in files if file.name == _PROTO))
 
     def rules(self) -> Iterator[tuple[MethodDescriptorProto, str, str]]:
-        """Yield every rpc with the verb and the path of each of its rules, but for the one that
-        takes every verb.
-        """
+        """Yield rpc, verb and path of each HTTP rule, except the rule for all other requests."""
         for method in self._service.method:
             first: Any = method.options.Extensions[annotations_pb2.http]
             for rule in (first, *first.additional_bindings):
@@ -173,16 +173,16 @@ class _Proto:
                     yield method, verb, path
 
     def comment_of_file(self) -> str:
-        """Return what the service says of itself."""
+        """Return the comment of the service."""
         return self._comments.get((_SERVICE_FIELD, 0), "")
 
     def comment_of_method(self, name: str) -> str:
-        """Return what an rpc does."""
+        """Return the comment of an rpc."""
         index = [method.name for method in self._service.method].index(name)
         return self._comments.get((_SERVICE_FIELD, 0, _METHOD_FIELD, index), "")
 
     def comment_of_field(self, message_type: str, name: str) -> str:
-        """Return what a field of a request message is."""
+        """Return the comment of a field of a request message."""
         messages = [message.name for message in self._file.message_type]
         message = messages.index(message_type.rpartition(".")[2])
         fields = [each.name for each in self._file.message_type[message].field]

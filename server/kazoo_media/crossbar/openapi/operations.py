@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of each operation: parameters, bodies, answers."""
+"""Parameters, bodies and answers of the operations in the OpenAPI description."""
 
 from __future__ import annotations
 
@@ -33,50 +33,56 @@ def _header(name: str, about: str) -> Schema:
 _GREGORIAN = "in seconds since the year 0: Unix time + 62167219200"
 PARAMETERS: Mapping[str, Schema] = {
     "filters": _query(
-        "`filter_K=V` and `filter_not_K=V`: key K, dotted when nested, is or is not V; V may be a"
-        " JSON array, then any of it. Language compares without regard to case.",
+        "`filter_K=V` and `filter_not_K=V`: only media whose key K is or is not V. A nested key is"
+        " written with dots. If V is a JSON array, any of its elements matches. The case of a"
+        " language does not matter.",
         {"type": "object", "patternProperties": {"^filter_(not_)?[a-z]": _TEXT}},
         style="form",
         explode=True,
     ),
     "has_key": _query("Only media that have these keys", _KEYS),
     "key_missing": _query("Only media that lack these keys", _KEYS),
-    "has_value": _query("Only media where these keys have a value", _KEYS),
-    "value_missing": _query("Only media where these keys have no value", _KEYS),
+    "has_value": _query("Only media in which these keys have a value", _KEYS),
+    "value_missing": _query("Only media in which these keys have no value", _KEYS),
     "missing_value": _query("The same as value_missing", _KEYS),
-    "created_from": _query(f"Created at this time or later, {_GREGORIAN}", _SECONDS),
-    "created_to": _query(f"Created at this time or earlier, {_GREGORIAN}", _SECONDS),
-    "modified_from": _query(f"Changed at this time or later, {_GREGORIAN}", _SECONDS),
-    "modified_to": _query(f"Changed at this time or earlier, {_GREGORIAN}", _SECONDS),
-    "descending": _query("Whether ids come in descending order", _FLAG),
+    "created_from": _query(f"Only media created at this time or later, {_GREGORIAN}", _SECONDS),
+    "created_to": _query(f"Only media created at this time or earlier, {_GREGORIAN}", _SECONDS),
+    "modified_from": _query(f"Only media changed at this time or later, {_GREGORIAN}", _SECONDS),
+    "modified_to": _query(f"Only media changed at this time or earlier, {_GREGORIAN}", _SECONDS),
+    "descending": _query("`true`: descending order of ids", _FLAG),
     "paginate": _query("`false`: all rows in one answer", _FLAG),
     "page_size": _query(
-        "Most rows of the answer; the setting crossbar.pagination_page_size if not given",
+        "Maximum number of rows; default: the setting crossbar.pagination_page_size",
         {"type": "integer", "minimum": 1, "maximum": 999_999_999},
     ),
-    "start_key": _query("The `next_start_key` of the page before", _TEXT),
-    "accept": _query("In place of the header Accept", _TEXT),
-    "pretty_print": _query("`true`: JSON as people read it", _FLAG),
-    "verb": _query("What a POST stands for", {"enum": ["PUT", "PATCH", "DELETE"]}),
-    "hard_delete": _query("`true`: document and audio are removed for good", _FLAG),
+    "start_key": _query("The `next_start_key` of the previous page", _TEXT),
+    "accept": _query("Used instead of the header Accept", _TEXT),
+    "pretty_print": _query("`true`: indented JSON", _FLAG),
+    "verb": _query("The verb that a POST stands for", {"enum": ["PUT", "PATCH", "DELETE"]}),
+    "hard_delete": _query(
+        "`true`: document and audio are removed for good, and the id can be used again", _FLAG
+    ),
     "filename": _query("The name of the file", _TEXT),
     "preset": _query(
-        "What normalization does with the audio, also where it is off; the setting"
-        " media.normalize_preset if not given",
+        "How to normalize the audio, even if normalization is off; default: the setting"
+        " media.normalize_preset",
         {"enum": list(PRESET_NAMES)},
     ),
     "buckets": _query(
-        "The most stretches of the waveform",
+        "Maximum number of buckets of the waveform",
         {"type": "integer", "minimum": 1, "maximum": MOST_BUCKETS, "default": DEFAULT_BUCKETS},
     ),
     "rendition": _query(
-        "Which rendition, whatever Accept says", {"enum": [str(kind) for kind in RenditionKind]}
+        "The rendition to use, regardless of Accept",
+        {"enum": [str(kind) for kind in RenditionKind]},
     ),
-    "inline": _query("`true`: to be shown, not saved", _FLAG),
-    "if_match": _header("If-Match", "Only if the document has this revision"),
-    "if_none_match": _header("If-None-Match", "304, or 412 for a change, if nothing else is there"),
-    "if_range": _header("If-Range", "The whole audio if it is another than this"),
-    "range": _header("Range", "One range of bytes; several are answered with the whole"),
+    "inline": _query("`true`: Content-Disposition is inline instead of attachment", _FLAG),
+    "if_match": _header("If-Match", "Proceed only if the document has this revision; else 412"),
+    "if_none_match": _header(
+        "If-None-Match", "Proceed only if the entity tag has changed; else 304, or 412 for a change"
+    ),
+    "if_range": _header("If-Range", "Send the whole audio if it no longer has this entity tag"),
+    "range": _header("Range", "One range of bytes; several ranges are answered with the whole"),
     "transfer_encoding": _header("Content-Transfer-Encoding", "`base64`: the body is base64 text"),
 }
 _LIST_PARAMETERS = ("paginate", "page_size", "start_key", "accept", "pretty_print")
@@ -103,7 +109,8 @@ _AUDIO_BODIES: Schema = {
 def _json_bodies(data: Schema) -> Schema:
     envelope = {"type": "object", "properties": {"data": data}, "required": ["data"]}
     bodies: Schema = {content_type: {"schema": envelope} for content_type in JSON_TYPES}
-    bodies[FORM] = {"schema": {"type": "object", "description": "or JSON, as `curl -d` sends it"}}
+    about = "A form, or JSON with this type, as `curl -d` sends it"
+    bodies[FORM] = {"schema": {"type": "object", "description": about}}
     return bodies
 
 
@@ -140,14 +147,14 @@ BODIES: Mapping[str, Schema] = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of an operation beyond its path.
+    """The facts about an operation that its path does not tell.
 
     Attributes:
         parameters: Names in PARAMETERS.
-        successes: Status, and the envelope or "" for none, or `audio`.
-        refusals: HTTP statuses of errors beyond those that every operation may have.
-        body: Name in BODIES, "" for none.
-        needs_token: Whether the caller must have logged in.
+        successes: HTTP statuses, each with the name of an envelope, `audio`, or "" for no body.
+        refusals: HTTP statuses of errors that not all operations have.
+        body: Name in BODIES; "": no body.
+        needs_token: Whether the caller must send a token.
     """
 
     parameters: Sequence[str]
@@ -238,7 +245,7 @@ _LISTS = ("MediaListEnvelope", "CountsEnvelope", "IdsEnvelope", "VoicesEnvelope"
 
 
 def success_answer(status: int, names: Sequence[str]) -> Schema:
-    """Return one good answer: all that it may carry."""
+    """Return the answer of a successful request, with all its possible bodies."""
     content: dict[str, Any] = {}
     for name in names:
         if name == "audio":
@@ -248,8 +255,8 @@ def success_answer(status: int, names: Sequence[str]) -> Schema:
         elif name:
             content[JSON] = {"schema": reference("schemas", name)}
             content |= {CSV: {}} if name in _LISTS else {}
-    about = {201: "Created", 206: "A part of the audio", 304: "The client has it already"}
-    answer: Schema = {"description": about.get(status, "Well")}
+    about = {201: "Created", 206: "A part of the audio", 304: "Not modified"}
+    answer: Schema = {"description": about.get(status, "Success")}
     if content:
         answer["content"] = content
     headers: Schema = {}
@@ -261,5 +268,5 @@ def success_answer(status: int, names: Sequence[str]) -> Schema:
 
 
 def refusals_of(facts: Facts) -> list[int]:
-    """Return the HTTP statuses of all errors that an operation may have."""
+    """Return the HTTP statuses of all errors of an operation."""
     return sorted({*_ALWAYS, *facts.refusals, *(_TOKEN if facts.needs_token else ())})

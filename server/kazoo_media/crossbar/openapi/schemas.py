@@ -1,4 +1,4 @@
-"""The shapes in the OpenAPI description: documents, envelopes, an answer for each error class."""
+"""The schemas of the OpenAPI description: documents, envelopes, error answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _GATEWAY_WORDS: Mapping[int, str] = {
     431: "headers_too_large",
     504: "gateway_timeout",
 }
-"""What the gateway alone answers. Source: gateway/envoy.yaml."""
+"""Errors that only the gateway answers. Source: gateway/envoy.yaml."""
 _ANSWER_HEADERS: Mapping[int, Mapping[str, Schema]] = {
     405: {"Allow": {"schema": _STRING, "required": True}},
     416: {"Content-Range": {"schema": {"type": "string", "pattern": r"^bytes \*/\d+$"}}},
@@ -45,7 +45,7 @@ def reference(kind: str, name: str) -> Schema:
 
 
 def schemas() -> dict[str, Schema]:
-    """Return all shapes by name."""
+    """Return all schemas by name."""
     data = {
         "Document": reference("schemas", "Media"),
         "Media list": {"type": "array", "items": reference("schemas", "MediaRow")},
@@ -76,9 +76,9 @@ def schemas() -> dict[str, Schema]:
 
 
 def error_answers() -> dict[str, Schema]:
-    """Return the answer of each HTTP status, from the error classes that have it."""
+    """Return the error answer of each HTTP status; the error classes describe it."""
     words: dict[int, dict[str, str]] = {
-        status: {word: "The gateway's own answer."} for status, word in _GATEWAY_WORDS.items()
+        status: {word: "Answered by the gateway."} for status, word in _GATEWAY_WORDS.items()
     }
     for error in _leaves(MediaError):
         word = "" if error is SpeechFailedError else error.kazoo_message
@@ -99,8 +99,8 @@ def _leaves(error: type[MediaError]) -> Iterator[type[MediaError]]:
 def _error_answer(status: int, words: Mapping[str, str]) -> Schema:
     lines = [f"- `{word}`: {about}" if word else f"- {about}" for word, about in words.items()]
     message = {"enum": list(words)} if all(words) else {}
-    told: Schema = {"error": {"const": str(status)}, "message": {"type": "string", **message}}
-    shape = {"allOf": [reference("schemas", "ErrorEnvelope"), {"properties": told}]}
+    known: Schema = {"error": {"const": str(status)}, "message": {"type": "string", **message}}
+    shape = {"allOf": [reference("schemas", "ErrorEnvelope"), {"properties": known}]}
     answer = {"description": "\n".join(lines), "content": {JSON: {"schema": shape}}}
     headers = _ANSWER_HEADERS.get(status)
     return answer | ({"headers": dict(headers)} if headers else {})
@@ -130,7 +130,7 @@ def _envelope(status: str, data: Schema, *more: str) -> Schema:
 
 
 def _peaks() -> Schema:
-    """Return the envelope that is audiowaveform's JSON, too, whose `version` is a number."""
+    """Return the envelope that is also audiowaveform JSON, whose `version` is a number."""
     pair = {"type": "integer", "minimum": -127, "maximum": 127}
     envelope = _envelope("success", {"type": "array", "items": pair})
     numbers = ("channels", "sample_rate", "samples_per_pixel", "bits", "length")
@@ -141,11 +141,12 @@ def _peaks() -> Schema:
 
 def _stored_document() -> Schema:
     owned: Schema = {
-        "id": {**_STRING, "description": "That of a prompt has its slash percent-encoded"},
+        "id": {**_STRING, "description": "In the id of a prompt the slash is percent-encoded"},
         **_FACTS,
         "renditions": {
             "type": "object",
-            "description": "The same facts of each stored form; the document's are of the served",
+            "description": "The same keys for each stored rendition; at the top level they describe"
+            " the rendition that a download serves",
             "properties": {str(kind): _rendition() for kind in RenditionKind},
             "required": [str(RenditionKind.ORIGINAL)],
         },
@@ -153,7 +154,7 @@ def _stored_document() -> Schema:
         "normalization_warning": _STRING,
         "normalization_preset": _STRING,
         "attachment_name": _STRING,
-        "_read_only": {"type": "object", "description": "Of a deleted media"},
+        "_read_only": {"type": "object", "description": "Only in the answer to DELETE"},
     }
     properties = {key: rule.schema for key, rule in RULES.items()} | owned
     return {"type": "object", "properties": properties, "required": ["id", "name"]}
@@ -169,13 +170,14 @@ def _sent_document(*, required: bool) -> Schema:
     return {
         "type": "object",
         "properties": properties,
-        "description": "Other keys are kept, but for those that start with `_` or `pvt_`",
+        "description": "Other keys are stored as well, except those that start with `_` or `pvt_`",
     }
 
 
 def _sent(rule: Rule, *, nullable: bool) -> Schema:
-    """Return what a client may send: also text that reads as a boolean or an integer, and null
-    where that removes a key.
+    """Return the schema of a value in a request.
+
+    A string may stand for a boolean or an integer; null is permitted where it removes a key.
     """
     schema = rule.schema
     choices = [schema]
@@ -198,17 +200,17 @@ def _row() -> Schema:
 
 def _voice() -> Schema:
     properties: Schema = {
-        "name": {"enum": list(VOICE_NAMES), "description": "For `tts.voice`"},
+        "name": {"enum": list(VOICE_NAMES), "description": "The value for `tts.voice`"},
         "locale": {"enum": list(LOCALES)},
         "gender": {"enum": ["female", "male"]},
         "engine_voice": {
             **_STRING,
-            "description": "The engine's own name: `tts.voice` takes it, too",
+            "description": "The engine's own name, which `tts.voice` accepts as well",
         },
     }
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def media_id_schema() -> Schema:
-    """Return the shape of an id that a client chooses."""
+    """Return the schema of an id that a client chooses."""
     return {"type": "string", "minLength": 1, "maxLength": MEDIA_ID_LIMIT}
