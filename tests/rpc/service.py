@@ -40,6 +40,7 @@ class FaultyBlobStore(MemoryBlobStore):
 
     Attributes:
         write_error: Raised by every write.
+        refused: Set when a write has failed.
         readable_bytes: After so many bytes every read fails.
         open_readers: How many there are now.
     """
@@ -47,18 +48,21 @@ class FaultyBlobStore(MemoryBlobStore):
     def __init__(self) -> None:
         super().__init__()
         self.write_error: Exception | None = None
+        self.refused = asyncio.Event()
         self.readable_bytes: int | None = None
         self.open_readers = 0
 
     @override
     async def create(self, key: str) -> BlobWriter:
         if self.write_error is not None:
+            self.refused.set()
             raise self.write_error
         return await super().create(key)
 
     @override
     async def put(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
         if self.write_error is not None:
+            self.refused.set()
             raise self.write_error
         await super().put(blobs)
 

@@ -118,7 +118,7 @@ async def test_a_store_that_is_away_for_a_moment_costs_no_file(
     service.blobs.write_error = StoreUnavailableError()
 
     async def recover() -> None:
-        await asyncio.sleep(0.2)
+        await service.blobs.refused.wait()
         service.blobs.write_error = None
 
     async with asyncio.TaskGroup() as tasks:
