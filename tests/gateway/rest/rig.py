@@ -187,6 +187,10 @@ class Rest:
         rows = self.run(self._under_test.metadata.list_blobs("", 10_000))
         return sum(row.state is BlobState.PENDING for row in rows)
 
+    def running_calls(self) -> int:
+        """Return how many calls the worker has begun and not ended."""
+        return len(self._server._calls)
+
     async def remove_blobs_of(self, account_id: str, media_id: str) -> None:
         """Lose the audio of a media, as a broken disk does."""
         media = await self._under_test.metadata.get_media(account_id, media_id)

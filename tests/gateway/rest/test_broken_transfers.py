@@ -120,9 +120,9 @@ def test_an_aborted_document_changes_nothing(
         client = socket.create_connection(("127.0.0.1", rest.port))
         head = f"{method} {tenant.media}/{media_id} HTTP/1.1\r\nhost: x\r\n{headers}\r\n"
         client.sendall(f"{head}x-auth-token: {tenant.token}\r\n\r\n".encode() + body)
-        time.sleep(0.1)
+        _wait_for(lambda: rest.running_calls() > 0)
         end(client)
-    time.sleep(0.2)
+        _wait_for(lambda: rest.running_calls() == 0)
     assert ask(rest, tenant, f"GET {{M}}/{media_id}").data["name"] == "before"
 
 
