@@ -23,6 +23,7 @@ PACKAGES = ROOT / "server"
 GATEWAY = ROOT / "gateway"
 DESCRIPTOR_SET = GATEWAY / "kazoo_media.binpb"
 GATEWAY_FILES = ("envoy.yaml", "standalone.yaml", "kazoo.lua", "kazoo_media.binpb")
+SERVICES = PACKAGES / "kazoo_media/v1/services.py"
 GENERATED_PACKAGES = ("kazoo_media/v1", "kazoo_media/crossbar/v2")
 
 
@@ -60,6 +61,27 @@ def generate() -> None:
         (PACKAGES / package / "__init__.py").write_text(
             '"""Generated from proto/, never edited."""\n'
         )
+    _write_services()
+
+
+def _write_services() -> None:
+    """Write the list of the typed services: the server registers what clients repeat calls of."""
+    modules = [f"{path.stem}_pb2" for path in sorted(PROTO.glob("kazoo_media/v1/*_service.proto"))]
+    lines = [
+        '"""Generated from proto/, never edited."""',
+        "",
+        "from google.protobuf.descriptor import ServiceDescriptor",
+        "",
+        f"from kazoo_media.v1 import {', '.join(modules)}",
+        "",
+        "SERVICES: tuple[ServiceDescriptor, ...] = tuple(",
+        "    service",
+        f"    for module in ({', '.join(modules)})",
+        "    for service in module.DESCRIPTOR.services_by_name.values()",
+        ")",
+        '"""Every typed service."""',
+    ]
+    SERVICES.write_text("\n".join(lines) + "\n")
 
 
 def _remove_foreign(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -129,6 +130,11 @@ def language_of(document: Mapping[str, Any]) -> str | None:
     """Return the language of a document in lower case, None when it is missing or empty."""
     value = document.get("language")
     return value.lower() if isinstance(value, str) and value else None
+
+
+def unix_time_ms() -> int:
+    """Return the time, Unix milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def first_revision() -> str:

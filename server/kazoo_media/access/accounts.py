@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ from kazoo_media.errors import (
     Violation,
 )
 from kazoo_media.metadata.store import AccountStore
-from kazoo_media.model import SYSTEM_ACCOUNT_ID, Account
+from kazoo_media.model import SYSTEM_ACCOUNT_ID, Account, unix_time_ms
 
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
 _NAME_LIMIT = 128
@@ -240,7 +239,7 @@ class Accounts:
             id=account_id or secrets.token_hex(16),
             name=name,
             ancestor_ids=(*parent.ancestor_ids, parent.id),
-            created_ms=int(time.time() * 1000),
+            created_ms=unix_time_ms(),
             realm=realm,
             superduper_admin=superduper_admin,
         )
@@ -252,7 +251,7 @@ class Accounts:
             id=secrets.token_hex(16),
             name=name,
             ancestor_ids=(),
-            created_ms=int(time.time() * 1000),
+            created_ms=unix_time_ms(),
             superduper_admin=True,
         )
         return account, await self._insert(account)

@@ -22,7 +22,7 @@ from joserfc.jwk import RSAKey
 
 from kazoo_media.errors import InvalidCredentialsError
 from kazoo_media.metadata.store import KeyStore
-from kazoo_media.model import SigningKey
+from kazoo_media.model import SigningKey, unix_time_ms
 
 TOKEN_LIFETIME_S = 3600
 ISSUER = "kazoo"
@@ -126,9 +126,7 @@ class Tokens:
 
     async def publish(self) -> None:
         """Store this node's public key, where all nodes find it. Idempotent."""
-        await self._store.add_signing_key(
-            SigningKey(self._kid, self._public_pem, int(time.time() * 1000))
-        )
+        await self._store.add_signing_key(SigningKey(self._kid, self._public_pem, unix_time_ms()))
 
     def issue(self, account_id: str, key_generation: int, owner_id: str = "") -> tuple[str, int]:
         """Return a token and its expiry in Unix seconds.

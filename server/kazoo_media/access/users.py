@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-import time
 from dataclasses import dataclass
 
 from kazoo_media.access.accounts import Accounts, Caller, Login
 from kazoo_media.errors import InvalidCredentialsError, ValidationError, Violation
 from kazoo_media.metadata.store import AccountStore
-from kazoo_media.model import User, account_key
+from kazoo_media.model import User, account_key, unix_time_ms
 
 METHODS = ("md5", "sha")
 _NAME_LIMIT = 128
@@ -59,7 +58,7 @@ class Users:
         for algorithm in ("md5", "sha1"):
             credentials = hashlib.new(algorithm, f"{name}:{password}".encode()).hexdigest()
             digests.append(await self._digest(account.id, credentials))
-        user = User(account.id, secrets.token_hex(16), name, int(time.time() * 1000))
+        user = User(account.id, secrets.token_hex(16), name, unix_time_ms())
         return await self._store.put_user(user, digests)
 
     async def log_in(

@@ -105,14 +105,14 @@ ACCEPTED_TYPES = (*_KAZOO_TYPES, *(t for t in _BY_CONTENT_TYPE if t not in _KAZO
 
 def format_of(content_type: str) -> AudioFormat | None:
     """Return the format of a content type, whatever its case and parameters; None: not known."""
-    return _BY_CONTENT_TYPE.get(_essence(content_type))
+    return _BY_CONTENT_TYPE.get(essence(content_type))
 
 
 def same_format(one: str, other: str) -> bool:
     """Tell whether two content types mean the same; unknown ones are compared as text."""
     known = format_of(one)
     if known is None:
-        return _essence(one) == _essence(other)
+        return essence(one) == essence(other)
     return known is format_of(other)
 
 
@@ -129,5 +129,6 @@ def extension_of(content_type: str) -> str | None:
     return known.extension if known else None
 
 
-def _essence(content_type: str) -> str:
+def essence(content_type: str) -> str:
+    """Return a MIME type without parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()

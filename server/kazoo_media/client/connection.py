@@ -15,14 +15,8 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from kazoo_media.client.errors import MediaServiceError
-from kazoo_media.v1 import (
-    account_service_pb2,
-    account_service_pb2_grpc,
-    language_service_pb2,
-    media_service_pb2,
-    prompt_service_pb2,
-    settings_service_pb2,
-)
+from kazoo_media.v1 import account_service_pb2, account_service_pb2_grpc
+from kazoo_media.v1.services import SERVICES
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 T = TypeVar("T")
@@ -205,17 +199,9 @@ class Connection:
 
 def _service_config() -> dict[str, Any]:
     """Return gRPC's retry policy. Source: gRFC A6."""
-    modules = (
-        account_service_pb2,
-        language_service_pb2,
-        media_service_pb2,
-        prompt_service_pb2,
-        settings_service_pb2,
-    )
     names = [
         {"service": service.full_name, "method": method.name}
-        for module in modules
-        for service in module.DESCRIPTOR.services_by_name.values()
+        for service in SERVICES
         for method in service.methods
         if method.name.startswith(_REPEATABLE_PREFIXES)
     ]

@@ -22,7 +22,7 @@ import os
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kazoo_media.audio.conversion import Conversion
 from kazoo_media.audio.convert.converters import Backend, Backends
@@ -31,11 +31,11 @@ from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.presets import KAZOO, PRESET_NAMES
 from kazoo_media.audio.programs.sox import SoxCommand
 from kazoo_media.audio.programs.sox_arguments import parse_arguments
+from kazoo_media.documents.violations import not_listed
 from kazoo_media.errors import (
     NormalizationOffError,
     QueueFullError,
     ValidationError,
-    Violation,
 )
 from kazoo_media.settings import (
     MAX_QUEUED_CONVERSIONS,
@@ -112,10 +112,10 @@ def check_preset(preset: str) -> None:
         ValidationError: there is no preset of that name.
     """
     if preset and preset not in PRESET_NAMES:
-        known = ", ".join(PRESET_NAMES)
-        message = f"Value not found in enumerated list of values: {known}"
-        extra = {"target": list(PRESET_NAMES), "value": preset}
-        raise ValidationError([Violation("preset", "enum", message, extra)])
+        violation = not_listed("preset", PRESET_NAMES, preset)
+        # gRPC has no place for `target`: there the text alone names the presets.
+        message = f"{violation.message}: {', '.join(PRESET_NAMES)}"
+        raise ValidationError([replace(violation, message=message)])
 
 
 class Normalizer:

@@ -28,6 +28,7 @@ from kazoo_media.content.normalization import Normalizer
 from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.transfer import Received, Transfer
 from kazoo_media.documents.schema import is_kazoo_voice
+from kazoo_media.documents.violations import not_listed, too_long
 from kazoo_media.errors import (
     EmptyContentError,
     SpeechFailedError,
@@ -198,8 +199,7 @@ class Speech:
     async def _check_text(self, text: str) -> None:
         most = await self._settings.get(TTS_MAX_TEXT_LENGTH)
         if len(text) > most:
-            message = f"String must not be more than {most} characters"
-            raise ValidationError([Violation("tts.text", "maxLength", message, {"target": most})])
+            raise ValidationError([too_long("tts.text", most, text)])
         unspeakable = next((each for each in text if _is_control(each)), "")
         if unspeakable:
             message = f"it has the control character U+{ord(unspeakable):04X}"
@@ -229,8 +229,7 @@ def _voice(provider: SpeechProvider, name: str) -> Voice:
         message = f"invalid_voice: {provider.title} has no voice {name!r}"
         raise SpeechFailedError(message, voice=name)
     target = sorted({each.engine_voice for each in provider.voices} | set(VOICE_NAMES))
-    text = "Value not found in enumerated list of values"
-    raise ValidationError([Violation("tts.voice", "enum", text, {"target": target, "value": name})])
+    raise ValidationError([not_listed("tts.voice", target, name)])
 
 
 def _saying(document: Mapping[str, Any]) -> tuple[str, str]:

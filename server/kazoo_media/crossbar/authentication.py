@@ -14,7 +14,8 @@ from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.requests import Request
-from kazoo_media.errors import InvalidCredentialsError, ValidationError, Violation
+from kazoo_media.documents.violations import not_listed, required, too_long, too_short, wrong_type
+from kazoo_media.errors import InvalidCredentialsError, ValidationError
 from kazoo_media.model import Account, account_key
 from kazoo_media.transport.context import Call
 
@@ -108,39 +109,25 @@ def _checked_key(key: object) -> str:
     if isinstance(key, str) and len(key) == size:
         return key
     if key is None:
-        raise ValidationError([_required("api_key")])
+        raise ValidationError([required("api_key")])
     if not isinstance(key, str):
-        raise ValidationError([_not_a_string("api_key", key)])
+        raise ValidationError([wrong_type("api_key", "string", key)])
     if len(key) < size:
-        code, text = "minLength", f"String must be at least {size} characters"
-    else:
-        code, text = "maxLength", f"String must not be more than {size} characters"
-    extra = {"target": size, "cause": key, "value": key}
-    raise ValidationError([Violation("api_key", code, text, extra)])
+        raise ValidationError([too_short("api_key", size, key)])
+    raise ValidationError([too_long("api_key", size, key)])
 
 
 def _check_user(data: Mapping[str, Any]) -> None:
     fields = ("credentials", "method", "account_name", "account_realm", "realm")
     violations = [
-        _not_a_string(field, data[field])
+        wrong_type(field, "string", data[field])
         for field in fields
         if data.get(field) is not None and not isinstance(data[field], str)
     ]
     if data.get("credentials") is None:
-        violations.append(_required("credentials"))
+        violations.append(required("credentials"))
     method = data.get("method")
     if isinstance(method, str) and method not in METHODS:
-        text = "Value not found in enumerated list of values"
-        extra = {"target": list(METHODS), "value": method}
-        violations.append(Violation("method", "enum", text, extra))
+        violations.append(not_listed("method", METHODS, method))
     if violations:
         raise ValidationError(violations)
-
-
-def _required(field: str) -> Violation:
-    return Violation(field, "required", "Field is required but missing", {"value": field})
-
-
-def _not_a_string(field: str, value: object) -> Violation:
-    text = "Value did not match type(s): string"
-    return Violation(field, "type", text, {"target": "string", "value": value})

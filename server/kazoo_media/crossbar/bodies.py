@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from kazoo_media.crossbar.content_types import FORM, JSON_TYPES, essence
+from kazoo_media.audio.formats import essence
+from kazoo_media.crossbar.content_types import FORM, JSON_TYPES
 from kazoo_media.crossbar.json_text import invalid_json, parsed
 from kazoo_media.crossbar.requests import Request
+from kazoo_media.documents.violations import required, wrong_type
 from kazoo_media.errors import (
     IncompleteUploadError,
     MediaError,
     TooLargeError,
     ValidationError,
-    Violation,
 )
 
 _JSON_LIMIT_BYTES = 5 * 1024 * 1024
@@ -114,11 +116,9 @@ def _checked(fields: object, request: Request) -> Mapping[str, Any]:
     }
     request.envelope = {key: value for key, value in envelope.items() if key != "data"}
     if "data" not in envelope:
-        text = "Field is required but missing"
-        raise ValidationError([Violation("data", "required", text, {"value": envelope})])
+        raise ValidationError([replace(required("data"), extra={"value": envelope})])
     data = envelope["data"]
     if not isinstance(data, dict):
-        types = "object" if isinstance(data, list) else "object, array"
-        text = f"Value did not match type(s): {types}"
-        raise ValidationError([Violation("data", "type", text, {"target": types, "value": data})])
+        wanted = "object" if isinstance(data, list) else "object, array"
+        raise ValidationError([wrong_type("data", wanted, data)])
     return envelope

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from email.utils import formatdate
 
 from kazoo_media.access.accounts import ReadScope, WriteScope
+from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.bodies import Body
@@ -17,14 +18,15 @@ from kazoo_media.crossbar.conditions import (
     is_conditional,
     is_unchanged,
 )
-from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES, essence
+from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES
 from kazoo_media.crossbar.dispositions import content_disposition
 from kazoo_media.crossbar.encodings import unwrapped
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.identifiers import decoded
 from kazoo_media.crossbar.negotiation import Accept
 from kazoo_media.crossbar.requests import Request
-from kazoo_media.errors import EmptyContentError, ValidationError, Violation
+from kazoo_media.documents.violations import not_listed
+from kazoo_media.errors import EmptyContentError, ValidationError
 from kazoo_media.media.downloads import ByteRange
 from kazoo_media.media.uploads import Declared
 from kazoo_media.model import Media, Rendition, RenditionKind
@@ -134,7 +136,5 @@ def rendition_kind(text: str) -> RenditionKind:
     """
     kinds = [str(kind) for kind in RenditionKind]
     if text not in kinds:
-        message = "Value not found in enumerated list of values"
-        extra = {"target": kinds, "value": text}
-        raise ValidationError([Violation("rendition", "enum", message, extra)])
+        raise ValidationError([not_listed("rendition", kinds, text)])
     return RenditionKind(text)

@@ -19,11 +19,11 @@ from kazoo_media.crossbar.envelopes import Envelopes, public
 from kazoo_media.crossbar.identifiers import decoded, location, twice_decoded
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.documents.rules import validated
+from kazoo_media.documents.violations import wrong_type
 from kazoo_media.errors import (
     PreconditionFailedError,
     UnsupportedMediaTypeError,
     ValidationError,
-    Violation,
 )
 from kazoo_media.media.library import Library
 from kazoo_media.media.measuring import Measuring
@@ -120,8 +120,5 @@ def _chosen_id(data: Mapping[str, Any]) -> str:
     if chosen is None:
         return ""
     if not isinstance(chosen, str):
-        text = "Value did not match type(s): string"
-        raise ValidationError(
-            [Violation("id", "type", text, {"target": "string", "value": chosen})]
-        )
+        raise ValidationError([wrong_type("id", "string", chosen)])
     return twice_decoded(chosen)

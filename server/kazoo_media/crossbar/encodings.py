@@ -6,7 +6,8 @@ import binascii
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, essence
+from kazoo_media.audio.formats import essence
+from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM
 from kazoo_media.crossbar.multipart import MultipartFile
 from kazoo_media.errors import ValidationError, Violation
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from kazoo_media.audio.formats import ACCEPTED_TYPES, extension_of, same_format
+from kazoo_media.audio.formats import ACCEPTED_TYPES, essence, extension_of, same_format
 from kazoo_media.crossbar.answers import CSV, JSON
-from kazoo_media.crossbar.content_types import BASE64_TYPES, essence
+from kazoo_media.crossbar.content_types import BASE64_TYPES
 from kazoo_media.crossbar.operations import Operation
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import NotAcceptableError

@@ -12,7 +12,8 @@ from kazoo_media.crossbar.content import rendition_kind
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.identifiers import decoded
 from kazoo_media.crossbar.requests import Request
-from kazoo_media.errors import ValidationError, Violation
+from kazoo_media.documents.violations import wrong_type
+from kazoo_media.errors import ValidationError
 from kazoo_media.media.waveforms import DEFAULT_BUCKETS, check_buckets
 
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -60,8 +61,6 @@ def _buckets(text: str) -> int:
     if not text:
         return DEFAULT_BUCKETS
     if not _NUMBER.fullmatch(text):
-        message = "Value did not match type(s): integer"
-        extra = {"target": "integer", "value": text}
-        raise ValidationError([Violation("buckets", "type", message, extra)])
+        raise ValidationError([wrong_type("buckets", "integer", text)])
     check_buckets(int(text))
     return int(text)

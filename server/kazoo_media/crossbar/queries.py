@@ -14,7 +14,8 @@ import orjson
 
 from kazoo_media.crossbar.identifiers import decoded, start_key
 from kazoo_media.crossbar.requests import Request
-from kazoo_media.errors import ValidationError, Violation
+from kazoo_media.documents.violations import wrong_type
+from kazoo_media.errors import ValidationError
 from kazoo_media.model import Filter, FilterOperator, MediaQuery
 
 GREGORIAN_UNIX_OFFSET_S = 62_167_219_200
@@ -127,8 +128,6 @@ def _times(request: Request, name: str) -> Iterator[int]:
     """Yield bounds in Unix milliseconds; an upper bound includes its whole second."""
     for value in request.query.get(name, ()):
         if not _SECONDS.fullmatch(value):
-            text = "Value did not match type(s): integer"
-            extra = {"target": "integer", "value": value}
-            raise ValidationError([Violation(name, "type", text, extra)])
+            raise ValidationError([wrong_type(name, "integer", value)])
         milliseconds = (int(value) - GREGORIAN_UNIX_OFFSET_S) * 1000
         yield milliseconds + 999 if name.endswith("_to") else milliseconds

@@ -22,12 +22,13 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 
 from kazoo_media.access.accounts import ReadScope, WriteScope
+from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
 from kazoo_media.crossbar.authentication import LogIns, authenticate
 from kazoo_media.crossbar.bodies import Body, Piece, read_envelope
 from kazoo_media.crossbar.content import Contents
-from kazoo_media.crossbar.content_types import JSON_TYPES, essence
+from kazoo_media.crossbar.content_types import JSON_TYPES
 from kazoo_media.crossbar.cors import EXPOSED, preflight
 from kazoo_media.crossbar.documents import Documents
 from kazoo_media.crossbar.envelopes import Envelopes

@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from kazoo_media.documents.schema import RULES
+from kazoo_media.documents.violations import required
 from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.model import AudioFacts, Content, Rendition
 
@@ -180,14 +181,10 @@ def _apply_defaults(document: dict[str, Any], default_language: str) -> None:
 
 def _missing(document: Mapping[str, Any]) -> Iterator[Violation]:
     if document.get("name") is None:
-        yield _required("name")
+        yield required("name")
     tts = document["tts"]
     if document["media_source"] == "tts" and isinstance(tts, dict) and tts.get("text") is None:
-        yield _required("tts.text")
-
-
-def _required(field: str) -> Violation:
-    return Violation(field, "required", "Field is required but missing", {"value": field})
+        yield required("tts.text")
 
 
 def _violations(document: dict[str, Any]) -> Iterator[Violation]:

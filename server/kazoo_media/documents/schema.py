@@ -15,6 +15,7 @@ from kazoo_media.audio.speech.espeak import Espeak
 from kazoo_media.audio.speech.flite import Flite
 from kazoo_media.audio.speech.ispeech import ISpeech
 from kazoo_media.audio.speech.provider import LOCALES, VOICE_NAMES
+from kazoo_media.documents.violations import not_listed, too_long, too_low, too_short, wrong_type
 from kazoo_media.errors import Violation
 
 MEDIA_SOURCES = ("recording", "upload", "tts")
@@ -68,8 +69,7 @@ class Rule:
     def violations(self, name: str, value: object) -> Iterator[Violation]:
         """Yield the violations of a value that `read` returned; `name` is its dotted path."""
         if not _is_of(self.kind, value):
-            text = f"Value did not match type(s): {self.kind}"
-            yield Violation(name, "type", text, {"target": self.kind, "value": value})
+            yield wrong_type(name, self.kind, value)
         elif isinstance(value, str):
             yield from self._violations_of_text(name, value)
         elif isinstance(value, dict):
@@ -77,21 +77,15 @@ class Rule:
                 if key in value:
                     yield from rule.violations(f"{name}.{key}", value[key])
         elif isinstance(value, int) and self.low is not None and value < self.low:
-            text = f"Value must be at least {self.low}"
-            yield Violation(name, "minimum", text, {"target": self.low, "value": value})
+            yield too_low(name, self.low, value)
 
     def _violations_of_text(self, name: str, value: str) -> Iterator[Violation]:
         if not self._permits(value):
-            text = "Value not found in enumerated list of values"
-            yield Violation(name, "enum", text, {"target": list(self.permitted), "value": value})
+            yield not_listed(name, self.permitted, value)
         if self.low is not None and len(value) < self.low:
-            text = f"String must be at least {self.low} characters"
-            extra: Mapping[str, object] = {"target": self.low, "cause": value, "value": value}
-            yield Violation(name, "minLength", text, extra)
+            yield too_short(name, self.low, value)
         if self.high is not None and len(value) > self.high:
-            text = f"String must not be more than {self.high} characters"
-            extra = {"target": self.high, "cause": value, "value": value}
-            yield Violation(name, "maxLength", text, extra)
+            yield too_long(name, self.high, value)
 
     def _permits(self, value: str) -> bool:
         if self.pattern:

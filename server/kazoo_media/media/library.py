@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -35,6 +34,7 @@ from kazoo_media.model import (
     MediaQuery,
     first_revision,
     next_revision,
+    unix_time_ms,
 )
 from kazoo_media.settings import DEFAULT_LANGUAGE, Settings
 
@@ -217,7 +217,7 @@ class Library:
     async def _replace(
         self, current: Media, document: Mapping[str, Any], spoken: Received | None
     ) -> Media:
-        now_ms = int(time.time() * 1000)
+        now_ms = unix_time_ms()
         outcome = conversion_outcome(current.document)
         changed = replace(
             current,
@@ -274,7 +274,7 @@ class Library:
             if not hard and current.prompt_id is None:
                 remove = self._store.soft_delete_media
             try:
-                await remove(scope.account_id, media_id, current.revision, int(time.time() * 1000))
+                await remove(scope.account_id, media_id, current.revision, unix_time_ms())
             except StaleRevisionError:
                 continue
             return current
@@ -286,7 +286,7 @@ class Library:
         """
         total = 0
         while True:
-            now_ms = int(time.time() * 1000)
+            now_ms = unix_time_ms()
             purged = await self._store.purge_media(
                 scope.account_id, deleted_until_ms, _ITERATION_ROWS, now_ms
             )
@@ -315,7 +315,7 @@ def _checked_id(document: Mapping[str, Any], media_id: str) -> str:
 
 
 def _new_media(scope: WriteScope, media_id: str, document: Mapping[str, Any]) -> Media:
-    now_ms = int(time.time() * 1000)
+    now_ms = unix_time_ms()
     return Media(
         account_id=scope.account_id,
         id=media_id,

@@ -14,7 +14,6 @@ Theory of operation:
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 
 from kazoo_media.access.accounts import WriteScope
@@ -33,7 +32,7 @@ from kazoo_media.errors import (
 from kazoo_media.media.library import Library
 from kazoo_media.media.measuring import Measuring
 from kazoo_media.metadata.store import MediaStore
-from kazoo_media.model import Media, Rendition, next_revision
+from kazoo_media.model import Media, Rendition, next_revision, unix_time_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ class Renormalization:
                 content = replace(content, original=live.original)
             name = current.document.get("attachment_name")
             outcome = received.outcome | ({"attachment_name": name} if name else {})
-            now_ms = int(time.time() * 1000)
+            now_ms = unix_time_ms()
             changed = replace(
                 current,
                 document=with_content_keys(current.document, content, outcome),

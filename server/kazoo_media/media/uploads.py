@@ -19,7 +19,6 @@ why.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeAlias
@@ -28,6 +27,7 @@ from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.formats import (
     ACCEPTED_TYPES,
     AudioFormat,
+    essence,
     format_of,
     same_container,
     same_format,
@@ -48,7 +48,7 @@ from kazoo_media.errors import (
 from kazoo_media.media.library import Change, Library, Put
 from kazoo_media.media.measuring import Measuring
 from kazoo_media.metadata.store import MediaStore
-from kazoo_media.model import Media, next_revision
+from kazoo_media.model import Media, next_revision, unix_time_ms
 from kazoo_media.settings import MAX_UPLOAD_SIZE, Settings
 
 __all__ = ["Declared", "Finish", "Source", "Uploads"]
@@ -151,7 +151,7 @@ class Uploads:
     ) -> Change:
         """Make the content live; what others changed in the document meanwhile is kept."""
         while True:
-            now_ms = int(time.time() * 1000)
+            now_ms = unix_time_ms()
             before, after = change.before, _with_content(change, declared, received, now_ms)
             try:
                 if before is None:
@@ -174,7 +174,7 @@ class Uploads:
 
 def _check_declared(declared: Declared, limit_bytes: int) -> None:
     check_preset(declared.preset)
-    content_type = _bare(declared.content_type)
+    content_type = essence(declared.content_type or "")
     if content_type not in _UNTYPED and format_of(content_type) is None:
         message = f"content type {content_type!r} is not one that can be stored"
         raise UnsupportedMediaTypeError(message, ACCEPTED_TYPES)
@@ -198,11 +198,6 @@ def _with_content(change: Change, declared: Declared, received: Received, now_ms
     return replace(after, revision=next_revision(change.before.revision))
 
 
-def _bare(content_type: str | None) -> str:
-    """Return a MIME type in lower case and without parameters, "" for none."""
-    return (content_type or "").partition(";")[0].strip().lower()
-
-
 def _recognised(found: Sniffed, declared: Declared, media: Media) -> tuple[AudioFormat, str]:
     """Return the format of an upload and the type that the original is stored and served as.
 
@@ -214,9 +209,9 @@ def _recognised(found: Sniffed, declared: Declared, media: Media) -> tuple[Audio
     """
     if found.label is not None:
         raise NotAudioError(found.label)
-    wished = _bare(declared.content_type)
+    wished = essence(declared.content_type or "")
     if wished in _UNTYPED and media.content is None:
-        wished = _bare(media.document.get("content_type"))
+        wished = essence(media.document.get("content_type") or "")
     wished_format = format_of(wished)
     if found.format is None:
         if wished_format is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from kazoo_media.errors import ValidationError, Violation
+from kazoo_media.documents.violations import too_high, too_low
+from kazoo_media.errors import ValidationError
 from kazoo_media.media.measuring import Measuring
 from kazoo_media.model import Media, Rendition
 
@@ -56,13 +57,10 @@ def check_buckets(buckets: int) -> None:
     Raises:
         ValidationError: not 1..MOST_BUCKETS.
     """
-    if 1 <= buckets <= MOST_BUCKETS:
-        return
-    code, words, bound = "minimum", "at least", 1
+    if buckets < 1:
+        raise ValidationError([too_low("buckets", 1, buckets)])
     if buckets > MOST_BUCKETS:
-        code, words, bound = "maximum", "at most", MOST_BUCKETS
-    extra = {"target": bound, "value": buckets}
-    raise ValidationError([Violation("buckets", code, f"Value must be {words} {bound}", extra)])
+        raise ValidationError([too_high("buckets", MOST_BUCKETS, buckets)])
 
 
 def bucketed(peaks: bytes, rendition: Rendition, most: int) -> Waveform:

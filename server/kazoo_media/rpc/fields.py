@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from kazoo_media.documents import violations
 from kazoo_media.errors import ValidationError, Violation
 
 _Wanted = TypeVar("_Wanted")
@@ -17,7 +18,7 @@ def required(field: str, value: str) -> str:
         ValidationError: it is empty.
     """
     if not value:
-        raise violation(field, "required", "Field is required but missing")
+        raise ValidationError([violations.required(field)])
     return value
 
 
@@ -28,7 +29,7 @@ def not_negative(field: str, value: int) -> int:
         ValidationError: it is negative.
     """
     if value < 0:
-        raise violation(field, "minimum", "Value must be at least 0")
+        raise ValidationError([violations.too_low(field, 0, value)])
     return value
 
 
@@ -39,7 +40,7 @@ def enum_value(field: str, number: int, known: Mapping[int, _Wanted]) -> _Wanted
         ValidationError: it stands for nothing.
     """
     if number not in known:
-        raise violation(field, "enum", "Value not found in enumerated list of values")
+        raise ValidationError([violations.not_listed(field, list(known), number)])
     return known[number]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -13,6 +12,7 @@ from kazoo_media.core import Core
 from kazoo_media.errors import MediaError
 from kazoo_media.media.uploads import Source
 from kazoo_media.media.waveforms import DEFAULT_BUCKETS
+from kazoo_media.model import unix_time_ms
 from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.content import (
     declared_of,
@@ -98,7 +98,7 @@ class MediaServicer(MediaServiceServicer):
         self, request: pb.PurgeMediaRequest, context: Context
     ) -> pb.PurgeMediaResponse:
         scope = await self._callers.may_write(context, request.account_id)
-        until_ms = int(time.time() * 1000)
+        until_ms = unix_time_ms()
         if request.HasField("deleted_until"):
             until_ms = request.deleted_until.ToMilliseconds()
         count = await self._library.purge(scope, until_ms)

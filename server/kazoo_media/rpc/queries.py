@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from kazoo_media.errors import ValidationError, Violation
+from kazoo_media.documents.violations import required
+from kazoo_media.errors import ValidationError
 from kazoo_media.model import Filter, FilterOperator, MediaQuery
 from kazoo_media.rpc.convert import SOURCES
 from kazoo_media.rpc.fields import enum_value, violation
@@ -69,10 +70,7 @@ def _filter(message: media_service_pb2.MediaFilter, field: str) -> Filter:
     if operator in _COMPARING and not message.values:
         missing.append("values")
     if missing:
-        text = "Field is required but missing"
-        raise ValidationError(
-            [Violation(f"{field}.{each}", "required", text, {}) for each in missing]
-        )
+        raise ValidationError([required(f"{field}.{each}") for each in missing])
     return Filter(tuple(message.key.split(".")), operator, tuple(message.values))
 
 

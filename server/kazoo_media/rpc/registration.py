@@ -16,32 +16,16 @@ from kazoo_media.rpc.speech import SpeechServicer
 from kazoo_media.transport.guarded import Guarded
 from kazoo_media.transport.registry import Registry
 from kazoo_media.v1 import (
-    account_service_pb2,
     account_service_pb2_grpc,
-    language_service_pb2,
     language_service_pb2_grpc,
-    media_service_pb2,
     media_service_pb2_grpc,
-    prompt_service_pb2,
     prompt_service_pb2_grpc,
-    settings_service_pb2,
     settings_service_pb2_grpc,
-    speech_service_pb2,
     speech_service_pb2_grpc,
 )
+from kazoo_media.v1.services import SERVICES
 
-SERVICE_NAMES = tuple(
-    service.full_name
-    for module in (
-        account_service_pb2,
-        language_service_pb2,
-        media_service_pb2,
-        prompt_service_pb2,
-        settings_service_pb2,
-        speech_service_pb2,
-    )
-    for service in module.DESCRIPTOR.services_by_name.values()
-)
+SERVICE_NAMES = tuple(service.full_name for service in SERVICES)
 """Full names of the typed services, for health and reflection."""
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing_extensions import override
 
 from kazoo_media.core import Core
+from kazoo_media.documents.violations import required
+from kazoo_media.errors import ValidationError
 from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.convert import setting_message
-from kazoo_media.rpc.fields import violation
 from kazoo_media.rpc.values import from_value
 from kazoo_media.transport.context import Context
 from kazoo_media.v1 import settings_service_pb2 as pb
@@ -60,5 +61,5 @@ class SettingsServicer(SettingsServiceServicer):
 def _value(request: pb.SetSettingRequest | pb.SetDefaultSettingRequest) -> object:
     """Return the value to store; a forgotten one must not remove what is stored."""
     if not request.HasField("value"):
-        raise violation("value", "required", "Field is required but missing")
+        raise ValidationError([required("value")])
     return from_value(request.value, "value")

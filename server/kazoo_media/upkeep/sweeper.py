@@ -13,7 +13,6 @@ Theory of operation:
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ import structlog
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.errors import MediaError
 from kazoo_media.metadata.store import BlobRows
-from kazoo_media.model import BlobRow
+from kazoo_media.model import BlobRow, unix_time_ms
 
 _BATCH_ROWS = 100
 _HOUR_MS = 3_600_000
@@ -55,7 +54,7 @@ class Sweeper:
         *,
         pending_grace_ms: int = _HOUR_MS,
         dead_grace_ms: int = 6 * _HOUR_MS,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock: Callable[[], int] = unix_time_ms,
     ) -> None:
         """Sweep these stores.
 
