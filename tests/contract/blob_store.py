@@ -14,12 +14,14 @@ from kazoo_media.blobs.store import (
     READ_CHUNK_BYTES,
     BlobReader,
     BlobStore,
+    BlobWriter,
     blob_key_beside,
     new_blob_key,
 )
 from kazoo_media.errors import StoreUnavailableError
 
 KIB_64 = 64 * 1024
+MIB = 1024 * 1024
 SIZES = [
     0,
     1,
@@ -41,10 +43,15 @@ def noise(size: int) -> bytes:
 async def stored(store: BlobStore, *chunks: bytes) -> str:
     """Return the key of a new published blob."""
     key = new_blob_key()
+    await store.publish([await written(store, key, *chunks)])
+    return key
+
+
+async def written(store: BlobStore, key: str, *chunks: bytes) -> BlobWriter:
+    """Return the writer of a blob that is not published."""
     writer = await store.create(key)
     await writer.write(chunks)
-    await writer.publish()
-    return key
+    return writer
 
 
 async def read(reader: BlobReader, offset: int, length: int) -> bytes:
@@ -89,7 +96,7 @@ class BlobStoreContract:
         pieces: list[Sequence[bytes]] = [[b"ab", b"c"], [], [b""], [b"d"]]
         for chunks in pieces:
             await writer.write(chunks)
-        await writer.publish()
+        await store.publish([writer])
         assert await content(store, key) == b"abcd"
 
     async def test_a_blob_is_invisible_until_it_is_published(self, store: BlobStore) -> None:
@@ -97,20 +104,20 @@ class BlobStoreContract:
         writer = await store.create(key)
         await writer.write([b"abc"])
         assert await store.open(key) is None
-        await writer.publish()
+        await store.publish([writer])
         assert await content(store, key) == b"abc"
 
     async def test_an_unknown_key_is_no_blob(self, store: BlobStore) -> None:
         assert await store.open(new_blob_key()) is None
 
-    async def test_the_head_can_be_overwritten(self, store: BlobStore) -> None:
-        key = new_blob_key()
-        writer = await store.create(key)
-        await writer.write([b"....", b"12345"])
+    @pytest.mark.parametrize("size", [6, 2 * MIB])
+    async def test_the_head_can_be_overwritten(self, store: BlobStore, size: int) -> None:
+        key, tail = new_blob_key(), noise(size)
+        writer = await written(store, key, b"....", tail[:-1])
         await writer.overwrite_head(b"RIFF1")
-        await writer.write([b"6"])
-        await writer.publish()
-        assert await content(store, key) == b"RIFF123456"[:5] + b"23456"
+        await writer.write([tail[-1:]])
+        await store.publish([writer])
+        assert await content(store, key) == b"RIFF1" + tail[1:]
 
     @pytest.mark.parametrize(
         ("offset", "length"),
@@ -188,20 +195,18 @@ class BlobStoreContract:
 
     async def test_a_blob_deleted_while_written_is_not_published(self, store: BlobStore) -> None:
         key = new_blob_key()
-        writer = await store.create(key)
-        await writer.write([b"abc"])
+        writer = await written(store, key, noise(2 * MIB))
         await store.delete(key)
         with pytest.raises(StoreUnavailableError):
-            await writer.publish()
+            await store.publish([writer])
         await writer.discard()
         assert await store.open(key) is None
         assert await names(store) == set()
 
     async def test_a_discarded_blob_leaves_nothing(self, store: BlobStore) -> None:
-        for chunks in ([], [b"abc"]):
+        for data in (b"", b"abc", noise(2 * MIB)):
             key = new_blob_key()
-            writer = await store.create(key)
-            await writer.write(chunks)
+            writer = await written(store, key, data)
             await writer.discard()
             await writer.discard()
             assert await store.open(key) is None
@@ -211,7 +216,7 @@ class BlobStoreContract:
         key = new_blob_key()
         writer = await store.create(key)
         await writer.write([b"abc"])
-        await writer.publish()
+        await store.publish([writer])
         await writer.discard()
         assert await content(store, key) == b"abc"
 
@@ -219,12 +224,11 @@ class BlobStoreContract:
         before_ms = time.time_ns() // 1_000_000 - 1000
         published = {await stored(store, b"x" * size): size for size in range(20)}
         unpublished = new_blob_key()
-        writer = await store.create(unpublished)
-        await writer.write([b"1234"])
+        writer = await written(store, unpublished, noise(2 * MIB))
         listed = {each.key: each async for each in store.list()}
         assert listed.keys() == {*published, unpublished}
         assert not listed[unpublished].published
-        assert listed[unpublished].size_bytes == 4
+        assert listed[unpublished].size_bytes == 2 * MIB
         for key, size in published.items():
             assert listed[key].published
             assert listed[key].size_bytes == size
@@ -261,7 +265,7 @@ class BlobStoreContract:
             writer = await store.create(key)
             await writer.write([b"whole"])
             async with asyncio.TaskGroup() as group:
-                task = group.create_task(writer.publish())
+                task = group.create_task(store.publish([writer]))
                 for _ in range(steps % 4):
                     await asyncio.sleep(0)
                 task.cancel()
@@ -271,31 +275,57 @@ class BlobStoreContract:
                     assert await read(reader, 0, reader.size_bytes) == b"whole"
         assert all(published for _, published in await names(store))
 
-    @pytest.mark.parametrize("size", SIZES)
-    async def test_what_is_put_is_read_back(self, store: BlobStore, size: int) -> None:
-        key, data = new_blob_key(), noise(size)
-        await store.put({key: [data[:1], data[1:]]})
-        assert await names(store) == {(key, True)}
-        assert await content(store, key) == data
-
-    async def test_what_is_put_together_is_read_back(self, store: BlobStore) -> None:
+    async def test_blobs_are_published_together(self, store: BlobStore) -> None:
         first = new_blob_key()
-        blobs = {first: noise(70_000), blob_key_beside(first): b"", new_blob_key(): b"other"}
-        await store.put({key: [data] for key, data in blobs.items()})
+        blobs = {
+            first: noise(70_000),
+            blob_key_beside(first): b"",
+            new_blob_key(): noise(3 * MIB),
+            new_blob_key(): b"other",
+        }
+        writers = [await written(store, key, data[:9], data[9:]) for key, data in blobs.items()]
+        for key in blobs:
+            assert await store.open(key) is None
+        await store.publish(writers)
         assert await names(store) == {(key, True) for key in blobs}
         assert {key: await content(store, key) for key in blobs} == blobs
 
-    async def test_a_cancelled_put_happened_or_did_not(self, store: BlobStore) -> None:
+    async def test_nothing_at_all_is_published(self, store: BlobStore) -> None:
+        await store.publish([])
+        assert await names(store) == set()
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    async def test_when_one_of_several_cannot_be_published_none_is_there(
+        self, store: BlobStore, place: int
+    ) -> None:
+        sizes = [5, 5, 2 * MIB]
+        keys = [new_blob_key() for _ in sizes]
+        sizes[place] = 2 * MIB
+        writers = [
+            await written(store, key, noise(size)) for key, size in zip(keys, sizes, strict=True)
+        ]
+        await store.delete(keys[place])
+        with pytest.raises(StoreUnavailableError):
+            await store.publish(writers)
+        for writer in writers:
+            await writer.discard()
+        assert await names(store) == set()
+
+    async def test_a_cancelled_publication_of_several_tears_none(self, store: BlobStore) -> None:
         for steps in range(20):
-            key = new_blob_key()
+            blobs = {new_blob_key(): noise(size) for size in (5, 2 * MIB)}
+            writers = [await written(store, key, data) for key, data in blobs.items()]
             async with asyncio.TaskGroup() as group:
-                task = group.create_task(store.put({key: [b"whole"]}))
+                task = group.create_task(store.publish(writers))
                 for _ in range(steps % 4):
                     await asyncio.sleep(0)
                 task.cancel()
-            if (reader := await store.open(key)) is not None:
-                async with reader:
-                    assert await read(reader, 0, reader.size_bytes) == b"whole"
+            for writer in writers:
+                await writer.discard()
+            for key, data in blobs.items():
+                if (reader := await store.open(key)) is not None:
+                    async with reader:
+                        assert await read(reader, 0, reader.size_bytes) == data
         assert all(published for _, published in await names(store))
 
     async def test_a_cancelled_create_leaves_nothing(self, store: BlobStore) -> None:

@@ -127,7 +127,7 @@ def test_a_blob_is_durable_before_its_name_and_its_name_before_the_answer(
     ]
 
 
-def test_blobs_that_are_put_together_share_what_makes_their_names_durable(
+def test_blobs_that_are_published_together_share_what_makes_their_names_durable(
     traced_calls: list[str],
 ) -> None:
     calls = [each for each in traced_calls if "(blobs/ef" in each]

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,13 +58,6 @@ class FaultyBlobStore(MemoryBlobStore):
             self.refused.set()
             raise self.write_error
         return await super().create(key)
-
-    @override
-    async def put(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
-        if self.write_error is not None:
-            self.refused.set()
-            raise self.write_error
-        await super().put(blobs)
 
     @override
     async def open(self, key: str) -> BlobReader | None:

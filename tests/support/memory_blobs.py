@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
+from typing import cast
 
 from typing_extensions import override
 
@@ -15,6 +15,7 @@ from kazoo_media.blobs.store import (
     StoredBlob,
 )
 from kazoo_media.errors import StoreUnavailableError
+from kazoo_media.model import unix_time_ms
 
 
 class MemoryBlobStore(BlobStore):
@@ -28,14 +29,18 @@ class MemoryBlobStore(BlobStore):
     @override
     async def create(self, key: str) -> BlobWriter:
         buffer = self._unpublished[key] = bytearray()
-        self._modified_ms[key] = _now_ms()
+        self._modified_ms[key] = unix_time_ms()
         return _MemoryWriter(self, key, buffer)
 
     @override
-    async def put(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
-        for key, chunks in blobs.items():
-            self._published[key] = b"".join(chunks)
-            self._modified_ms[key] = _now_ms()
+    async def publish(self, writers: Sequence[BlobWriter]) -> None:
+        keys = [each.key for each in cast("Sequence[_MemoryWriter]", writers)]
+        if not self._unpublished.keys() >= set(keys):  # deleted meanwhile
+            for key in keys:
+                self._unpublished.pop(key, None)
+            raise StoreUnavailableError
+        for key in keys:
+            self._published[key] = bytes(self._unpublished.pop(key))
 
     @override
     async def open(self, key: str) -> BlobReader | None:
@@ -59,13 +64,7 @@ class MemoryBlobStore(BlobStore):
 
     def touch(self, key: str) -> None:
         """Note that a blob was written to."""
-        self._modified_ms[key] = _now_ms()
-
-    def publish(self, key: str) -> None:
-        """Make a blob readable."""
-        if key not in self._unpublished:
-            raise StoreUnavailableError  # deleted meanwhile
-        self._published[key] = bytes(self._unpublished.pop(key))
+        self._modified_ms[key] = unix_time_ms()
 
     def discard(self, key: str) -> None:
         """Forget an unpublished blob."""
@@ -75,25 +74,21 @@ class MemoryBlobStore(BlobStore):
 class _MemoryWriter(BlobWriter):
     def __init__(self, store: MemoryBlobStore, key: str, buffer: bytearray) -> None:
         self._store = store
-        self._key = key
+        self.key = key
         self._buffer = buffer
 
     @override
     async def write(self, chunks: Sequence[bytes]) -> None:
         self._buffer += b"".join(chunks)
-        self._store.touch(self._key)
+        self._store.touch(self.key)
 
     @override
     async def overwrite_head(self, head: bytes) -> None:
         self._buffer[: len(head)] = head
 
     @override
-    async def publish(self) -> None:
-        self._store.publish(self._key)
-
-    @override
     async def discard(self) -> None:
-        self._store.discard(self._key)
+        self._store.discard(self.key)
 
 
 class _MemoryReader(BlobReader):
@@ -109,7 +104,3 @@ class _MemoryReader(BlobReader):
     @override
     async def aclose(self) -> None:
         pass
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

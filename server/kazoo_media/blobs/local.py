@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from typing_extensions import override
 
@@ -38,6 +38,7 @@ from kazoo_media.errors import StorageFullError, StoreUnavailableError
 T = TypeVar("T")
 
 _THREADS = 8
+_HELD_BYTES = 1024 * 1024
 
 
 class LocalBlobStore(BlobStore):
@@ -49,14 +50,14 @@ class LocalBlobStore(BlobStore):
 
     @override
     async def create(self, key: str) -> BlobWriter:
-        writer = _LocalWriter(self._folder, self._threads, key)
-        await writer.begin()
-        return writer
+        self._folder.path(key)  # a key that could be a path is refused before anything is written
+        return _LocalWriter(self._folder, self._threads, key)
 
     @override
-    async def put(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
+    async def publish(self, writers: Sequence[BlobWriter]) -> None:
+        published = cast("Sequence[_LocalWriter]", writers)
         with _converted_errors():
-            await self._threads.run(lambda: self._folder.store(blobs))
+            await self._threads.run(lambda: self._publish(published))
 
     @override
     async def open(self, key: str) -> BlobReader | None:
@@ -87,60 +88,68 @@ class LocalBlobStore(BlobStore):
     async def aclose(self) -> None:
         await asyncio.to_thread(self._threads.close)
 
+    def _publish(self, writers: Sequence[_LocalWriter]) -> None:
+        try:
+            self._folder.publish({each.key: each.stored() for each in writers})
+        except BaseException:
+            for each in writers:
+                each.remove()
+            raise
+        # From here on the blobs are the caller's, even if its task was cancelled meanwhile.
+        for each in writers:
+            each.close()
+
 
 class _LocalWriter(BlobWriter):
+    """A file, made when there is more than a little to write: a small blob takes one turn of a
+    thread, in which it is published.
+    """
+
     def __init__(self, folder: BlobFolder, threads: _Threads, key: str) -> None:
+        self.key = key
         self._folder = folder
         self._threads = threads
-        self._key = key
+        self._held: list[bytes] = []
         self._fd = -1
-        self._published = False
-
-    async def begin(self) -> None:
-        """Make the file; nothing stays when that is cancelled."""
-        try:
-            with _converted_errors():
-                await self._threads.run(self._open)
-        except asyncio.CancelledError:
-            await self.discard()
-            raise
 
     @override
     async def write(self, chunks: Sequence[bytes]) -> None:
-        with _converted_errors():
-            await self._threads.run(lambda: write_all(self._fd, chunks))
+        self._held += chunks
+        if self._fd >= 0 or sum(map(len, self._held)) >= _HELD_BYTES:
+            with _converted_errors():
+                await self._threads.run(self.stored)
 
     @override
     async def overwrite_head(self, head: bytes) -> None:
-        with _converted_errors():
-            await self._threads.run(lambda: overwrite(self._fd, head))
-
-    @override
-    async def publish(self) -> None:
-        with _converted_errors():
-            await self._threads.run(self._publish)
+        if self._fd >= 0:
+            with _converted_errors():
+                await self._threads.run(lambda: overwrite(self._fd, head))
+        else:
+            self._held = [head, b"".join(self._held)[len(head) :]]
 
     @override
     async def discard(self) -> None:
-        if not self._published:
-            await self._threads.run(self._discard)
-
-    def _open(self) -> None:
-        self._fd = self._folder.create(self._key)
-
-    def _publish(self) -> None:
-        self._folder.publish({self._key: self._fd})
-        # From here on the blob is the caller's, even if the task was cancelled meanwhile.
-        self._published = True
-        self._close()
-
-    def _discard(self) -> None:
+        self._held = []
         if self._fd >= 0:
-            self._close()
-            with contextlib.suppress(OSError):
-                self._folder.remove(self._key)
+            await self._threads.run(self.remove)
 
-    def _close(self) -> None:
+    def stored(self) -> int:
+        """Return the descriptor of the file, which has all that was written; blocks."""
+        if self._fd < 0:
+            self._fd = self._folder.create(self.key)
+        held, self._held = self._held, []
+        write_all(self._fd, held)
+        return self._fd
+
+    def remove(self) -> None:
+        """Remove the file, if it was made, by whichever name it has; blocks."""
+        if self._fd >= 0:
+            self.close()
+            with contextlib.suppress(OSError):
+                self._folder.remove(self.key)
+
+    def close(self) -> None:
+        """Close the file; blocks."""
         fd, self._fd = self._fd, -1
         # Everything that matters was reported by fsync.
         with contextlib.suppress(OSError):

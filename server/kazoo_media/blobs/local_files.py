@@ -65,25 +65,6 @@ class BlobFolder:
         for folder in {self.path(key).parent for key in fds}:
             _fsync_folder(folder)
 
-    def store(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
-        """Publish blobs of these bytes; after an error there is none."""
-        fds: dict[str, int] = {}
-        try:
-            for key, chunks in blobs.items():
-                fds[key] = self.create(key)
-                write_all(fds[key], chunks)
-            self.publish(fds)
-        except BaseException:
-            for key in fds:
-                with contextlib.suppress(OSError):
-                    self.remove(key)
-            raise
-        finally:
-            for fd in fds.values():
-                # Everything that matters was reported by fsync.
-                with contextlib.suppress(OSError):
-                    os.close(fd)
-
     def _make_ready(self) -> None:
         """Make all folders durable: at once, instead of each with its first blob."""
         os.makedirs(self._folder, 0o700, exist_ok=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -51,13 +51,16 @@ class StoredBlob:
 
 
 class BlobWriter(ABC):
-    """One blob being written. Used by one task at a time; ends with `publish` or `discard`."""
+    """One blob being written. Used by one task at a time; ends with `BlobStore.publish` or
+    `discard`.
+    """
 
     @abstractmethod
     async def write(self, chunks: Sequence[bytes]) -> None:
-        """Append. The caller gives about a MiB at a time; there is no need to buffer.
+        """Append. The caller gives about a MiB at a time.
 
-        Returns when the store has taken the bytes, so a slow store slows its caller down.
+        Returns when the store has taken the bytes, so a slow store slows its caller down. What is
+        less than a MiB may be kept in memory until the blob is published.
         """
 
     @abstractmethod
@@ -68,15 +71,9 @@ class BlobWriter(ABC):
         """
 
     @abstractmethod
-    async def publish(self) -> None:
-        """Make the blob durable, then readable. After it returns not even a power cut takes the
-        bytes away.
-        """
-
-    @abstractmethod
     async def discard(self) -> None:
-        """Remove what was written. Does nothing after `publish` or an earlier `discard`; never
-        raises.
+        """Remove what was written. Does nothing once the blob is published, or after an earlier
+        `discard`; never raises.
         """
 
 
@@ -122,10 +119,11 @@ class BlobStore(ABC):
         """Return a writer for a new blob. It is invisible to `open` until it is published."""
 
     @abstractmethod
-    async def put(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
-        """Store new blobs of a MiB or so as wholes, durable and readable, in one step.
+    async def publish(self, writers: Sequence[BlobWriter]) -> None:
+        """Make the blobs of writers of this store durable, then readable, in one step. After it
+        returns not even a power cut takes their bytes away.
 
-        After an error none is there; after a cancellation any may be.
+        After an error none of them is there; after a cancellation any may be.
         """
 
     @abstractmethod

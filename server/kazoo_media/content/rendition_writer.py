@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from kazoo_media.blobs.store import BlobStore, BlobWriter
 from kazoo_media.errors import StoreUnavailableError
@@ -18,21 +18,21 @@ _INLINE_HASH_BYTES = 256 * 1024
 
 
 class RenditionWriter:
-    """One blob being written: a producer calls `write`, then `finish`, then `publish`.
+    """One blob being written: a producer calls `write`, then `finish`; `publish_renditions` makes
+    it durable.
 
-    At most two batches of a MiB are held: a slow store slows the producer down. What is no more
-    than one batch is held until `publish_held`, which stores several blobs in one step.
+    At most two batches of a MiB are held: a slow store slows the producer down.
     """
 
     def __init__(self, blobs: BlobStore, key: str, tasks: asyncio.TaskGroup) -> None:
         """Begin; `tasks` has the task that stores while the producer goes on."""
         self.key = key
         self.size_bytes = 0
-        self.held: list[bytes] | None = None
         self._blobs = blobs
         self._tasks = tasks
         self._writer: BlobWriter | None = None
         self._digest = hashlib.sha256()
+        self._head_was_overwritten = False
         self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._queue: asyncio.Queue[tuple[list[bytes], bool]] | None = None
@@ -40,7 +40,9 @@ class RenditionWriter:
 
     @property
     def sha256(self) -> str:
-        """Return the digest of all that was written, once it is finished."""
+        """Return the digest of all that was written, once it is finished. Where the head was
+        overwritten that is the digest of what is stored once it is published.
+        """
         return self._digest.hexdigest()
 
     async def write(self, chunk: bytes) -> None:
@@ -52,42 +54,52 @@ class RenditionWriter:
             await self._hand_over(last=False)
 
     async def finish(self) -> None:
-        """End the input; all of it is hashed and, but for what is held, stored.
+        """End the input; all of it is hashed, and the store has it.
 
         Raises:
             StorageFullError, StoreUnavailableError: of the blob store.
         """
         if self._storing is None:
-            self.held, self._batch = self._batch, []
-            await self._hash(self.held)
+            self._writer = await self._blobs.create(self.key)
+            await self._writer.write(self._batch)
+            await self._hash(self._batch)
+            self._batch = []
         else:
             await self._hand_over(last=True)
             await self._storing
 
-    async def publish(self, head: bytes | None = None) -> None:
-        """Make the blob durable and readable, or ready for `publish_held`.
-
-        Args:
-            head: Replaces the first bytes; `sha256` is then that of what is stored.
-        """
-        if self._writer is None:
-            if head is not None:
-                whole = b"".join(self.held or ())
-                self.held = [head, whole[len(head) :]]
-                self._digest = hashlib.sha256()
-                await self._hash(self.held)
-            return
-        if head is not None:
-            await self._writer.overwrite_head(head)
-        await self._writer.publish()
-        if head is not None:
-            await self._hash_what_is_stored()
+    async def overwrite_head(self, head: bytes) -> None:
+        """Replace the first bytes of what is finished."""
+        await self.blob.overwrite_head(head)
+        self._head_was_overwritten = True
 
     async def discard(self) -> None:
         """Remove what was stored and not published. Never raises."""
-        self.held = None
         if self._writer is not None:
             await self._writer.discard()
+
+    @property
+    def blob(self) -> BlobWriter:
+        """Return the writer of what is finished."""
+        if self._writer is None:
+            raise RuntimeError("the rendition is not finished")
+        return self._writer
+
+    async def hash_what_is_published(self) -> None:
+        """Take the digest of what is stored where it differs from what was written.
+
+        Raises:
+            StoreUnavailableError: it cannot be read.
+        """
+        if not self._head_was_overwritten:
+            return
+        reader = await self._blobs.open(self.key)
+        if reader is None:
+            raise StoreUnavailableError
+        self._digest = hashlib.sha256()
+        async with reader:
+            async for chunk in reader.read(0, self.size_bytes):
+                await self._hash([chunk])
 
     async def _hand_over(self, *, last: bool) -> None:
         if self._queue is None:
@@ -108,15 +120,6 @@ class RenditionWriter:
             await self._writer.write(batch)
             await hashing
 
-    async def _hash_what_is_stored(self) -> None:
-        reader = await self._blobs.open(self.key)
-        if reader is None:
-            raise StoreUnavailableError
-        self._digest = hashlib.sha256()
-        async with reader:
-            async for chunk in reader.read(0, self.size_bytes):
-                await self._hash([chunk])
-
     async def _hash(self, chunks: Sequence[bytes]) -> None:
         if sum(map(len, chunks)) < _INLINE_HASH_BYTES:
             _update(self._digest, chunks)
@@ -124,13 +127,15 @@ class RenditionWriter:
             await asyncio.to_thread(_update, self._digest, chunks)
 
 
-async def publish_held(blobs: BlobStore, writers: Iterable[RenditionWriter]) -> None:
-    """Make durable and readable what published writers hold."""
-    holding = [each for each in writers if each.held is not None]
-    if holding:
-        await blobs.put({each.key: each.held or () for each in holding})
-    for each in holding:
-        each.held = None
+async def publish_renditions(blobs: BlobStore, writers: Sequence[RenditionWriter]) -> None:
+    """Make finished renditions durable and readable in one step.
+
+    Raises:
+        StorageFullError, StoreUnavailableError: of the blob store; none of them is there.
+    """
+    await blobs.publish([each.blob for each in writers])
+    for each in writers:
+        await each.hash_what_is_published()
 
 
 def _update(digest: hashlib._Hash, chunks: Sequence[bytes]) -> None:

@@ -5,12 +5,11 @@ to durable, not yet live, renditions.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
-from kazoo_media.audio.conversion import Conversion
+from kazoo_media.audio.conversion import Conversion, ConversionOutcome
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.audio.inspect.wav import repaired_head
@@ -19,10 +18,10 @@ from kazoo_media.audio.running.verdict import is_too_short
 from kazoo_media.blobs.store import blob_key_beside, new_blob_key
 from kazoo_media.content.intake import Intake
 from kazoo_media.content.normalization import Normalization
-from kazoo_media.content.rendition_writer import RenditionWriter, publish_held
+from kazoo_media.content.rendition_writer import RenditionWriter, publish_renditions
 from kazoo_media.content.renditions import Renditions
 from kazoo_media.errors import MediaError
-from kazoo_media.model import Content, Rendition, RenditionKind
+from kazoo_media.model import Content, Rendition, RenditionKind, unix_time_ms
 
 _TOUCH_INTERVAL_S = 600
 """A running upload refreshes its intent rows this often; the sweeper's grace is longer."""
@@ -43,14 +42,47 @@ class _Converted:
     """What a conversion made.
 
     Attributes:
-        rendition: None when it failed.
-        outcome: What the document says of it.
-        before: What was measured of the input, where that was done.
+        writer: Has what is to be published; None when the conversion failed.
+        result: What the conversion says of it; None: there was none.
     """
 
-    rendition: Rendition | None = None
-    outcome: dict[str, str] = field(default_factory=dict)
-    before: Sound | None = None
+    writer: RenditionWriter | None = None
+    result: ConversionOutcome | None = None
+
+    @property
+    def fallback(self) -> Callable[[], Conversion] | None:
+        """Return a conversion that may do better."""
+        return None if self.result is None else self.result.another
+
+    @property
+    def before(self) -> Sound | None:
+        """Return what was measured of the input, where that was done."""
+        return None if self.result is None else self.result.before
+
+    @property
+    def outcome(self) -> dict[str, str]:
+        """Return what the document says of the conversion."""
+        if self.result is None:
+            return {}
+        if self.result.error is not None:
+            return {"normalization_error": self.result.error}
+        warnings = "; ".join(self.result.warnings)
+        return {"normalization_warning": warnings} if warnings else {}
+
+    def rendition(self, normalization: Normalization | None) -> Rendition | None:
+        """Return what was published."""
+        if self.writer is None or self.result is None or normalization is None:
+            return None
+        rendition = Rendition(
+            RenditionKind.NORMALIZED,
+            self.writer.key,
+            normalization.target.content_type,
+            self.writer.size_bytes,
+            self.writer.sha256,
+            self.result.facts,
+            normalization.fingerprint,
+        )
+        return with_sound(rendition, self.result.after)
 
 
 class Transfer:
@@ -114,7 +146,7 @@ class Transfer:
             del tasks
             start = partial(normalization.start, source_format)
             converted = await self._convert_stored(normalization, start, original)
-            content = Content(with_sound(original, converted.before), converted.rendition)
+            content = _content(original, converted, normalization)
             return Received(content, converted.outcome)
 
         return await self._begun([self._normalized_key], convert)
@@ -143,7 +175,7 @@ class Transfer:
         for writer in self._writers:
             await writer.discard()
         try:
-            now_ms = int(time.time() * 1000)
+            now_ms = unix_time_ms()
             keys = await self._renditions.rows.abandon_blobs(
                 self._account_id, self._begun_keys, now_ms
             )
@@ -157,7 +189,7 @@ class Transfer:
     ) -> Received:
         """Return what work returns whose blobs have these keys."""
         self._begun_keys = keys
-        await self._renditions.rows.begin_upload(self._account_id, keys, int(time.time() * 1000))
+        await self._renditions.rows.begin_upload(self._account_id, keys, unix_time_ms())
         try:
             async with asyncio.TaskGroup() as tasks:
                 alive = tasks.create_task(self._keep_alive())
@@ -180,7 +212,34 @@ class Transfer:
         conversion = converting = None
         if normalization is not None and normalization.streams:
             conversion = self._conversion = normalization.start(source_format)
-            converting = tasks.create_task(self._collect(normalization, conversion, tasks))
+            converting = tasks.create_task(self._collect(conversion, tasks))
+        await self._store(intake, writer, meter, conversion)
+        converted = _Converted() if converting is None else await converting
+        finished = [each for each in (writer, converted.writer) if each is not None]
+        await publish_renditions(self._renditions.blobs, finished)
+        original = Rendition(
+            RenditionKind.ORIGINAL,
+            writer.key,
+            content_type,
+            writer.size_bytes,
+            writer.sha256,
+            meter.facts(),
+        )
+        start = converted.fallback
+        if normalization is not None and not normalization.streams:
+            start = partial(normalization.start, source_format)
+        if normalization is not None and start is not None:
+            converted = await self._convert_stored(normalization, start, original)
+        return Received(_content(original, converted, normalization), converted.outcome)
+
+    async def _store(
+        self,
+        intake: Intake,
+        writer: RenditionWriter,
+        meter: DurationMeter,
+        conversion: Conversion | None,
+    ) -> None:
+        """Read the upload to its complete end, and give its bytes to all that want them."""
         while chunk := await intake.read():
             await writer.write(chunk)
             meter.feed(chunk)
@@ -190,87 +249,52 @@ class Transfer:
         if conversion is not None:
             await conversion.finish()
         intake.check_finish(writer.sha256)
-        repairs = self._repairs_head
-        head = repaired_head(intake.head, writer.size_bytes) if repairs else intake.head
-        await writer.publish(None if head == intake.head else head)
-        original = Rendition(
-            RenditionKind.ORIGINAL,
-            writer.key,
-            content_type,
-            writer.size_bytes,
-            writer.sha256,
-            meter.facts(),
-        )
-        converted = _Converted()
-        start: Callable[[], Conversion] | None = None
-        if normalization is not None:
-            start = partial(normalization.start, source_format)
-        if converting is not None and conversion is not None:
-            converted = await converting
-            start = (await conversion.outcome()).another
-        await publish_held(self._renditions.blobs, self._writers)
-        if normalization is not None and start is not None:
-            converted = await self._convert_stored(normalization, start, original)
-        content = Content(with_sound(original, converted.before), converted.rendition)
-        return Received(content, converted.outcome)
+        head = intake.head
+        if self._repairs_head:
+            head = repaired_head(intake.head, writer.size_bytes)
+        if head != intake.head:
+            await writer.overwrite_head(head)
 
     async def _convert_stored(
         self,
         normalization: Normalization,
-        start: Callable[[], Conversion] | None,
+        start: Callable[[], Conversion],
         original: Rendition,
     ) -> _Converted:
         """Convert from the stored original, when it is this upload's turn: once more as long as
         another conversion may do better.
         """
-        converted = _Converted()
         async with normalization.turn:
-            while start is not None:
-                conversion = self._conversion = start()
-                converted = await self._convert_blob(normalization, conversion, original)
-                await publish_held(self._renditions.blobs, self._writers)
-                start = (await conversion.outcome()).another
+            converted = await self._convert_blob(start(), original)
+            while (fallback := converted.fallback) is not None:
+                converted = await self._convert_blob(fallback(), original)
+            if converted.writer is not None:
+                await publish_renditions(self._renditions.blobs, [converted.writer])
         return converted
 
-    async def _convert_blob(
-        self, normalization: Normalization, conversion: Conversion, original: Rendition
-    ) -> _Converted:
+    async def _convert_blob(self, conversion: Conversion, original: Rendition) -> _Converted:
+        self._conversion = conversion
         async with asyncio.TaskGroup() as tasks:
-            collecting = tasks.create_task(self._collect(normalization, conversion, tasks))
+            collecting = tasks.create_task(self._collect(conversion, tasks))
             async with await self._renditions.open(original) as reader:
                 async for chunk in reader.read(0, original.size_bytes):
                     await conversion.feed(chunk)
             await conversion.finish()
         return collecting.result()
 
-    async def _collect(
-        self, normalization: Normalization, conversion: Conversion, tasks: asyncio.TaskGroup
-    ) -> _Converted:
-        """Store what the converter writes; a little of it is held until `publish_held`."""
+    async def _collect(self, conversion: Conversion, tasks: asyncio.TaskGroup) -> _Converted:
+        """Store what the converter writes; it is not published yet."""
         writer = self._new_writer(self._normalized_key, tasks)
         async for chunk in conversion.output():
             await writer.write(chunk)
         await writer.finish()
         outcome = await conversion.outcome()
-        if outcome.error is not None:
+        if outcome.error is not None or outcome.another is not None:
             await writer.discard()
-            return _Converted(None, {"normalization_error": outcome.error}, outcome.before)
-        await writer.publish(outcome.repaired_head)
-        rendition = Rendition(
-            RenditionKind.NORMALIZED,
-            writer.key,
-            normalization.target.content_type,
-            writer.size_bytes,
-            writer.sha256,
-            outcome.facts,
-            normalization.fingerprint,
-        )
-        warnings = "; ".join(outcome.warnings)
-        return _Converted(
-            with_sound(rendition, outcome.after),
-            {"normalization_warning": warnings} if warnings else {},
-            outcome.before,
-        )
+            return _Converted(None, outcome)
+        if outcome.repaired_head is not None:
+            await writer.overwrite_head(outcome.repaired_head)
+        return _Converted(writer, outcome)
 
     def _new_writer(self, key: str, tasks: asyncio.TaskGroup) -> RenditionWriter:
         writer = RenditionWriter(self._renditions.blobs, key, tasks)
@@ -280,8 +304,14 @@ class Transfer:
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(_TOUCH_INTERVAL_S)
-            now_ms = int(time.time() * 1000)
+            now_ms = unix_time_ms()
             await self._renditions.rows.touch_blobs(self._account_id, self._begun_keys, now_ms)
+
+
+def _content(
+    original: Rendition, converted: _Converted, normalization: Normalization | None
+) -> Content:
+    return Content(with_sound(original, converted.before), converted.rendition(normalization))
 
 
 def with_sound(rendition: Rendition, sound: Sound | None) -> Rendition:

@@ -39,7 +39,7 @@ async def _check_blobs(folder: Path) -> None:
     assert [each async for each in blobs.list()] == []
     writer = await blobs.create("2" * 32)
     await writer.write([b"fits"])
-    await writer.publish()
+    await blobs.publish([writer])
     reader = await blobs.open("2" * 32)
     assert reader is not None
     async with reader:

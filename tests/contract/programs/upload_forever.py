@@ -8,7 +8,6 @@ import os
 import random
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from kazoo_media.blobs.local import LocalBlobStore
@@ -28,20 +27,14 @@ ACCOUNT = "a" * 32
 
 
 async def _write(blobs: LocalBlobStore, keys: list[str]) -> list[bytes]:
-    contents = [random.randbytes(random.choice([0, 100, 5000, 300_000])) for _ in keys]
-    halves = [[each[: len(each) // 2], each[len(each) // 2 :]] for each in contents]
-    if random.random() < 0.5:
-        await blobs.put(dict(zip(keys, halves, strict=True)))
-    else:
-        await asyncio.gather(*(map(partial(_write_halves, blobs), keys, halves)))
+    sizes = [0, 100, 5000, 300_000, 1_500_000]
+    contents = [random.randbytes(random.choice(sizes)) for _ in keys]
+    writers = [await blobs.create(key) for key in keys]
+    for writer, data in zip(writers, contents, strict=True):
+        for half in (data[: len(data) // 2], data[len(data) // 2 :]):
+            await writer.write([half])
+    await blobs.publish(writers)
     return contents
-
-
-async def _write_halves(blobs: LocalBlobStore, key: str, halves: list[bytes]) -> None:
-    writer = await blobs.create(key)
-    for half in halves:
-        await writer.write([half])
-    await writer.publish()
 
 
 async def _upload(

@@ -1,4 +1,4 @@
-"""Publish blobs: piece by piece, as a whole, two at once. Then insert five media, one by one."""
+"""Publish blobs: a large one, a small one, two at once. Then insert five media, one by one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from kazoo_media.model import Media
 
 async def _main(folder: Path) -> None:
     blobs = LocalBlobStore(folder / "blobs")
-    writer = await blobs.create("ab" * 16)
-    await writer.write([b"x" * 100_000])
-    await writer.publish()
-    await blobs.put({"cd" * 16: [b"x" * 100_000]})
-    await blobs.put({key: [b"x" * 100_000] for key in ("ef" * 16, "ef" + "01" * 15)})
+    for size, *keys in (
+        (1 << 20, "ab" * 16),
+        (100_000, "cd" * 16),
+        (100_000, "ef" * 16, "ef" + "01" * 15),
+    ):
+        writers = [await blobs.create(key) for key in keys]
+        for writer in writers:
+            await writer.write([b"x" * size])
+        await blobs.publish(writers)
     await blobs.aclose()
     metadata = await SqliteMetadataStore.open(folder / "m.sqlite", shared=False)
     for number in range(5):

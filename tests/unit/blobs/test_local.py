@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import stat
@@ -12,11 +13,12 @@ import pytest
 
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.local_files import BlobFolder, read_exactly, write_all
-from kazoo_media.blobs.store import READ_CHUNK_BYTES, new_blob_key
+from kazoo_media.blobs.store import READ_CHUNK_BYTES
 from kazoo_media.errors import StorageFullError, StoreUnavailableError
-from tests.contract.blob_store import content, names, noise, stored
+from tests.contract.blob_store import MIB, content, names, noise, stored, written
 
 KEY = "0f" * 16
+LARGE = noise(MIB)
 
 
 @pytest.fixture
@@ -40,14 +42,13 @@ async def test_a_blob_is_a_private_file_named_by_its_key(
 ) -> None:
     old_mask = os.umask(0)
     try:
-        writer = await store.create(KEY)
-        await writer.write([b"abc"])
-        assert (folder / "0f" / f"{KEY}.part").read_bytes() == b"abc"
-        await writer.publish()
+        writer = await written(store, KEY, LARGE)
+        assert (folder / "0f" / f"{KEY}.part").read_bytes() == LARGE
+        await store.publish([writer])
     finally:
         os.umask(old_mask)
     path = folder / "0f" / KEY
-    assert path.read_bytes() == b"abc"
+    assert path.read_bytes() == LARGE
     assert os.listdir(path.parent) == [KEY]
     assert [_mode(each) for each in (path, path.parent, folder)] == [0o600, 0o700, 0o700]
 
@@ -56,7 +57,7 @@ async def test_a_blob_is_a_private_file_named_by_its_key(
     "key", ["", "../../etc/passwd", "0f/" + "0" * 29, "0F" * 16, "0f" * 15, "0f" * 17, KEY + "\n"]
 )
 async def test_what_could_be_a_path_is_no_key(store: LocalBlobStore, key: str) -> None:
-    attempts = (store.create(key), store.put({key: [b"x"]}), store.open(key), store.delete(key))
+    attempts = (store.create(key), store.open(key), store.delete(key))
     for attempt in attempts:
         with pytest.raises(ValueError, match="not a blob key"):
             await attempt
@@ -80,12 +81,13 @@ async def test_foreign_files_are_not_listed(store: LocalBlobStore, folder: Path)
 
 
 async def test_a_key_that_is_being_written_is_not_written_twice(store: LocalBlobStore) -> None:
-    writer = await store.create(KEY)
-    await writer.write([b"first"])
+    writer = await written(store, KEY, LARGE)
+    other = await written(store, KEY, b"second")
     with pytest.raises(StoreUnavailableError):
-        await store.create(KEY)
-    await writer.publish()
-    assert await content(store, KEY) == b"first"
+        await store.publish([other])
+    await other.discard()
+    await store.publish([writer])
+    assert await content(store, KEY) == LARGE
 
 
 async def _receive(chunks: AsyncIterator[bytes], received: list[bytes]) -> None:
@@ -116,9 +118,10 @@ async def test_no_descriptor_stays_open(store: LocalBlobStore) -> None:
     for _ in range(5):
         await content(store, key)
         await stored(store, b"x")
-        await store.put({new_blob_key(): [b"x"]})
-        writer = await store.create(KEY)
-        await writer.discard()
+        await stored(store, LARGE)
+        for data in (b"x", LARGE):
+            writer = await written(store, KEY, data)
+            await writer.discard()
         assert await store.open("f" * 32) is None
     assert os.listdir("/proc/self/fd") == before
 
@@ -132,34 +135,29 @@ async def test_no_descriptor_stays_open(store: LocalBlobStore) -> None:
     ],
 )
 @pytest.mark.parametrize("call", ["writev", "fsync", "rename"])
-@pytest.mark.parametrize("in_one_step", [False, True])
+@pytest.mark.parametrize("data", [b"abc", LARGE], ids=["small", "large"])
 async def test_a_failing_disk_publishes_nothing_and_keeps_nothing(
     store: LocalBlobStore,
     monkeypatch: pytest.MonkeyPatch,
     call: str,
     number: int,
     expected: type[Exception],
-    *,
-    in_one_step: bool,
+    data: bytes,
 ) -> None:
-    writer = None if in_one_step else await store.create(KEY)
+    writer = await store.create(KEY)
 
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
     async def write() -> None:
-        if writer is None:
-            await store.put({KEY: [b"abc"]})
-            return
-        await writer.write([b"abc"])
-        await writer.publish()
+        await writer.write([data])
+        await store.publish([writer])
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
         with pytest.raises(expected):
             await write()
-    if writer is not None:
-        await writer.discard()
+    await writer.discard()
     assert await store.open(KEY) is None
     assert await names(store) == set()
 
@@ -174,19 +172,18 @@ async def test_a_name_that_may_not_last_is_taken_back(
             raise OSError(errno.EIO, "I/O error")
         fsync(fd)
 
-    writer = await store.create(KEY)
-    await writer.write([b"abc"])
+    writers = [await written(store, KEY, LARGE), await written(store, "1f" * 16, b"abc")]
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail_on_folders)
         with pytest.raises(StoreUnavailableError):
-            await writer.publish()
-        with pytest.raises(StoreUnavailableError):
-            await store.put({"1f" * 16: [b"abc"]})
-    await writer.discard()
+            await store.publish(writers)
+    assert await names(store) == set()
+    for writer in writers:
+        await writer.discard()
     assert await names(store) == set()
 
 
-async def test_when_one_of_several_can_not_be_put_none_is_there(
+async def test_when_one_of_several_gets_no_name_none_is_there(
     store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rename = os.rename
@@ -196,10 +193,11 @@ async def test_when_one_of_several_can_not_be_put_none_is_there(
             raise OSError(errno.ENOSPC, "No space left on device")
         rename(source, target)
 
+    writers = [await written(store, KEY, b"abc"), await written(store, "1f" * 16, LARGE)]
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", fail_on_the_second)
         with pytest.raises(StorageFullError):
-            await store.put({KEY: [b"abc"], "1f" * 16: [b"def"]})
+            await store.publish(writers)
     assert await names(store) == set()
 
 
@@ -237,11 +235,16 @@ def test_a_folder_that_never_held_a_blob_has_no_subfolders(tmp_path: Path) -> No
     assert BlobFolder(tmp_path / "missing").subfolders() == []
 
 
-def test_a_folder_that_was_cleared_away_is_made_again(tmp_path: Path) -> None:
-    blobs = BlobFolder(tmp_path)
-    blobs.store({KEY: [b"abc"]})
-    for each in tmp_path.iterdir():
+def _clear_away_empty_folders(folder: Path) -> None:
+    for each in folder.iterdir():
         if not any(each.iterdir()):
             each.rmdir()
-    blobs.store({"ab" * 16: [b"def"]})
-    assert (tmp_path / "ab" / ("ab" * 16)).read_bytes() == b"def"
+
+
+async def test_a_folder_that_was_cleared_away_is_made_again(
+    store: LocalBlobStore, folder: Path
+) -> None:
+    await stored(store, b"abc")
+    await asyncio.to_thread(_clear_away_empty_folders, folder)
+    await store.publish([await written(store, KEY, b"def")])
+    assert await content(store, KEY) == b"def"

@@ -380,9 +380,6 @@ class _FullDisk(BlobWriter):
     async def overwrite_head(self, head: bytes) -> None:
         await self._inner.overwrite_head(head)
 
-    async def publish(self) -> None:
-        await self._inner.publish()
-
     async def discard(self) -> None:
         await self._inner.discard()
 
@@ -390,9 +387,6 @@ class _FullDisk(BlobWriter):
 class _FullBlobs(LocalBlobStore):
     async def create(self, key: str) -> BlobWriter:
         return _FullDisk(await super().create(key))
-
-    async def put(self, blobs: Mapping[str, Sequence[bytes]]) -> None:
-        raise StorageFullError
 
 
 @pytest.mark.parametrize("size", [5000, LIMIT_BYTES])

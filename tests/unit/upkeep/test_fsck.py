@@ -14,7 +14,7 @@ from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import new_blob_key
 from kazoo_media.model import Content, Rendition, RenditionKind
 from kazoo_media.upkeep.fsck import Finding, FindingKind, FsckReport, check
-from tests.contract.blob_store import names, stored
+from tests.contract.blob_store import MIB, names, noise, stored
 from tests.contract.media_samples import ACCOUNT, make_media, saved_with
 from tests.support.memory_metadata import MemoryMetadataStore
 
@@ -74,7 +74,7 @@ async def test_a_running_and_a_dead_upload_are_no_findings(checked: Checked) -> 
     await checked.metadata.begin_upload(ACCOUNT, [pending, dead], 1)
     await checked.metadata.abandon_blobs(ACCOUNT, [dead], 2)
     writer = await checked.blobs.create(pending)
-    await writer.write([DATA])
+    await writer.write([noise(MIB)])
     report = await checked.check(read_digests=True, remove_orphans=True)
     assert report == FsckReport(2, 0, 2, 0, ())
     await writer.discard()
@@ -91,12 +91,12 @@ async def test_every_damage_is_found(checked: Checked) -> None:
     orphan = await stored(checked.blobs, b"abc")
     leftover = new_blob_key()
     writer = await checked.blobs.create(leftover)
-    await writer.write([b"ab"])
+    await writer.write([noise(MIB)])
     expected = {
         Finding(FindingKind.MISSING, missing, ACCOUNT, "10 bytes", ""),
         Finding(FindingKind.WRONG_SIZE, short, ACCOUNT, "10 bytes", "4 bytes"),
         Finding(FindingKind.ORPHAN, orphan, actual="3 bytes"),
-        Finding(FindingKind.LEFTOVER, leftover, actual="2 bytes"),
+        Finding(FindingKind.LEFTOVER, leftover, actual=f"{MIB} bytes"),
     }
     before = await names(checked.blobs)
     report = await checked.check()

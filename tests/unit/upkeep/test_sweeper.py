@@ -53,7 +53,7 @@ class Swept:
         writer = await self.blobs.create(key)
         await writer.write([b"bytes"])
         if publish:
-            await writer.publish()
+            await self.blobs.publish([writer])
 
     async def rows(self) -> dict[str, BlobRow]:
         return {each.key: each for each in await self.metadata.list_blobs("", 1000)}
