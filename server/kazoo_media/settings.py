@@ -19,7 +19,7 @@ from kazoo_media.access.accounts import AdminScope
 from kazoo_media.audio.convert.converters import Backend
 from kazoo_media.audio.presets import KAZOO, PRESET_NAMES, WAV_ENCODINGS
 from kazoo_media.audio.programs.sox_arguments import executable_permitted, parse_arguments
-from kazoo_media.audio.speech.provider import LARGEST_TEXT_CHARACTERS
+from kazoo_media.audio.speech.provider import MAX_TEXT_CHARACTERS
 from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.metadata.store import SettingStore
 from kazoo_media.model import DEFAULT_SCOPE, SettingRow
@@ -234,7 +234,7 @@ TTS_MAX_TEXT_LENGTH = Setting(
     "tts_max_text_length",
     10_000,
     "Most characters of a text to be spoken.",
-    _between(1, LARGEST_TEXT_CHARACTERS),
+    _between(1, MAX_TEXT_CHARACTERS),
 )
 CACHE_MAX_AGE_S = Setting(
     "media",

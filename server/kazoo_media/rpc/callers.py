@@ -1,4 +1,4 @@
-"""Who makes a call, and what they may act on."""
+"""Authentication and permissions of calls."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from kazoo_media.transport.context import Call, Context, token_of
 
 
 class Callers:
-    """Turns the token of a call, or without one the client's certificate, into permission. Each
-    method raises what `Accounts` raises.
+    """Authenticates callers by token, or else by client certificate, and returns permissions.
+
+    The methods raise the errors of `Accounts`.
     """
 
     def __init__(self, core: Core) -> None:
@@ -21,7 +22,7 @@ class Callers:
         self._settings = core.settings
 
     async def identify(self, context: Context) -> Caller:
-        """Return who is calling; the access log names them from now on."""
+        """Return the caller and record its account for the access log."""
         token = token_of(context)
         if token is not None:
             caller = await self._accounts.authenticate(token)

@@ -1,7 +1,7 @@
-"""Documents, renditions, accounts and settings as messages, and media messages as documents.
+"""Conversion of documents, renditions, accounts and settings to messages, and of media back.
 
-A document's keys that `Media` has fields for travel in those, keys that the service writes as
-output-only fields or in the renditions, all others in `extra`.
+Keys of a document that `Media` has fields for become those fields, keys that the service writes
+become output-only fields or facts of renditions, and all others become keys of `extra`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SOURCE_NUMBERS: Mapping[str, media_pb2.MediaSource.ValueType] = {
     "tts": media_pb2.MEDIA_SOURCE_TTS,
 }
 SOURCES: Mapping[int, str] = {number: word for word, number in _SOURCE_NUMBERS.items()}
-"""What a document has for a `MediaSource`."""
+"""The value of `media_source` in a document for each `MediaSource`."""
 
 _OPTIONAL_FIELDS = ("description", "prompt_id", "source_id", "source_type", "streamable")
 TYPED_KEYS = frozenset({"name", "language", "media_source", "tts", *_OPTIONAL_FIELDS})
@@ -37,7 +37,7 @@ _IN_RENDITIONS = (
     *(each.name for each in fields(AudioFacts)),
 )
 OUTPUT_KEYS = frozenset({"id", *_WRITTEN_BY_SERVICE, *_IN_RENDITIONS})
-"""Keys of a document that clients of the typed services can not write."""
+"""Keys of a document that clients of the typed services cannot write."""
 
 _KIND_NUMBERS = {
     RenditionKind.ORIGINAL: media_pb2.RENDITION_KIND_ORIGINAL,
@@ -94,15 +94,14 @@ def rendition_message(rendition: Rendition) -> media_pb2.Rendition:
 
 
 def document_of(message: media_pb2.Media) -> dict[str, Any]:
-    """Return the document that a client's message describes, unchecked; output-only fields are left
-    out.
+    """Return the document that a client's message describes, not validated.
 
-    An absent field is an absent key; a language that is present but empty is None: there shall be
-    none.
+    Output-only fields are ignored. An absent field is an absent key; a language that is present but
+    empty is None, which stands for no language.
 
     Raises:
-        ValidationError: a key of `extra` that is not for it, a number that JSON does not have, an
-            unknown source.
+        ValidationError: a key of `extra` is a field of `Media`, a number does not exist in JSON, or
+            the source is unknown.
     """
     document: dict[str, Any] = _extra(message)
     if message.name:
@@ -157,7 +156,7 @@ def setting_message(seen: SeenSetting) -> settings_service_pb2.Setting:
 def _extra(message: media_pb2.Media) -> dict[str, Any]:
     fields = message.extra.fields
     misplaced = [
-        Violation(f"extra.{key}", "invalid", "is a field of Media, not for extra", {})
+        Violation(f"extra.{key}", "invalid", "is a field of Media: set it there", {})
         for key in sorted(fields)
         if key in TYPED_KEYS or key in OUTPUT_KEYS
     ]

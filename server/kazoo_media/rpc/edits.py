@@ -1,4 +1,4 @@
-"""UpdateMedia's edits: the document that results from the stored one, the message and its mask."""
+"""UpdateMedia's edits: how a message and its mask change a stored document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kazoo_media.rpc.values import to_value
 from kazoo_media.v1 import media_pb2
 
 _Path: TypeAlias = tuple[str, ...]
-"""Keys from the top of a document down; empty: every key that is for `extra`."""
+"""Keys from the top of a document down; empty: all keys of `extra`."""
 
 _EXTRA: _Path = ()
 _PATHS: Mapping[str, _Path] = {key: (key,) for key in TYPED_KEYS} | {
@@ -25,20 +25,23 @@ _ABSENT = object()
 
 
 def edit_of(message: media_pb2.Media, mask: Sequence[str]) -> Edit:
-    """Return the edit that a message and its mask describe; an empty mask names every field.
+    """Return the edit that a message and its mask describe.
+
+    Args:
+        mask: Empty: all fields.
 
     Raises:
-        ValidationError: with all unknown paths, or as `document_of`.
+        ValidationError: the mask has unknown paths, or `document_of` raised it.
     """
     paths = _parsed(mask) if mask else [*((key,) for key in TYPED_KEYS), _EXTRA]
-    wanted = document_of(message)
+    new = document_of(message)
 
     def edit(current: Media) -> Mapping[str, Any]:
         document = dict(current.document)
         for path in paths:
-            for each in [path] if path else _extra_paths(document, wanted):
-                document = _copied(document, wanted, each)
-        document.setdefault("language", None)  # without one, rather than with the default one
+            for each in [path] if path else _extra_paths(document, new):
+                document = _copied(document, new, each)
+        document.setdefault("language", None)  # absent stands for none, not for the default
         return document
 
     return edit
@@ -73,13 +76,11 @@ def _extra_paths(*documents: Iterable[str]) -> Iterator[_Path]:
             yield (key,)
 
 
-def _copied(document: Mapping[str, Any], wanted: object, path: _Path) -> dict[str, Any]:
-    """Return the document with what stands at a path replaced by what is wanted there, if only
-    nothing.
-    """
+def _copied(document: Mapping[str, Any], new: object, path: _Path) -> dict[str, Any]:
+    """Return the document with the value at a path copied from `new`, or removed if absent."""
     key, rest = path[0], path[1:]
     result = dict(document)
-    value = wanted.get(key, _ABSENT) if isinstance(wanted, Mapping) else _ABSENT
+    value = new.get(key, _ABSENT) if isinstance(new, Mapping) else _ABSENT
     if rest:
         inner = result.get(key)
         if isinstance(inner, Mapping) or value is not _ABSENT:
@@ -87,6 +88,6 @@ def _copied(document: Mapping[str, Any], wanted: object, path: _Path) -> dict[st
     elif value is _ABSENT:
         result.pop(key, None)
     elif key not in result or to_value(result[key]) != to_value(value):
-        # What a message can not tell apart stays as stored: integers beyond 2**53 survive.
+        # Values that are equal in a message stay as stored, so integers beyond 2**53 are kept.
         result[key] = value
     return result

@@ -1,4 +1,4 @@
-"""Rules that only messages have: what a core function could not be called with."""
+"""Rules of message fields that the core does not check."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TypeVar
 from kazoo_media.documents import violations
 from kazoo_media.errors import ValidationError, Violation
 
-_Wanted = TypeVar("_Wanted")
+_Meaning = TypeVar("_Meaning")
 
 
 def required(field: str, value: str) -> str:
     """Return the text of a required field.
 
     Raises:
-        ValidationError: it is empty.
+        ValidationError: the field is empty.
     """
     if not value:
         raise ValidationError([violations.required(field)])
@@ -26,18 +26,18 @@ def not_negative(field: str, value: int) -> int:
     """Return a number of 0 or more.
 
     Raises:
-        ValidationError: it is negative.
+        ValidationError: the number is negative.
     """
     if value < 0:
         raise ValidationError([violations.too_low(field, 0, value)])
     return value
 
 
-def enum_value(field: str, number: int, known: Mapping[int, _Wanted]) -> _Wanted:
-    """Return what an enum's number stands for; enums are open, a client may send any.
+def enum_value(field: str, number: int, known: Mapping[int, _Meaning]) -> _Meaning:
+    """Return the meaning of an enum's number. Enums are open: a client may send any number.
 
     Raises:
-        ValidationError: it stands for nothing.
+        ValidationError: the number is unknown.
     """
     if number not in known:
         raise ValidationError([violations.not_listed(field, list(known), number)])

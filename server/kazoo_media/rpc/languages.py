@@ -13,7 +13,7 @@ from kazoo_media.v1.language_service_pb2_grpc import LanguageServiceServicer
 
 
 class LanguageServicer(LanguageServiceServicer):
-    """Languages of the media."""
+    """The languages of an account's media."""
 
     def __init__(self, core: Core) -> None:
         self._callers = Callers(core)

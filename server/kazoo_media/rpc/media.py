@@ -137,10 +137,12 @@ class MediaServicer(MediaServiceServicer):
     ) -> pb.NormalizeMediaResponse:
         scope = await self._callers.may_write(context, request.account_id)
         media_id = required("media_id", request.media_id)
-        made = await self._renormalization.normalize(
+        result = await self._renormalization.normalize(
             scope, media_id, preset=request.preset, force=request.force
         )
-        return pb.NormalizeMediaResponse(media=media_message(made.media), converted=made.converted)
+        return pb.NormalizeMediaResponse(
+            media=media_message(result.media), converted=result.converted
+        )
 
     @override
     async def DownloadContent(

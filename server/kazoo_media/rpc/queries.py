@@ -1,4 +1,4 @@
-"""ListMedia's request as a query."""
+"""ListMedia's request as a MediaQuery."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def query_of(request: media_service_pb2.ListMediaRequest) -> MediaQuery:
 
     Raises:
         ValidationError: a filter or the page size breaks a rule.
-        BadRequestError: the page token is none of ours.
+        BadRequestError: this service did not issue the page token.
     """
     return MediaQuery(
         limit=rows_of(request.page_size),
@@ -54,7 +54,7 @@ def _bound(message: Message, field: str) -> Timestamp | None:
 
 def _filters(request: media_service_pb2.ListMediaRequest) -> tuple[Filter, ...]:
     if len(request.filters) > _FILTER_LIMIT:
-        raise violation("filters", "maxItems", f"There must be at most {_FILTER_LIMIT} filters")
+        raise violation("filters", "maxItems", f"at most {_FILTER_LIMIT} filters are allowed")
     filters = [_filter(each, f"filters[{n}]") for n, each in enumerate(request.filters)]
     if request.language:
         filters.append(Filter(("language",), FilterOperator.EQUALS, (request.language,)))

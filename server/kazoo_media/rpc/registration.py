@@ -1,4 +1,4 @@
-"""The typed services of a server."""
+"""Registration of the typed services."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SERVICE_NAMES = tuple(service.full_name for service in SERVICES)
 
 def add_services(registry: Registry, core: Core) -> None:
     """Register every typed service."""
-    server = cast("grpc.aio.Server", Guarded(registry))  # what generated code calls it
+    server = cast("grpc.aio.Server", Guarded(registry))  # the type that generated code expects
     account_service_pb2_grpc.add_AccountServiceServicer_to_server(AccountServicer(core), server)
     language_service_pb2_grpc.add_LanguageServiceServicer_to_server(LanguageServicer(core), server)
     media_service_pb2_grpc.add_MediaServiceServicer_to_server(MediaServicer(core), server)

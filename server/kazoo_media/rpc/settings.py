@@ -59,7 +59,7 @@ class SettingsServicer(SettingsServiceServicer):
 
 
 def _value(request: pb.SetSettingRequest | pb.SetDefaultSettingRequest) -> object:
-    """Return the value to store; a forgotten one must not remove what is stored."""
+    """Return the value to store. A missing value is an error, so that it removes nothing."""
     if not request.HasField("value"):
         raise ValidationError([required("value")])
     return from_value(request.value, "value")

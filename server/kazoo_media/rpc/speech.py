@@ -19,7 +19,7 @@ _GENDERS: Mapping[str, pb.VoiceGender.ValueType] = {
 
 
 class SpeechServicer(SpeechServiceServicer):
-    """What can speak."""
+    """The voices of text-to-speech."""
 
     def __init__(self, core: Core) -> None:
         self._callers = Callers(core)

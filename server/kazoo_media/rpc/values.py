@@ -1,4 +1,4 @@
-"""JSON values and times as protobuf's well-known types, and back."""
+"""Conversion of JSON values and times to protobuf's well-known types and back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kazoo_media.rpc.fields import violation
 
 _EXACT_INTEGERS = 2**53
-"""Doubles below this are whole numbers only where an integer was meant. Source: RFC 8259, 6."""
+"""Up to here a double holds every integer exactly. Source: RFC 8259, 6."""
 
 
 def to_value(value: object) -> Value:
@@ -30,17 +30,17 @@ def to_value(value: object) -> Value:
         )
     if isinstance(value, list):
         return Value(list_value=ListValue(values=[to_value(each) for each in value]))
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    raise TypeError(f"{type(value).__name__} is not a type of JSON values")
 
 
 def from_value(value: Value, field: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a protobuf value as JSON: whole numbers are integers, a value of no kind is null.
+    """Return a protobuf value as JSON. Whole numbers become integers, an empty value null.
 
     Args:
-        field: Where it stands, for the error.
+        field: Path of the value, for the error.
 
     Raises:
-        ValidationError: a number that JSON does not have.
+        ValidationError: a number is infinite or not a number.
     """
     match value.WhichOneof("kind"):
         case "number_value":
@@ -60,7 +60,7 @@ def from_value(value: Value, field: str) -> Any:  # noqa: ANN401 - any JSON valu
 
 
 def to_timestamp(unix_ms: int) -> Timestamp:
-    """Return a time given in Unix milliseconds."""
+    """Return a time in Unix milliseconds as a timestamp."""
     return Timestamp(seconds=unix_ms // 1000, nanos=unix_ms % 1000 * 1_000_000)
 
 

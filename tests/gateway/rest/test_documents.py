@@ -172,7 +172,7 @@ def test_speech_that_fails_says_why_and_leaves_no_trace(rest: Rest, tenant: Tena
     data = {"name": "TTS", "media_source": "tts", "tts": tts}
     reply = ask(rest, tenant, "PUT {M}", {"data": data})
     assert (reply.status, reply.json["error"], reply.data) == (500, "500", {})
-    assert reply.json["message"].startswith("espeak can not read the kanji")
+    assert reply.json["message"].startswith("espeak cannot read the kanji")
     assert ask(rest, tenant, "GET {M}").data == []
     data["tts"] = {"voice": "female/ja-JP"}
     reply = ask(rest, tenant, "PUT {M}", {"data": data})

@@ -1,4 +1,4 @@
-"""Speech by any program that the operator permits."""
+"""Text-to-speech by a program that the operator chooses."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _LIMITS = ConversionLimits(
 
 
 class SpeechCommand(SpeechProvider):
-    """A program that is given the voice, `female/en-US`, as its only argument, and the text on
-    stdin; it writes an audio file to stdout.
+    """A program that reads text on stdin and writes an audio file to stdout.
+
+    Its only argument is the voice, for example `female/en-US`.
     """
 
     title = "command"
@@ -35,13 +36,13 @@ class SpeechCommand(SpeechProvider):
     @override
     def find(self, name: str) -> Voice | None:
         voice = super().find(name)
-        # With the speaker's name, if there is one: the program may know it.
+        # The name may include a speaker, which the program may know.
         return voice and replace(voice, engine_voice=name)
 
     @override
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
         if not self._executable:
-            raise SpeechFailedError("command is not available: the setting tts_command is empty")
+            raise SpeechFailedError("command is not available: set speech.tts_command to a program")
         argv = (self._executable, voice.engine_voice)
         title = PurePath(self._executable).name
         return SpeechProgram(title, argv, _LIMITS, self._folder).speak(text)

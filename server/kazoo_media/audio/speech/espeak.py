@@ -1,4 +1,4 @@
-"""Speech by espeak-ng: embedded, every language of Kazoo's schema."""
+"""Text-to-speech by espeak-ng, a local program with all languages of Kazoo's schema."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from kazoo_media.audio.speech.program import SpeechProgram
 from kazoo_media.audio.speech.provider import SpeechProvider, Voice
 from kazoo_media.errors import SpeechFailedError
 
-# Not en-gb and fr-fr: their +f3 is a man, without a word. Not cmn: 1.51 reads Chinese as English
-# letters; as cmn-latn-pinyin every version reads it alike.
+# Not en-gb and fr-fr: with +f3 they speak with a man's voice and report no error. Not cmn: version
+# 1.51 reads Chinese as English letters; with cmn-latn-pinyin all versions read it alike.
 _BASES = {
     "en-US": "en-us",
     "en-CA": "en-us",
@@ -47,15 +47,15 @@ _BASES = {
 }
 _GENDERS = {"female": "+f3", "male": ""}
 _KANJI = re.compile("[\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-# What follows [[ would be sounds, not letters.
+# espeak-ng reads the text after [[ as phonemes.
 _PHONEMES = re.compile(r"\[(?=\[)")
 _UTF_8 = ("-b", "1")
-# Whatever it is told, it first asks for a sound server, with shared memory that counts as a file.
+# espeak-ng always looks for a sound server first; its shared memory counts as a file.
 _LIMITS = ConversionLimits(spool_bytes=64 * 1024 * 1024)
 
 
 class Espeak(SpeechProvider):
-    """Formant synthesis: robotic, intelligible, a hundredth of a second for a sentence."""
+    """Formant synthesis: robotic but intelligible, and fast: 10 ms for a sentence."""
 
     title = "espeak"
     voices = tuple(
@@ -71,7 +71,7 @@ class Espeak(SpeechProvider):
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
         kanji = _KANJI.search(text) if voice.locale == "ja-JP" else None
         if kanji:
-            message = f"espeak can not read the kanji {kanji[0]!r}: write Japanese in kana"
+            message = f"espeak cannot read the kanji {kanji[0]!r}: write Japanese text in kana"
             raise SpeechFailedError(message)
         argv = ("espeak-ng", *_UTF_8, "-v", voice.engine_voice, "--stdin", "--stdout")
         program = SpeechProgram(self.title, argv, _LIMITS, self._folder)

@@ -1,4 +1,4 @@
-"""Speech by flite: English only, Kazoo's default on the switch."""
+"""Text-to-speech by flite: English only, Kazoo's default on the switch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GENDERS = {"female": "slt", "male": "rms"}
 
 
 class Flite(SpeechProvider):
-    """American voices, whatever the English locale."""
+    """American voices for all English locales."""
 
     title = "flite"
     voices = tuple(
@@ -30,8 +30,8 @@ class Flite(SpeechProvider):
 
     @override
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
-        # Read from a file, stdin or not, flite writes an empty WAV into a pipe. The space: no
-        # text is an option.
+        # The text is an argument: if flite reads it from a file or stdin, it writes an empty WAV
+        # into a pipe. The space keeps a text from being taken for an option.
         argv = ("flite", "-voice", voice.engine_voice, "-t", f" {text}", "-o", "/dev/stdout")
         limits = ConversionLimits(spool_bytes=0)
         return SpeechProgram(self.title, argv, limits, self._folder).speak("")

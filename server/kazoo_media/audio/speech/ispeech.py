@@ -1,4 +1,4 @@
-"""Speech by the HTTP API of iSpeech, as Kazoo asks it.
+"""Text-to-speech by the HTTP API of iSpeech.
 
 Source: Kazoo kazoo_tts_ispeech.erl, for the request and the voices.
 """
@@ -68,7 +68,7 @@ _VOICES: Mapping[str, str] = {
 }
 _TIMEOUT_S = 30.0
 _LONGEST_S = 300.0
-"""Also for one that never stops talking, a byte at a time."""
+"""Limits the whole answer: a server that sends a byte at a time never reaches the timeout."""
 _REASON_BYTES = 2000
 _REASON_CHARACTERS = 200
 _HEADERS = {"accept-encoding": "identity"}
@@ -78,11 +78,12 @@ _MISSING = "the provider ispeech needs httpx on the server: pip install 'kazoo-m
 
 @dataclass(frozen=True, slots=True)
 class ISpeechOptions:
-    """How to ask.
+    """The options of requests.
 
     Attributes:
-        start_padding: Silence before the speech, seconds; `end_padding` likewise.
         speed: -10 to 10.
+        start_padding: Silence before the speech, in seconds.
+        end_padding: Silence after the speech, in seconds.
     """
 
     url: str
@@ -93,7 +94,7 @@ class ISpeechOptions:
 
 
 class ISpeech(SpeechProvider):
-    """An account at iSpeech, or at what speaks its protocol."""
+    """An account at iSpeech, or at a service with the same protocol."""
 
     title = "ispeech"
     voices = tuple(Voice(*each) for each in _VOICES.items())
@@ -119,15 +120,15 @@ class ISpeech(SpeechProvider):
         )
 
 
-async def _answer(url: str, question: Mapping[str, object]) -> AsyncGenerator[bytes, None]:
-    # The import and reading the certificates take a while: not on the loop.
+async def _answer(url: str, query: Mapping[str, object]) -> AsyncGenerator[bytes, None]:
+    # The import and reading the CA certificates would block the event loop.
     trusted = await asyncio.to_thread(_trusted)
     import httpx  # noqa: PLC0415 - imported already
 
     try:
         async with (
             httpx.AsyncClient(verify=trusted, trust_env=False, timeout=_TIMEOUT_S) as client,
-            client.stream("POST", url, json=question, headers=_HEADERS) as response,
+            client.stream("POST", url, json=query, headers=_HEADERS) as response,
             aclosing(_chunks(response)) as chunks,
         ):
             await _check(response, chunks)
@@ -151,7 +152,7 @@ def _trusted() -> ssl.SSLContext:
 
 
 async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Yield the body as it was sent: a few bytes can not become gigabytes here."""
+    """Yield the body without decompressing it, so that a few bytes cannot become gigabytes."""
     end_s = asyncio.get_running_loop().time() + _LONGEST_S
     chunks = response.aiter_raw()
     while True:
@@ -163,16 +164,16 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 
 async def _check(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
-    """Raise what the provider says instead of speaking."""
+    """Raise the error that the provider sent instead of audio."""
     kind = response.headers.get("content-type", "")
     if response.status_code == http.HTTPStatus.OK and not kind.startswith(
         ("text/", "application/json")
     ):
         return
-    told = b""
+    text = b""
     async for chunk in chunks:
-        told += chunk
-        if len(told) >= _REASON_BYTES:
+        text += chunk
+        if len(text) >= _REASON_BYTES:
             break
-    reason = told[:_REASON_BYTES].decode("utf-8", "replace").strip()[:_REASON_CHARACTERS]
-    raise SpeechFailedError(reason or f"ispeech answered {response.status_code}")
+    reason = text[:_REASON_BYTES].decode("utf-8", "replace").strip()[:_REASON_CHARACTERS]
+    raise SpeechFailedError(reason or f"ispeech answered with HTTP status {response.status_code}")

@@ -1,4 +1,4 @@
-"""Speech by a program: text on stdin, audio on stdout; confined and watched like a converter."""
+"""Text-to-speech by a program: text on stdin, audio on stdout, with the limits of a converter."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ _KILLED_BY_LIMIT = (-signal.SIGXCPU, -signal.SIGKILL)
 
 @dataclass(frozen=True, slots=True)
 class SpeechProgram:
-    """How to run a program.
+    """A program and how to run it.
 
     Attributes:
-        title: For people.
-        limits: CPU, memory, files; `stall_s` is how long it may say nothing while it is listened
-            to.
-        folder: Where it runs and writes temporary files.
+        title: Its name in error messages.
+        limits: Limits of CPU, memory and files; `stall_s` is the longest pause in its output.
+        folder: Its working folder, for temporary files.
     """
 
     title: str
@@ -32,10 +31,10 @@ class SpeechProgram:
     folder: Path
 
     async def speak(self, text: str) -> AsyncGenerator[bytes, None]:
-        """Yield what it says.
+        """Yield the audio that the program writes.
 
         Raises:
-            SpeechFailedError: it can not be started, did nothing for long, or failed.
+            SpeechFailedError: the program cannot be started, stalled or failed.
         """
         limits = self.limits
         try:
@@ -46,8 +45,8 @@ class SpeechProgram:
             message = f"{self.title} is not available to create TTS media: {error.strerror}"
             raise SpeechFailedError(message) from error
         try:
-            # The text fits into the pipe: a program that answers before it has read all of it
-            # can not block this.
+            # The text fits into the pipe, so a program that does not read all of it cannot block
+            # this.
             async with asyncio.timeout(limits.stall_s):
                 await process.stdin.write(text.encode())
             process.stdin.close()
@@ -56,7 +55,7 @@ class SpeechProgram:
             async with asyncio.timeout(limits.stall_s):
                 await process.wait()
         except TimeoutError:
-            message = f"{self.title} said nothing for {limits.stall_s:.0f} s"
+            message = f"{self.title} sent nothing for {limits.stall_s:.0f} s"
             raise SpeechFailedError(message) from None
         finally:
             process.kill()
@@ -73,9 +72,9 @@ class SpeechProgram:
         if not code:
             return
         lines = process.complaints.strip().splitlines()
-        reason = f"it ended with {code}"
+        reason = f"it ended with exit code {code}"
         if code in _KILLED_BY_LIMIT:
-            reason = "it used more than is allowed"
+            reason = "it exceeded its limits"
         elif lines:
             reason = lines[-1][:200]
         raise SpeechFailedError(f"{self.title} failed: {reason}")

@@ -1,4 +1,4 @@
-"""The interface of a speech provider: text in, audio out."""
+"""The interface of text-to-speech providers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-LARGEST_TEXT_CHARACTERS = 16_000
-"""No text may be longer: in UTF-8 it still fits into the buffer of a pipe."""
-
+MAX_TEXT_CHARACTERS = 16_000
+"""Maximum length of a text; encoded as UTF-8 it still fits into the buffer of a pipe."""
 
 # fmt: off
 LOCALES = (
@@ -24,11 +23,11 @@ VOICE_NAMES = tuple(f"{gender}/{locale}" for locale in LOCALES for gender in ("f
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One of Kazoo's voices, as an engine has it.
+    """One of Kazoo's voices in an engine.
 
     Attributes:
-        name: Kazoo's, one of VOICE_NAMES.
-        engine_voice: The engine's own name for it; several voices may share one.
+        name: Kazoo's name, one of VOICE_NAMES.
+        engine_voice: The engine's own name; several voices may share one.
     """
 
     name: str
@@ -41,45 +40,45 @@ class Voice:
 
     @property
     def locale(self) -> str:
-        """Return it as Kazoo writes it: `en-US`."""
+        """Return the locale as Kazoo writes it, for example `en-US`."""
         return self.name.partition("/")[2]
 
 
 class SpeechProvider(ABC):
-    """One engine. Safe for concurrent use.
+    """A text-to-speech engine. Safe for concurrent use.
 
     Attributes:
-        title: What the setting `tts_provider` calls it.
-        voices: All that it has, in the order of VOICE_NAMES.
+        title: Its name in the setting `tts_provider`.
+        voices: Its voices, in the order of VOICE_NAMES.
     """
 
     title: ClassVar[str]
     voices: ClassVar[Sequence[Voice]]
 
     def find(self, name: str) -> Voice | None:
-        """Return the voice that Kazoo or the engine calls so, in any case, None: there is none.
+        """Return the voice with this name of Kazoo or the engine; None if there is none.
 
-        What follows gender and locale, a speaker's name, is ignored.
+        The case does not matter, and a speaker's name after gender and locale is ignored.
         """
-        wanted = name.lower()
-        kazoo_name = "/".join(wanted.split("/")[:2])
+        lowered = name.lower()
+        kazoo_name = "/".join(lowered.split("/")[:2])
         for voice in self.voices:
-            if voice.name.lower() == kazoo_name or voice.engine_voice.lower() == wanted:
+            if voice.name.lower() == kazoo_name or voice.engine_voice.lower() == lowered:
                 return voice
         return None
 
     @abstractmethod
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
-        """Yield the speech as an audio file; sizes in a WAV header need not be true.
+        """Yield the speech as an audio file. The sizes in a WAV header may be wrong.
 
-        Closing the generator early leaves neither process nor connection behind.
+        Closing the generator early ends the process or connection.
 
         Args:
-            text: At most LARGEST_TEXT_CHARACTERS, with something to say in it; of control
-                characters it has those of white space alone.
-            voice: What `find` returned.
+            text: At most MAX_TEXT_CHARACTERS, with letters or digits; the only control characters
+                in it are white space.
+            voice: A voice that `find` returned.
 
         Raises:
-            SpeechFailedError: with the provider's reason; at once, or from the generator, also
-                after audio, which is then worthless.
+            SpeechFailedError: the provider failed; it has the provider's reason. It is raised at
+                once or by the generator, also after some audio, which is then useless.
         """

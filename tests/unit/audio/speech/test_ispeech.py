@@ -50,8 +50,8 @@ async def test_it_is_asked_as_kazoo_asks(provider: ISpeechServer) -> None:
         (403, "text/plain", b"invalid api key\n", "invalid api key"),
         (200, "text/plain", b"result=error&code=1", "result=error&code=1"),
         (200, "application/json", b'{"result":"error"}', '{"result":"error"}'),
-        (503, "audio/x-wav", b"", "ispeech answered 503"),
-        (301, "text/plain", b"", "ispeech answered 301"),
+        (503, "audio/x-wav", b"", "ispeech answered with HTTP status 503"),
+        (301, "text/plain", b"", "ispeech answered with HTTP status 301"),
         (500, "text/plain", b"x" * 100_000, "x" * 200),
     ],
 )

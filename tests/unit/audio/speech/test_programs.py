@@ -185,15 +185,15 @@ async def _failure(folder: Path, script: str, stall_s: float = 20) -> str:
 async def test_a_program_that_fails_tells_its_last_words(tmp_path: Path) -> None:
     script = "cat; echo one >&2; echo 'no such voice' >&2; exit 3"
     assert await _failure(tmp_path, script) == "speaks failed: no such voice"
-    assert await _failure(tmp_path, "exit 3") == "speaks failed: it ended with 3"
+    assert await _failure(tmp_path, "exit 3") == "speaks failed: it ended with exit code 3"
 
 
 async def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
-    assert "said nothing" in await _failure(tmp_path, "sleep 60 & sleep 60", stall_s=0.3)
+    assert "sent nothing" in await _failure(tmp_path, "sleep 60 & sleep 60", stall_s=0.3)
 
 
 async def test_a_program_that_computes_forever_is_stopped(tmp_path: Path) -> None:
-    assert "more than is allowed" in await _failure(tmp_path, "while :; do :; done")
+    assert "exceeded its limits" in await _failure(tmp_path, "while :; do :; done")
 
 
 async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
