@@ -1,14 +1,15 @@
--- The REST listener's part that Envoy has no setting for: what the worker may believe of a request,
--- and how its answer becomes HTTP. A path is matched without its query string, so that no
--- "?account_id=..." can override a path variable; the worker reads the query from x-rest-uri.
+-- The parts of the REST listener that Envoy has no setting for: it removes headers that a worker must be
+-- able to trust, and turns the worker's metadata into an HTTP answer. The path is matched without its
+-- query, so that "?account_id=..." cannot override a path variable; the worker reads the query from
+-- x-rest-uri.
 
 local STATUS = {"grpc-status", "grpc-message", "grpc-status-details-bin"}
 local byte, find, sub = string.byte, string.find, string.sub
 local X, G, N, COLON = byte("x"), byte("g"), byte("n"), byte(":")
 
--- HTTP status of a gRPC error that no surface has turned into an envelope: message, data.
+-- Message and data of the envelope for a gRPC error that no surface has converted, by HTTP status.
 local ERRORS = {
-  ["400"] = {"bad request", '{"message":"the request can not be read"}'},
+  ["400"] = {"bad request", '{"message":"the request cannot be read"}'},
   ["401"] = {"invalid_credentials", '{"message":"invalid credentials"}'},
   ["403"] = {"forbidden", '{"message":"forbidden"}'},
   ["404"] = {"not_found", '{"message":"not found"}'},
@@ -25,12 +26,12 @@ end
 
 local function escape_byte(byte) return string.format("%%%02X", byte:byte()) end
 
--- A request id as it is logged and sent back: printable, and at most 128 characters of it.
+-- The request id for logs and answers: escaped to printable characters, at most 128 of them.
 local function printable(id) return (id:gsub("[^\32-\126]", escape_byte):sub(1, 128)) end
 
 local function json_escape(byte) return string.format("\\u%04x", byte:byte()) end
 
--- The URI for the log: no token, however its name is written and wherever it stands, and no other secret.
+-- Secrets in a URI are masked in the log, also if their key is percent-encoded or in the path.
 local SECRETS = {auth_token = true, api_key = true, credentials = true, password = true}
 
 local function masked(uri)
@@ -42,8 +43,8 @@ local function masked(uri)
   return (uri:gsub("eyJ[%w_-]+%.[%w_-]+%.[%w_-]*", "***"))
 end
 
--- Headers that only Envoy may set, and those that gRPC would refuse the call for. By their first or last
--- byte most are none: this and the loops below are a quarter of what a small request costs Envoy.
+-- Headers that only Envoy may set, and headers for which gRPC would refuse the call. The first or last byte
+-- rules out most names quickly: this and the loops below are a quarter of Envoy's cost of a small request.
 local function is_unwanted(name)
   local first = byte(name)
   if first == COLON then return false end
@@ -53,7 +54,7 @@ local function is_unwanted(name)
 end
 
 local function clean(headers)
-  local unwanted, foreign  -- nearly always nothing
+  local unwanted, foreign  -- nearly always nil: no tables for most requests
   for name, value in pairs(headers) do
     if is_unwanted(name) then
       unwanted = unwanted or {}
@@ -64,14 +65,14 @@ local function clean(headers)
     end
   end
   for _, name in ipairs(unwanted or {}) do headers:remove(name) end
-  -- Metadata are ASCII: the worker must not be given anything else.
+  -- Metadata must be ASCII.
   for name, value in pairs(foreign or {}) do headers:replace(name, (value:gsub("[\128-\255]", escape_byte))) end
 end
 
 local function prepare(handle)
   local headers = handle:headers()
   clean(headers)
-  local uri = headers:get(":path"):gsub("[\128-\255]", escape_byte)  -- metadata are ASCII
+  local uri = headers:get(":path"):gsub("[\128-\255]", escape_byte)  -- metadata must be ASCII
   local version, rest = uri:match("^/(v1)(.*)$")
   if version and (rest == "" or rest:find("^[/?]")) then uri = "/v2" .. rest end
   local content_type, length = headers:get("content-type"), headers:get("content-length")
@@ -85,7 +86,7 @@ local function prepare(handle)
   headers:add("x-rest-method", method)
   if content_type then headers:add("x-rest-content-type", content_type) end
   if length then headers:add("x-rest-content-length", length) end
-  -- The transcoder lets gRPC pass untouched; on this listener it is a request like any other.
+  -- The transcoder would pass gRPC through unchanged; on this listener it is a request like any other.
   if content_type and content_type:lower():find("^%s*application/grpc") then
     headers:replace("content-type", "application/octet-stream")
     noted.says_grpc = true
@@ -95,7 +96,7 @@ local function prepare(handle)
 end
 
 function envoy_on_request(handle)
-  -- Envoy lets a request pass when its script fails: a half-cleaned one must not (CONNECT has no path).
+  -- If a script fails, Envoy passes the request on; a half-cleaned one must not pass (CONNECT has no path).
   if not pcall(prepare, handle) then handle:respond({[":status"] = "400"}, "") end
 end
 
@@ -123,9 +124,9 @@ function envoy_on_response(handle)
     headers:replace(":status", status)
   elseif grpc_status and grpc_status ~= "0" then
     local code = headers:get(":status")
-    noted = noted or {request_id = "-", says_grpc = true}  -- Envoy could not even read it
-    -- Envoy's own answer to what says it is gRPC has lost its HTTP status; the client is at fault but for 14,
-    -- UNAVAILABLE.
+    noted = noted or {request_id = "-", says_grpc = true}  -- Envoy could not parse the request
+    -- Envoy's own answer to a request with a gRPC type has lost its HTTP status. The client is at fault,
+    -- unless the status is 14, UNAVAILABLE.
     if noted["says_grpc"] then code = grpc_status == "14" and "503" or "400" end
     if not ERRORS[code] then code = "500" end
     headers:replace(":status", code)
@@ -143,7 +144,7 @@ function envoy_on_response(handle)
     headers:replace("content-length", length)
   end
   if not status then headers:remove("x-envoy-upstream-healthchecked-cluster") end
-  -- Envoy passes on bytes of an answer to HEAD; the compressor would make some: the end of a gzip stream.
+  -- The compressor would add the end of a gzip stream to an answer to HEAD, and Envoy would send it.
   if noted and noted["method"] == "HEAD" and not headers:get("etag") then
     headers:add("cache-control", "no-transform")
   end
