@@ -315,7 +315,7 @@ def test_without_a_service_the_commands_say_what_they_look_for(tmp_path: Path) -
     assert "kazoo-media serve" in error
 
 
-def test_a_wrong_command_line_is_told_from_a_failure(shell: Shell) -> None:
+def test_a_wrong_command_line_has_its_own_exit_code(shell: Shell) -> None:
     shell.fails("upload", "nowhere.wav", "x", code=2)
     shell.fails("prompts", "import", "nowhere", code=2)
     shell.fails("config", "set", "crossbar.media", code=2)

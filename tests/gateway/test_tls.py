@@ -80,7 +80,7 @@ def test_the_grpc_port_wants_a_client_certificate_when_a_ca_is_given(
 
 
 def certificates_seen(channel: grpc.Channel, *sent: str) -> str:
-    """Return what a worker is told of a client's certificate when the client sends this of it."""
+    """Return what a worker gets of a client's certificate when the client sends this header."""
     call: Any = channel.unary_unary(f"/{SERVICE}/unary_unary")
     seen: bytes = call(b"metadata", metadata=[(_HEADER, text) for text in sent], timeout=10)
     return seen.decode()
@@ -90,14 +90,14 @@ def spoofed(certificate: Certificate) -> str:
     return f'Hash=00;Cert="{quote(certificate.pem)}"'
 
 
-def test_nobody_can_send_a_certificate_as_a_header(gateway: Gateway, client: Certificate) -> None:
+def test_a_client_cannot_set_the_certificate_header(gateway: Gateway, client: Certificate) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{gateway.grpc_port}") as channel:
         assert "forwarded-client" not in certificates_seen(channel, spoofed(client))
     answer = httpx.get(f"{gateway.rest_url}/v2/media", headers={_HEADER: spoofed(client)})
     assert _HEADER not in answer.json()["metadata"]
 
 
-def test_nobody_can_send_a_certificate_as_a_header_over_tls(
+def test_a_client_cannot_set_the_certificate_header_over_tls(
     runtime: Path, server: Certificate, client: Certificate
 ) -> None:
     context = ssl.create_default_context(cadata=server.pem.decode())
@@ -114,7 +114,7 @@ def test_nobody_can_send_a_certificate_as_a_header_over_tls(
         assert _HEADER not in answer.json()["metadata"]
 
 
-def test_with_a_ca_a_worker_is_told_of_the_certificate_that_was_shown(
+def test_with_a_ca_a_worker_gets_the_client_certificate(
     runtime: Path, server: Certificate, client: Certificate
 ) -> None:
     shown, other = Certificate(runtime, "shown", issuer=client), Certificate(runtime, "other")

@@ -92,7 +92,7 @@ def test_only_an_admin_makes_an_admin(stub: Any, admin_stub: Any) -> None:
     assert admin_stub.CreateAccount(request).account.superduper_admin
 
 
-def test_an_account_acts_on_its_descendants_and_on_nobody_else(
+def test_an_account_acts_on_itself_and_its_descendants_only(
     stub: Any, other: Tenant, admin: Tenant
 ) -> None:
     child = stub.CreateAccount(CreateAccountRequest(name="child")).account

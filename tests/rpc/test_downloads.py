@@ -54,7 +54,7 @@ async def test_a_range_is_exactly_those_bytes(
 
 
 @pytest.mark.parametrize("offset", [100_000, 2**62])
-async def test_a_range_behind_the_end_is_refused(client: Client, offset: int) -> None:
+async def test_a_range_after_the_end_is_refused(client: Client, offset: int) -> None:
     await client.upload(FIRST)
     with refused("OUT_OF_RANGE", "RANGE_NOT_SATISFIABLE") as refusal:
         await client.fetch(offset_bytes=offset)

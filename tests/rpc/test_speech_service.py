@@ -30,6 +30,6 @@ def test_any_account_sees_the_voices(stub: TenantStub) -> None:
     assert (first.gender, second.gender) == (VOICE_GENDER_FEMALE, VOICE_GENDER_MALE)
 
 
-def test_without_a_token_nobody_does(grpc_stub: Any) -> None:
+def test_voices_are_listed_only_with_a_token(grpc_stub: Any) -> None:
     with refused("UNAUTHENTICATED", "INVALID_CREDENTIALS"):
         grpc_stub.ListVoices(ListVoicesRequest())

@@ -54,7 +54,7 @@ async def test_an_upload_answers_with_the_new_rendition(client: Client) -> None:
     ],
     ids=["WAV", "AU", "Ogg", "long Ogg"],
 )
-async def test_what_no_audio_can_be_is_not_told(client: Client, audio: bytes) -> None:
+async def test_impossible_facts_of_audio_are_not_reported(client: Client, audio: bytes) -> None:
     media = await client.upload(audio)
     assert media == await client.get()
     (rendition,) = media.renditions

@@ -55,7 +55,7 @@ class Contents:
         audio = await unwrapped(request.content_type, encoding, request.size_bytes, body.pieces())
         name = request.parameter("filename")
         declared = Declared(
-            audio.content_type or None, audio.size_bytes, name, request.asked("preset")
+            audio.content_type or None, audio.size_bytes, name, request.query_value("preset")
         )
         media = await self._uploads.replace_content(scope, media_id, declared, audio.pieces)
         return self._envelopes.of_media(request, media)
@@ -80,7 +80,7 @@ class Contents:
             media,
             rendition,
             request.parameter("filename"),
-            inline=request.asked("inline") == "true",
+            inline=request.query_value("inline") == "true",
         )
         whole = ByteRange(0, rendition.size_bytes)
         if request.only_headers:
@@ -104,7 +104,7 @@ class Contents:
                 yield chunk
 
     def _chosen(self, media: Media, request: Request) -> Rendition:
-        forced = request.asked("rendition")
+        forced = request.query_value("rendition")
         served = self._downloads.select(media, rendition_kind(forced) if forced else None)
         if forced or media.content is None:
             return served
@@ -119,7 +119,7 @@ def _declared(request: Request, transfer_encoding: str) -> Declared:
     """Return what is known of the audio before a byte is read: of wrapped audio nothing, or the
     type.
     """
-    kind, preset = essence(request.content_type), request.asked("preset")
+    kind, preset = essence(request.content_type), request.query_value("preset")
     if kind in BASE64_TYPES or kind.startswith("multipart/"):
         return Declared(preset=preset)
     content_type = None if kind == FORM else request.content_type or None

@@ -63,7 +63,7 @@ class Documents:
     async def update(self, scope: WriteScope, request: Request) -> Answer:
         """Replace a document."""
         media_id = decoded(request.target.name)
-        revision = await self._asked_revision(scope, request, media_id)
+        revision = await self._expected_revision(scope, request, media_id)
         data = request.data
         media = await self._library.update(scope, media_id, lambda _: data, revision)
         return self._envelopes.of_media(request, media)
@@ -71,7 +71,7 @@ class Documents:
     async def patch(self, scope: WriteScope, request: Request) -> Answer:
         """Merge changes into a document."""
         media_id = decoded(request.target.name)
-        revision = await self._asked_revision(scope, request, media_id)
+        revision = await self._expected_revision(scope, request, media_id)
         media = await self._library.patch(scope, media_id, request.data, revision)
         return self._envelopes.of_media(request, media)
 
@@ -79,7 +79,7 @@ class Documents:
         """Delete a document and return the deleted document."""
         media_id = decoded(request.target.name)
         hard = request.data.get("hard_delete") in (True, "true") or (
-            request.asked("hard_delete") == "true"
+            request.query_value("hard_delete") == "true"
         )
         revision = ""
         if is_conditional(request.headers):
@@ -90,7 +90,7 @@ class Documents:
         data = {**public(media), "_read_only": {"deleted": True}}
         return Answer.whole(200, self._envelopes.success(request, data, revision=media.revision))
 
-    async def _asked_revision(self, scope: WriteScope, request: Request, media_id: str) -> str:
+    async def _expected_revision(self, scope: WriteScope, request: Request, media_id: str) -> str:
         """Return the revision that the document must have to be changed; "": any.
 
         Raises:

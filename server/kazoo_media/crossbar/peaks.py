@@ -35,9 +35,9 @@ class Peaks:
 
         Source: audiowaveform, doc/DataFormat.md, JSON data format.
         """
-        buckets = _buckets(request.asked("buckets"))
+        buckets = _buckets(request.query_value("buckets"))
         media = await self._library.get(scope, decoded(request.target.name))
-        forced = request.asked("rendition")
+        forced = request.query_value("rendition")
         rendition = self._downloads.select(media, rendition_kind(forced) if forced else None)
         tag = entity_tag(rendition.sha256)
         headers = {"etag": f'"{tag}-{buckets}"', "cache-control": "private, no-cache"}

@@ -42,14 +42,14 @@ class Request:
         method = headers.get("x-rest-method", "")
         return cls(target, method, headers, _parsed(text) if text else _NOTHING, request_id)
 
-    def asked(self, name: str) -> str:
+    def query_value(self, name: str) -> str:
         """Return a query parameter; "" if it is absent, the last value if there are several."""
         values = self.query.get(name)
         return values[-1] if values else ""
 
     def parameter(self, name: str) -> str:
         """Return a parameter of the query or else of the envelope; "" if both lack it."""
-        return self.asked(name) or _text(self.envelope.get(name))
+        return self.query_value(name) or _text(self.envelope.get(name))
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -74,8 +74,8 @@ class Request:
     @property
     def wants_pretty(self) -> bool:
         """Return whether the client asks for indented JSON."""
-        asked = self.parameter("pretty_print") or self.headers.get("x-pretty-print", "")
-        return asked.lower() == "true"
+        flag = self.parameter("pretty_print") or self.headers.get("x-pretty-print", "")
+        return flag.lower() == "true"
 
     @property
     def peer(self) -> str:

@@ -210,12 +210,12 @@ async def _operation_of(
     if body is None:
         return resolved(resource.operation(request.verb), request), None
     if request.verb == "POST":
-        request.verb = resource.tunnelled(request.asked("verb"))
+        request.verb = resource.tunnelled(request.query_value("verb"))
     if request.verb != "POST" or not resource.may_tunnel:
         resource.operation(request.verb)
-    asked = OPERATIONS[resource].get(request.verb)
+    operation = OPERATIONS[resource].get(request.verb)
     is_json = essence(request.content_type) in JSON_TYPES
-    if asked is not None and resolved(asked, request) is Operation.UPLOAD and not is_json:
+    if operation is not None and resolved(operation, request) is Operation.UPLOAD and not is_json:
         return Operation.UPLOAD, None
     problem = await read_envelope(request, body)
     if request.verb == "POST":

@@ -95,7 +95,7 @@ _TYPES = "Value did not match type(s): object, array"
         Case("PUT {M}", 400, b"hello", {"content-type": "text/plain"}, data=has(name=has())),
     ]
 )
-def test_what_is_no_envelope_is_told(rest: Rest, tenant: Tenant, case: Case) -> None:
+def test_a_body_that_is_not_an_envelope_is_refused(rest: Rest, tenant: Tenant, case: Case) -> None:
     case.run(rest, tenant)
 
 

@@ -124,7 +124,7 @@ _LONG = "x" * 129
         Case("PUT {M}", 400, {"data": {"name": "x", "id": "a%252541"}}, data=has(id=has())),
     ]
 )
-def test_all_violations_are_told_at_once(rest: Rest, tenant: Tenant, case: Case) -> None:
+def test_all_violations_are_reported_at_once(rest: Rest, tenant: Tenant, case: Case) -> None:
     case.run(rest, tenant)
 
 

@@ -108,7 +108,7 @@ def test_the_rendition_is_chosen(
         ("/prompts", "text/html", 406, ["application/json", "text/csv"]),
     ],
 )
-def test_what_nobody_accepts_is_406(
+def test_a_type_that_is_not_accepted_is_406(
     rest: Rest, shelf: Tenant, path: str, accept: str, status: int, target: list[str]
 ) -> None:
     reply = ask(rest, shelf, f"GET {{M}}{path}", headers={"accept": accept} if accept else {})
@@ -116,7 +116,7 @@ def test_what_nobody_accepts_is_406(
     assert reply.data["target"] == target
 
 
-def test_an_unknown_rendition_is_told(rest: Rest, shelf: Tenant) -> None:
+def test_an_unknown_rendition_is_refused(rest: Rest, shelf: Tenant) -> None:
     reply = ask(rest, shelf, "GET {M}/wav/raw?rendition=best")
     assert (reply.status, reply.data["rendition"]["enum"]["value"]) == (400, "best")
 
@@ -192,7 +192,7 @@ def test_other_ranges_give_the_whole(rest: Rest, shelf: Tenant, sent: str) -> No
 
 
 @pytest.mark.parametrize("sent", [f"bytes={_SIZE}-", "bytes=99999999999999999999-", "bytes=-0"])
-def test_a_range_behind_the_end_is_416(rest: Rest, shelf: Tenant, sent: str) -> None:
+def test_a_range_after_the_end_is_416(rest: Rest, shelf: Tenant, sent: str) -> None:
     reply = ask(rest, shelf, "GET {M}/wav/raw", headers={"range": sent})
     assert (reply.status, reply.json["message"]) == (416, "range_not_satisfiable")
     assert reply.headers["content-range"] == f"bytes */{_SIZE}"

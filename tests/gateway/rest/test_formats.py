@@ -270,7 +270,7 @@ def test_an_upload_without_a_file_asks_for_one(rest: Rest, tenant: Tenant, case:
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"data:audio/wav;base64,AAAA"', _WAV])
-def test_json_that_is_no_envelope_is_told(rest: Rest, tenant: Tenant, body: bytes) -> None:
+def test_json_that_is_not_an_envelope_is_refused(rest: Rest, tenant: Tenant, body: bytes) -> None:
     create(rest, tenant, id="a")
     reply = ask(rest, tenant, "POST {M}/a/raw", body, {"content-type": "application/json"})
     assert (reply.status, reply.data) == (400, has(json=has(invalid=has(target="body"))))

@@ -120,7 +120,7 @@ def _no_string(value: object) -> dict[str, object]:
         )
     ]
 )
-def test_what_is_no_good_log_in_is_told(rest: Rest, office: Tenant, case: Case) -> None:
+def test_an_invalid_log_in_is_refused(rest: Rest, office: Tenant, case: Case) -> None:
     reply = case.run(rest, office)
     assert reply.json["auth_token"] == "undefined"
 

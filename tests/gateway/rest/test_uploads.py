@@ -232,7 +232,7 @@ def test_an_upload_needs_a_document(rest: Rest, tenant: Tenant, case: Case) -> N
     case.run(rest, tenant)
 
 
-def test_an_unsupported_type_is_told_with_those_that_are(rest: Rest, tenant: Tenant) -> None:
+def test_an_unsupported_type_is_refused_with_the_supported_ones(rest: Rest, tenant: Tenant) -> None:
     reply, _ = _post(rest, tenant, "/raw", b"x", content_type="application/pdf")
     assert (reply.status, reply.json["message"]) == (415, "invalid_media_type")
     assert {"audio/mp3", "audio/ogg", "video/webm"} <= set(reply.data["target"])
@@ -285,7 +285,7 @@ def test_an_upload_may_name_what_is_downloaded(rest: Rest, tenant: Tenant) -> No
     assert found.headers["content-disposition"] == 'attachment; filename="new.wav"'
 
 
-def test_a_failed_conversion_is_told(rest: Rest, tenant: Tenant) -> None:
+def test_a_failed_conversion_is_reported(rest: Rest, tenant: Tenant) -> None:
     rest.put_setting("crossbar.media", "normalize_media", value=True)
     try:
         reply, served = _post(rest, tenant, "/raw", bytes(9000), content_type="video/h264")

@@ -64,7 +64,7 @@ async def test_nonsense_is_refused_and_nothing_else_happens(body: bytes, kind: s
         assert error.http_status == 400  # noqa: PT017
 
 
-async def test_the_type_of_a_data_uri_is_told() -> None:
+async def test_the_type_of_a_data_uri_is_returned() -> None:
     async def source() -> AsyncGenerator[bytes, None]:
         yield b"data:Audio/MP3;x=y;base64,AAAA"
 

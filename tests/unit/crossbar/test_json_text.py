@@ -95,5 +95,5 @@ def test_the_deepest_document_can_be_listed_over_grpc() -> None:
         (b"nonsense", 1),
     ],
 )
-def test_the_place_of_an_error_is_told(text: bytes, position: int) -> None:
+def test_the_position_of_an_error_is_reported(text: bytes, position: int) -> None:
     assert _message(text) == f"invalid_json around {position}"

@@ -55,7 +55,7 @@ def test_of_repeated_bounds_the_narrowest_counts() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "x", "1.5", "1e3", "9" * 30])
-def test_a_bound_that_is_no_number_is_told(value: str) -> None:
+def test_a_bound_that_is_not_a_number_is_refused(value: str) -> None:
     with pytest.raises(ValidationError):
         media_query(_request(f"modified_to={value}"), "")
 

@@ -21,7 +21,7 @@ def test_no_next_page_has_an_empty_token() -> None:
 
 
 @pytest.mark.parametrize("token", ["!", "a", "ab cd", "gICA", "ä", "a+b/"])
-def test_a_token_of_somebody_else_is_refused(token: str) -> None:
+def test_a_token_of_another_service_is_refused(token: str) -> None:
     with pytest.raises(BadRequestError):
         start_of(token)
 

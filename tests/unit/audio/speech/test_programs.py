@@ -202,7 +202,7 @@ async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
         await anext(program.speak("hello"))
 
 
-async def test_no_process_is_left_when_nobody_listens_any_more(tmp_path: Path) -> None:
+async def test_closing_the_speech_early_leaves_no_process(tmp_path: Path) -> None:
     program = SpeechProgram("yes", ("yes",), ConversionLimits(), tmp_path)
     async with aclosing(program.speak("hello")) as speech:
         await anext(speech)
