@@ -30,20 +30,21 @@ def serve() -> None:
 
 def worker(
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Address to listen on, or unix:PATH.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on: HOST:PORT or unix:PATH.")
     ],
     *,
     crossbar: Annotated[
         bool,
         typer.Option(
             "--crossbar",
-            help="Serve the REST surface's calls to a transcoder. Only it may reach the address.",
+            help="Also serve the calls of a REST transcoder. Nothing else may reach the address.",
         ),
     ] = False,
 ) -> None:
     """Run one worker without the gateway: gRPC over HTTP/2, for service meshes and other proxies.
 
-    TLS by KAZOO_MEDIA_TLS_CERT, _TLS_KEY and _TLS_CLIENT_CA. docs/service-mesh.md has more.
+    KAZOO_MEDIA_TLS_CERT, KAZOO_MEDIA_TLS_KEY and KAZOO_MEDIA_TLS_CLIENT_CA set
+    up TLS. See docs/service-mesh.md.
     """
     from kazoo_media.service import start  # noqa: PLC0415 - not for the other commands
 
@@ -70,7 +71,7 @@ def gateway_worker(
     index: Annotated[int, typer.Option(help="Number of the worker, counted from 0.")],
     socket: Annotated[Path, typer.Option(help="The unix socket to listen on.")],
 ) -> None:
-    """Run one worker behind the gateway. `serve` starts as many as it needs."""
+    """Run one worker of the gateway. `serve` starts as many as it needs."""
     with server_packages("gateway-worker", "server"):
         import uvloop  # noqa: PLC0415
 

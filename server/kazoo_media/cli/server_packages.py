@@ -1,4 +1,4 @@
-"""Imports of the server's packages, which an installation of the client alone does not have."""
+"""Imports of the server's packages, which are missing if only the client is installed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from kazoo_media.cli.output import fail
 
 @contextmanager
 def server_packages(command: str, extras: str) -> Iterator[None]:
-    """Make one line on stderr and exit code 1 of a package that is missing.
+    """Report a missing package as one line on stderr, with exit code 1.
 
-    Commands import the server's packages in here, where they need them: the other commands start
-    without them, and half a second sooner.
+    Commands import the server's packages inside this block when they run, so all other commands
+    work without these packages and start half a second earlier.
 
     Args:
-        command: What the user typed.
-        extras: The package extras that have what it needs, separated by commas.
+        command: The name of the command.
+        extras: The package extras that it needs, separated by commas.
     """
     try:
         yield

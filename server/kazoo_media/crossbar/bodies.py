@@ -43,7 +43,7 @@ class Body:
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Yield the body in pieces of at most 1 MiB, up to the end that the client has sent.
 
-        If the client goes away before the end, the call is cancelled (transport/http1).
+        If the client goes away before the end, the engine cancels the call.
 
         Raises:
             IncompleteUploadError: the body is shorter than its Content-Length.
