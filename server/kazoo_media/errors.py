@@ -83,7 +83,7 @@ class MediaError(Exception):
 
 
 class InternalError(MediaError):
-    """A fault of the service; the text is fixed, details are in the log."""
+    """A fault of the service. The text is fixed; the log has the details."""
 
     code, reason = Code.INTERNAL, "INTERNAL"
     http_status, kazoo_message = 500, "internal error"
@@ -107,7 +107,7 @@ class InvalidCredentialsError(MediaError):
 
 
 class ForbiddenError(MediaError):
-    """The caller is known and has no permission."""
+    """The caller is authenticated but has no permission for the request."""
 
     code, reason = Code.PERMISSION_DENIED, "FORBIDDEN"
     http_status, kazoo_message = 403, "forbidden"
@@ -329,7 +329,7 @@ class NotAudioError(_FileError):
 
 
 class TooLargeError(_FileError):
-    """The upload has more bytes than allowed."""
+    """The request has more bytes than allowed."""
 
     reason, violation = "TOO_LARGE", "maxSize"
     http_status, kazoo_message = 413, "request_too_large"
@@ -424,7 +424,7 @@ class StoreUnavailableError(_RetryLaterError):
 
 
 class NormalizationOffError(MediaError):
-    """Stored audio was to be normalized as the settings say, but normalization is off."""
+    """Stored audio was to be normalized as the settings say, and they say not to normalize."""
 
     code, reason = Code.FAILED_PRECONDITION, "NORMALIZATION_OFF"
     http_status, kazoo_message = 412, "normalization_off"
@@ -439,7 +439,7 @@ class NormalizationFailedError(MediaError):
 
 
 class SpeechFailedError(MediaError):
-    """Text-to-speech failed. Kazoo sends the provider's reason as the envelope's `message`."""
+    """Text-to-speech failed; `message` is the provider's reason."""
 
     code, reason = Code.INTERNAL, "SPEECH_FAILED"
     http_status = 500

@@ -62,7 +62,9 @@ PARAMETERS: Mapping[str, Schema] = {
     "hard_delete": _query(
         "`true`: document and audio are removed for good, and the id can be used again", _FLAG
     ),
-    "filename": _query("The name of the file", _TEXT),
+    "filename": _query(
+        "Name of the file: stored with an upload, suggested for saving a download", _TEXT
+    ),
     "preset": _query(
         "How to normalize the audio, even if normalization is off; default: the setting"
         " media.normalize_preset",
