@@ -24,8 +24,9 @@ _WRONG = {"message": "invalid credentials"}
 
 @pytest.fixture(scope="module")
 def office(rest: Rest) -> Tenant:
-    """Return the account `Ann's Office` with one user."""
+    """Return the account `Ann's Office` with one user; `Bob's Office` has none."""
     tenant = rest.new_tenant(name="Ann's Office", realm=_REALM)
+    rest.new_tenant(name="Bob's Office")
     rest.run(rest.core.users.put(rest.admin_caller, tenant.id, _USER, _PASSWORD))
     return tenant
 
@@ -116,7 +117,12 @@ def _no_string(value: object) -> dict[str, object]:
             (401, "invalid_credentials", _log_in(credentials=_MD5, realm="no.example"), _WRONG),
             (401, "invalid_credentials", _log_in(credentials=_MD5, account_name="nobody"), _WRONG),
             (401, "invalid_credentials", _log_in(credentials=_MD5, account_name="?!"), _WRONG),
-            (401, "invalid_credentials", _log_in(credentials=_MD5, account_name="Tenant"), _WRONG),
+            (
+                401,
+                "invalid_credentials",
+                _log_in(credentials=_MD5, account_name="bobsoffice"),
+                _WRONG,
+            ),
         )
     ]
 )
