@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import grpc.aio
@@ -32,6 +33,10 @@ def grpc_aio_stays() -> Iterator[None]:
     It would end with the last channel, and whatever collects that as garbage waits for it: a
     later test, in the middle of the service's code.
     """
-    grpc.aio.init_grpc_aio()
+    asyncio.run(_start_grpc_aio())
     yield
     grpc.aio.shutdown_grpc_aio()
+
+
+async def _start_grpc_aio() -> None:
+    grpc.aio.init_grpc_aio()  # wants a running loop

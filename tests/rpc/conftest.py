@@ -21,14 +21,6 @@ from tests.rpc.service import Live, Place, Service, Tenant, ThreadedService
 from tests.support.front import Front
 
 
-@pytest.fixture(scope="session", autouse=True)
-def grpc_aio() -> Iterator[None]:
-    """Keep grpc.aio running: a loop that lets its last object go would wait for its thread."""
-    grpc.aio.init_grpc_aio()
-    yield
-    grpc.aio.shutdown_grpc_aio()
-
-
 @pytest.fixture(scope="session", params=["aio", "http1"])
 def engine(request: pytest.FixtureRequest) -> str:
     """Return what serves: both engines pass every test of this folder."""
