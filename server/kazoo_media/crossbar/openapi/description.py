@@ -149,7 +149,7 @@ class _Proto:
         self._file = file
         [self._service] = file.service
         self._comments = {
-            tuple(each.path): each.leading_comments.strip()
+            tuple(each.path): " ".join(each.leading_comments.split())
             for each in file.source_code_info.location
         }
 
