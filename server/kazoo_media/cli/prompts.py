@@ -51,8 +51,8 @@ async def import_folder(
 ) -> None:
     """Import a folder of prompts; existing prompts are overwritten.
 
-    Each file NAME.wav or NAME.mp3 becomes the prompt NAME, stored as the media
-    LANGUAGE/NAME.
+    Each file NAME.wav or NAME.mp3 becomes the prompt NAME with the media id
+    LANGUAGE/NAME, the language in lower case.
     """
     paths = await asyncio.to_thread(prompt_files, folder)
     if not paths:
@@ -93,7 +93,8 @@ async def speak(  # noqa: PLR0913 - an argument for each option
 ) -> None:
     """Speak the prompts of a text file; existing prompts are skipped unless --overwrite is given.
 
-    Each line `id: text` becomes the prompt ID, stored as the media LANGUAGE/ID.
+    Each line `id: text` becomes the prompt ID with the media id LANGUAGE/ID,
+    the language in lower case.
     """
     lines = await asyncio.to_thread(prompt_lines, file)
     if not lines:

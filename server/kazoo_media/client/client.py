@@ -117,8 +117,7 @@ class Client(AdministrationCalls):
     async def create_media(self, account_id: str, media: media_pb2.Media) -> media_pb2.Media:
         """Create a document without audio and return it.
 
-        A caller that sets `media.id` may repeat the call: it fails with CONFLICT if an earlier one
-        succeeded.
+        A caller that sets `media.id` may repeat the call: it fails with CONFLICT after a success.
         """
         request = media_service_pb2.CreateMediaRequest(account_id=account_id, media=media)
         return (await self._connection.unary(self._media.CreateMedia, request)).media
@@ -262,8 +261,7 @@ class Client(AdministrationCalls):
     ) -> media_pb2.Rendition:
         """Write the audio of a media to a file and return its rendition.
 
-        The file appears when it is complete and durable. After any error the previous file is
-        unchanged.
+        The file appears when it is complete and durable. Errors leave the previous file unchanged.
         """
         request = media_service_pb2.DownloadContentRequest(
             account_id=account_id, media_id=media_id, rendition=rendition

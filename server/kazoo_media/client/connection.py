@@ -126,8 +126,7 @@ class Connection:
         return await self.authorized(attempt)
 
     async def authorized(self, attempt: Callable[[Metadata], Awaitable[T]]) -> T:
-        """Return what `attempt` returns; repeat it with a new token if the service rejects the old
-        one.
+        """Return what `attempt` returns; if the service rejects the token, retry with a new one.
 
         Raises:
             MediaServiceError: the attempt failed.

@@ -148,8 +148,7 @@ def check_media_id(media_id: str, field: str = "id") -> None:
     """Check an id that a client chose.
 
     Raises:
-        ValidationError: the id is empty, too long, percent-encoded or a reserved word, or has a
-            NUL.
+        ValidationError: the id is empty, too long, percent-encoded, a reserved word, or has a NUL.
     """
     problem = None
     if not 0 < len(media_id) <= MEDIA_ID_LIMIT:
