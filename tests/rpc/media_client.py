@@ -19,6 +19,7 @@ from kazoo_media.v1.media_service_pb2 import (
 from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from tests.contract.upload_promises import cut
 from tests.rpc.service import Live, upload_messages
+from tests.support.measured_facts import unmeasured
 from tests.support.whole_uploads import upload_whole
 
 
@@ -37,6 +38,10 @@ class Client:
         return made
 
     async def get(self) -> Media:
+        """Return the document without what is measured after an upload, at the latest here."""
+        return unmeasured(await self.get_measured())
+
+    async def get_measured(self) -> Media:
         request = GetMediaRequest(account_id=self.tenant.account_id, media_id="m")
         found: Media = (await self.stub.GetMedia(request, metadata=self.tenant.metadata)).media
         return found
