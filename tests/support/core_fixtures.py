@@ -14,14 +14,16 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from kazoo_media.access.accounts import Caller
+from kazoo_media.access.accounts import Caller, WriteScope
 from kazoo_media.access.login_limit import LoginLimit
 from kazoo_media.audio.convert.converters import Backends
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.core import Core, Node, build_core
+from kazoo_media.media.uploads import Declared, Source
 from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.model import Media
 from tests.support.memory_blobs import MemoryBlobStore
 from tests.support.memory_metadata import MemoryMetadataStore
 
@@ -74,3 +76,11 @@ async def make_core(
     core = await build_core(node, metadata, blobs, backends, make_login_limit())
     account, api_key = await core.accounts.create_master("master")
     return CoreUnderTest(core, metadata, blobs, Caller(account), api_key)
+
+
+async def replace_content(
+    core: Core, scope: WriteScope, media_id: str, declared: Declared, source: Source
+) -> Media:
+    """Return a media after a whole upload."""
+    upload = await core.uploads.begin(scope, media_id, declared)
+    return (await upload.receive(source)).after

@@ -15,10 +15,9 @@ from kazoo_media.crossbar.conditions import (
     check_conditions,
     check_match,
     entity_tag,
-    is_conditional,
     is_unchanged,
 )
-from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES
+from kazoo_media.crossbar.content_types import JSON_TYPES
 from kazoo_media.crossbar.dispositions import content_disposition
 from kazoo_media.crossbar.encodings import unwrapped
 from kazoo_media.crossbar.envelopes import Envelopes
@@ -46,19 +45,19 @@ class Contents:
     async def upload(self, scope: WriteScope, request: Request, body: Body) -> Answer:
         """Replace the audio of a media and return its document."""
         media_id = decoded(request.target.name)
-        if is_conditional(request.headers) or essence(request.content_type) in JSON_TYPES:
-            check_conditions(request.headers, await self._library.get(scope, media_id))
         if essence(request.content_type) in JSON_TYPES:
+            check_conditions(request.headers, await self._library.get(scope, media_id))
             raise EmptyContentError
         encoding = request.headers.get("content-transfer-encoding", "")
-        await self._uploads.check(scope, media_id, _declared(request, encoding))
         audio = await unwrapped(request.content_type, encoding, request.size_bytes, body.pieces())
         name = request.parameter("filename")
         declared = Declared(
             audio.content_type or None, audio.size_bytes, name, request.query_value("preset")
         )
-        media = await self._uploads.replace_content(scope, media_id, declared, audio.pieces)
-        return self._envelopes.of_media(request, media)
+        upload = await self._uploads.begin(scope, media_id, declared)
+        check_conditions(request.headers, upload.media)
+        change = await upload.receive(audio.pieces)
+        return self._envelopes.of_media(request, change.after)
 
     async def download(self, scope: ReadScope, request: Request) -> Answer:
         """Return audio, or a part of it, or 304 when the client has it."""
@@ -113,19 +112,6 @@ class Contents:
     async def _cache_control(self) -> str:
         max_age_s = await self._settings.get(CACHE_MAX_AGE_S)
         return f"private, max-age={max_age_s}" if max_age_s else "private, no-cache"
-
-
-def _declared(request: Request, transfer_encoding: str) -> Declared:
-    """Return what is known of the audio before a byte is read: of wrapped audio nothing, or the
-    type.
-    """
-    kind, preset = essence(request.content_type), request.query_value("preset")
-    if kind in BASE64_TYPES or kind.startswith("multipart/"):
-        return Declared(preset=preset)
-    content_type = None if kind == FORM else request.content_type or None
-    if transfer_encoding:
-        return Declared(content_type, preset=preset)
-    return Declared(content_type, request.size_bytes, preset=preset)
 
 
 def rendition_kind(text: str) -> RenditionKind:

@@ -20,7 +20,7 @@ why.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from kazoo_media.access.accounts import WriteScope
@@ -51,16 +51,16 @@ from kazoo_media.metadata.store import MediaStore
 from kazoo_media.model import Media, next_revision, unix_time_ms
 from kazoo_media.settings import MAX_UPLOAD_SIZE, Settings
 
-__all__ = ["Declared", "Finish", "Source", "Uploads"]
+__all__ = ["Declared", "Finish", "Source", "Upload", "Uploads"]
 
-_Changing: TypeAlias = Callable[[], Awaitable[Change]]
-"""Looks at the media; called again when somebody else has changed it meanwhile."""
+_Look: TypeAlias = Callable[[], Awaitable[Change]]
+"""Returns the media as it is, and as it is to be."""
 
 _UNTYPED = ("", "application/octet-stream")
 
 
 class Uploads:
-    """Replaces the content of media."""
+    """Begins uploads."""
 
     def __init__(
         self,
@@ -78,8 +78,9 @@ class Uploads:
         self._normalizer = normalizer
         self._measuring = measuring
 
-    async def check(self, scope: WriteScope, media_id: str, declared: Declared) -> Media:
-        """Refuse what can be refused without reading a byte; return the media as it is.
+    async def begin(self, scope: WriteScope, media_id: str, declared: Declared) -> Upload:
+        """Return an upload that replaces the content of a media; all that can be checked without
+        its bytes was.
 
         Raises:
             MediaNotFoundError: it does not exist or was deleted.
@@ -87,89 +88,109 @@ class Uploads:
             TooLargeError: the declared size is over the limit.
             ValidationError: there is no preset of that name.
         """
-        media = await self._library.get(scope, media_id)
-        _check_declared(declared, await self._limit_bytes())
-        return media
 
-    async def replace_content(
-        self, scope: WriteScope, media_id: str, declared: Declared, source: Source
-    ) -> Media:
-        """Make the bytes of a source the content of a media, durable and live, and return it.
+        async def look() -> Change:
+            media = await self._library.get(scope, media_id)
+            return Change(media, media)
 
-        After any error, and after a cancellation, the previous content is live and unchanged.
+        return await self._begun(scope, look, declared)
+
+    async def begin_put(self, scope: WriteScope, put: Put, declared: Declared) -> Upload:
+        """Return an upload that creates or changes a document together with its content.
 
         Raises:
-            As `check`, and:
+            As `begin`, except MediaNotFoundError, and as `Library.change_of`.
+        """
+        return await self._begun(scope, lambda: self._library.change_of(scope, put), declared)
+
+    async def _begun(self, scope: WriteScope, look: _Look, declared: Declared) -> Upload:
+        change = await look()
+        limit_bytes = await self._settings.get(MAX_UPLOAD_SIZE)
+        _check_declared(declared, limit_bytes)
+        return Upload(
+            declared=declared,
+            media=change.after,
+            _change=change,
+            _account_id=scope.account_id,
+            _limit_bytes=limit_bytes,
+            _look=look,
+            _store=self._store,
+            _renditions=self._renditions,
+            _normalizer=self._normalizer,
+            _measuring=self._measuring,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """An upload whose bytes may come.
+
+    Attributes:
+        media: What the bytes are for, as it was when the upload began; a new one as it is to be.
+    """
+
+    declared: Declared
+    media: Media
+    _change: Change
+    _account_id: str
+    _limit_bytes: int
+    _look: _Look
+    _store: MediaStore
+    _renditions: Renditions
+    _normalizer: Normalizer
+    _measuring: Measuring
+
+    async def receive(self, source: Source) -> Change:
+        """Make the bytes of a source the content, durable and live in one moment with the document;
+        return both states of the media.
+
+        After any error, and after a cancellation, what was there before is live and unchanged.
+
+        Raises:
             EmptyContentError: no bytes.
             NotAudioError: recognised as something else, or not recognised and of no declared type.
             TooLargeError: more bytes than the limit.
             IncompleteUploadError: other than the declared size, or the source says so.
             ContentMismatchError: the finish does not match what arrived.
             QueueFullError: too many conversions wait; nothing was read.
+            MediaNotFoundError, ConflictError, ValidationError: others have changed the media so
+                that the upload fits it no more.
             StorageFullError, StoreUnavailableError: of the stores.
         """
-
-        async def change() -> Change:
-            media = await self._library.get(scope, media_id)
-            return Change(media, media)
-
-        return (await self._upload(scope.account_id, change, declared, source)).after
-
-    async def put(self, scope: WriteScope, put: Put, declared: Declared, source: Source) -> Change:
-        """Create or change a document together with its content, and return both states of it.
-
-        Both are durable and live in one moment. After any error, and after a cancellation, what
-        was there before is unchanged.
-
-        Raises:
-            As `Library.change_of` and, but for MediaNotFoundError, as `replace_content`.
-        """
-        return await self._upload(
-            scope.account_id, lambda: self._library.change_of(scope, put), declared, source
-        )
-
-    async def _upload(
-        self, account_id: str, changing: _Changing, declared: Declared, source: Source
-    ) -> Change:
-        change = await changing()
-        limit_bytes = await self._limit_bytes()
-        _check_declared(declared, limit_bytes)
-        async with self._normalizer.admit(declared.preset) as normalization:
-            intake = Intake(source, declared, limit_bytes)
+        async with self._normalizer.admit(self.declared.preset) as normalization:
+            intake = Intake(source, self.declared, self._limit_bytes)
             await intake.read_head()
-            source_format, content_type = _recognised(sniff(intake.head), declared, change.after)
-            transfer = Transfer(self._renditions, account_id)
+            source_format, content_type = _recognised(
+                sniff(intake.head), self.declared, self._change.after
+            )
+            transfer = Transfer(self._renditions, self._account_id)
             try:
                 received = await transfer.run(intake, source_format, content_type, normalization)
-                return await self._commit(change, changing, declared, received)
+                return await self._commit(received)
             except BaseException:
                 await transfer.discard()
                 raise
 
-    async def _commit(
-        self, change: Change, changing: _Changing, declared: Declared, received: Received
-    ) -> Change:
+    async def _commit(self, received: Received) -> Change:
         """Make the content live; what others changed in the document meanwhile is kept."""
+        change = self._change
         while True:
             now_ms = unix_time_ms()
-            before, after = change.before, _with_content(change, declared, received, now_ms)
+            before, after = change.before, _with_content(change, self.declared, received, now_ms)
             try:
                 if before is None:
                     await self._store.insert_media(after)
                 else:
                     await self._store.commit_content(after, before.revision, now_ms)
             except StaleRevisionError:
-                change = await changing()
+                change = await self._look()
             except ConflictError:
-                change = await changing()
+                change = await self._look()
                 if change.before is None:  # the id is that of a soft-deleted media
                     raise
             else:
                 self._measuring.soon(after)
                 return Change(before, after)
-
-    async def _limit_bytes(self) -> int:
-        return await self._settings.get(MAX_UPLOAD_SIZE)
 
 
 def _check_declared(declared: Declared, limit_bytes: int) -> None:

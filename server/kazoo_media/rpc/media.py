@@ -123,13 +123,13 @@ class MediaServicer(MediaServiceServicer):
     ) -> pb.UploadContentResponse:
         declared = declared_of(header)
         if header.HasField("media"):
-            put = put_of(header)
-            change = await self._uploads.put(scope, put, declared, source)
-            media, created = change.after, change.before is None
+            upload = await self._uploads.begin_put(scope, put_of(header), declared)
         else:
-            uploads, created = self._uploads, False
-            media = await uploads.replace_content(scope, header.media_id, declared, source)
-        return pb.UploadContentResponse(media=media_message(media), created=created)
+            upload = await self._uploads.begin(scope, header.media_id, declared)
+        change = await upload.receive(source)
+        return pb.UploadContentResponse(
+            media=media_message(change.after), created=change.before is None
+        )
 
     @override
     async def NormalizeMedia(

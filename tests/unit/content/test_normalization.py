@@ -16,7 +16,7 @@ from kazoo_media.media.downloads import ByteRange
 from kazoo_media.media.uploads import Declared
 from kazoo_media.model import Media
 from tests.support.audio_samples import Measured, encoded, measure, noise, tone, with_data_size
-from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
 from tests.unit.audio.convert.damage import silent_flac
 from tests.unit.audio.inspect.made_containers import FREQUENCY_HERTZ, SECONDS, in_container
 
@@ -42,8 +42,8 @@ async def _uploaded(
     tested: CoreUnderTest, audio: bytes, declared: str = "audio/wav"
 ) -> tuple[Media, bytes]:
     created = await tested.core.library.create(_SCOPE, {"name": "greeting"})
-    media = await tested.core.uploads.replace_content(
-        _SCOPE, created.id, Declared(declared), _source(audio)
+    media = await replace_content(
+        tested.core, _SCOPE, created.id, Declared(declared), _source(audio)
     )
     rendition = tested.core.downloads.select(media, None)
     span = ByteRange(0, rendition.size_bytes)
@@ -228,9 +228,7 @@ async def test_a_stream_without_end_ends_at_the_limit_of_uploads(tested: CoreUnd
 
     created = await tested.core.library.create(_SCOPE, {"name": "greeting"})
     with pytest.raises(TooLargeError):
-        await tested.core.uploads.replace_content(
-            _SCOPE, created.id, Declared("audio/wav"), endless()
-        )
+        await replace_content(tested.core, _SCOPE, created.id, Declared("audio/wav"), endless())
 
     assert not [each for each in psutil.Process().children() if each.name() == "sox"]
     assert (await tested.core.library.get(_SCOPE, created.id)).content is None

@@ -26,7 +26,7 @@ from kazoo_media.media.uploads import Declared
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import Media, Rendition
 from tests.contract.upload_promises import wav
-from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
 from tests.support.processes import programs
 
 _SCOPE = WriteScope("a" * 32)
@@ -292,7 +292,7 @@ async def test_audio_that_was_uploaded_over_speech_stays(tested: CoreUnderTest) 
     async def upload() -> AsyncIterator[bytes]:
         yield wav(4000)
 
-    await tested.core.uploads.replace_content(_SCOPE, "x", Declared("audio/wav"), upload())
+    await replace_content(tested.core, _SCOPE, "x", Declared("audio/wav"), upload())
     before = await _key(tested)
     await _update(tested, _document(description="d"))
     assert await _key(tested) == before

@@ -18,7 +18,7 @@ from kazoo_media.blobs.store import BlobReader
 from kazoo_media.content.intake import Declared
 from kazoo_media.model import Media
 from tests.support.audio_samples import encoded, noise, tone, wav_bytes, with_data_size
-from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
 from tests.support.processes import converters
 
 _SCOPE = WriteScope("a" * 32)
@@ -51,7 +51,7 @@ async def _uploaded(
 
     media = await tested.core.library.create(_SCOPE, {"name": "n"}, "")
     declared = Declared(content_type, size_bytes=len(audio), preset=preset)
-    return await tested.core.uploads.replace_content(_SCOPE, media.id, declared, source())
+    return await replace_content(tested.core, _SCOPE, media.id, declared, source())
 
 
 async def _use_sox(tested: CoreUnderTest) -> None:
@@ -262,7 +262,7 @@ async def test_new_content_is_not_described_by_the_figures_of_the_old(
     async def replacing(key: str) -> BlobReader | None:
         reader = await open_blob(key)
         monkeypatch.undo()
-        await tested.core.uploads.replace_content(_SCOPE, media.id, Declared(), source())
+        await replace_content(tested.core, _SCOPE, media.id, Declared(), source())
         return reader
 
     monkeypatch.setattr(tested.blobs, "open", replacing)

@@ -26,7 +26,7 @@ from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import SYSTEM_ACCOUNT_ID, BlobState, Media, RenditionKind
 from kazoo_media.upkeep.fsck import check
 from tests.support.audio_samples import encoded, measure, tone
-from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
 
 _SCOPE = WriteScope("a" * 32)
 _AUDIO = tone(2.0, rate=44_100, channels=2)
@@ -68,9 +68,8 @@ class _Again:
         async def source() -> AsyncIterator[bytes]:
             yield audio
 
-        uploads = self.tested.core.uploads
         declared = Declared(attachment_name="tone.wav")
-        return await uploads.replace_content(_SCOPE, "m", declared, source())
+        return await replace_content(self.tested.core, _SCOPE, "m", declared, source())
 
     async def normalize(self, **wanted: object) -> tuple[Media, bool]:
         again = self.tested.core.renormalization
@@ -262,7 +261,7 @@ async def test_a_prompt_of_the_system_scope_is_a_media_like_any_other(again: _Ag
     async def source() -> AsyncIterator[bytes]:
         yield _AUDIO
 
-    await core.uploads.replace_content(scope, prompt.id, Declared(), source())
+    await replace_content(core, scope, prompt.id, Declared(), source())
     made = await core.renormalization.normalize(scope, "en-us/vm-hello", preset="telephony")
     assert made.converted
     assert made.media.document["normalization_preset"] == "telephony"

@@ -19,7 +19,7 @@ from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import BlobState
 from kazoo_media.upkeep.fsck import check
 from tests.contract.upload_promises import wav
-from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
 
 _SCOPE = WriteScope("a" * 32)
 
@@ -123,7 +123,7 @@ async def _broken_upload(tested: CoreUnderTest, media_id: str) -> None:
 
 
 async def _upload(tested: CoreUnderTest, media_id: str, source: AsyncIterator[bytes]) -> None:
-    await tested.core.uploads.replace_content(_SCOPE, media_id, Declared(), source)
+    await replace_content(tested.core, _SCOPE, media_id, Declared(), source)
 
 
 async def _expect_whole(tested: CoreUnderTest) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import os
 import wave
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
@@ -16,6 +17,7 @@ import pytest
 from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobWriter
+from kazoo_media.content import transfer
 from kazoo_media.errors import (
     IncompleteUploadError,
     MediaError,
@@ -29,6 +31,7 @@ from kazoo_media.media.downloads import ByteRange
 from kazoo_media.media.uploads import Declared, Finish
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import RenditionKind
+from kazoo_media.upkeep.sweeper import Sweeper
 from tests.contract.upload_promises import (
     LIMIT_BYTES,
     UploadDriver,
@@ -38,7 +41,7 @@ from tests.contract.upload_promises import (
     wav,
 )
 from tests.support.audio_samples import tone
-from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
 
 _SCOPE = WriteScope("a" * 32)
 _ADMIN = AdminScope()
@@ -94,8 +97,8 @@ class _CoreDriver(UploadDriver):
             sha256 or hashlib.sha256(whole).hexdigest(),
         )
         try:
-            await self._tested.core.uploads.replace_content(
-                _SCOPE, media_id, Declared("audio/wav"), _source(*chunks, finish)
+            await replace_content(
+                self._tested.core, _SCOPE, media_id, Declared("audio/wav"), _source(*chunks, finish)
             )
         except MediaError as error:
             raise UploadRefusedError(error.reason) from error
@@ -107,8 +110,8 @@ class _CoreDriver(UploadDriver):
             raise IncompleteUploadError("the client went away")
 
         with pytest.raises(MediaError):
-            await self._tested.core.uploads.replace_content(
-                _SCOPE, media_id, Declared("audio/wav"), vanishing()
+            await replace_content(
+                self._tested.core, _SCOPE, media_id, Declared("audio/wav"), vanishing()
             )
 
     async def download(self, media_id: str) -> bytes | None:
@@ -143,8 +146,8 @@ async def _normalize(tested: CoreUnderTest, **values: object) -> None:
 
 
 async def _upload(tested: CoreUnderTest, audio: bytes, media_id: str = "x") -> Mapping[str, Any]:
-    media = await tested.core.uploads.replace_content(
-        _SCOPE, media_id, Declared("audio/x-wav", len(audio)), _source(*cut(audio))
+    media = await replace_content(
+        tested.core, _SCOPE, media_id, Declared("audio/x-wav", len(audio)), _source(*cut(audio))
     )
     return media.document
 
@@ -261,7 +264,7 @@ async def test_an_upload_that_breaks_while_it_is_converted_leaves_nothing(
         raise IncompleteUploadError("the client went away")
 
     with pytest.raises(IncompleteUploadError):
-        await tested.core.uploads.replace_content(_SCOPE, media, Declared(), breaking())
+        await replace_content(tested.core, _SCOPE, media, Declared(), breaking())
     assert await _files(tested) == 0
     assert (await tested.core.library.get(_SCOPE, media)).content is None
 
@@ -278,12 +281,62 @@ async def test_a_cancelled_upload_leaves_nothing(tested: CoreUnderTest, media: s
 
     async with asyncio.TaskGroup() as tasks:
         upload = tasks.create_task(
-            tested.core.uploads.replace_content(_SCOPE, media, Declared(), endless())
+            replace_content(tested.core, _SCOPE, media, Declared(), endless())
         )
         await started.wait()
         upload.cancel()
     assert upload.cancelled()
     assert await _files(tested) == 0
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+async def test_a_broken_upload_leaves_no_file_open(
+    tested: CoreUnderTest, media: str, *, normalized: bool
+) -> None:
+    if normalized:
+        await _normalize(tested, normalization_format="wav", normalize_destination_args="-r 48000")
+
+    async def breaking() -> AsyncIterator[bytes | Finish]:
+        for chunk in cut(_stereo(30)):
+            yield chunk
+        raise IncompleteUploadError("the client went away")
+
+    found = []
+    for _ in range(3):
+        with pytest.raises(IncompleteUploadError):
+            await replace_content(tested.core, _SCOPE, media, Declared(), breaking())
+        found.append(_descriptors())
+    assert found == found[:1] * 3
+
+
+async def test_a_long_upload_is_not_swept(
+    tested: CoreUnderTest, media: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_TOUCH_INTERVAL_S", 0.01)
+
+    async def touched_ms() -> int:
+        [row] = await tested.metadata.list_blobs("", 10)
+        return row.touched_ms
+
+    async def lasting() -> AsyncIterator[bytes | Finish]:
+        yield wav(5000)
+        grace_ends_ms = await touched_ms() + 5
+        async with asyncio.timeout(10):
+            touched = 0
+            while touched <= grace_ends_ms:
+                await asyncio.sleep(0.01)
+                touched = await touched_ms()
+        sweeper = Sweeper(
+            tested.metadata, tested.blobs, pending_grace_ms=0, clock=lambda: grace_ends_ms
+        )
+        assert (await sweeper.sweep()).expired == 0
+
+    stored = await replace_content(tested.core, _SCOPE, media, Declared(), lasting())
+    assert stored.document["content_length"] == 5000
 
 
 async def test_a_full_queue_refuses_before_a_byte_is_read(
@@ -298,7 +351,7 @@ async def test_a_full_queue_refuses_before_a_byte_is_read(
         yield wav(3000)
 
     with pytest.raises(QueueFullError) as caught:
-        await tested.core.uploads.replace_content(_SCOPE, media, Declared(), unread())
+        await replace_content(tested.core, _SCOPE, media, Declared(), unread())
     assert int(caught.value.headers["retry-after"]) > 0
     assert not asked
 
@@ -323,7 +376,7 @@ async def test_a_media_deleted_meanwhile_takes_no_content(
         await tested.core.library.delete(_SCOPE, media, hard=True)
 
     with pytest.raises(MediaNotFoundError):
-        await tested.core.uploads.replace_content(_SCOPE, media, Declared(), deleting())
+        await replace_content(tested.core, _SCOPE, media, Declared(), deleting())
     assert await _files(tested) == 0
 
 
@@ -334,7 +387,7 @@ async def test_a_document_changed_meanwhile_keeps_the_change(
         yield wav(5000)
         await tested.core.library.patch(_SCOPE, media, {"name": "changed"})
 
-    stored = await tested.core.uploads.replace_content(_SCOPE, media, Declared(), changing())
+    stored = await replace_content(tested.core, _SCOPE, media, Declared(), changing())
     assert stored.document["name"] == "changed"
     assert stored.document["content_length"] == 5000
 
@@ -356,15 +409,15 @@ async def test_what_is_inside_decides_and_a_declared_alias_of_it_is_kept(
 ) -> None:
     data = {"name": "n"} | ({"content_type": hint} if hint else {})
     made = await tested.core.library.create(_SCOPE, data)
-    stored = await tested.core.uploads.replace_content(
-        _SCOPE, made.id, Declared(declared), _source(wav(3000))
+    stored = await replace_content(
+        tested.core, _SCOPE, made.id, Declared(declared), _source(wav(3000))
     )
     assert stored.document["content_type"] == served
 
 
 async def test_a_type_that_is_not_stored_is_refused(tested: CoreUnderTest, media: str) -> None:
     with pytest.raises(UnsupportedMediaTypeError) as caught:
-        await tested.core.uploads.check(_SCOPE, media, Declared("text/plain"))
+        await tested.core.uploads.begin(_SCOPE, media, Declared("text/plain"))
     assert "audio/x-wav" in caught.value.target
 
 

@@ -19,7 +19,7 @@ from kazoo_media.media.uploads import Declared
 from kazoo_media.media.waveforms import MOST_BUCKETS, Waveform, bucketed
 from kazoo_media.model import AudioFacts, Media, Rendition, RenditionKind
 from tests.support.audio_samples import encoded, wav_bytes
-from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
 
 _SCOPE = WriteScope("a" * 32)
 _RATE = 8000
@@ -46,7 +46,7 @@ async def _uploaded(tested: CoreUnderTest, audio: bytes, preset: str = "") -> Me
 
     media = await tested.core.library.create(_SCOPE, {"name": "n"}, "")
     declared = Declared(size_bytes=len(audio), preset=preset)
-    return await tested.core.uploads.replace_content(_SCOPE, media.id, declared, source())
+    return await replace_content(tested.core, _SCOPE, media.id, declared, source())
 
 
 async def _waveform(tested: CoreUnderTest, media: Media, buckets: int) -> Waveform:
@@ -136,7 +136,7 @@ async def test_what_can_not_be_decoded_has_none(tested: CoreUnderTest) -> None:
 
     media = await tested.core.library.create(_SCOPE, {"name": "n"}, "")
     declared = Declared("audio/mpeg")
-    media = await tested.core.uploads.replace_content(_SCOPE, media.id, declared, source())
+    media = await replace_content(tested.core, _SCOPE, media.id, declared, source())
     with pytest.raises(NoPeaksError, match="the waveform of this audio cannot be measured: "):
         await _waveform(tested, media, 10)
 
