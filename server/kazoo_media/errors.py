@@ -1,24 +1,5 @@
 """All errors that the service reports.
 
-MediaError
-├── InternalError
-├── BadRequestError                    a malformed request: wrong order, not UTF-8, bad page token
-├── InvalidCredentialsError, ForbiddenError
-├── AccountNotFoundError, MediaNotFoundError, ContentNotFoundError, PathNotFoundError
-├── MethodNotAllowedError
-├── ValidationError                    carries all violations at once
-├── ConflictError                      the id exists
-├── StaleRevisionError                 lost a race; the core retries or reports it
-├── PreconditionFailedError            If-Match, `if_revision`
-├── NotAcceptableError, UnsupportedMediaTypeError
-├── EmptyContentError, NotAudioError, TooLargeError
-├── IncompleteUploadError, ContentMismatchError
-├── RangeNotSatisfiableError
-├── QueueFullError, TooManyRequestsError
-├── StorageFullError, StoreUnavailableError
-├── NormalizationOffError, NormalizationFailedError
-└── SpeechFailedError
-
 Each class has all that a surface needs: `code` (gRPC), `reason` (listed in error_reason.proto),
 `http_status` and `kazoo_message`. There is no mapping table elsewhere.
 """
@@ -60,16 +41,18 @@ class MediaError(Exception):
     reason: ClassVar[str]
     http_status: ClassVar[int]
     kazoo_message: ClassVar[str]
-
     text: ClassVar[str] = ""
-    """The default message."""
+    """The default message, with facts in braces; "": the words of `kazoo_message`."""
     fixed_data: ClassVar[object] = None
     """`kazoo_data` if Kazoo always sends the same."""
+    response_headers: ClassVar[Sequence[tuple[str, str]]] = ()
+    """HTTP response headers that belong to the error: names, and values with facts in braces."""
 
     def __init__(self, message: str = "", **facts: str | int) -> None:
-        self.message = message or self.text
-        super().__init__(self.message)
         self.facts: dict[str, str] = {key: str(value) for key, value in facts.items()}
+        text = message or self.text.format_map(self.facts)
+        self.message = text or self.kazoo_message.replace("_", " ")
+        super().__init__(self.message)
 
     @property
     def kazoo_data(self) -> object:
@@ -79,7 +62,7 @@ class MediaError(Exception):
     @property
     def headers(self) -> Mapping[str, str]:
         """Return HTTP response headers that belong to the error."""
-        return {}
+        return {name: value.format_map(self.facts) for name, value in self.response_headers}
 
 
 class InternalError(MediaError):
@@ -87,7 +70,6 @@ class InternalError(MediaError):
 
     code, reason = Code.INTERNAL, "INTERNAL"
     http_status, kazoo_message = 500, "internal error"
-    text = "internal error"
     fixed_data: ClassVar[object] = {}
 
 
@@ -103,7 +85,6 @@ class InvalidCredentialsError(MediaError):
 
     code, reason = Code.UNAUTHENTICATED, "INVALID_CREDENTIALS"
     http_status, kazoo_message = 401, "invalid_credentials"
-    text = "invalid credentials"
 
 
 class ForbiddenError(MediaError):
@@ -111,7 +92,6 @@ class ForbiddenError(MediaError):
 
     code, reason = Code.PERMISSION_DENIED, "FORBIDDEN"
     http_status, kazoo_message = 403, "forbidden"
-    text = "forbidden"
 
 
 class _BadIdentifierError(MediaError):
@@ -120,45 +100,37 @@ class _BadIdentifierError(MediaError):
     code = Code.NOT_FOUND
     http_status, kazoo_message = 404, "bad_identifier"
 
-    def __init__(self, message: str, identifier: str, **facts: str | int) -> None:
-        super().__init__(message, **facts)
-        self.identifier = identifier
+    fact: ClassVar[str] = "media_id"
+    """Name of the id among the facts."""
+
+    def __init__(self, identifier: str) -> None:
+        super().__init__(**{self.fact: identifier})
 
     @property
     def kazoo_data(self) -> object:
         """Return Kazoo's text and the id."""
-        return {"message": "bad identifier", "cause": self.identifier}
+        return {"message": "bad identifier", "cause": self.facts[self.fact]}
 
 
 class AccountNotFoundError(_BadIdentifierError):
     """No account has this id."""
 
-    reason = "ACCOUNT_NOT_FOUND"
-
-    def __init__(self, account_id: str) -> None:
-        super().__init__(
-            f"account {account_id!r} does not exist", account_id, account_id=account_id
-        )
+    reason, fact = "ACCOUNT_NOT_FOUND", "account_id"
+    text = "account {account_id!r} does not exist"
 
 
 class MediaNotFoundError(_BadIdentifierError):
     """No media has this id, or it was deleted."""
 
     reason = "MEDIA_NOT_FOUND"
-
-    def __init__(self, media_id: str) -> None:
-        super().__init__(f"media {media_id!r} does not exist", media_id, media_id=media_id)
+    text = "media {media_id!r} does not exist"
 
 
 class ContentNotFoundError(_BadIdentifierError):
     """The media has no audio, or not the requested rendition."""
 
     reason = "CONTENT_NOT_FOUND"
-
-    def __init__(self, media_id: str) -> None:
-        super().__init__(
-            f"media {media_id!r} has no audio yet: upload it first", media_id, media_id=media_id
-        )
+    text = "media {media_id!r} has no audio yet: upload it first"
 
 
 class NoPeaksError(MediaError):
@@ -176,7 +148,6 @@ class PathNotFoundError(MediaError):
 
     code, reason = Code.NOT_FOUND, "PATH_NOT_FOUND"
     http_status, kazoo_message = 404, "not_found"
-    text = "not found"
 
 
 class MethodNotAllowedError(MediaError):
@@ -184,14 +155,11 @@ class MethodNotAllowedError(MediaError):
 
     code, reason = Code.UNIMPLEMENTED, "METHOD_NOT_ALLOWED"
     http_status, kazoo_message = 405, "invalid_method"
+    response_headers = (("allow", "{allow}"),)  # RFC 9110, 10.2.1
+    text = "method not allowed"
 
     def __init__(self, allow: Sequence[str]) -> None:
-        super().__init__("method not allowed", allow=", ".join(allow))
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Return `allow`. Source: RFC 9110, 10.2.1."""
-        return {"allow": self.facts["allow"]}
+        super().__init__(allow=", ".join(allow))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +170,6 @@ class Violation:
         field: Dotted path, for example `tts.voice`.
         code: Kazoo's word: `required`, `minLength`, `maxLength`, `enum`, `type`, `minimum`,
             `maximum`, `invalid`.
-        message: Kazoo's text.
         extra: Kazoo's `target`, `cause` and `value`; which of them depends on the code.
     """
 
@@ -237,25 +204,22 @@ class _DatastoreConflictError(MediaError):
     http_status, kazoo_message = 409, "datastore_conflict"
     fixed_data: ClassVar[object] = {"message": "conflicting documents"}
 
+    def __init__(self, media_id: str) -> None:
+        super().__init__(media_id=media_id)
+
 
 class ConflictError(_DatastoreConflictError):
     """The id already exists."""
 
     code, reason = Code.ALREADY_EXISTS, "CONFLICT"
-
-    def __init__(self, identifier: str) -> None:
-        super().__init__(f"{identifier!r} already exists", media_id=identifier)
+    text = "{media_id!r} already exists"
 
 
 class StaleRevisionError(_DatastoreConflictError):
     """The document changed between the read and the write."""
 
     code, reason = Code.ABORTED, "STALE_REVISION"
-
-    def __init__(self, media_id: str) -> None:
-        super().__init__(
-            f"{media_id!r} was changed by another caller: read it again", media_id=media_id
-        )
+    text = "{media_id!r} was changed by another caller: read it again"
 
 
 class PreconditionFailedError(MediaError):
@@ -263,13 +227,10 @@ class PreconditionFailedError(MediaError):
 
     code, reason = Code.FAILED_PRECONDITION, "PRECONDITION_FAILED"
     http_status, kazoo_message = 412, "precondition_failed"
+    text = "the document has revision {actual!r}, not {expected!r}: read it again"
 
     def __init__(self, expected: str, actual: str) -> None:
-        super().__init__(
-            f"the document has revision {actual!r}, not {expected!r}: read it again",
-            expected=expected,
-            actual=actual,
-        )
+        super().__init__(expected=expected, actual=actual)
 
 
 class _TargetError(MediaError):
@@ -323,9 +284,10 @@ class NotAudioError(_FileError):
     """The upload is not audio."""
 
     reason, violation = "NOT_AUDIO", "invalid"
+    text = "the file is {found}, not audio"
 
     def __init__(self, found: str) -> None:
-        super().__init__(f"the file is {found}, not audio", found=found)
+        super().__init__(found=found)
 
 
 class TooLargeError(_FileError):
@@ -333,17 +295,17 @@ class TooLargeError(_FileError):
 
     reason, violation = "TOO_LARGE", "maxSize"
     http_status, kazoo_message = 413, "request_too_large"
+    text = "Payload or Files must not be more than {limit_bytes} bytes"
 
     def __init__(self, limit_bytes: int) -> None:
-        super().__init__(
-            f"Payload or Files must not be more than {limit_bytes} bytes", limit_bytes=limit_bytes
-        )
-        self.limit_bytes = limit_bytes
+        super().__init__(limit_bytes=limit_bytes)
 
     @property
     def kazoo_data(self) -> object:
         """Return Kazoo's violation with the limit."""
-        return {"file": {"maxSize": {"message": self.message, "target": self.limit_bytes}}}
+        return {
+            "file": {"maxSize": {"message": self.message, "target": int(self.facts["limit_bytes"])}}
+        }
 
 
 class IncompleteUploadError(_FileError):
@@ -363,29 +325,20 @@ class RangeNotSatisfiableError(MediaError):
 
     code, reason = Code.OUT_OF_RANGE, "RANGE_NOT_SATISFIABLE"
     http_status, kazoo_message = 416, "range_not_satisfiable"
+    response_headers = (("content-range", "bytes */{size_bytes}"),)  # RFC 9110, 14.4
+    text = "the range starts after the last byte: the audio has {size_bytes} bytes"
 
     def __init__(self, size_bytes: int) -> None:
-        super().__init__(
-            f"the range starts after the last byte: the audio has {size_bytes} bytes",
-            size_bytes=size_bytes,
-        )
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Return `content-range`. Source: RFC 9110, 14.4."""
-        return {"content-range": f"bytes */{self.facts['size_bytes']}"}
+        super().__init__(size_bytes=size_bytes)
 
 
 class _RetryLaterError(MediaError):
     """The request may be repeated after a while."""
 
-    def __init__(self, message: str, retry_after_s: int) -> None:
-        super().__init__(message, retry_after_s=retry_after_s)
+    response_headers = (("retry-after", "{retry_after_s}"),)
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Return `retry-after`, in seconds."""
-        return {"retry-after": self.facts["retry_after_s"]}
+    def __init__(self, message: str = "", retry_after_s: int = 1) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
 
 
 class QueueFullError(_RetryLaterError):
@@ -401,9 +354,6 @@ class TooManyRequestsError(_RetryLaterError):
     code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS"
     http_status, kazoo_message = 429, "too_many_requests"
 
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__("too many requests", retry_after_s)
-
 
 class StorageFullError(MediaError):
     """The disk or a quota is full; nothing was changed."""
@@ -418,9 +368,7 @@ class StoreUnavailableError(_RetryLaterError):
 
     code, reason = Code.UNAVAILABLE, "STORE_UNAVAILABLE"
     http_status, kazoo_message = 503, "datastore_unreachable"
-
-    def __init__(self) -> None:
-        super().__init__("datastore timeout", retry_after_s=1)
+    text = "datastore timeout"
 
 
 class NormalizationOffError(MediaError):

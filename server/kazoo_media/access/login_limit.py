@@ -80,7 +80,7 @@ class LoginLimit:
     def _take(self, position: int) -> None:
         excess_s = self._postpone(position, SECONDS_EACH, limit_s=BURST * SECONDS_EACH)
         if excess_s > 0:
-            raise TooManyRequestsError(math.ceil(excess_s))
+            raise TooManyRequestsError(retry_after_s=math.ceil(excess_s))
 
     def _postpone(self, position: int, by_s: float, limit_s: float = math.inf) -> float:
         """Postpone the time at which a bucket is full, unless it would exceed the limit.

@@ -6,20 +6,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+from werkzeug.http import parse_etags, parse_range_header
 
 from kazoo_media.errors import PreconditionFailedError, RangeNotSatisfiableError
 from kazoo_media.media.downloads import ByteRange
 from kazoo_media.model import Media
 
-_TAG = re.compile(r'(W/)?"([^"]*)"|([^\s",]+)')
-_RANGE = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE | re.ASCII)
-_FARTHEST = 10**18
+_LAST_NONE = re.compile(r"bytes\s*=\s*-\s*0+", re.IGNORECASE)
+"""The last 0 bytes: well-formed, and nothing that could be sent. Werkzeug takes it as malformed."""
 
 
 def is_unchanged(headers: Mapping[str, str], tag: str) -> bool:
     """Tell whether If-None-Match names the tag; weak tags count."""
     sent = headers.get("if-none-match")
-    return bool(sent) and not {"*", tag}.isdisjoint(_tags(sent or "", weak=True))
+    return bool(sent) and _names(sent or "", {tag}, weak=True)
 
 
 def check_match(headers: Mapping[str, str], media: Media) -> None:
@@ -29,7 +31,7 @@ def check_match(headers: Mapping[str, str], media: Media) -> None:
         PreconditionFailedError: it does not hold.
     """
     sent = headers.get("if-match")
-    if sent and (_current(media) | {"*"}).isdisjoint(_tags(sent, weak=False)):
+    if sent and not _names(sent, _current(media), weak=False):
         raise PreconditionFailedError(sent, media.revision)
 
 
@@ -41,7 +43,7 @@ def check_conditions(headers: Mapping[str, str], media: Media) -> None:
     """
     check_match(headers, media)
     sent = headers.get("if-none-match")
-    if sent and not (_current(media) | {"*"}).isdisjoint(_tags(sent, weak=True)):
+    if sent and _names(sent, _current(media), weak=True):
         raise PreconditionFailedError(f"anything but {sent}", media.revision)
 
 
@@ -55,7 +57,7 @@ def pinned_revision(headers: Mapping[str, str], media: Media) -> str:
     is.
     """
     sent = headers.get("if-match", "")
-    return media.revision if sent and "*" not in _tags(sent, weak=False) else ""
+    return media.revision if sent and not _names(sent, set(), weak=False) else ""
 
 
 def _current(media: Media) -> set[str]:
@@ -78,32 +80,24 @@ def asked_range(
     Raises:
         RangeNotSatisfiableError: it starts behind the last byte.
     """
-    found = _RANGE.fullmatch(headers.get("range", ""))
-    if found is None or not _if_range_holds(headers.get("if-range"), tag, last_modified):
+    sent = headers.get("range", "").strip()
+    if not sent or not _if_range_holds(headers.get("if-range"), tag, last_modified):
         return None
-    first, last = (_number(text) for text in found.groups())
-    if first is None:
-        if last is None:
-            return None
-        if last == 0:
-            raise RangeNotSatisfiableError(size_bytes)
-        return ByteRange.within(size_bytes, -last, None)
-    if last is None:
-        return ByteRange.within(size_bytes, first, None)
-    return ByteRange.within(size_bytes, first, last - first + 1) if last >= first else None
+    if _LAST_NONE.fullmatch(sent):
+        raise RangeNotSatisfiableError(size_bytes)
+    found = parse_range_header(sent)
+    if found is None or found.units != "bytes" or len(found.ranges) != 1:
+        return None
+    [(first, end)] = found.ranges
+    return ByteRange.within(size_bytes, first, None if end is None else end - first)
 
 
 def _if_range_holds(sent: str | None, tag: str, last_modified: str) -> bool:
     return sent is None or sent.strip() in {f'"{tag}"', last_modified}
 
 
-def _tags(text: str, *, weak: bool) -> set[str]:
-    """Return the entity tags of a header without quotes; `*`, and what has no quotes, as it is."""
-    return {quoted or bare for mark, quoted, bare in _TAG.findall(text) if weak or not mark}
-
-
-def _number(text: str) -> int | None:
-    digits = text.lstrip("0") or text[:1]
-    if not digits:
-        return None
-    return int(digits) if len(digits) < 18 else _FARTHEST
+def _names(sent: str, tags: AbstractSet[str], *, weak: bool) -> bool:
+    """Tell whether a list of entity tags names one of these; `*` anywhere in it names any."""
+    listed = parse_etags(sent)
+    named = listed.as_set(include_weak=weak)
+    return listed.star_tag or "*" in named or not named.isdisjoint(tags)

@@ -5,11 +5,12 @@ Source: RFC 9110, 12.5.1.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
+
+from werkzeug.http import parse_accept_header
 
 from kazoo_media.audio.formats import ACCEPTED_TYPES, essence, extension_of, same_format
 from kazoo_media.crossbar.answers import CSV, JSON
@@ -19,7 +20,6 @@ from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import NotAcceptableError
 from kazoo_media.model import Rendition
 
-_WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 _ALIASES = {
     "application/x-json": JSON,
     "json": JSON,
@@ -55,8 +55,9 @@ class Accept:
 
     def __init__(self, text: str) -> None:
         self._ranges = [
-            _media_range(part, -index) for index, part in enumerate(text.split(",")) if part.strip()
-        ] or [_media_range("*/*", 0)]
+            _media_range(each, weight, -index)
+            for index, (each, weight) in enumerate(parse_accept_header(text))
+        ] or [_media_range("*/*", 1, 0)]
 
     @classmethod
     def of(cls, text: str) -> Accept:
@@ -141,13 +142,8 @@ def _is_audio(content_type: str) -> bool:
     return content_type.startswith(("audio/", "video/")) or content_type in ACCEPTED_TYPES
 
 
-def _media_range(text: str, earliness: int) -> _MediaRange:
-    content_type, *parameters = [part.strip().lower() for part in text.split(";")]
+def _media_range(text: str, weight: float, earliness: int) -> _MediaRange:
+    content_type = essence(text)
     content_type = _ALIASES.get(content_type, content_type)
-    weight = 1.0
-    for parameter in parameters:
-        found = _WEIGHT.fullmatch(parameter.replace(" ", ""))
-        if found:
-            weight = float(found[1])
     precision = 0 if content_type in {"*/*", "*"} else 1 if content_type.endswith("/*") else 2
     return _MediaRange(content_type, _Rank(weight, precision, earliness))
