@@ -11,7 +11,7 @@ from kazoo_media.access.accounts import Accounts
 from kazoo_media.access.login_limit import LoginLimit
 from kazoo_media.access.tokens import Tokens
 from kazoo_media.access.users import Users
-from kazoo_media.audio.convert.converters import Backends
+from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.normalization import Normalizer
 from kazoo_media.content.renditions import Renditions
@@ -66,7 +66,7 @@ async def build_core(
     node: Node,
     metadata: MetadataStore,
     blobs: BlobStore,
-    backends: Backends,
+    converters: Converters,
     login_limit: LoginLimit,
 ) -> Core:
     """Return a core on these stores; the node's public key is in the metadata store."""
@@ -74,9 +74,9 @@ async def build_core(
     await tokens.publish()
     settings = Settings(metadata, node.name, node.converters)
     renditions = Renditions(metadata, blobs)
-    normalizer = Normalizer(settings, backends)
-    speech = Speech(renditions, settings, normalizer, backends.temporary_folder)
-    measuring = Measuring(metadata, renditions, settings, backends)
+    normalizer = Normalizer(settings, converters)
+    speech = Speech(renditions, settings, normalizer, converters.temporary_folder)
+    measuring = Measuring(metadata, renditions, settings, converters)
     library = Library(metadata, settings, speech, measuring)
     accounts = Accounts(metadata, tokens)
     return Core(

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kazoo_media.access.accounts import Caller, WriteScope
 from kazoo_media.access.login_limit import LoginLimit
-from kazoo_media.audio.convert.converters import Backends
+from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.store import BlobStore
@@ -71,7 +71,7 @@ async def make_core(
     metadata = metadata or MemoryMetadataStore()
     blobs = blobs or MemoryBlobStore()
     ffmpeg = await asyncio.to_thread(find_ffmpeg) if with_ffmpeg else None
-    backends = Backends(Path(tempfile.gettempdir()), pool, ffmpeg)
+    backends = Converters(Path(tempfile.gettempdir()), pool, ffmpeg)
     node = Node("node1", private_key(), {}, converters)
     core = await build_core(node, metadata, blobs, backends, make_login_limit())
     account, api_key = await core.accounts.create_master("master")

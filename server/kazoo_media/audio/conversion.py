@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
-from kazoo_media.audio.jobs import Sound
+from kazoo_media.audio.jobs import Report
 from kazoo_media.model import AudioFacts
 
 _MIB = 1024 * 1024
@@ -44,27 +44,42 @@ class ConversionLimits:
 
 @dataclass(frozen=True, slots=True)
 class ConversionOutcome:
-    """How a conversion ended.
+    """How a conversion ended, and what came out.
 
     Attributes:
-        error: None when the output is good; else KAZOO_FAILURE and the reason, for a person.
-        warnings: What the converter complained about, though it did its work.
+        report: Its error begins with KAZOO_FAILURE.
         facts: Of the output.
-        before: What was measured of the input, where the converter does.
-        after: And of the output.
         repaired_head: The first bytes of the output as they should be, to be written over the ones
             that were: a WAV or FLAC that was written into a pipe has no right length. None: they
             are right.
-        another: Starts a conversion of the same input that may do better; None: none would.
+        fallback: Starts a conversion of the same input that may do better; None: none would.
     """
 
-    error: str | None = None
-    warnings: tuple[str, ...] = ()
+    report: Report = field(default_factory=Report)
     facts: AudioFacts = field(default_factory=AudioFacts)
-    before: Sound | None = None
-    after: Sound | None = None
     repaired_head: bytes | None = None
-    another: Callable[[], Conversion] | None = None
+    fallback: Start | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A conversion that was not started.
+
+    Attributes:
+        reason: For a person.
+    """
+
+    reason: str
+
+    @property
+    def error(self) -> str:
+        """Return what a report of a conversion would say."""
+        return failure_text(self.reason)
+
+
+def failure_text(reason: str) -> str:
+    """Return the text of an error, in Kazoo's words first."""
+    return f"{KAZOO_FAILURE}: {reason}"
 
 
 class Conversion(ABC):
@@ -110,3 +125,8 @@ class Conversion(ABC):
         trace: TracebackType | None,
     ) -> None:
         await self.kill()
+
+
+Started: TypeAlias = Conversion | Refusal
+Start: TypeAlias = Callable[[], Awaitable[Started]]
+"""Starts a conversion of an input whose head is known."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from kazoo_media.audio.inspect.head import Head, can_be_judged, judged
 from kazoo_media.errors import (
     ContentMismatchError,
     EmptyContentError,
     IncompleteUploadError,
     TooLargeError,
 )
-
-_SNIFF_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +48,34 @@ client went away raises IncompleteUploadError, or its task is cancelled: it neve
 
 
 class Intake:
-    """Reads a source. The head is read once and given out again as the first chunk.
+    """Reads a source. The head is read and judged once, and given out again as the first chunk.
 
     Attributes:
-        head: The first bytes, at least 512 unless there are fewer; empty before `read_head`.
         received_bytes: How many bytes came so far.
     """
 
     def __init__(self, source: Source, declared: Declared, limit_bytes: int) -> None:
-        self.head = b""
         self.received_bytes = 0
         self._source = source
         self._declared_bytes = declared.size_bytes
         self._limit_bytes = limit_bytes
         self._finish: Finish | None = None
-        self._head_is_due = False
+        self._held = b""
 
-    async def read_head(self) -> None:
-        """Read what is needed for sniffing.
+    async def read_head(self) -> Head:
+        """Return the first bytes, as many as are needed to judge them.
 
         Raises:
             EmptyContentError: the source has no bytes at all.
             IncompleteUploadError: it ended before its declared size.
         """
-        pieces: list[bytes] = []
-        while self.received_bytes < _SNIFF_BYTES and (chunk := await self._next()):
-            pieces.append(chunk)
-        self.head = b"".join(pieces)
-        self._head_is_due = True
-        if not self.head:
+        held = bytearray()
+        while not can_be_judged(held) and (chunk := await self._next()):
+            held += chunk
+        if not held:
             raise EmptyContentError
+        self._held = bytes(held)
+        return judged(self._held)
 
     async def read(self) -> bytes:
         """Return the next bytes, b"" at a complete end.
@@ -87,9 +84,9 @@ class Intake:
             IncompleteUploadError: the source ended before its declared size.
             TooLargeError: more bytes came than the limit allows.
         """
-        if self._head_is_due:
-            self._head_is_due = False
-            return self.head
+        if self._held:
+            held, self._held = self._held, b""
+            return held
         return await self._next()
 
     def check_finish(self, sha256: str) -> None:

@@ -24,9 +24,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from kazoo_media.audio.conversion import Conversion
-from kazoo_media.audio.convert.converters import Backend, Backends
+from kazoo_media.audio.conversion import Started
+from kazoo_media.audio.convert.converters import Backend, Converters
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.presets import KAZOO, PRESET_NAMES
 from kazoo_media.audio.programs.sox import SoxCommand
@@ -81,7 +82,7 @@ class Normalization:
     source_arguments: tuple[str, ...]
     destination_arguments: tuple[str, ...]
     backend: Backend
-    backends: Backends
+    converters: Converters
 
     @property
     def fingerprint(self) -> str:
@@ -95,14 +96,14 @@ class Normalization:
             words.append(self.wav_encoding)
         return shlex.join(words)
 
-    def start(self, source: AudioFormat) -> Conversion:
-        """Return a conversion; its outcome tells whether it succeeds, never an exception."""
+    async def start(self, source: AudioFormat, head: Head) -> Started:
+        """Return a running conversion of what begins with this head, or why there is none."""
         if self.preset == KAZOO:
             given, wanted = self.source_arguments, self.destination_arguments
             command = SoxCommand(self.executable, source, self.target, given, wanted)
-            return self.backends.run(command)
+            return await self.converters.by_command(command, head)
         job = Job(source, self.target, self.preset, self.wav_encoding, ignore_length=False)
-        return self.backends.make(job, self.backend, self.executable)
+        return await self.converters.by_preset(job, self.backend, self.executable, head)
 
 
 def check_preset(preset: str) -> None:
@@ -121,9 +122,9 @@ def check_preset(preset: str) -> None:
 class Normalizer:
     """Decides for each upload of a worker."""
 
-    def __init__(self, settings: Settings, backends: Backends) -> None:
+    def __init__(self, settings: Settings, converters: Converters) -> None:
         self._settings = settings
-        self._backends = backends
+        self._converters = converters
         cores = os.cpu_count() or 1
         self._turn = asyncio.Semaphore(cores)
         self._turn_of_stored = asyncio.Semaphore(max(1, cores - 1))
@@ -186,7 +187,7 @@ class Normalizer:
             source_arguments=parse_arguments(values[NORMALIZE_SOURCE_ARGS]),
             destination_arguments=parse_arguments(values[NORMALIZE_DESTINATION_ARGS]),
             backend=Backend(values[NORMALIZE_BACKEND]),
-            backends=self._backends,
+            converters=self._converters,
         )
 
     def _count(self, normalization: Normalization, change: int) -> None:

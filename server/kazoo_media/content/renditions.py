@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kazoo_media.audio.inspect.head import MOST_HEAD_BYTES, Head, judged
 from kazoo_media.blobs.store import BlobReader, BlobStore
 from kazoo_media.errors import StoreUnavailableError
 from kazoo_media.metadata.store import BlobRows
@@ -37,3 +38,13 @@ class Renditions:
         if reader is None:
             raise StoreUnavailableError
         return reader
+
+
+async def head_of(reader: BlobReader) -> Head:
+    """Return the head of stored audio.
+
+    Raises:
+        StoreUnavailableError: of the blob store.
+    """
+    chunks = reader.read(0, min(MOST_HEAD_BYTES, reader.size_bytes))
+    return judged(b"".join([chunk async for chunk in chunks]))

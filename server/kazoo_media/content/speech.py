@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from kazoo_media.access.accounts import WriteScope
-from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.speech.command import SpeechCommand
 from kazoo_media.audio.speech.espeak import Espeak
 from kazoo_media.audio.speech.flite import Flite
@@ -155,14 +154,14 @@ class Speech:
         async with self._normalizer.admit() as normalization, self._turn, aclosing(speech):
             intake = Intake(speech, Declared(), limit)
             try:
-                await intake.read_head()
-                source_format = sniff(intake.head).format
+                head = await intake.read_head()
+                source_format = head.format
                 if source_format is None:
                     raise SpeechFailedError(f"{title} answered something that is no audio")
                 transfer = Transfer(self._renditions, account_id, repairs_head=True)
                 transfers.append(transfer)
                 received = await transfer.run(
-                    intake, source_format, source_format.content_type, normalization
+                    intake, head, source_format, source_format.content_type, normalization
                 )
             except (EmptyContentError, TooLargeError) as error:
                 much = "too much" if isinstance(error, TooLargeError) else "nothing"

@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from kazoo_media.audio.conversion import Conversion, ConversionOutcome
+from kazoo_media.audio.conversion import Conversion, ConversionOutcome, Refusal, Start, Started
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.head import Head
+from kazoo_media.audio.inspect.plausibility import is_too_short
 from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.audio.inspect.wav import repaired_head
-from kazoo_media.audio.jobs import Sound
-from kazoo_media.audio.running.verdict import is_too_short
+from kazoo_media.audio.jobs import Report, Sound
 from kazoo_media.blobs.store import blob_key_beside, new_blob_key
 from kazoo_media.content.intake import Intake
 from kazoo_media.content.normalization import Normalization
@@ -52,21 +53,22 @@ class _Converted:
     @property
     def fallback(self) -> Callable[[], Conversion] | None:
         """Return a conversion that may do better."""
-        return None if self.result is None else self.result.another
+        return None if self.result is None else self.result.fallback
 
     @property
     def before(self) -> Sound | None:
         """Return what was measured of the input, where that was done."""
-        return None if self.result is None else self.result.before
+        return None if self.result is None else self.result.report.before
 
     @property
     def outcome(self) -> dict[str, str]:
         """Return what the document says of the conversion."""
         if self.result is None:
             return {}
-        if self.result.error is not None:
-            return {"normalization_error": self.result.error}
-        warnings = "; ".join(self.result.warnings)
+        report = self.result.report
+        if report.error is not None:
+            return {"normalization_error": report.error}
+        warnings = "; ".join(report.warnings)
         return {"normalization_warning": warnings} if warnings else {}
 
     def rendition(self, normalization: Normalization | None) -> Rendition | None:
@@ -82,7 +84,7 @@ class _Converted:
             self.result.facts,
             normalization.fingerprint,
         )
-        return with_sound(rendition, self.result.after)
+        return with_sound(rendition, self.result.report.after)
 
 
 class Transfer:
@@ -112,6 +114,7 @@ class Transfer:
     async def run(
         self,
         intake: Intake,
+        head: Head,
         source_format: AudioFormat,
         content_type: str,
         normalization: Normalization | None,
@@ -119,7 +122,7 @@ class Transfer:
         """Store the original and, when normalization is on, the normalized rendition.
 
         Args:
-            intake: Its head was read.
+            head: Was read from the intake.
             source_format: What the head was recognised as.
             content_type: What the original is served as.
 
@@ -129,11 +132,17 @@ class Transfer:
         keys = [self._original_key] + ([self._normalized_key] if normalization else [])
         return await self._begun(
             keys,
-            lambda tasks: self._receive(tasks, intake, source_format, content_type, normalization),
+            lambda tasks: self._receive(
+                tasks, intake, head, source_format, content_type, normalization
+            ),
         )
 
     async def run_again(
-        self, original: Rendition, source_format: AudioFormat, normalization: Normalization
+        self,
+        original: Rendition,
+        head: Head,
+        source_format: AudioFormat,
+        normalization: Normalization,
     ) -> Received:
         """Convert a stored original anew; the content is that original, with what was measured of
         it, and what was made of it.
@@ -144,7 +153,7 @@ class Transfer:
 
         async def convert(tasks: asyncio.TaskGroup) -> Received:
             del tasks
-            start = partial(normalization.start, source_format)
+            start = partial(normalization.start, source_format, head)
             converted = await self._convert_stored(normalization, start, original)
             content = _content(original, converted, normalization)
             return Received(content, converted.outcome)
@@ -203,18 +212,20 @@ class Transfer:
         self,
         tasks: asyncio.TaskGroup,
         intake: Intake,
+        head: Head,
         source_format: AudioFormat,
         content_type: str,
         normalization: Normalization | None,
     ) -> Received:
         writer = self._new_writer(self._original_key, tasks)
         meter = DurationMeter(source_format)
+        streamed = await self._streamed(head, source_format, normalization)
         conversion = converting = None
-        if normalization is not None and normalization.streams:
-            conversion = self._conversion = normalization.start(source_format)
+        if isinstance(streamed, Conversion):
+            conversion = self._conversion = streamed
             converting = tasks.create_task(self._collect(conversion, tasks))
-        await self._store(intake, writer, meter, conversion)
-        converted = _Converted() if converting is None else await converting
+        await self._store(intake, head, writer, meter, conversion)
+        converted = _refused(streamed) if converting is None else await converting
         finished = [each for each in (writer, converted.writer) if each is not None]
         await publish_renditions(self._renditions.blobs, finished)
         original = Rendition(
@@ -227,14 +238,23 @@ class Transfer:
         )
         start = converted.fallback
         if normalization is not None and not normalization.streams:
-            start = partial(normalization.start, source_format)
+            start = partial(normalization.start, source_format, head)
         if normalization is not None and start is not None:
             converted = await self._convert_stored(normalization, start, original)
         return Received(_content(original, converted, normalization), converted.outcome)
 
+    async def _streamed(
+        self, head: Head, source_format: AudioFormat, normalization: Normalization | None
+    ) -> Started | None:
+        """Return the conversion that runs while the upload does, or why there is none."""
+        if normalization is None or not normalization.streams:
+            return None
+        return await normalization.start(source_format, head)
+
     async def _store(
         self,
         intake: Intake,
+        head: Head,
         writer: RenditionWriter,
         meter: DurationMeter,
         conversion: Conversion | None,
@@ -249,30 +269,32 @@ class Transfer:
         if conversion is not None:
             await conversion.finish()
         intake.check_finish(writer.sha256)
-        head = intake.head
-        if self._repairs_head:
-            head = repaired_head(intake.head, writer.size_bytes)
-        if head != intake.head:
-            await writer.overwrite_head(head)
+        if not self._repairs_head:
+            return
+        repaired = repaired_head(head.data, writer.size_bytes)
+        if repaired != head.data:
+            await writer.overwrite_head(repaired)
 
     async def _convert_stored(
         self,
         normalization: Normalization,
-        start: Callable[[], Conversion],
+        start: Start,
         original: Rendition,
     ) -> _Converted:
         """Convert from the stored original, when it is this upload's turn: once more as long as
-        another conversion may do better.
+        a fallback may do better.
         """
         async with normalization.turn:
-            converted = await self._convert_blob(start(), original)
+            converted = await self._convert_blob(await start(), original)
             while (fallback := converted.fallback) is not None:
-                converted = await self._convert_blob(fallback(), original)
+                converted = await self._convert_blob(await fallback(), original)
             if converted.writer is not None:
                 await publish_renditions(self._renditions.blobs, [converted.writer])
         return converted
 
-    async def _convert_blob(self, conversion: Conversion, original: Rendition) -> _Converted:
+    async def _convert_blob(self, conversion: Started, original: Rendition) -> _Converted:
+        if isinstance(conversion, Refusal):
+            return _refused(conversion)
         self._conversion = conversion
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(self._collect(conversion, tasks))
@@ -289,7 +311,7 @@ class Transfer:
             await writer.write(chunk)
         await writer.finish()
         outcome = await conversion.outcome()
-        if outcome.error is not None or outcome.another is not None:
+        if outcome.report.error is not None or outcome.fallback is not None:
             await writer.discard()
             return _Converted(None, outcome)
         if outcome.repaired_head is not None:
@@ -312,6 +334,13 @@ def _content(
     original: Rendition, converted: _Converted, normalization: Normalization | None
 ) -> Content:
     return Content(with_sound(original, converted.before), converted.rendition(normalization))
+
+
+def _refused(streamed: Started | None) -> _Converted:
+    """Return what becomes of a conversion that was not started."""
+    if isinstance(streamed, Refusal):
+        return _Converted(None, ConversionOutcome(Report(streamed.error)))
+    return _Converted()
 
 
 def with_sound(rendition: Rendition, sound: Sound | None) -> Rendition:

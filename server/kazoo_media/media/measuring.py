@@ -19,13 +19,12 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from kazoo_media.audio.conversion import Conversion, ConversionOutcome
-from kazoo_media.audio.convert.converters import Backends
-from kazoo_media.audio.formats import AudioFormat, format_of
-from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, sniff
-from kazoo_media.audio.jobs import Sound
+from kazoo_media.audio.conversion import ConversionOutcome, Refusal, Started
+from kazoo_media.audio.convert.converters import Converters
+from kazoo_media.audio.formats import format_of
+from kazoo_media.audio.jobs import Report, Sound
 from kazoo_media.blobs.store import BlobReader
-from kazoo_media.content.renditions import Renditions
+from kazoo_media.content.renditions import Renditions, head_of
 from kazoo_media.content.transfer import cause_of, with_sound
 from kazoo_media.documents.rules import conversion_outcome, with_content_keys
 from kazoo_media.errors import MediaError, NoPeaksError, StaleRevisionError, StoreUnavailableError
@@ -44,12 +43,12 @@ class Measuring:
     """Measures the renditions of stored media."""
 
     def __init__(
-        self, store: MediaStore, renditions: Renditions, settings: Settings, backends: Backends
+        self, store: MediaStore, renditions: Renditions, settings: Settings, converters: Converters
     ) -> None:
         self._store = store
         self._renditions = renditions
         self._settings = settings
-        self._backends = backends
+        self._converters = converters
         self._waiting: asyncio.Queue[tuple[str, str]] = asyncio.Queue(_MOST_WAITING)
         self._turn = asyncio.Semaphore(os.cpu_count() or 1)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -148,20 +147,25 @@ class Measuring:
 
     async def _sound(self, rendition: Rendition) -> Sound:
         async with await self._renditions.open(rendition) as reader:
-            source = await _format_of(reader, rendition)
+            head = await head_of(reader)
+            source = head.format or format_of(rendition.content_type)
+            if source is None:
+                raise NoPeaksError(f"{rendition.content_type} is not known")
             executable = await self._settings.get(NORMALIZE_EXECUTABLE)
-            outcome = await _measure(reader, self._backends.measure(source, executable))
-            sound = outcome.before
-            if outcome.another is not None:
-                sound = (await _measure(reader, outcome.another())).before or sound
+            started = await self._converters.measuring(source, executable, head)
+            outcome = await _measure(reader, started)
+            sound = outcome.report.before
+            if outcome.fallback is not None:
+                again = await _measure(reader, await outcome.fallback())
+                sound = again.report.before or sound
         if sound is None:
-            raise NoPeaksError(outcome.error or "it could not be decoded")
+            raise NoPeaksError(outcome.report.error or "it could not be decoded")
         return sound
 
     def _missing(self, media: Media) -> list[Rendition]:
         """Return the renditions that were not measured, the served one first."""
         renditions = media.content.renditions if media.content else ()
-        if not self._backends.can_measure:
+        if not self._converters.can_measure:
             return []
         return [each for each in renditions if each.facts.clipped_samples is None]
 
@@ -187,16 +191,9 @@ def _with_sound(content: Content, key: str, sound: Sound) -> Content | None:
     return None
 
 
-async def _format_of(reader: BlobReader, rendition: Rendition) -> AudioFormat:
-    chunks = reader.read(0, min(SNIFF_BYTES, reader.size_bytes))
-    head = b"".join([chunk async for chunk in chunks])
-    found = sniff(head).format or format_of(rendition.content_type)
-    if found is None:
-        raise NoPeaksError(f"{rendition.content_type} is not known")
-    return found
-
-
-async def _measure(reader: BlobReader, measurement: Conversion) -> ConversionOutcome:
+async def _measure(reader: BlobReader, measurement: Started) -> ConversionOutcome:
+    if isinstance(measurement, Refusal):
+        return ConversionOutcome(Report(measurement.error))
     async with measurement:
         try:
             async with asyncio.TaskGroup() as tasks:

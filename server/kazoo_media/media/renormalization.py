@@ -17,11 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kazoo_media.access.accounts import WriteScope
-from kazoo_media.audio.conversion import KAZOO_FAILURE
-from kazoo_media.audio.formats import AudioFormat, format_of
-from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, sniff
+from kazoo_media.audio.conversion import failure_text
+from kazoo_media.audio.formats import format_of
+from kazoo_media.audio.inspect.head import Head
 from kazoo_media.content.normalization import Normalization, Normalizer
-from kazoo_media.content.renditions import Renditions
+from kazoo_media.content.renditions import Renditions, head_of
 from kazoo_media.content.transfer import Received, Transfer
 from kazoo_media.documents.rules import with_content_keys
 from kazoo_media.errors import (
@@ -106,8 +106,12 @@ class Renormalization:
         """
         transfer = Transfer(self._renditions, scope.account_id)
         try:
-            source_format = await self._format_of(media, original)
-            received = await transfer.run_again(original, source_format, normalization)
+            head = await self._head_of(media, original)
+            source_format = head.format or format_of(original.content_type)
+            if source_format is None:
+                reason = f"{original.content_type} is not a known audio format"
+                raise NormalizationFailedError(failure_text(reason))
+            received = await transfer.run_again(original, head, source_format, normalization)
             if received.content.normalized is None:
                 raise NormalizationFailedError(received.outcome["normalization_error"])
             return await self._commit(scope, media.id, received)
@@ -143,16 +147,10 @@ class Renormalization:
             self._measuring.soon(changed)
             return changed
 
-    async def _format_of(self, media: Media, original: Rendition) -> AudioFormat:
+    async def _head_of(self, media: Media, original: Rendition) -> Head:
         reader = await self._renditions.find(original)
         if reader is None:
             text = f"the original of {media.id!r} is missing or damaged: see `kazoo-media fsck`"
             raise NormalizationFailedError(text)
         async with reader:
-            size_bytes = min(SNIFF_BYTES, original.size_bytes)
-            head = b"".join([chunk async for chunk in reader.read(0, size_bytes)])
-        found = sniff(head).format or format_of(original.content_type)
-        if found is None:
-            text = f"{KAZOO_FAILURE}: {original.content_type} is no known audio format"
-            raise NormalizationFailedError(text)
-        return found
+            return await head_of(reader)

@@ -32,7 +32,7 @@ from kazoo_media.audio.formats import (
     same_container,
     same_format,
 )
-from kazoo_media.audio.inspect.sniff import Sniffed, sniff
+from kazoo_media.audio.inspect.head import Head
 from kazoo_media.content.intake import Declared, Finish, Intake, Source
 from kazoo_media.content.normalization import Normalizer, check_preset
 from kazoo_media.content.renditions import Renditions
@@ -159,13 +159,13 @@ class Upload:
         """
         async with self._normalizer.admit(self.declared.preset) as normalization:
             intake = Intake(source, self.declared, self._limit_bytes)
-            await intake.read_head()
-            source_format, content_type = _recognised(
-                sniff(intake.head), self.declared, self._change.after
-            )
+            head = await intake.read_head()
+            source_format, content_type = _recognised(head, self.declared, self._change.after)
             transfer = Transfer(self._renditions, self._account_id)
             try:
-                received = await transfer.run(intake, source_format, content_type, normalization)
+                received = await transfer.run(
+                    intake, head, source_format, content_type, normalization
+                )
                 return await self._commit(received)
             except BaseException:
                 await transfer.discard()
@@ -219,7 +219,7 @@ def _with_content(change: Change, declared: Declared, received: Received, now_ms
     return replace(after, revision=next_revision(change.before.revision))
 
 
-def _recognised(found: Sniffed, declared: Declared, media: Media) -> tuple[AudioFormat, str]:
+def _recognised(found: Head, declared: Declared, media: Media) -> tuple[AudioFormat, str]:
     """Return the format of an upload and the type that the original is stored and served as.
 
     A declared alias of what is inside is kept; where nothing useful is declared, the document's

@@ -20,7 +20,7 @@ from grpc_health.v1 import health
 
 from kazoo_media.access.login_limit import LoginLimit
 from kazoo_media.access.tokens import load_private_key, load_trusted_keys
-from kazoo_media.audio.convert.converters import Backends
+from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.audio.pool.pool import ConverterPool, can_convert
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.local import LocalBlobStore
@@ -152,26 +152,26 @@ async def _open(
     stack.push_async_callback(metadata.aclose)
     blobs = LocalBlobStore(config.data_dir / "blobs")
     stack.push_async_callback(blobs.aclose)
-    backends = await _backends(config, stack)
-    core = await _core(config, metadata, blobs, backends, LoginLimit(login_limit))
+    converters = await _converters(config, stack)
+    core = await _core(config, metadata, blobs, converters, LoginLimit(login_limit))
     return _Opened(core, metadata, Sweeper(metadata, blobs))
 
 
-async def _backends(config: Config, stack: AsyncExitStack) -> Backends:
+async def _converters(config: Config, stack: AsyncExitStack) -> Converters:
     folder = config.data_dir / "tmp"
     await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
     pool = None
     if await asyncio.to_thread(can_convert):
         pool = ConverterPool(folder)
         stack.push_async_callback(pool.aclose)
-    return Backends(folder, pool, await asyncio.to_thread(find_ffmpeg))
+    return Converters(folder, pool, await asyncio.to_thread(find_ffmpeg))
 
 
 async def _core(
     config: Config,
     metadata: MetadataStore,
     blobs: BlobStore,
-    backends: Backends,
+    converters: Converters,
     login_limit: LoginLimit,
 ) -> Core:
     node = Node(
@@ -180,7 +180,7 @@ async def _core(
         await asyncio.to_thread(load_trusted_keys, config.data_dir / "trusted_keys"),
         config.converters,
     )
-    return await build_core(node, metadata, blobs, backends, login_limit)
+    return await build_core(node, metadata, blobs, converters, login_limit)
 
 
 def _shared_file(path: Path) -> int:

@@ -25,8 +25,8 @@ def _audio(kind: CodedFormat) -> bytes:
 
 
 def _stored(rest: Rest, tenant: Tenant, media_id: str, reply: Reply, audio: bytes) -> Any:
-    """Check that the answer is the reloaded document but for what is measured later, and that the audio is served as it says;
-    return the type.
+    """Check that the answer is the reloaded document, except for what is measured later, and that
+    the audio is served as it says; return the type.
     """
     assert reply.status == 200, reply.body
     found = ask(rest, tenant, f"GET {{M}}/{media_id}")

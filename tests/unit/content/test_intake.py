@@ -14,6 +14,7 @@ from kazoo_media.errors import (
     IncompleteUploadError,
     TooLargeError,
 )
+from tests.support.audio_samples import tone
 
 
 async def _source(*parts: bytes | Finish) -> AsyncIterator[bytes | Finish]:
@@ -37,8 +38,24 @@ async def test_every_byte_comes_out_once_and_in_order(sizes: list[int]) -> None:
 
 async def test_the_head_has_at_least_512_bytes_where_there_are_that_many() -> None:
     intake = Intake(_source(*[b"x" * 100] * 9), Declared(), 10_000)
-    await intake.read_head()
-    assert len(intake.head) == 600
+    assert len((await intake.read_head()).data) == 600
+
+
+async def test_the_head_of_a_wav_has_all_of_its_header() -> None:
+    audio = tone(1.0)
+    padded = audio[:12] + b"JUNK" + (2000).to_bytes(4, "little") + bytes(2000) + audio[12:]
+    pieces = [padded[at : at + 100] for at in range(0, len(padded), 100)]
+    head = await Intake(_source(*pieces), Declared(), 1 << 20).read_head()
+    assert head.wav is not None
+    assert len(head.data) == 2100
+
+
+async def test_the_head_of_a_wav_without_audio_has_an_end() -> None:
+    chunk = b"JUNK" + (92).to_bytes(4, "little") + bytes(92)
+    pieces = [b"RIFF" + bytes(4) + b"WAVE", *[chunk] * 10_000]
+    head = await Intake(_source(*pieces), Declared(), 1 << 21).read_head()
+    assert "no audio within" in str(head.wav_problem)
+    assert len(head.data) < 70_000
 
 
 async def test_no_bytes_are_an_error() -> None:

@@ -217,7 +217,7 @@ async def test_an_unknown_preset_is_refused_with_those_there_are(again: _Again) 
 
 async def test_a_failed_conversion_says_why_and_changes_nothing(again: _Again) -> None:
     await again.set("normalize_executable", "missing")
-    with pytest.raises(NormalizationFailedError, match=r"conversion utility: missing can not"):
+    with pytest.raises(NormalizationFailedError, match=r"conversion utility: missing cannot"):
         await again.normalize()
     await again.expect_untouched()
 

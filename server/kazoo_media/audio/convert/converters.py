@@ -1,17 +1,19 @@
-"""Who converts: the sox program, a process of the pool, or ffmpeg and one of them."""
+"""Which converter takes what: sox, a process of the pool, or ffmpeg and one of them."""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
-from kazoo_media.audio.conversion import Conversion, ConversionLimits
-from kazoo_media.audio.convert.pooled import InProcessConversion, PooledMeasurement
-from kazoo_media.audio.convert.refused import RefusedConversion
-from kazoo_media.audio.convert.two_stage import DecodedConversion
+from kazoo_media.audio.conversion import Conversion, ConversionLimits, Refusal, Start, Started
+from kazoo_media.audio.convert.pooled import PooledConversion, PooledMeasuring
+from kazoo_media.audio.convert.two_stage import TwoStageConversion
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.jobs import SOURCES, Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.presets import PRESETS
@@ -27,7 +29,7 @@ _NOT_MEASURED = (
     " pip install 'kazoo-media[audio]', start the service again, and ask again"
 )
 _ONLY_IN_PROCESS = (
-    "sox can not make {target} by the preset {preset}:"
+    "sox cannot make {target} by the preset {preset}:"
     " the setting media.normalize_backend has to be auto or inprocess"
 )
 
@@ -41,9 +43,8 @@ class Backend(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Backends:
-    """Starts conversions. Their outcomes tell whether they succeed, never an exception. What
-    nobody can read is decoded by ffmpeg first.
+class Converters:
+    """Starts conversions, or says why not. ffmpeg decodes first what no other converter can read.
 
     Attributes:
         pool: None where the packages of the extra [audio] are not installed.
@@ -54,35 +55,38 @@ class Backends:
     pool: ConverterPool | None
     ffmpeg: str | None
 
-    def run(self, command: SoxCommand) -> Conversion:
-        """Return a conversion by this command."""
-        if command.source.sox_type is None:
-            decoder = self._decoder(command.source, command.executable)
-            return DecodedConversion(decoder, self.run(replace(command, source=AudioFormat.WAV)))
-        return self._sox(command)
-
     @property
     def can_measure(self) -> bool:
         """Tell whether the packages that measure are installed."""
         return self.pool is not None
 
-    def measure(self, source: AudioFormat, executable: str) -> Conversion:
-        """Return a conversion to nothing, whose outcome has what the input sounds like.
+    async def by_command(self, command: SoxCommand, head: Head) -> Started:
+        """Return a conversion by this command."""
+        if command.source.sox_type is None:
+            second = partial(self.by_command, replace(command, source=AudioFormat.WAV))
+            return await self._decoded(command.source, head, command.executable, second)
+        return await self._by_sox(command, head)
+
+    async def measuring(self, source: AudioFormat, executable: str, head: Head) -> Started:
+        """Return a conversion to nothing, whose report has what the input sounds like.
 
         Args:
             executable: What sox is called.
         """
-        if self.pool is None:
-            return RefusedConversion(source, source, _NOT_MEASURED)
-        decoded = partial(self._measure_decoded, source, executable)
+        pool = self.pool
+        if pool is None:
+            return Refusal(head.problem(source) or _NOT_MEASURED)
+        second = partial(self.measuring, AudioFormat.WAV, executable)
+        decoded = partial(self._decoded, source, head, executable, second)
         if source not in SOURCES:
-            return decoded()
+            return await decoded()
         # libsndfile stops at second streams that sox reads past.
-        spare = None if source is AudioFormat.WAV else decoded
-        return PooledMeasurement(source, ConversionLimits(), self.pool, spare)
+        fallback = None if source is AudioFormat.WAV else decoded
+        start = PooledMeasuring.start(pool, source, ConversionLimits(), fallback)
+        return await start_or_refuse(head, source, "the measuring process", start)
 
-    def make(self, job: Job, wanted: Backend, executable: str) -> Conversion:
-        """Return a conversion by a preset. Where the wanted back end can not read the source, one
+    async def by_preset(self, job: Job, wanted: Backend, executable: str, head: Head) -> Started:
+        """Return a conversion by a preset. Where the wanted back end cannot read the source, one
         that can makes WAV of it first.
 
         Args:
@@ -94,33 +98,67 @@ class Backends:
         is_raw_gsm = is_for_sox and job.source is AudioFormat.GSM
         if pool is not None and job.source in SOURCES and not is_raw_gsm:
             # libsndfile stops at tags, cut frames and second streams that sox reads past.
-            by_sox = partial(self.make, job, Backend.SOX, executable)
-            spare = by_sox if is_for_sox and job.source.sox_type is not None else None
-            return InProcessConversion(job, ConversionLimits(), pool, spare)
+            by_sox = partial(self.by_preset, job, Backend.SOX, executable, head)
+            fallback = by_sox if is_for_sox and job.source.sox_type is not None else None
+            return await self._in_process(pool, job, head, fallback)
         if pool is None and not is_for_sox:
             reason = _ONLY_IN_PROCESS if wanted is Backend.SOX else _NOT_INSTALLED
             refusal = reason.format(preset=job.preset, target=job.target.title)
-            return RefusedConversion(job.source, job.target, refusal)
+            return Refusal(head.problem(job.source) or refusal)
         if not is_for_sox or job.source.sox_type is None:
-            next_stage = self.make(replace(job, source=AudioFormat.WAV), wanted, executable)
-            return DecodedConversion(self._decoder(job.source, executable), next_stage)
+            after_decoding = replace(job, source=AudioFormat.WAV)
+            second = partial(self.by_preset, after_decoding, wanted, executable)
+            return await self._decoded(job.source, head, executable, second)
         preset = PRESETS[job.preset]
         options, effects = preset.options(job.target, job.wav_encoding), preset.effects()
-        return self.run(SoxCommand(executable, job.source, job.target, (), options, effects))
+        command = SoxCommand(executable, job.source, job.target, (), options, effects)
+        return await self.by_command(command, head)
 
-    def _measure_decoded(self, source: AudioFormat, executable: str) -> Conversion:
-        decoder = self._decoder(source, executable)
-        return DecodedConversion(decoder, self.measure(AudioFormat.WAV, executable))
+    async def _in_process(
+        self, pool: ConverterPool, job: Job, head: Head, fallback: Start | None
+    ) -> Started:
+        start = PooledConversion.start(pool, job, head, ConversionLimits(), fallback)
+        started = await start_or_refuse(head, job.source, "the converter process", start)
+        if isinstance(started, Refusal) and fallback is not None:
+            return await fallback()
+        return started
 
-    def _decoder(self, source: AudioFormat, executable: str) -> Conversion:
-        """Return a conversion to WAV by whoever can read the source."""
+    async def _decoded(
+        self,
+        source: AudioFormat,
+        head: Head,
+        executable: str,
+        second: Callable[[Head], Awaitable[Started]],
+    ) -> Started:
+        """Return a conversion of the WAV that is made of the source first."""
         if source.sox_type is not None:
-            return self._sox(SoxCommand(executable, source, AudioFormat.WAV))
-        limits, folder = ConversionLimits(), self.temporary_folder
-        return FfmpegDecoding(self.ffmpeg, source, limits, folder)
+            decoder = await self._by_sox(SoxCommand(executable, source, AudioFormat.WAV), head)
+        else:
+            limits, folder = ConversionLimits(), self.temporary_folder
+            start = FfmpegDecoding.start(self.ffmpeg, source, head, limits, folder)
+            decoder = await start_or_refuse(head, source, "ffmpeg", start)
+        return decoder if isinstance(decoder, Refusal) else TwoStageConversion(decoder, second)
 
-    def _sox(self, command: SoxCommand) -> Conversion:
-        return SoxConversion(command, ConversionLimits(), self.temporary_folder)
+    async def _by_sox(self, command: SoxCommand, head: Head) -> Started:
+        start = SoxConversion.start(command, head, ConversionLimits(), self.temporary_folder)
+        program = PurePath(command.executable).name
+        return await start_or_refuse(head, command.source, program, start)
+
+
+async def start_or_refuse(
+    head: Head, source: AudioFormat, program: str, start: Coroutine[Any, Any, Conversion]
+) -> Started:
+    """Return what is started, or why no converter must see the input or none can be started."""
+    problem = head.problem(source)
+    if problem is not None:
+        start.close()
+        return Refusal(problem)
+    try:
+        return await start
+    except ValueError as refusal:
+        return Refusal(str(refusal))
+    except OSError as error:
+        return Refusal(f"{program} cannot be started: {error.strerror}")
 
 
 def _sox_can(job: Job) -> bool:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 from typing_extensions import override
 
-from kazoo_media.audio.conversion import Conversion, ConversionOutcome
+from kazoo_media.audio.conversion import Conversion, ConversionOutcome, Refusal, Started
+from kazoo_media.audio.inspect.head import Head, can_be_judged, judged
+from kazoo_media.audio.jobs import Report
 
 
-class DecodedConversion(Conversion):
-    """Feeds what a decoder puts out to another conversion. Both run while the input comes in."""
+class TwoStageConversion(Conversion):
+    """Feeds what a decoder puts out to a second conversion, which starts when the head of that can
+    be judged. Both run while the input comes in.
+    """
 
-    def __init__(self, decoder: Conversion, conversion: Conversion) -> None:
+    def __init__(
+        self, decoder: Conversion, start_second: Callable[[Head], Awaitable[Started]]
+    ) -> None:
         self._decoder = decoder
-        self._conversion = conversion
+        self._start_second = start_second
+        self._second: Conversion | None = None
+        self._begun = asyncio.Event()
+        self._ended: ConversionOutcome | None = None  # why there is no second stage, or no more
         self._decoded = ConversionOutcome()
 
     @override
@@ -30,32 +39,59 @@ class DecodedConversion(Conversion):
     @override
     async def output(self) -> AsyncIterator[bytes]:
         moving = asyncio.ensure_future(self._move())
+        moving.add_done_callback(lambda _: self._begun.set())
         try:
-            async for chunk in self._conversion.output():
-                yield chunk
+            await self._begun.wait()
+            if self._second is not None:
+                async for chunk in self._second.output():
+                    yield chunk
             await moving
         finally:
             moving.cancel()
+            await asyncio.wait([moving])
 
     @override
     async def outcome(self) -> ConversionOutcome:
-        outcome = await self._conversion.outcome()
-        warnings = (*self._decoded.warnings, *outcome.warnings)
+        outcome = ConversionOutcome() if self._second is None else await self._second.outcome()
+        refused = self._ended or outcome
+        warnings = (*self._decoded.report.warnings, *outcome.report.warnings)
         # A decoder that failed had its successor killed: its own reason is the one.
-        error = self._decoded.error or outcome.error
-        return replace(outcome, error=error, warnings=tuple(dict.fromkeys(warnings)), another=None)
+        error = self._decoded.report.error or refused.report.error
+        report = replace(outcome.report, error=error, warnings=tuple(dict.fromkeys(warnings)))
+        return replace(outcome, report=report, fallback=None)
 
     @override
     async def kill(self) -> None:
         await self._decoder.kill()
-        await self._conversion.kill()
+        if self._second is not None:
+            await self._second.kill()
 
     async def _move(self) -> None:
         """Bring everything from one stage to the next; end the next one as the first one ended."""
+        held = b""
         async for chunk in self._decoder.output():
-            await self._conversion.feed(chunk)
+            if self._second is not None:
+                await self._second.feed(chunk)
+                continue
+            held += chunk
+            if self._ended is None and can_be_judged(held):
+                await self._begin(held)
         self._decoded = await self._decoder.outcome()
-        if self._decoded.error is None:
-            await self._conversion.finish()
+        if self._decoded.report.error is None and self._second is None and self._ended is None:
+            await self._begin(held)
+        if self._second is None:
+            return
+        if self._decoded.report.error is None:
+            await self._second.finish()
         else:
-            await self._conversion.kill()
+            await self._second.kill()
+
+    async def _begin(self, held: bytes) -> None:
+        started = await self._start_second(judged(held))
+        if isinstance(started, Refusal):
+            self._ended = ConversionOutcome(Report(started.error))
+            await self._decoder.kill()
+            return
+        self._second = started
+        self._begun.set()
+        await started.feed(held)

@@ -21,8 +21,10 @@ from kazoo_media.audio.inprocess.rewindable import Rewindable
 from kazoo_media.audio.inprocess.samples import SampleReader, reader_of
 from kazoo_media.audio.inspect.plausibility import implausible
 from kazoo_media.audio.inspect.wav import (
+    CHUNK_HEAD_BYTES,
     LARGEST_HEADER_BYTES,
     WavHeader,
+    begins_chunk,
     parse_wav_header,
     repaired_head,
 )
@@ -34,7 +36,6 @@ Block = NDArray[np.float32]
 _READ_BYTES = 64 * 1024
 _PIECE_BYTES = 128 * 1024  # with all that is made of it, it fits into the cache
 _WORTH_S = 2
-_CHUNK_BYTES = 8  # of the head of a chunk
 _BLOCK_SAMPLES = 32 * 1024
 _RAW_RATE = 8000
 _GSM_BYTES, _GSM_SAMPLES = 33, 160
@@ -227,12 +228,10 @@ class _Wav(_Plain):
             skipped: So many bytes of the rest are no chunk: of a frame that is not whole, and the
                 one that pads an odd size.
         """
-        least = skipped + _CHUNK_BYTES
+        least = skipped + CHUNK_HEAD_BYTES
         while len(self._rest) < least and (data := os.read(self._source_fd, _READ_BYTES)):
             self._rest += data
-        name = self._rest[skipped:][:4]
-        # A chunk has a name; audio that goes on behind a wrong size has none, mostly.
-        if len(self._rest) >= least and not all(0x20 <= each < 0x7F for each in name):
+        if not begins_chunk(self._rest[skipped:]):
             yield from super()._decoded()
         while os.read(self._source_fd, _READ_BYTES):
             pass

@@ -9,12 +9,21 @@ from dataclasses import replace
 from typing_extensions import override
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inspect.containers import AsfWalker, FlvWalker, Mp4Walker, WebmWalker
+from kazoo_media.audio.inspect.asf import AsfWalker
 from kazoo_media.audio.inspect.flac import FlacGauge
+from kazoo_media.audio.inspect.flv import FlvWalker
 from kazoo_media.audio.inspect.gauge import Gauge
 from kazoo_media.audio.inspect.mp3_aac import AacWalker, Mp3Walker
+from kazoo_media.audio.inspect.mp4 import Mp4Walker
 from kazoo_media.audio.inspect.ogg_amr import AmrWalker, AmrWideWalker, OggWalker
-from kazoo_media.audio.inspect.wav import LARGEST_HEADER_BYTES, WavHeader, parse_wav_header
+from kazoo_media.audio.inspect.wav import (
+    CHUNK_HEAD_BYTES,
+    LARGEST_HEADER_BYTES,
+    WavHeader,
+    begins_chunk,
+    parse_wav_header,
+)
+from kazoo_media.audio.inspect.webm import WebmWalker
 from kazoo_media.model import AudioFacts
 
 _MOST_CREDIBLE = (1 << 31) - 1  # ms, 24 days; and what protobuf has place for in a rate
@@ -106,7 +115,7 @@ class _Wav(Gauge):
         self._header: WavHeader | None = None
         self._head = b""
         self._bytes = 0
-        self._behind = b""  # the first 8 bytes behind the declared audio
+        self._after = b""  # the first bytes after the declared audio
         self._broken = False
 
     @override
@@ -124,9 +133,10 @@ class _Wav(Gauge):
         if self._header is not None and self._header.size_is_sane:
             end = self._header.data_offset + self._header.declared_bytes
             end += self._header.declared_bytes & 1
-            if self._bytes > end and len(self._behind) < 8:
-                start = end + len(self._behind) - before
-                self._behind += chunk[start : start + 8 - len(self._behind)]
+            missing = CHUNK_HEAD_BYTES - len(self._after)
+            if self._bytes > end and missing:
+                start = end + len(self._after) - before
+                self._after += chunk[start : start + missing]
 
     @override
     def facts(self) -> AudioFacts:
@@ -142,9 +152,7 @@ class _Wav(Gauge):
         received = max(0, self._bytes - header.data_offset)
         if not header.size_is_sane or received <= header.declared_bytes:
             return received
-        # A chunk has a name; audio that goes on behind a wrong size has none, mostly.
-        named = all(0x20 <= each < 0x7F for each in self._behind[:4])
-        return header.declared_bytes if named or len(self._behind) < 8 else received
+        return header.declared_bytes if begins_chunk(self._after) else received
 
     @override
     def declared_ms(self) -> int | None:

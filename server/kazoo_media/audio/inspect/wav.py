@@ -14,6 +14,9 @@ from kazoo_media.audio.inspect.plausibility import implausible
 LARGEST_HEADER_BYTES = 64 * 1024
 """A header that has no audio by then is none."""
 
+CHUNK_HEAD_BYTES = 8
+"""A chunk begins with its name and its size."""
+
 _LARGEST_SANE_SIZE = 0x7FFFF000  # what sox writes into a pipe; other tools: 0x7fffffff, 0xffffffff
 _LARGEST_SIZE = 0xFFFFFFFF
 _LONGEST_BODY = 40  # of an extensible fmt chunk
@@ -86,7 +89,7 @@ class WavHeader:
         return round(samples * 1000 / self.sample_rate_hertz)
 
 
-def parse_wav_header(prefix: bytes) -> WavHeader | None:
+def parse_wav_header(prefix: bytes | bytearray) -> WavHeader | None:
     """Return the header of the file that begins with `prefix`; None: more bytes are needed.
 
     Raises:
@@ -109,7 +112,7 @@ def parse_wav_header(prefix: bytes) -> WavHeader | None:
             body = prefix[at + 8 : at + 8 + min(size, _LONGEST_BODY)]
             if len(body) < min(size, _LONGEST_BODY):
                 return None
-            found[name] = body
+            found[name] = bytes(body)
         at += 8 + size + (size & 1)
     raise ValueError(f"no audio within the first {LARGEST_HEADER_BYTES} bytes of the WAV file")
 
@@ -143,6 +146,13 @@ def ignore_length_needed(header: WavHeader) -> bool:
     not be seen at the start: DurationMeter sees it at the end.
     """
     return not header.size_is_sane
+
+
+def begins_chunk(data: bytes) -> bool:
+    """Tell whether what follows the declared audio of a WAV is a chunk, or too little to be more
+    audio: a chunk has a name, audio that goes on after a wrong size has none, mostly.
+    """
+    return len(data) < CHUNK_HEAD_BYTES or all(0x20 <= each < 0x7F for each in data[:4])
 
 
 def repaired_head(head: bytes, total_bytes: int) -> bytes:

@@ -13,10 +13,9 @@ import structlog
 
 from kazoo_media.audio.jobs import Job, Measurement, Report
 from kazoo_media.audio.pool.messages import receive_untrusted, send
-from kazoo_media.audio.pool.zygote_client import Nursery
+from kazoo_media.audio.pool.zygote_client import ZygoteClient
 from kazoo_media.audio.running.limits import kill_group, limit_cpu, used_cpu_s
 from kazoo_media.audio.running.pipes import ReadPipe, WritePipe
-from kazoo_media.audio.running.verdict import Account
 
 _log = structlog.get_logger()
 
@@ -30,37 +29,34 @@ class Run:
         exit_code: None while it runs; 0 when there is a report, else the process's.
     """
 
-    def __init__(self, member: Member, stdin: WritePipe, stdout: ReadPipe) -> None:
+    def __init__(self, converter: Converter, stdin: WritePipe, stdout: ReadPipe) -> None:
         self.stdin = stdin
         self.stdout = stdout
         self.exit_code: int | None = None
         self._report: Report | None = None
-        self._member = member
-        self._cpu_s_before = used_cpu_s(member.pid)
+        self._converter = converter
+        self._cpu_s_before = used_cpu_s(converter.pid)
         self._ended = asyncio.Event()
 
     @property
-    def account(self) -> Account:
-        """Return what it told by its end."""
-        report = self._report
-        if report is None:
-            return Account()
-        return Account(report.error, report.warnings, report.before, report.after)
+    def report(self) -> Report:
+        """Return what it reported by its end."""
+        return self._report or Report()
 
     async def wait(self) -> None:
         """Return when it has ended; a process that ended with it is reaped then."""
         await self._ended.wait()
 
     def allow_cpu(self, cpu_s: int) -> None:
-        """Set the CPU limit of the job anew."""
+        """Set the CPU limit of the job again."""
         if not self._ended.is_set():
             with suppress(ProcessLookupError):
-                limit_cpu(self._member.pid, math.ceil(self._cpu_s_before + cpu_s))
+                limit_cpu(self._converter.pid, math.ceil(self._cpu_s_before + cpu_s))
 
     def kill(self) -> None:
         """Kill the process if the job still runs; see `wait`."""
         if not self._ended.is_set():
-            self._member.kill()
+            self._converter.kill()
 
     def close(self) -> None:
         """Close the pipes."""
@@ -74,16 +70,16 @@ class Run:
         self._ended.set()
 
 
-class Member:
+class Converter:
     """A converter of the pool: idle, or with a run."""
 
     def __init__(
         self,
         pid: int,
         channel: socket.socket,
-        nursery: Nursery,
-        when_idle: Callable[[Member], None],
-        when_gone: Callable[[Member], None],
+        zygote: ZygoteClient,
+        when_idle: Callable[[Converter], None],
+        when_gone: Callable[[Converter], None],
     ) -> None:
         """Watch a converter.
 
@@ -93,7 +89,7 @@ class Member:
         """
         self.pid = pid
         self._channel = channel
-        self._nursery = nursery
+        self._zygote = zygote
         self._when_idle = when_idle
         self._when_gone = when_gone
         self._run: Run | None = None
@@ -137,7 +133,7 @@ class Member:
         await self._gone.wait()
 
     async def _reap(self) -> None:
-        exit_code = await self._nursery.reap(self.pid)
+        exit_code = await self._zygote.reap(self.pid)
         run, self._run = self._run, None
         if run is not None:
             run.end(exit_code, None)

@@ -19,7 +19,7 @@ _MOST_JOBS = 500
 _MOST_GROWTH_BYTES = 64 * 1024 * 1024
 
 
-def work(channel: socket.socket) -> None:
+def converter_main(channel: socket.socket) -> None:
     """Convert what comes over the channel until it is closed."""
     peak_at_start = _peak_bytes()
     done = 0

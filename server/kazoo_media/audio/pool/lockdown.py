@@ -11,6 +11,7 @@ import resource
 import signal
 import struct
 
+from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.running.limits import NICE
 
 _PR_SET_PDEATHSIG = 1
@@ -22,13 +23,6 @@ _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """Number of file rights that a version of landlock knows; later ones know as many as 5."""
 _TCP_RIGHTS, _SCOPES = 0b11, 0b11
 
-_MIB = 1024 * 1024
-MEMORY_BYTES = 256 * _MIB
-"""What a conversion may add to the address space of the zygote."""
-SPOOL_BYTES = 512 * _MIB
-"""The largest file that may be written. Only spools can be: three hours take 330 MiB."""
-_OPEN_FILES = 32
-
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -36,12 +30,13 @@ def lock_down() -> bool:
     """Return whether the kernel lets nobody here open a file, connect by TCP, or signal a
     stranger any more. Limits hold in any case.
     """
+    limits = ConversionLimits()
     with open("/proc/self/statm", encoding="ascii") as statm:
         address_space = int(statm.read().split()[0]) * resource.getpagesize()
     for kind, value in (
-        (resource.RLIMIT_AS, address_space + MEMORY_BYTES),
-        (resource.RLIMIT_FSIZE, SPOOL_BYTES),
-        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_AS, address_space + limits.memory_bytes),
+        (resource.RLIMIT_FSIZE, limits.spool_bytes),
+        (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_CORE, 0),
     ):
         _lower(kind, value)

@@ -26,8 +26,8 @@ from pathlib import Path
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.jobs import Job, Measurement
-from kazoo_media.audio.pool.converter import Member, Run
-from kazoo_media.audio.pool.zygote_client import Nursery
+from kazoo_media.audio.pool.converter import Converter, Run
+from kazoo_media.audio.pool.zygote_client import ZygoteClient
 from kazoo_media.audio.running.pipes import (
     MEASURED_PIPE_BYTES,
     ReadPipe,
@@ -53,11 +53,11 @@ class ConverterPool:
     def __init__(self, temporary_folder: Path) -> None:
         """Keep where the zygote runs and where spools lie."""
         self._folder = temporary_folder
-        self._nursery: Nursery | None = None
+        self._zygote: ZygoteClient | None = None
         self._opening = asyncio.Lock()
         self._is_closed = False
-        self._members: set[Member] = set()
-        self._idle: list[Member] = []
+        self._converters: set[Converter] = set()
+        self._idle: list[Converter] = []
         self._fewest_idle = 0  # since the last look at them
         self._next_look: asyncio.TimerHandle | None = None
 
@@ -80,11 +80,11 @@ class ConverterPool:
         if self._next_look is not None:
             self._next_look.cancel()
         async with self._opening:  # a zygote that is being started ends as well
-            if self._nursery is not None:
-                await self._nursery.aclose()
-        for member in list(self._members):
-            member.dismiss()
-            await member.wait()
+            if self._zygote is not None:
+                await self._zygote.aclose()
+        for converter in list(self._converters):
+            converter.dismiss()
+            await converter.wait()
 
     async def _start(self, job: Job | Measurement, limits: ConversionLimits) -> Run:
         with ExitStack() as ours, ExitStack() as childs:
@@ -108,35 +108,35 @@ class ConverterPool:
             ours.pop_all()
             return run
 
-    async def _give(self, job: Job | Measurement, descriptors: Sequence[int]) -> Member:
+    async def _give(self, job: Job | Measurement, descriptors: Sequence[int]) -> Converter:
         """Return the converter that has the job now."""
         while self._idle:
-            member = self._idle.pop()
+            converter = self._idle.pop()
             self._fewest_idle = min(self._fewest_idle, len(self._idle))
             with suppress(OSError):  # it died; its channel says so in a moment
-                return member.take(job, descriptors)
+                return converter.take(job, descriptors)
         return (await self._fork()).take(job, descriptors)
 
-    async def _fork(self) -> Member:
-        nursery = await self._running_nursery()
-        pid, channel = await nursery.fork()
-        member = Member(pid, channel, nursery, self._when_idle, self._when_gone)
-        self._members.add(member)
-        return member
+    async def _fork(self) -> Converter:
+        zygote = await self._running_zygote()
+        pid, channel = await zygote.fork()
+        converter = Converter(pid, channel, zygote, self._when_idle, self._when_gone)
+        self._converters.add(converter)
+        return converter
 
-    async def _running_nursery(self) -> Nursery:
+    async def _running_zygote(self) -> ZygoteClient:
         async with self._opening:
             if self._is_closed:
                 raise OSError(errno.ESHUTDOWN, "the pool is closed")
-            if self._nursery is not None and not self._nursery.is_alive:
-                await self._nursery.aclose()
-                self._nursery = None
-            if self._nursery is None:
-                self._nursery = await Nursery.open(self._folder)
-            return self._nursery
+            if self._zygote is not None and not self._zygote.is_alive:
+                await self._zygote.aclose()
+                self._zygote = None
+            if self._zygote is None:
+                self._zygote = await ZygoteClient.open(self._folder)
+            return self._zygote
 
-    def _when_idle(self, member: Member) -> None:
-        self._idle.append(member)
+    def _when_idle(self, converter: Converter) -> None:
+        self._idle.append(converter)
         if self._next_look is None and len(self._idle) > _ALWAYS_IDLE:
             self._look_later()
 
@@ -147,16 +147,16 @@ class ConverterPool:
     def _dismiss_unneeded(self) -> None:
         self._next_look = None
         unneeded = min(self._fewest_idle, len(self._idle)) - _ALWAYS_IDLE
-        for member in self._idle[: max(0, unneeded)]:
-            self._idle.remove(member)
-            member.dismiss()
+        for converter in self._idle[: max(0, unneeded)]:
+            self._idle.remove(converter)
+            converter.dismiss()
         if len(self._idle) > _ALWAYS_IDLE:
             self._look_later()
 
-    def _when_gone(self, member: Member) -> None:
-        self._members.discard(member)
-        if member in self._idle:
-            self._idle.remove(member)
+    def _when_gone(self, converter: Converter) -> None:
+        self._converters.discard(converter)
+        if converter in self._idle:
+            self._idle.remove(converter)
 
 
 def _abandon(starting: asyncio.Future[Run]) -> None:

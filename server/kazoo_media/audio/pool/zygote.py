@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from kazoo_media.audio.inprocess.session import warm_up
-from kazoo_media.audio.pool.converter_main import work
+from kazoo_media.audio.pool.converter_main import converter_main
 from kazoo_media.audio.pool.lockdown import become_converter, lock_down
 from kazoo_media.audio.pool.messages import receive, send
 
@@ -50,7 +50,7 @@ def _fork(control: socket.socket, descriptor: int) -> dict[str, Any]:
     if pid == 0:
         control.close()
         become_converter(parent)
-        work(socket.socket(fileno=descriptor))
+        converter_main(socket.socket(fileno=descriptor))
         os._exit(0)
     os.close(descriptor)
     with suppress(OSError):  # the child does it as well: whoever comes first

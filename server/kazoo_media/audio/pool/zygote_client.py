@@ -26,7 +26,7 @@ _MOST_ASKED = 64
 """So many requests are under way at once: a socket takes some 250 that the zygote has not read."""
 
 
-class Nursery:
+class ZygoteClient:
     """A running zygote. It answers in the order in which it is asked."""
 
     def __init__(self, popen: subprocess.Popen[bytes], control: socket.socket) -> None:
@@ -56,15 +56,15 @@ class Nursery:
                 ours.close()
                 raise
         ours.setblocking(False)  # noqa: FBT003
-        nursery = cls(popen, ours)
+        zygote = cls(popen, ours)
         try:
-            ready = await nursery._next_answer()
+            ready = await zygote._next_answer()
         except BaseException:
-            await nursery.aclose()
+            await zygote.aclose()
             raise
         if not ready["locked"]:
             _log.warning("converters are not locked out of the file system: no landlock here")
-        return nursery
+        return zygote
 
     @property
     def is_alive(self) -> bool:

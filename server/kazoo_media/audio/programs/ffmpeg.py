@@ -9,15 +9,17 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from typing_extensions import override
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inspect.containers import index_comes_first
-from kazoo_media.audio.running.piped import Converter, PipedConversion
+from kazoo_media.audio.inspect.head import Head
+from kazoo_media.audio.inspect.mp4 import index_comes_first
+from kazoo_media.audio.jobs import Report
+from kazoo_media.audio.running.piped import PipedConversion
 from kazoo_media.audio.running.process import ConverterProcess
-from kazoo_media.audio.running.verdict import Account
 
 _MIB = 1024 * 1024
 _MEMORY_BYTES = 1024 * _MIB  # addresses: its program and the stacks of its threads take 250 MiB
@@ -100,39 +102,37 @@ class _FfmpegProcess(ConverterProcess):
 
 
 class FfmpegDecoding(PipedConversion):
-    """One run of ffmpeg, from a source to WAV. Streams, but for an MP4 that has its index at its
+    """One run of ffmpeg, from a source to WAV. Streams, except an MP4 that has its index at its
     end: that is spooled first.
     """
 
-    def __init__(
-        self,
+    @classmethod
+    async def start(
+        cls,
         executable: str | None,
         source: AudioFormat,
+        head: Head,
         limits: ConversionLimits,
         temp_folder: Path,
-    ) -> None:
+    ) -> Self:
+        """Return a conversion that waits for its input.
+
+        Raises:
+            ValueError: there is no ffmpeg, or no audio in such files; the text says which.
+            OSError: the program cannot be started.
+        """
+        if executable is None:
+            raise ValueError(_MISSING.format(source.title))
         limits = replace(limits, memory_bytes=max(limits.memory_bytes, _MEMORY_BYTES))
-        super().__init__(source, AudioFormat.WAV, limits)
-        self._executable = executable
-        self._folder = temp_folder
-
-    @property
-    @override
-    def _program(self) -> str:
-        return "ffmpeg"
+        argv = ffmpeg_argv(executable, source, head.data)
+        spool_bytes = limits.spool_bytes if argv[0] == sys.executable else 0
+        process = await _FfmpegProcess.start(argv, limits, spool_bytes, temp_folder)
+        return cls(process, source, AudioFormat.WAV, limits)
 
     @override
-    def _judge(self, process: Converter | None, account: Account) -> str | None:
-        reason = super()._judge(process, account)
-        if reason is None and self._input_meter.expected_ms() is None:
+    def _judge(self, report: Report) -> str | None:
+        reason = super()._judge(report)
+        if reason is None and self._input.meter.expected_ms() is None:
             # Nothing says how much should have come out: then it must have come without complaint.
-            return next(iter(account.warnings), None)
+            return next(iter(report.warnings), None)
         return reason
-
-    @override
-    async def _launch(self, head: bytes, *, ignore_length: bool) -> Converter:
-        if self._executable is None:
-            raise ValueError(_MISSING.format(self._source.title))
-        argv = ffmpeg_argv(self._executable, self._source, head)
-        spool_bytes = self._limits.spool_bytes if argv[0] == sys.executable else 0
-        return await _FfmpegProcess.start(argv, self._limits, spool_bytes, self._folder)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from typing_extensions import override
 
-from kazoo_media.audio.conversion import Conversion, ConversionLimits
+from kazoo_media.audio.conversion import Conversion, ConversionLimits, Start
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.programs.sox_arguments import spools
-from kazoo_media.audio.running.piped import Converter, PipedConversion
+from kazoo_media.audio.running.piped import PipedConversion
 from kazoo_media.audio.running.process import ConverterProcess
+
+IGNORE_LENGTH = "--ignore-length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,76 +38,78 @@ class SoxCommand:
         """Tell whether nothing comes out before all has gone in."""
         return spools((*self.source_arguments, *self.destination_arguments))
 
+    def ignoring_length(self) -> SoxCommand:
+        """Return the command that reads to the end, whatever the header of the source says."""
+        given = self.source_arguments
+        if IGNORE_LENGTH in given:
+            return self
+        return replace(self, source_arguments=(*given, IGNORE_LENGTH))
 
-def sox_argv(command: SoxCommand, *, ignore_length: bool) -> list[str]:
+
+def sox_argv(command: SoxCommand) -> list[str]:
     """Return Kazoo's command line: audio in on stdin, audio out on stdout.
 
     Raises:
-        ValueError: sox can not read the source or write the target.
+        ValueError: sox cannot read the source or write the target.
     """
     source, target = command.source.sox_type, command.target.sox_type
     if source is None or target is None:
         unknown = command.source if source is None else command.target
-        raise ValueError(f"{unknown.title} can not be converted by sox")
-    ignoring = ignore_length and "--ignore-length" not in command.source_arguments
+        raise ValueError(f"{unknown.title} cannot be converted by sox")
     return [
         command.executable,
-        "-t",
-        source,
-        *command.source_arguments,
-        *(["--ignore-length"] if ignoring else []),
-        "-",
-        *command.destination_arguments,
-        "-t",
-        target,
-        "-",
+        *("-t", source, *command.source_arguments, "-"),
+        *(*command.destination_arguments, "-t", target, "-"),
         *command.effects,
     ]
 
 
 class SoxConversion(PipedConversion):
-    """One run of sox. Nothing runs before the first bytes are fed."""
+    """One run of sox."""
 
     def __init__(
-        self,
-        command: SoxCommand,
-        limits: ConversionLimits,
-        temp_folder: Path,
-        *,
-        ignore_length: bool = False,
+        self, process: ConverterProcess, command: SoxCommand, limits: ConversionLimits, again: Start
     ) -> None:
-        super().__init__(command.source, command.target, limits, ignore_length=ignore_length)
-        self._command = command
-        self._folder = temp_folder
+        """Take over a process that waits for its input.
 
-    @property
-    @override
-    def _program(self) -> str:
-        return PurePath(self._command.executable).name
+        Args:
+            again: Starts the same command, which then ignores the length in the header.
+        """
+        super().__init__(process, command.source, command.target, limits, again)
+        self._command = command
+
+    @classmethod
+    async def start(
+        cls, command: SoxCommand, head: Head, limits: ConversionLimits, temp_folder: Path
+    ) -> SoxConversion:
+        """Return a conversion that waits for its input.
+
+        Raises:
+            ValueError: sox cannot read the source or write the target; the text says which.
+            OSError: the program cannot be started.
+        """
+        if head.ignores_length:
+            command = command.ignoring_length()
+        spool_bytes = limits.spool_bytes if command.spools else 0
+        process = await ConverterProcess.start(sox_argv(command), limits, spool_bytes, temp_folder)
+
+        async def again() -> Conversion:
+            return await cls.start(command.ignoring_length(), head, limits, temp_folder)
+
+        return cls(process, command, limits, again)
 
     @property
     @override
     def _length_is_known(self) -> bool:
         # Arguments may change what the input means, and so how long it is.
-        return not self._command.source_arguments
+        return not set(self._command.source_arguments) - {IGNORE_LENGTH}
 
     @property
     @override
     def _length_misleads(self) -> bool:
-        ignored = self._ignores_length or "--ignore-length" in self._command.source_arguments
-        return self._input_meter.hides_audio() and not ignored
+        ignored = IGNORE_LENGTH in self._command.source_arguments
+        return self._input.meter.hides_audio() and not ignored
 
     @override
-    def _another(self, reason: str | None) -> Callable[[], Conversion] | None:
-        del reason
-        if not self._length_misleads:
-            return None
-        command, limits, folder = self._command, self._limits, self._folder
-        return lambda: SoxConversion(command, limits, folder, ignore_length=True)
-
-    @override
-    async def _launch(self, head: bytes, *, ignore_length: bool) -> Converter:
-        del head
-        argv = sox_argv(self._command, ignore_length=ignore_length)
-        spool_bytes = self._limits.spool_bytes if self._command.spools else 0
-        return await ConverterProcess.start(argv, self._limits, spool_bytes, self._folder)
+    def _fallback_after(self, reason: str | None) -> Start | None:
+        return self._fallback if self._length_misleads else None

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Self
 
 from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.jobs import Report
 from kazoo_media.audio.running.limits import NICE, environment, kill_group, limit, limit_cpu
 from kazoo_media.audio.running.pipes import ReadPipe, WritePipe, error_pipe, input_pipe, output_pipe
-from kazoo_media.audio.running.verdict import Account, account_of
+from kazoo_media.audio.running.verdict import report_of
 
 _STDERR_BYTES = 8 * 1024
 _PIPE_BYTES = 64 * 1024  # what may still lie in the pipe of stderr
@@ -92,16 +93,16 @@ class ConverterProcess:
         return self._complaints.decode("utf-8", "replace")
 
     @property
-    def account(self) -> Account:
-        """Return what the child told by its end, if it complains as sox does."""
-        return account_of(self.complaints)
+    def report(self) -> Report:
+        """Return what the child reported by its end, if it complains as sox does."""
+        return report_of(self.complaints)
 
     async def wait(self) -> None:
         """Return when the child has ended and is reaped."""
         await self._exited.wait()
 
     def allow_cpu(self, cpu_s: int) -> None:
-        """Set the CPU limit anew."""
+        """Set the CPU limit again."""
         if not self._exited.is_set():
             limit_cpu(self._popen.pid, cpu_s)
 

@@ -10,8 +10,9 @@ import signal
 from dataclasses import dataclass
 
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.plausibility import is_too_short
 from kazoo_media.audio.inspect.sniff import sniff
-from kazoo_media.audio.jobs import Sound
+from kazoo_media.audio.jobs import Report
 from kazoo_media.model import AudioFacts
 
 _MOST_WARNINGS = 10
@@ -39,29 +40,12 @@ _SIGNALS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What a converter itself tells of a conversion.
-
-    Attributes:
-        failure: Why there is no good output; None: it knows of no reason.
-        warnings: What it complains about, though it did its work.
-        before: What it measured of the input.
-        after: And of the output.
-    """
-
-    failure: str | None = None
-    warnings: tuple[str, ...] = ()
-    before: Sound | None = None
-    after: Sound | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known when a converter has ended.
 
     Attributes:
         exit_code: Minus the signal, if one ended it.
-        failure: Why it failed by its own account.
+        failure: Why it failed by its own report.
         head: The first bytes of the output.
         facts: Of the output.
         expected_ms: How long the output should be; None: not known.
@@ -82,16 +66,9 @@ def failure_of(evidence: Evidence) -> str | None:
     return _exit_failure(evidence) or _output_failure(evidence) or _length_failure(evidence)
 
 
-def is_too_short(duration_ms: int, expected_ms: int | None) -> bool:
-    """Tell whether a part is missing, False where nothing is expected. Allows for a resampler's
-    edges: 2 % and half a second.
-    """
-    return expected_ms is not None and duration_ms < expected_ms * 0.98 - 500
-
-
-def account_of(complaints: str) -> Account:
-    """Return what sox, or who writes such lines, told on stderr."""
-    return Account(_first_failure(complaints), tuple(_warnings(complaints)))
+def report_of(complaints: str) -> Report:
+    """Return what sox, or a program that writes such lines, reported on stderr."""
+    return Report(_first_failure(complaints), tuple(_warnings(complaints)))
 
 
 def _warnings(complaints: str) -> list[str]:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from kazoo_media.audio.conversion import ConversionLimits, ConversionOutcome
-from kazoo_media.audio.convert.pooled import InProcessConversion
-from kazoo_media.audio.convert.two_stage import DecodedConversion
+from kazoo_media.audio.conversion import ConversionLimits, ConversionOutcome, Started
+from kazoo_media.audio.convert.converters import Converters
+from kazoo_media.audio.convert.two_stage import TwoStageConversion
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.presets import LONGEST_S, PRESETS
 from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding, find_ffmpeg
-from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
+from kazoo_media.audio.programs.sox import SoxCommand
 from tests.support.audio_samples import contained, encoded, measure, silence, tone
 from tests.unit.audio.convert.damage import silent_flac
-from tests.unit.audio.programs.sox_runs import run
+from tests.unit.audio.pool.pool_runs import starting
+from tests.unit.audio.programs.sox_runs import Convert, Starting, run
 
 WAV, MP3, OGG, FLAC = AudioFormat.WAV, AudioFormat.MP3, AudioFormat.OGG, AudioFormat.FLAC
 
@@ -35,8 +38,8 @@ def _kazoo(source: AudioFormat, target: AudioFormat) -> SoxCommand:
 async def _converted(
     data: bytes, command: SoxCommand, folder: Path, limits: ConversionLimits
 ) -> tuple[int, ConversionOutcome]:
-    out, outcome = await run(SoxConversion(command, limits, folder), data)
-    assert outcome.error is not None
+    out, outcome = await Convert(folder)(data, command, limits)
+    assert outcome.report.error is not None
     return len(out), outcome
 
 
@@ -46,7 +49,7 @@ async def test_ten_hours_of_silence_in_60_kb_end_at_the_output_limit(tmp_path: P
 
     size, outcome = await _converted(bomb, _kazoo(FLAC, WAV), tmp_path, limits)
 
-    assert "it wrote more than is allowed" in str(outcome.error)
+    assert "it wrote more than is allowed" in str(outcome.report.error)
     assert size <= limits.output_bytes + limits.output_factor * len(bomb)
 
 
@@ -55,7 +58,7 @@ async def test_ten_hours_of_silence_end_at_the_cpu_limit(tmp_path: Path) -> None
         silent_flac(_TEN_HOURS_S), _kazoo(FLAC, MP3), tmp_path, _LITTLE_CPU
     )
 
-    assert "it used more CPU time than is allowed" in str(outcome.error)
+    assert "it used more CPU time than is allowed" in str(outcome.report.error)
 
 
 async def test_a_preset_converts_three_hours_at_most_and_says_so(tmp_path: Path) -> None:
@@ -66,7 +69,7 @@ async def test_a_preset_converts_three_hours_at_most_and_says_so(tmp_path: Path)
 
     size, outcome = await _converted(silent_flac(_TEN_HOURS_S), command, tmp_path, limits)
 
-    assert "10800.0 s came out of 3600" in str(outcome.error)
+    assert "10800.0 s came out of 3600" in str(outcome.report.error)
     assert size <= LONGEST_S * 8000 + 100
 
 
@@ -75,25 +78,28 @@ async def test_hours_of_silence_in_chained_ogg_files_end_at_a_limit(tmp_path: Pa
 
     _, outcome = await _converted(bomb, _kazoo(OGG, MP3), tmp_path, _LITTLE_CPU)
 
-    assert "it used more CPU time than is allowed" in str(outcome.error)
+    assert "it used more CPU time than is allowed" in str(outcome.report.error)
 
 
 async def test_a_decoder_in_front_has_the_same_limits(tmp_path: Path) -> None:
     aac = contained(silence(1.0), "a.aac", "-c:a", "aac")
     bomb = aac * 20_000
-    decoding = FfmpegDecoding(_FFMPEG, AudioFormat.AAC, _LITTLE_CPU, tmp_path)
-    sox = SoxConversion(_kazoo(WAV, WAV), ConversionLimits(), tmp_path)
+    by_sox = partial(Converters(tmp_path, None, None).by_command, _kazoo(WAV, WAV))
 
-    _, outcome = await run(DecodedConversion(decoding, sox), bomb)
+    async def start(head: Head) -> Started:
+        decoding = FfmpegDecoding.start(_FFMPEG, AudioFormat.AAC, head, _LITTLE_CPU, tmp_path)
+        return TwoStageConversion(await decoding, by_sox)
 
-    assert "it used more CPU time than is allowed" in str(outcome.error)
+    _, outcome = await run(start, bomb)
+
+    assert "it used more CPU time than is allowed" in str(outcome.report.error)
 
 
 class TestInProcess:
     async def test_what_claims_ten_hours_is_refused(self, pool: ConverterPool) -> None:
         out, outcome = await run(_in_process(pool, ConversionLimits()), silent_flac(_TEN_HOURS_S))
 
-        assert "the most that is converted is 10800 s" in str(outcome.error)
+        assert "the most that is converted is 10800 s" in str(outcome.report.error)
         assert len(out) < 10_000
 
     async def test_what_does_not_say_so_ends_at_the_cpu_limit_and_others_do_not_notice(
@@ -108,9 +114,9 @@ class TestInProcess:
             *(run(_in_process(pool, ConversionLimits()), flac) for _ in range(4)),
         )
 
-        assert "it used more CPU time than is allowed" in str(ended[1].error)
+        assert "it used more CPU time than is allowed" in str(ended[1].report.error)
         for out, outcome in good:
-            assert outcome.error is None
+            assert outcome.report.error is None
             assert measure(out, "mp3").duration_s == pytest.approx(2.0, abs=0.2)
 
 
@@ -121,6 +127,6 @@ async def pool(tmp_path: Path) -> AsyncIterator[ConverterPool]:
     await pool.aclose()
 
 
-def _in_process(pool: ConverterPool, limits: ConversionLimits) -> InProcessConversion:
+def _in_process(pool: ConverterPool, limits: ConversionLimits) -> Starting:
     job = Job(FLAC, MP3, "telephony", "linear16", ignore_length=False)
-    return InProcessConversion(job, limits, pool)
+    return starting(pool, job, limits)

@@ -10,12 +10,13 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 import pytest_asyncio
 
 from kazoo_media.audio.conversion import KAZOO_FAILURE, Conversion, ConversionOutcome
-from kazoo_media.audio.convert.converters import Backend, Backends
+from kazoo_media.audio.convert.converters import Backend, Converters
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
@@ -25,7 +26,13 @@ from tests.support.audio_samples import encoded, measure, noise, tone, with_data
 from tests.support.processes import programs
 from tests.unit.audio.convert import damage
 from tests.unit.audio.inspect.made_containers import in_container
-from tests.unit.audio.programs.sox_runs import feed_all, read_all, run
+from tests.unit.audio.programs.sox_runs import (
+    Uploading,
+    feed_all,
+    read_all,
+    run,
+    run_fallback,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
 
@@ -36,20 +43,21 @@ Start = Callable[[AudioFormat], Conversion]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def backends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backends]:
+async def backends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Converters]:
     folder = tmp_path_factory.mktemp("conversions")
     pool = ConverterPool(folder)
-    yield Backends(folder, pool, find_ffmpeg())
+    yield Converters(folder, pool, find_ffmpeg())
     await pool.aclose()
 
 
-def _kazoo(backends: Backends, source: AudioFormat) -> Conversion:
-    return backends.run(SoxCommand("sox", source, MP3, (), ("-r", "8000")))
+def _kazoo(backends: Converters, source: AudioFormat) -> Conversion:
+    command = SoxCommand("sox", source, MP3, (), ("-r", "8000"))
+    return Uploading(partial(backends.by_command, command))
 
 
-def _telephony(backends: Backends, source: AudioFormat, wanted: Backend) -> Conversion:
+def _telephony(backends: Converters, source: AudioFormat, wanted: Backend) -> Conversion:
     job = Job(source, MP3, "telephony", "linear16", ignore_length=False)
-    return backends.make(job, wanted, "sox")
+    return Uploading(partial(backends.by_preset, job, wanted, "sox"))
 
 
 _EVERY = ["kazoo", *Backend]
@@ -58,7 +66,7 @@ _BY_CHOICE = ["kazoo", Backend.SOX, Backend.AUTO]
 
 
 @pytest.fixture(params=_EVERY)
-def start(request: pytest.FixtureRequest, backends: Backends) -> Start:
+def start(request: pytest.FixtureRequest, backends: Converters) -> Start:
     """Return what starts a conversion by Kazoo's command, or by a preset."""
     if request.param == "kazoo":
         return lambda source: _kazoo(backends, source)
@@ -66,10 +74,10 @@ def start(request: pytest.FixtureRequest, backends: Backends) -> Start:
 
 
 async def _run(conversion: Conversion, data: bytes) -> tuple[bytes, ConversionOutcome]:
-    """Convert as an upload does: once more as long as another conversion may do better."""
+    """Convert as an upload does: once more as long as a fallback may do better."""
     out, outcome = await run(conversion, data)
-    while outcome.another is not None:
-        out, outcome = await run(outcome.another(), data)
+    while outcome.fallback is not None:
+        out, outcome = await run_fallback(outcome, data)
     return out, outcome
 
 
@@ -153,9 +161,9 @@ _WHOLE_BY_SOX: dict[str, tuple[bytes, AudioFormat]] = {
 
 
 def _reason(outcome: ConversionOutcome) -> str:
-    assert outcome.error is not None, outcome
-    assert outcome.error.startswith(KAZOO_FAILURE + ": ")
-    return outcome.error.removeprefix(KAZOO_FAILURE + ": ")
+    assert outcome.report.error is not None, outcome
+    assert outcome.report.error.startswith(KAZOO_FAILURE + ": ")
+    return outcome.report.error.removeprefix(KAZOO_FAILURE + ": ")
 
 
 @pytest.mark.parametrize("name", _BROKEN)
@@ -173,7 +181,7 @@ async def test_what_only_looks_broken_is_converted_whole(start: Start, name: str
 
     out, outcome = await _run(start(source), data)
 
-    assert outcome.error is None
+    assert outcome.report.error is None
     assert measure(out, "mp3").duration_s == pytest.approx(5.0, abs=0.4)
 
 
@@ -184,9 +192,9 @@ async def test_what_only_sox_reads_to_its_end_is_converted_whole(start: Start, n
 
     out, outcome = await _run(start(source), data)
 
-    assert outcome.error is None
+    assert outcome.report.error is None
     assert measure(out, "mp3").duration_s == pytest.approx(5.0, abs=0.5)
-    ends_early = "the input ends within a frame" in outcome.warnings
+    ends_early = "the input ends within a frame" in outcome.report.warnings
     assert ends_early == (name == "mp3 that ends within a frame")
 
 
@@ -210,7 +218,7 @@ async def test_gsm_with_its_second_half_zeroed_is_an_error(start: Start) -> None
 
 
 async def test_six_channels_are_an_error_where_they_can_not_be_kept(
-    backends: Backends,
+    backends: Converters,
 ) -> None:
     audio = tone(1.0, channels=6)
 
@@ -218,7 +226,7 @@ async def test_six_channels_are_an_error_where_they_can_not_be_kept(
     _, mixed = await run(_telephony(backends, WAV, Backend.AUTO), audio)
 
     assert "channels" in _reason(kept)
-    assert mixed.error is None
+    assert mixed.report.error is None
 
 
 @pytest.mark.parametrize("start", _BY_SOX, indirect=True)
@@ -236,6 +244,6 @@ async def test_a_converter_that_somebody_ends_puts_out_all_or_an_error(
         out = await reading
         outcome = await conversion.outcome()
 
-    if outcome.error is None:  # sox ignores those that ask it to end while it starts
+    if outcome.report.error is None:  # sox ignores those that ask it to end while it starts
         assert number in (signal.SIGTERM, signal.SIGINT)
         assert measure(out, "mp3").duration_s == pytest.approx(20.0, abs=0.2)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inspect.containers import index_comes_first
+from kazoo_media.audio.inspect.mp4 import index_comes_first
 from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.model import AudioFacts
 from tests.support.audio_samples import contained, tone

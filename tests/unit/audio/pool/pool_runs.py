@@ -14,14 +14,17 @@ from kazoo_media.audio.conversion import (
     Conversion,
     ConversionLimits,
     ConversionOutcome,
+    Started,
 )
-from kazoo_media.audio.convert.pooled import InProcessConversion
+from kazoo_media.audio.convert.converters import start_or_refuse
+from kazoo_media.audio.convert.pooled import PooledConversion
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from tests.support.audio_samples import tone
 from tests.support.processes import zygotes
-from tests.unit.audio.programs.sox_runs import feed_all, read_all, run
+from tests.unit.audio.programs.sox_runs import Starting, Uploading, feed_all, read_all, run
 
 TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)
 SPEECH = tone(2.4, rate=16_000)
@@ -35,10 +38,8 @@ class PoolUnderTest:
         self._of_others = zygotes()  # the session keeps services with pools of their own
         self._pool = ConverterPool(folder)
 
-    def new(
-        self, job: Job = TELEPHONY, limits: ConversionLimits | None = None
-    ) -> InProcessConversion:
-        return InProcessConversion(job, limits or ConversionLimits(), self._pool)
+    def new(self, job: Job = TELEPHONY, limits: ConversionLimits | None = None) -> Uploading:
+        return Uploading(starting(self._pool, job, limits or ConversionLimits()))
 
     async def convert(
         self,
@@ -70,10 +71,20 @@ class PoolUnderTest:
         assert not list(self._folder.iterdir())
 
 
+def starting(pool: ConverterPool, job: Job, limits: ConversionLimits) -> Starting:
+    """Return what starts a job of a pool."""
+
+    async def start(head: Head) -> Started:
+        conversion = PooledConversion.start(pool, job, head, limits)
+        return await start_or_refuse(head, job.source, "the converter process", conversion)
+
+    return start
+
+
 class Held:
     """A conversion that waits for the second half of its input."""
 
-    def __init__(self, conversion: InProcessConversion) -> None:
+    def __init__(self, conversion: Conversion) -> None:
         self.conversion = conversion
         self._reading = asyncio.ensure_future(read_all(conversion))
 
@@ -86,9 +97,9 @@ class Held:
     async def reason(self) -> str:
         """Finish, and return why it failed."""
         _, outcome = await self.finish()
-        assert outcome.error is not None
-        assert outcome.error.startswith(KAZOO_FAILURE + ": ")
-        return outcome.error.removeprefix(KAZOO_FAILURE + ": ")
+        assert outcome.report.error is not None
+        assert outcome.report.error.startswith(KAZOO_FAILURE + ": ")
+        return outcome.report.error.removeprefix(KAZOO_FAILURE + ": ")
 
 
 async def until(condition: Callable[[], bool]) -> None:

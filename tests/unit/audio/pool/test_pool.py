@@ -30,13 +30,13 @@ async def test_a_conversion_gives_the_audio_of_its_preset_and_tells_what_it_meas
     heard = measure(out, "mp3")
     assert (heard.sample_rate_hertz, heard.channel_count) == (8000, 1)
     assert heard.frequency_hertz == pytest.approx(440, abs=2)
-    assert outcome.error is None
+    assert outcome.report.error is None
     assert outcome.facts.duration_ms == pytest.approx(2000, abs=200)
-    assert outcome.before is not None
-    assert outcome.before.sample_rate_hertz == 44_100
-    assert outcome.after is not None
-    assert outcome.after.sample_rate_hertz == 8000
-    assert outcome.after.peak_dbfs == pytest.approx(-17, abs=0.5)
+    assert outcome.report.before is not None
+    assert outcome.report.before.sample_rate_hertz == 44_100
+    assert outcome.report.after is not None
+    assert outcome.report.after.sample_rate_hertz == 8000
+    assert outcome.report.after.peak_dbfs == pytest.approx(-17, abs=0.5)
 
 
 async def test_a_wav_comes_out_with_true_sizes(pool: PoolUnderTest) -> None:
@@ -55,8 +55,8 @@ async def test_an_input_that_is_broken_fails_with_a_reason_and_the_process_goes_
 
     _, outcome = await pool.convert(SPEECH[: len(SPEECH) // 2])
 
-    assert "the input ends before it should" in str(outcome.error)
-    assert (await pool.convert())[1].error is None
+    assert "the input ends before it should" in str(outcome.report.error)
+    assert (await pool.convert())[1].report.error is None
     assert pool.processes() == before
 
 
@@ -82,9 +82,9 @@ async def test_long_audio_is_levelled_and_nothing_is_left_of_one_that_is_stopped
 
     out, outcome = await pool.convert(audio, job)
 
-    assert outcome.error is None
-    assert outcome.after is not None
-    assert outcome.after.loudness_lufs == pytest.approx(-19, abs=0.4)
+    assert outcome.report.error is None
+    assert outcome.report.after is not None
+    assert outcome.report.after.loudness_lufs == pytest.approx(-19, abs=0.4)
     assert measure(out, "mp3").duration_s == pytest.approx(45, abs=0.25)
     assert descriptors() == before
 
@@ -102,7 +102,7 @@ async def test_a_process_is_replaced_after_some_hundred_conversions(pool: PoolUn
     [first] = pool.processes()
 
     for _ in range(500):
-        assert (await pool.convert(audio))[1].error is None
+        assert (await pool.convert(audio))[1].report.error is None
 
     assert first not in pool.processes()
     assert len(pool.processes()) == 1
@@ -118,8 +118,8 @@ async def test_sessions_that_wait_for_slow_uploads_hold_up_nobody(
     _, fast = await pool.convert()
     outcomes = [outcome for _, outcome in [await each.finish() for each in slow]]
 
-    assert fast.error is None
-    assert [each.error for each in outcomes] == [None] * 64
+    assert fast.report.error is None
+    assert [each.report.error for each in outcomes] == [None] * 64
     await until(lambda: len(pool.processes()) <= 8)  # a few idle ones stay
 
 
@@ -159,8 +159,8 @@ async def test_a_process_that_dies_fails_its_conversion_and_no_other(
     pool.processes()[1].send_signal(number)
 
     assert reason in await held[1].reason()
-    assert [(await each.finish())[1].error for each in (held[0], held[2])] == [None, None]
-    assert (await pool.convert())[1].error is None
+    assert [(await each.finish())[1].report.error for each in (held[0], held[2])] == [None, None]
+    assert (await pool.convert())[1].report.error is None
 
 
 async def test_a_process_that_dies_idle_is_not_missed(pool: PoolUnderTest) -> None:
@@ -170,7 +170,7 @@ async def test_a_process_that_dies_idle_is_not_missed(pool: PoolUnderTest) -> No
     idle.kill()
     await until(lambda: not pool.processes())
 
-    assert (await pool.convert())[1].error is None
+    assert (await pool.convert())[1].report.error is None
 
 
 async def test_after_the_zygote_died_the_next_upload_is_converted(pool: PoolUnderTest) -> None:
@@ -180,7 +180,7 @@ async def test_after_the_zygote_died_the_next_upload_is_converted(pool: PoolUnde
     zygote.kill()
 
     assert "killed" in await held.reason()
-    assert (await pool.convert())[1].error is None
+    assert (await pool.convert())[1].report.error is None
     assert pool.zygotes() != [zygote]
 
 
@@ -192,7 +192,7 @@ async def test_a_process_that_hangs_is_killed(pool: PoolUnderTest) -> None:
 
     assert "it did nothing for" in await held.reason()
     assert not process.is_running()
-    assert (await pool.convert())[1].error is None
+    assert (await pool.convert())[1].report.error is None
 
 
 async def test_a_conversion_that_takes_too_much_cpu_is_killed(pool: PoolUnderTest) -> None:
@@ -209,7 +209,7 @@ async def test_a_conversion_that_takes_too_much_cpu_is_killed(pool: PoolUnderTes
         await reading
         outcome = await conversion.outcome()
 
-    assert "more CPU time" in str(outcome.error)
+    assert "more CPU time" in str(outcome.report.error)
 
 
 async def test_a_conversion_nobody_reads_takes_no_more_input(pool: PoolUnderTest) -> None:
@@ -233,7 +233,7 @@ async def test_a_conversion_nobody_reads_takes_no_more_input(pool: PoolUnderTest
         assert fed < len(audio) / 2
         out = await read_all(conversion)
         outcome = await conversion.outcome()
-    assert outcome.error is None
+    assert outcome.report.error is None
     assert len(out) == pytest.approx(len(audio), abs=100)
 
 
@@ -258,7 +258,7 @@ async def test_the_pool_starts_nothing_before_it_is_needed(pool: PoolUnderTest) 
     async with pool.new() as conversion:
         await conversion.feed(b"<html>" + bytes(600))
         await conversion.finish()
-        assert "not audio" in str((await conversion.outcome()).error)
+        assert "not audio" in str((await conversion.outcome()).report.error)
 
     assert not pool.zygotes()
 

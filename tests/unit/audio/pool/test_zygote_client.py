@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from kazoo_media.audio.pool.zygote_client import Nursery
+from kazoo_media.audio.pool.zygote_client import ZygoteClient
 from tests.support.processes import zygotes
 
 
 async def test_more_requests_than_its_socket_takes_are_all_answered(tmp_path: Path) -> None:
     of_others = zygotes()  # the session keeps services with pools of their own
-    nursery = await Nursery.open(tmp_path)
+    nursery = await ZygoteClient.open(tmp_path)
     try:
         [zygote] = [each for each in zygotes() if each not in of_others]
         zygote.suspend()

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from kazoo_media.audio.conversion import KAZOO_FAILURE, Conversion, ConversionLimits
-from kazoo_media.audio.convert.two_stage import DecodedConversion
+from kazoo_media.audio.conversion import (
+    KAZOO_FAILURE,
+    Conversion,
+    ConversionLimits,
+    Refusal,
+    Started,
+)
+from kazoo_media.audio.convert.converters import Converters, start_or_refuse
+from kazoo_media.audio.convert.two_stage import TwoStageConversion
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding, ffmpeg_argv, find_ffmpeg
-from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
+from kazoo_media.audio.programs.sox import SoxCommand
 from tests.support.audio_samples import contained, measure, noise, tone
 from tests.unit.audio.convert import damage
 from tests.unit.audio.inspect.made_containers import (
@@ -23,7 +32,7 @@ from tests.unit.audio.inspect.made_containers import (
     STREAMING,
     in_container,
 )
-from tests.unit.audio.programs.sox_runs import feed_all, read_all, run
+from tests.unit.audio.programs.sox_runs import Uploading, feed_all, read_all, run
 
 WAV, MP3 = AudioFormat.WAV, AudioFormat.MP3
 
@@ -42,17 +51,23 @@ class Decode:
         limits: ConversionLimits = _NO_LIMITS,
         ffmpeg: str | None = _FFMPEG,
     ) -> Conversion:
-        decoding = FfmpegDecoding(ffmpeg, source, limits, self.folder)
         command = SoxCommand("sox", WAV, target, (), ("-r", "8000"))
-        return DecodedConversion(decoding, SoxConversion(command, limits, self.folder))
+        by_sox = partial(Converters(self.folder, None, None).by_command, command)
+
+        async def start(head: Head) -> Started:
+            decoding = FfmpegDecoding.start(ffmpeg, source, head, limits, self.folder)
+            decoder = await start_or_refuse(head, source, "ffmpeg", decoding)
+            return decoder if isinstance(decoder, Refusal) else TwoStageConversion(decoder, by_sox)
+
+        return Uploading(start)
 
     async def reason(
         self, data: bytes, source: AudioFormat, limits: ConversionLimits = _NO_LIMITS
     ) -> str:
         _, outcome = await run(self.new(source, limits=limits), data)
-        assert outcome.error is not None
-        assert outcome.error.startswith(KAZOO_FAILURE + ": ")
-        return outcome.error.removeprefix(KAZOO_FAILURE + ": ")
+        assert outcome.report.error is not None
+        assert outcome.report.error.startswith(KAZOO_FAILURE + ": ")
+        return outcome.report.error.removeprefix(KAZOO_FAILURE + ": ")
 
 
 @pytest.fixture
@@ -68,7 +83,7 @@ class TestGoodAudio:
 
         out, outcome = await run(decode.new(expected), data)
 
-        assert (outcome.error, outcome.warnings) == (None, ())
+        assert (outcome.report.error, outcome.report.warnings) == (None, ())
         measured = measure(out, "mp3")
         assert measured.duration_s == pytest.approx(SECONDS, abs=0.3)
         assert measured.frequency_hertz == pytest.approx(FREQUENCY_HERTZ, abs=5)
@@ -85,7 +100,7 @@ class TestGoodAudio:
         whole, _ = await run(decode.new(source), data)
         cut, outcome = await run(decode.new(source), data, chunk_bytes)
 
-        assert outcome.error is None
+        assert outcome.report.error is None
         assert cut == whole
 
     @pytest.mark.parametrize("name", sorted(STREAMING))
@@ -101,7 +116,7 @@ class TestGoodAudio:
             rest = b"".join([chunk async for chunk in output])
             outcome = await conversion.outcome()
 
-        assert outcome.error is None
+        assert outcome.report.error is None
         assert len(first + rest) == pytest.approx(44 + SECONDS * 8000 * 4, rel=0.02)
 
     async def test_a_long_file_with_its_index_at_the_end_passes(self, decode: Decode) -> None:
@@ -111,7 +126,7 @@ class TestGoodAudio:
 
         out, outcome = await run(decode.new(AudioFormat.M4A, WAV), data)
 
-        assert outcome.error is None
+        assert outcome.report.error is None
         assert len(out) == 44 + 120 * 8000 * 2
         assert list(decode.folder.iterdir()) == []
 
@@ -122,7 +137,7 @@ class TestGoodAudio:
 
         out, outcome = await run(decode.new(AudioFormat.AAC), data)
 
-        assert outcome.error is None
+        assert outcome.report.error is None
         assert measure(out, "mp3").duration_s == pytest.approx(2 * SECONDS, abs=0.5)
 
     async def test_more_than_two_channels_become_two(self, decode: Decode) -> None:
@@ -130,7 +145,7 @@ class TestGoodAudio:
 
         out, outcome = await run(decode.new(AudioFormat.M4A), data)
 
-        assert outcome.error is None
+        assert outcome.report.error is None
         assert measure(out, "mp3").channel_count == 2
 
 
@@ -147,8 +162,8 @@ class TestBadInput:
 
         _, outcome = await run(decode.new(AudioFormat.AAC), data[:-20])
 
-        assert outcome.error is None
-        assert "the input ends within a frame" in outcome.warnings
+        assert outcome.report.error is None
+        assert "the input ends within a frame" in outcome.report.warnings
 
     @pytest.mark.parametrize("name", sorted(CONTAINERS))
     async def test_a_file_that_is_half_garbage_is_an_error(self, decode: Decode, name: str) -> None:
@@ -192,17 +207,17 @@ class TestFfmpeg:
         out, outcome = await run(conversion, in_container("m4a"))
 
         assert out == b""
-        assert outcome.error is not None
-        assert "M4A can be read with ffmpeg only, which is not installed" in outcome.error
-        assert "kazoo-media[ffmpeg]" in outcome.error
+        assert outcome.report.error is not None
+        assert "M4A can be read with ffmpeg only, which is not installed" in outcome.report.error
+        assert "kazoo-media[ffmpeg]" in outcome.report.error
 
     async def test_one_that_is_gone_is_an_error(self, decode: Decode) -> None:
         conversion = decode.new(AudioFormat.AAC, ffmpeg="/nowhere/ffmpeg")
 
         _, outcome = await run(conversion, in_container("aac"))
 
-        assert outcome.error is not None
-        assert "ffmpeg can not be started: No such file" in outcome.error
+        assert outcome.report.error is not None
+        assert "ffmpeg cannot be started: No such file" in outcome.report.error
 
     @pytest.mark.parametrize("name", CONTAINERS)
     def test_it_may_read_nothing_but_its_input(self, name: str) -> None:
@@ -221,7 +236,7 @@ class TestFfmpeg:
         )
         reason = await decode.reason(in_container("m4a"), AudioFormat.M4A, limits)
 
-        assert streamed.error is None
+        assert streamed.report.error is None
         assert reason == "it wrote a larger temporary file than is allowed"
         assert list(decode.folder.iterdir()) == []
 
@@ -248,8 +263,8 @@ class TestFfmpeg:
             await reading
             outcome = await conversion.outcome()
 
-        assert outcome.error is not None
-        assert "it was killed" in outcome.error
+        assert outcome.report.error is not None
+        assert "it was killed" in outcome.report.error
 
     @pytest.mark.parametrize("name", ["aac", "m4a"])
     async def test_nothing_is_left_after_a_kill(self, decode: Decode, name: str) -> None:
@@ -264,7 +279,7 @@ class TestFfmpeg:
                 await asyncio.sleep(0.05)
                 await conversion.kill()
             outcome = await conversion.outcome()
-            assert outcome.error is not None
+            assert outcome.report.error is not None
             assert reading.done()
 
         assert me.num_fds() <= before + 1  # the first child watcher of the process

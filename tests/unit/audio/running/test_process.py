@@ -30,7 +30,7 @@ class TestBadConverter:
 
         reason = await convert.reason(tone(), command)
 
-        assert reason == "sox can not be started: No such file or directory"
+        assert reason == "sox cannot be started: No such file or directory"
 
     async def test_a_program_that_may_not_run_is_an_error(
         self, convert: Convert, tmp_path: Path
@@ -39,7 +39,7 @@ class TestBadConverter:
 
         reason = await convert.reason(tone(), replace(KAZOO, executable=str(tmp_path / "sox")))
 
-        assert reason == "sox can not be started: Permission denied"
+        assert reason == "sox cannot be started: Permission denied"
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -97,7 +97,7 @@ class TestBadConverter:
 
         out, outcome = await convert(tone(), command, ConversionLimits(output_factor=1))
 
-        assert outcome.error == f"{KAZOO_FAILURE}: it wrote more than is allowed"
+        assert outcome.report.error == f"{KAZOO_FAILURE}: it wrote more than is allowed"
         assert len(out) <= 17 * 1024 * 1024
 
     async def test_one_that_uses_the_cpu_without_end_is_killed(self, convert: Convert) -> None:
@@ -183,7 +183,7 @@ class TestResources:
     ) -> None:
         async def scenario() -> None:
             _, outcome = await convert(noise(20.0, rate=48_000))
-            assert outcome.error is None
+            assert outcome.report.error is None
 
         self.check(loop_factory, scenario)
 
@@ -214,7 +214,7 @@ class TestResources:
                 await conversion.kill()
                 await conversion.kill()
             assert reading.result() == b""
-            assert (await conversion.outcome()).error == f"{KAZOO_FAILURE}: it was stopped"
+            assert (await conversion.outcome()).report.error == f"{KAZOO_FAILURE}: it was stopped"
             await conversion.feed(tone())
             await conversion.finish()
 
@@ -241,7 +241,7 @@ class TestResources:
                 tasks.create_task(feed_all(conversion, noise(10.0)))
                 await asyncio.sleep(0)
                 await conversion.kill()
-            assert (await conversion.outcome()).error is not None
+            assert (await conversion.outcome()).report.error is not None
 
         self.check(loop_factory, scenario)
 
