@@ -15,7 +15,9 @@ from tests.bench.peers.commands import (
     normalize_in_two_passes,
 )
 from tests.bench.presets import (
+    COMMAND,
     METERED,
+    PRESETS,
     children_cpu_s,
     choose_backend,
     command_cpu_s,
@@ -30,6 +32,8 @@ _EACH_NTH = 2
 _SOX, _SOX_32, _FFMPEG = "sox", "sox -c 1 -C 32.7", "ffmpeg"
 _TWO_PASS, _FFMPEG_NORMALIZE = "two-pass sox", "ffmpeg-normalize"
 _LOUDNESS = METERED[0]
+_PRESET = "telephony"
+_OTHER_PRESETS = tuple(each for each in PRESETS if each not in (COMMAND, _PRESET))
 
 
 class ConversionCpu:
@@ -57,19 +61,28 @@ class ConversionCpu:
                 most_rounds=_ROUNDS,
             ),
             Contest(
-                "long-cpu", self._sides(lambda: [self._music]), _lines(long, 2), most_rounds=_ROUNDS
+                "long-cpu",
+                self._sides(lambda: [self._music]) | self._other_presets(),
+                [*_lines(long, 2), *(_line(long, _SOX, 2, each) for each in _OTHER_PRESETS)],
+                most_rounds=_ROUNDS,
             ),
             Contest("loudness-cpu", self._metered(), metered, warm_up=False, most_rounds=1),
         ]
 
     def _sides(self, files: Callable[[], Sequence[Path]]) -> dict[str, Callable[[], Sample]]:
         return {
-            "ours": lambda: self._ours("inprocess", "telephony", files()),
-            "ours by sox": lambda: self._ours("sox", "telephony", files()),
+            "ours": lambda: self._ours("inprocess", _PRESET, files()),
+            "ours by sox": lambda: self._ours("sox", _PRESET, files()),
             _SOX: lambda: _mean(files(), partial(command_cpu_s, SOX)),
             _SOX_32: lambda: _mean(files(), partial(command_cpu_s, SOX_32)),
             _FFMPEG: lambda: _mean(files(), partial(command_cpu_s, ffmpeg_command())),
         }
+
+    def _other_presets(self) -> dict[str, Callable[[], Sample]]:
+        return {preset: partial(self._ours_of_music, preset) for preset in _OTHER_PRESETS}
+
+    def _ours_of_music(self, preset: str) -> Sample:
+        return self._ours("inprocess", preset, [self._music])
 
     def _metered(self) -> dict[str, Callable[[], Sample]]:
         return {

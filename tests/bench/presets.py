@@ -17,10 +17,10 @@ from tests.bench.http_load import MeasurementError, NotThereError, Timing, ask, 
 from tests.bench.services import Running
 
 COMMAND = "kazoo"
-"""What the command in the settings writes, whatever the back end."""
+"""What the command in the settings writes."""
 STREAMING = (COMMAND, "telephony", "wideband", "guard", "voicemail")
 METERED = ("loudness", "rfc7874")
-"""Those that have to hear everything before they know their gain."""
+"""Those that read the whole file before they choose a gain."""
 PRESETS = (*STREAMING, *METERED)
 BACKENDS = ("sox", "inprocess")
 

@@ -141,7 +141,7 @@ def test_a_preset_that_is_not_there_is_a_row_that_says_so() -> None:
 
 
 def test_pesq_of_synthetic_speech_is_held_against_no_mark() -> None:
-    speech = SpeechQuality(tone(300), Levels(-19, -5, -5, 0), 0.0, 2000, 3.4, 0.9, 4000)
+    speech = SpeechQuality(tone(300), Levels(-19, -5, -5, 0), 0.0, 2000, 3.4, 4000)
     quality = Quality(Way("telephony", "sox"), speech=[speech])
     assert marks_table([quality], recorded=False).row_count == 0
     assert list(marks(quality)) == [("PESQ", "3.40", ">= 3.9", False)]

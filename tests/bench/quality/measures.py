@@ -1,4 +1,4 @@
-"""Measures of audio by other means than the product's: soundfile decodes, pyloudnorm meters.
+"""Measures of audio by other means than the product's: soundfile decodes, libebur128 meters.
 
 Samples are float, shape (frames, channels), full scale is 1.0.
 """
@@ -16,10 +16,10 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from tests.support.loudness import independent_loudness
+
 Samples = NDArray[np.float64]
 
-_METER_HERTZ = 48_000
-"""The rate for which ITU-R BS.1770 gives its filters."""
 _LEAST_METERED_S = 0.4
 _OVERSAMPLING = 8
 _FULL_SCALE = 32767 / 32768
@@ -146,15 +146,6 @@ def pesq_of(reference: Audio, degraded: Audio, rate_hertz: int) -> float | None:
         return None
 
 
-def estoi_of(reference: Audio, degraded: Audio, rate_hertz: int) -> float | None:
-    """Return extended short-time objective intelligibility; None without the package."""
-    pystoi = package("pystoi")
-    if pystoi is None:
-        return None
-    both = aligned(reference.at(rate_hertz), degraded.at(rate_hertz))
-    return float(pystoi.stoi(*both, rate_hertz, extended=True))
-
-
 def package(name: str) -> Any | None:
     """Return a package of the benchmark's extras, None where it is not installed."""
     try:
@@ -170,12 +161,9 @@ def mean_of(values: list[float | None], of: Callable[[list[float]], float]) -> f
 
 
 def _loudness_lufs(audio: Audio) -> float | None:
-    pyloudnorm = package("pyloudnorm")
-    if pyloudnorm is None or audio.duration_s < _LEAST_METERED_S or not audio.samples.any():
+    if audio.duration_s < _LEAST_METERED_S:
         return None
-    samples = soxr.resample(audio.samples, audio.rate_hertz, _METER_HERTZ)
-    loudness = float(pyloudnorm.Meter(_METER_HERTZ).integrated_loudness(samples))
-    return loudness if math.isfinite(loudness) else None
+    return independent_loudness(audio.samples, audio.rate_hertz)
 
 
 def _dbfs(value: float) -> float | None:

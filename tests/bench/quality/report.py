@@ -20,7 +20,7 @@ _MARKED = {"telephony", "loudness"}
 def speech_table(qualities: Sequence[Quality], title: str) -> Table:
     """Return what became of the prompts, a line for each way."""
     heads: tuple[str, ...] = ("LUFS", "true peak", "clipped", "3-3.4 kHz", "99 % below")
-    heads += ("PESQ", "PESQ-WB", "eSTOI", "bytes/s", "CPU ms/s")
+    heads += ("PESQ", "PESQ-WB", "bytes/s", "CPU ms/s")
     table = Table("preset, back end", *heads, title=title)
     for quality in qualities:
         table.add_row(quality.way.title, *speech_cells(quality))
@@ -41,7 +41,6 @@ def speech_cells(quality: Quality) -> list[str]:
         f"{statistics.median(each.bandwidth_hertz for each in speech):.0f} Hz",
         _mean_and_least([each.pesq for each in speech]),
         _mean_and_least(quality.wideband_pesq),
-        _shown(mean_of([each.estoi for each in speech], statistics.fmean), ".3f"),
         f"{sum(each.size_bytes for each in speech) / seconds:,.0f}",
         f"{quality.cpu_ms_per_s:.2f}",
     ]

@@ -21,7 +21,6 @@ from tests.bench.quality.measures import (
     band_db,
     bandwidth_hertz,
     decoded,
-    estoi_of,
     levels,
     pesq_of,
 )
@@ -57,7 +56,6 @@ class SpeechQuality:
     band_db: float
     bandwidth_hertz: float
     pesq: float | None
-    estoi: float | None
     size_bytes: int
 
 
@@ -137,6 +135,5 @@ def _speech(source: Source, data: bytes) -> SpeechQuality:
         band_db=band_db(audio) - band_db(source.audio),
         bandwidth_hertz=bandwidth_hertz(audio),
         pesq=pesq_of(source.audio, audio, _NARROWBAND),
-        estoi=estoi_of(source.audio, audio, _NARROWBAND),
         size_bytes=len(data),
     )

@@ -7,7 +7,6 @@ import io
 from collections.abc import Callable
 
 import numpy as np
-import pyloudnorm
 import pytest
 import soundfile
 import soxr
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.presets import PRESETS
 from tests.support.audio_samples import encoded, measure, tone, wav_bytes
+from tests.support.loudness import independent_loudness
 from tests.unit.audio.inprocess.sessions import convert, job, run
 
 RATE = 44_100
@@ -37,8 +37,9 @@ def speech(seconds: float = 8.0) -> Samples:
 
 
 def loudness_of(samples: Samples, rate: int) -> float:
-    at_48 = soxr.resample(samples, rate, 48_000, quality="VHQ")
-    return float(pyloudnorm.Meter(48_000, filter_class="DeMan").integrated_loudness(at_48))
+    found = independent_loudness(samples, rate)
+    assert found is not None
+    return found
 
 
 def at_lufs(lufs: float) -> Samples:
