@@ -66,6 +66,8 @@ class Measuring:
                     await self._once(media, rendition)
             except MediaError as error:
                 _log.info("a media was not measured", media_id=media_id, reason=str(error))
+            except Exception:  # noqa: BLE001 - a fault here must not end the worker
+                _log.exception("measuring failed unexpectedly", media_id=media_id)
 
     def soon(self, media: Media) -> None:
         """Have a media measured in the background, if there is something left to measure."""

@@ -140,7 +140,10 @@ class Converters:
         return decoder if isinstance(decoder, Refusal) else TwoStageConversion(decoder, second)
 
     async def _by_sox(self, command: SoxCommand, head: Head) -> Started:
-        start = SoxConversion.start(command, head, ConversionLimits(), self.temporary_folder)
+        if head.ignores_length:
+            command = command.ignoring_length()
+        again = partial(self._by_sox, command.ignoring_length(), head)
+        start = SoxConversion.start(command, ConversionLimits(), self.temporary_folder, again)
         program = PurePath(command.executable).name
         return await start_or_refuse(head, command.source, program, start)
 

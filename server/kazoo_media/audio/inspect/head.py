@@ -26,7 +26,7 @@ class Head:
     """The first bytes of a piece of audio and what they show.
 
     Attributes:
-        data: Whether these are all bytes or the first ones; at most MOST_HEAD_BYTES matter.
+        data: As they came; what follows the first MOST_HEAD_BYTES does not matter.
         format: None where nothing is recognised: raw formats have no magic.
         label: What it is instead of audio, with its article: "a PDF document"; None where nothing
             but audio is known of it.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from typing_extensions import override
 
-from kazoo_media.audio.conversion import Conversion, ConversionLimits, Start
+from kazoo_media.audio.conversion import ConversionLimits, Start
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.programs.sox_arguments import spools
 from kazoo_media.audio.running.piped import PipedConversion
 from kazoo_media.audio.running.process import ConverterProcess
@@ -80,22 +80,16 @@ class SoxConversion(PipedConversion):
 
     @classmethod
     async def start(
-        cls, command: SoxCommand, head: Head, limits: ConversionLimits, temp_folder: Path
-    ) -> SoxConversion:
+        cls, command: SoxCommand, limits: ConversionLimits, temp_folder: Path, again: Start
+    ) -> Self:
         """Return a conversion that waits for its input.
 
         Raises:
             ValueError: sox cannot read the source or write the target; the text says which.
             OSError: the program cannot be started.
         """
-        if head.ignores_length:
-            command = command.ignoring_length()
         spool_bytes = limits.spool_bytes if command.spools else 0
         process = await ConverterProcess.start(sox_argv(command), limits, spool_bytes, temp_folder)
-
-        async def again() -> Conversion:
-            return await cls.start(command.ignoring_length(), head, limits, temp_folder)
-
         return cls(process, command, limits, again)
 
     @property

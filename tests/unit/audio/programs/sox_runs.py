@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from typing_extensions import override
@@ -130,8 +131,11 @@ class Convert:
         limits = limits or ConversionLimits()
         program = Path(command.executable).name
 
-        async def start(head: Head) -> Started:
-            conversion = SoxConversion.start(command, head, limits, self._folder)
+        async def start(head: Head, given: SoxCommand = command) -> Started:
+            ignoring = given.ignoring_length()
+            now = ignoring if head.ignores_length else given
+            again = partial(start, head, ignoring)
+            conversion = SoxConversion.start(now, limits, self._folder, again)
             return await start_or_refuse(head, command.source, program, conversion)
 
         return Uploading(start)
