@@ -51,7 +51,7 @@ class _Converted:
     result: ConversionOutcome | None = None
 
     @property
-    def fallback(self) -> Callable[[], Conversion] | None:
+    def fallback(self) -> Start | None:
         """Return a conversion that may do better."""
         return None if self.result is None else self.result.fallback
 
