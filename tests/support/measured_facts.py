@@ -14,8 +14,9 @@ def unmeasured(media: Media) -> Media:
     result = Media()
     result.CopyFrom(media)
     for rendition in result.renditions:
-        for fact in _FACTS:
-            rendition.ClearField(fact)
+        rendition.ClearField("loudness_lufs")
+        rendition.ClearField("peak_dbfs")
+        rendition.ClearField("clipped_samples")
     return result
 
 
