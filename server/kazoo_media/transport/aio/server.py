@@ -30,6 +30,9 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
+_LAST_WORD_S = 0.1
+"""How long those who watch the health have to hear that it has ended."""
+
 _FACTORIES: Mapping[tuple[bool, bool], Any] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
     (False, True): grpc.unary_stream_rpc_method_handler,
@@ -110,6 +113,11 @@ class StandardServer:
         """
         self._is_stopping = True
         stopping = asyncio.ensure_future(self._server.stop(grace_s or None))
+        await asyncio.sleep(0)  # no call is taken from now on
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=grace_s)
+        if self._standing:
+            await asyncio.wait(self._standing, timeout=_LAST_WORD_S)
         for task in self._standing:
             task.cancel()
         await stopping

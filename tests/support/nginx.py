@@ -1,0 +1,54 @@
+"""nginx as an operator may put it in front of a worker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.product import free_port, is_open, wait_until
+
+_CONFIGURATION = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder};
+    proxy_temp_path {folder};
+    fastcgi_temp_path {folder};
+    uwsgi_temp_path {folder};
+    scgi_temp_path {folder};
+    server {{
+        listen 127.0.0.1:{port} http2;
+        client_max_body_size 0;
+        client_body_timeout 1h;
+        grpc_read_timeout 1h;
+        grpc_send_timeout 1h;
+        location / {{
+            grpc_pass grpc://127.0.0.1:{worker_port};
+        }}
+    }}
+}}
+"""
+
+
+@contextmanager
+def nginx(folder: Path, worker_port: int) -> Iterator[str]:
+    """Run nginx and give host:port where it passes gRPC on to a worker."""
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert program is not None, "`make setup-test` installs nginx"
+    port = free_port()
+    path = folder / "nginx.conf"
+    path.write_text(_CONFIGURATION.format(folder=folder, port=port, worker_port=worker_port))
+    process = subprocess.Popen([program, "-c", str(path), "-e", "stderr"])
+    try:
+        wait_until(lambda: is_open(port), "nginx listens")
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
