@@ -1,4 +1,6 @@
-"""Client certificates on the gRPC port of the built product: the accounts that their names have."""
+"""Client certificates on the gRPC port of the built product: the accounts that their names have. On
+both engines: with the gateway, and on a worker's own port.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +27,7 @@ from tests.e2e.shell import Shell
 from tests.support.audio_samples import tone
 from tests.support.certificates import Certificate, local_server
 from tests.support.product import Product
+from tests.support.standalone import StandaloneWorker
 
 pytestmark = pytest.mark.e2e
 
@@ -49,8 +52,10 @@ class Secured:
         return Client(self.known.grpc_target, api_key, token, tls)
 
 
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+@pytest.fixture(scope="module", params=[Product, StandaloneWorker], ids=["http1", "aio"])
+def secured(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("secured")
     server, authority = local_server(folder), Certificate(folder, "authority")
     files = {
@@ -58,7 +63,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         "tls_key": str(server.key_path),
         "tls_client_ca": str(authority.path),
     }
-    with Product(folder, **files) as product:
+    with request.param(folder, **files) as product:
         yield Secured(product, product.bootstrap, folder, server, authority)
 
 
@@ -198,6 +203,8 @@ async def test_a_certificate_in_a_header_is_worth_nothing(
             await AccountServiceStub(channel).GetAccount(GetAccountRequest(), metadata=(header,))
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert "own.example" in str(refused.value.details())
+    if not secured.known.rest_url:  # the standard engine has no REST port
+        return
     context = ssl.create_default_context(cadata=secured.server.pem.decode())
     context.load_cert_chain(spoofed.path, spoofed.key_path)
     async with httpx.AsyncClient(verify=context, base_url=secured.known.rest_url) as http:

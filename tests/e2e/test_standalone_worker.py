@@ -36,6 +36,7 @@ from tests.contract.upload_promises import cut, wav
 from tests.e2e.clients import pending_blobs
 from tests.e2e.shell import Shell
 from tests.rpc.service import Tenant, upload_messages
+from tests.support.certificates import Certificate, local_server
 from tests.support.nginx import nginx
 from tests.support.product import Product, wait_until
 from tests.support.standalone import StandaloneWorker
@@ -269,6 +270,48 @@ def test_an_upload_that_the_stop_breaks_off_keeps_the_previous_audio(
         }
     with StandaloneWorker(tmp_path) as again, grpc.insecure_channel(again.grpc_target) as channel:
         assert SyncClient(again, channel).download(media_id) == wav(50_000)
+
+
+def test_tls_is_spoken_and_a_client_certificate_wanted(tmp_path: Path) -> None:
+    server, authority = local_server(tmp_path), Certificate(tmp_path, "authority")
+    own = Certificate(tmp_path, "client", issuer=authority)
+    stranger = Certificate(tmp_path, "stranger")
+    files = {
+        "tls_cert": str(server.path),
+        "tls_key": str(server.key_path),
+        "tls_client_ca": str(authority.path),
+    }
+    accepted = grpc.ssl_channel_credentials(server.pem, own.key_pem, own.pem)
+    with (
+        StandaloneWorker(tmp_path, **files) as worker,
+        grpc.secure_channel(worker.grpc_target, accepted) as channel,
+    ):
+        SyncClient(worker, channel).round_trip()
+        for refused in (
+            grpc.ssl_channel_credentials(server.pem),
+            grpc.ssl_channel_credentials(server.pem, stranger.key_pem, stranger.pem),
+        ):
+            with grpc.secure_channel(worker.grpc_target, refused) as other:
+                _fails_to_connect(other)
+        with grpc.insecure_channel(worker.grpc_target) as plain:
+            _fails_to_connect(plain)
+    del files["tls_client_ca"]
+    with (
+        StandaloneWorker(tmp_path, **files) as worker,
+        grpc.secure_channel(
+            worker.grpc_target, grpc.ssl_channel_credentials(server.pem)
+        ) as channel,
+    ):
+        SyncClient(worker, channel).round_trip()
+        shell = Shell(worker.data_dir, tmp_path)
+        found = shell.ok("accounts", "get", "--json", "--tls-ca", str(server.path))
+        assert json.loads(found)["id"] == worker.account_id
+
+
+def _fails_to_connect(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as failed:
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+    assert failed.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_unix_socket_is_an_address(tmp_path: Path) -> None:
