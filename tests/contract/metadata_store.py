@@ -9,11 +9,13 @@ from tests.contract.metadata_accounts import AccountStoreContract
 from tests.contract.metadata_blobs import BlobRowsContract
 from tests.contract.metadata_keys import KeyStoreContract
 from tests.contract.metadata_media import MediaStoreContract
+from tests.contract.metadata_prompts import PromptStoreContract
 from tests.contract.metadata_settings import SettingStoreContract
 
 
 class MetadataStoreContract(
     MediaStoreContract,
+    PromptStoreContract,
     BlobRowsContract,
     AccountStoreContract,
     KeyStoreContract,

@@ -20,6 +20,7 @@ from kazoo_media.metadata.store import (
     KeyStore,
     MediaStore,
     MetadataStore,
+    PromptStore,
     SettingStore,
 )
 from tests.contract.blob_store import BlobStoreContract
@@ -27,6 +28,7 @@ from tests.contract.metadata_accounts import AccountStoreContract
 from tests.contract.metadata_blobs import BlobRowsContract
 from tests.contract.metadata_keys import KeyStoreContract
 from tests.contract.metadata_media import MediaStoreContract
+from tests.contract.metadata_prompts import PromptStoreContract
 from tests.contract.metadata_settings import SettingStoreContract
 
 
@@ -38,6 +40,7 @@ def _descendants(parent: type[Any]) -> set[type[Any]]:
     ("package", "contract", "suite"),
     [
         (kazoo_media.metadata, MediaStore, MediaStoreContract),
+        (kazoo_media.metadata, PromptStore, PromptStoreContract),
         (kazoo_media.metadata, BlobRows, BlobRowsContract),
         (kazoo_media.metadata, AccountStore, AccountStoreContract),
         (kazoo_media.metadata, KeyStore, KeyStoreContract),
@@ -63,7 +66,7 @@ def test_every_driver_in_the_package_has_a_suite(
 
 
 def test_every_contract_of_a_metadata_store_is_narrow_and_has_a_suite() -> None:
-    contracts = (MediaStore, BlobRows, AccountStore, KeyStore, SettingStore)
+    contracts = (MediaStore, PromptStore, BlobRows, AccountStore, KeyStore, SettingStore)
     assert set(MetadataStore.__bases__) == set(contracts)
     for contract in contracts:
         methods = [name for name, _ in inspect.getmembers(contract, inspect.isfunction)]

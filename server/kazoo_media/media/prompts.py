@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kazoo_media.access.accounts import ReadScope
-from kazoo_media.metadata.store import MediaStore
+from kazoo_media.metadata.store import PromptStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class IdPage:
 class Prompts:
     """Prompts and languages of all accounts."""
 
-    def __init__(self, store: MediaStore) -> None:
+    def __init__(self, store: PromptStore) -> None:
         self._store = store
 
     async def count_prompts(self, scope: ReadScope, start: str, limit: int) -> PromptPage:

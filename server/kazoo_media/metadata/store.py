@@ -1,4 +1,4 @@
-"""The contracts of a metadata store: media, blob rows, accounts, signing keys, settings.
+"""The contracts of a metadata store: media, prompts, blob rows, accounts, signing keys, settings.
 
 A driver implements all of them on one database; a class of the core takes those that it uses.
 Drivers are dumb. They check only what is written here; ids, documents and permissions were checked
@@ -120,6 +120,10 @@ class MediaStore(ABC):
         """Return the documents of what `list_media` returns. Their content is not read: it costs
         more than the documents.
         """
+
+
+class PromptStore(ABC):
+    """Prompts and languages of the live media of an account."""
 
     @abstractmethod
     async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:
@@ -287,7 +291,7 @@ class SettingStore(ABC):
         """Remove a value; it need not exist."""
 
 
-class MetadataStore(MediaStore, BlobRows, AccountStore, KeyStore, SettingStore):
+class MetadataStore(MediaStore, PromptStore, BlobRows, AccountStore, KeyStore, SettingStore):
     """One database: what a driver is."""
 
     @abstractmethod
