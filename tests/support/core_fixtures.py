@@ -82,5 +82,5 @@ async def replace_content(
     core: Core, scope: WriteScope, media_id: str, declared: Declared, source: Source
 ) -> Media:
     """Return a media after a whole upload."""
-    upload = await core.uploads.begin(scope, media_id, declared)
-    return (await upload.receive(source)).after
+    upload = await core.uploads.begin(scope, media_id)
+    return (await upload.receive(declared, source)).after

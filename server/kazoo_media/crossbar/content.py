@@ -45,8 +45,9 @@ class Contents:
     async def upload(self, scope: WriteScope, request: Request, body: Body) -> Answer:
         """Replace the audio of a media and return its document."""
         media_id = decoded(request.target.name)
+        upload = await self._uploads.begin(scope, media_id)
+        check_conditions(request.headers, upload.media)
         if essence(request.content_type) in JSON_TYPES:
-            check_conditions(request.headers, await self._library.get(scope, media_id))
             raise EmptyContentError
         encoding = request.headers.get("content-transfer-encoding", "")
         audio = await unwrapped(request.content_type, encoding, request.size_bytes, body.pieces())
@@ -54,9 +55,7 @@ class Contents:
         declared = Declared(
             audio.content_type or None, audio.size_bytes, name, request.query_value("preset")
         )
-        upload = await self._uploads.begin(scope, media_id, declared)
-        check_conditions(request.headers, upload.media)
-        change = await upload.receive(audio.pieces)
+        change = await upload.receive(declared, audio.pieces)
         return self._envelopes.of_media(request, change.after)
 
     async def download(self, scope: ReadScope, request: Request) -> Answer:

@@ -78,41 +78,34 @@ class Uploads:
         self._normalizer = normalizer
         self._measuring = measuring
 
-    async def begin(self, scope: WriteScope, media_id: str, declared: Declared) -> Upload:
-        """Return an upload that replaces the content of a media; all that can be checked without
-        its bytes was.
+    async def begin(self, scope: WriteScope, media_id: str) -> Upload:
+        """Return an upload that replaces the content of a media.
 
         Raises:
             MediaNotFoundError: it does not exist or was deleted.
-            UnsupportedMediaTypeError: the declared type is not one that is stored.
-            TooLargeError: the declared size is over the limit.
-            ValidationError: there is no preset of that name.
         """
 
         async def look() -> Change:
             media = await self._library.get(scope, media_id)
             return Change(media, media)
 
-        return await self._begun(scope, look, declared)
+        return await self._begun(scope, look)
 
-    async def begin_put(self, scope: WriteScope, put: Put, declared: Declared) -> Upload:
+    async def begin_put(self, scope: WriteScope, put: Put) -> Upload:
         """Return an upload that creates or changes a document together with its content.
 
         Raises:
-            As `begin`, except MediaNotFoundError, and as `Library.change_of`.
+            As `Library.change_of`.
         """
-        return await self._begun(scope, lambda: self._library.change_of(scope, put), declared)
+        return await self._begun(scope, lambda: self._library.change_of(scope, put))
 
-    async def _begun(self, scope: WriteScope, look: _Look, declared: Declared) -> Upload:
+    async def _begun(self, scope: WriteScope, look: _Look) -> Upload:
         change = await look()
-        limit_bytes = await self._settings.get(MAX_UPLOAD_SIZE)
-        _check_declared(declared, limit_bytes)
         return Upload(
-            declared=declared,
             media=change.after,
             _change=change,
             _account_id=scope.account_id,
-            _limit_bytes=limit_bytes,
+            _limit_bytes=await self._settings.get(MAX_UPLOAD_SIZE),
             _look=look,
             _store=self._store,
             _renditions=self._renditions,
@@ -129,7 +122,6 @@ class Upload:
         media: What the bytes are for, as it was when the upload began; a new one as it is to be.
     """
 
-    declared: Declared
     media: Media
     _change: Change
     _account_id: str
@@ -140,16 +132,20 @@ class Upload:
     _normalizer: Normalizer
     _measuring: Measuring
 
-    async def receive(self, source: Source) -> Change:
+    async def receive(self, declared: Declared, source: Source) -> Change:
         """Make the bytes of a source the content, durable and live in one moment with the document;
         return both states of the media.
 
         After any error, and after a cancellation, what was there before is live and unchanged.
 
+        What can be refused for what is declared is refused before a byte is read.
+
         Raises:
+            UnsupportedMediaTypeError: the declared type is not one that is stored.
+            ValidationError: there is no preset of that name.
             EmptyContentError: no bytes.
             NotAudioError: recognised as something else, or not recognised and of no declared type.
-            TooLargeError: more bytes than the limit.
+            TooLargeError: more bytes than the limit, declared or sent.
             IncompleteUploadError: other than the declared size, or the source says so.
             ContentMismatchError: the finish does not match what arrived.
             QueueFullError: too many conversions wait; nothing was read.
@@ -157,26 +153,27 @@ class Upload:
                 that the upload fits it no more.
             StorageFullError, StoreUnavailableError: of the stores.
         """
-        async with self._normalizer.admit(self.declared.preset) as normalization:
-            intake = Intake(source, self.declared, self._limit_bytes)
+        _check_declared(declared, self._limit_bytes)
+        async with self._normalizer.admit(declared.preset) as normalization:
+            intake = Intake(source, declared, self._limit_bytes)
             head = await intake.read_head()
-            source_format, content_type = _recognised(head, self.declared, self._change.after)
+            source_format, content_type = _recognised(head, declared, self._change.after)
             transfer = Transfer(self._renditions, self._account_id)
             try:
                 received = await transfer.run(
                     intake, head, source_format, content_type, normalization
                 )
-                return await self._commit(received)
+                return await self._commit(declared, received)
             except BaseException:
                 await transfer.discard()
                 raise
 
-    async def _commit(self, received: Received) -> Change:
+    async def _commit(self, declared: Declared, received: Received) -> Change:
         """Make the content live; what others changed in the document meanwhile is kept."""
         change = self._change
         while True:
             now_ms = unix_time_ms()
-            before, after = change.before, _with_content(change, self.declared, received, now_ms)
+            before, after = change.before, _with_content(change, declared, received, now_ms)
             try:
                 if before is None:
                     await self._store.insert_media(after)

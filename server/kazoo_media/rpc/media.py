@@ -121,12 +121,11 @@ class MediaServicer(MediaServiceServicer):
     async def _upload(
         self, scope: WriteScope, header: pb.UploadContentRequest.Header, source: Source
     ) -> pb.UploadContentResponse:
-        declared = declared_of(header)
         if header.HasField("media"):
-            upload = await self._uploads.begin_put(scope, put_of(header), declared)
+            upload = await self._uploads.begin_put(scope, put_of(header))
         else:
-            upload = await self._uploads.begin(scope, header.media_id, declared)
-        change = await upload.receive(source)
+            upload = await self._uploads.begin(scope, header.media_id)
+        change = await upload.receive(declared_of(header), source)
         return pb.UploadContentResponse(
             media=media_message(change.after), created=change.before is None
         )

@@ -417,7 +417,7 @@ async def test_what_is_inside_decides_and_a_declared_alias_of_it_is_kept(
 
 async def test_a_type_that_is_not_stored_is_refused(tested: CoreUnderTest, media: str) -> None:
     with pytest.raises(UnsupportedMediaTypeError) as caught:
-        await tested.core.uploads.begin(_SCOPE, media, Declared("text/plain"))
+        await replace_content(tested.core, _SCOPE, media, Declared("text/plain"), _source())
     assert "audio/x-wav" in caught.value.target
 
 
