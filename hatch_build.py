@@ -1,7 +1,6 @@
 """Build hook: generates the Python code and the descriptor set from `proto/`.
 
-Runs for wheels and for editable installs; `make proto` runs it alone. Generated files are never in
-git.
+Runs for wheels and for editable installs; `make proto` runs it alone. Git ignores generated files.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-except ModuleNotFoundError:  # `python hatch_build.py` does without hatchling
+except ModuleNotFoundError:  # `python hatch_build.py` does not need hatchling
     BuildHookInterface = object  # type: ignore[assignment,misc]
 
 ROOT = Path(__file__).parent
@@ -31,7 +30,7 @@ def generate() -> None:
     """Write `*_pb2.py`, `*_pb2_grpc.py`, their type stubs and the descriptor set.
 
     Raises:
-        RuntimeError: protoc refused a file, or a plugin is missing; messages went to stderr.
+        RuntimeError: protoc rejected a file, or a plugin is missing; messages went to stderr.
     """
     import google.api
     import grpc_tools
@@ -47,11 +46,11 @@ def generate() -> None:
         "--include_source_info",
         f"--descriptor_set_out={DESCRIPTOR_SET}",
     ]
-    # Envoy converts error details to JSON: it must know their types.
+    # Envoy needs these types to convert error details to JSON.
     command += ["google/rpc/error_details.proto", "google/rpc/status.proto"]
     command += sorted(str(path.relative_to(PROTO)) for path in PROTO.rglob("*.proto"))
     (PACKAGES / "google").mkdir(exist_ok=True)
-    # protoc finds mypy-protobuf's plugins on the PATH: pip puts those of a build there.
+    # protoc looks for mypy-protobuf's plugins on the PATH, where pip puts those of a build.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     done = subprocess.run(command, cwd=PROTO, env={**os.environ, "PATH": path}, check=False)
     _remove_foreign(PACKAGES / "google")
@@ -65,7 +64,7 @@ def generate() -> None:
 
 
 def _write_services() -> None:
-    """Write the list of the typed services: the server registers what clients repeat calls of."""
+    """Write the list of the typed services, which the server and the client's retries use."""
     modules = [f"{path.stem}_pb2" for path in sorted(PROTO.glob("kazoo_media/v1/*_service.proto"))]
     lines = [
         '"""Generated from proto/, never edited."""',
@@ -85,20 +84,19 @@ def _write_services() -> None:
 
 
 def _remove_foreign(folder: Path) -> None:
-    """Remove what protoc generated for Google's own files: googleapis-common-protos has it
-    already.
-    """
+    """Remove the code generated for Google's files; googleapis-common-protos provides it."""
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     folder.rmdir()
 
 
 class GenerateProtobuf(BuildHookInterface):  # type: ignore[type-arg]
-    """Hatchling's entry to `generate`."""
+    """Hatchling's build hook; calls `generate`."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Generate before files are collected; put the gateway's files into a wheel. An editable
-        install reads them in the checkout.
+        """Generate before files are collected; add the gateway's files to a wheel.
+
+        An editable install reads them from the checkout.
         """
         generate()
         if self.target_name == "wheel" and version == "standard":

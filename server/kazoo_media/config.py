@@ -1,6 +1,6 @@
 """Process configuration: `KAZOO_MEDIA_*` environment variables, read once.
 
-Nothing else of the product reads the environment. `variables()` is the one declaration: defaults,
+Nothing else in the product reads the environment. `variables()` is the one declaration: defaults,
 checks and the README's table come from it.
 """
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Self
 
 PREFIX = "KAZOO_MEDIA_"
-_SECRET = "***"  # noqa: S105 - what is shown instead of one
+_SECRET = "***"  # noqa: S105 - shown in place of a secret
 
 
 class ConfigError(ValueError):
-    """A variable is unknown, or its value is not permitted. The text names it and says what is."""
+    """A variable is unknown or has an invalid value. The text names it and the permitted values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Variable:
 
     Attributes:
         field: Its name in `Config`; the variable is KAZOO_MEDIA_ and this in upper case.
-        kind: What the README's table shows as its type.
-        default: As one would type it; "" when there is none.
+        kind: Its type, as the README's table shows it.
+        default: As a user would type it; "" if there is none.
         help: One sentence.
-        secret: Never shown.
+        secret: Whether the value is hidden wherever the configuration is shown.
     """
 
     field: str
@@ -49,7 +49,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the process was started with.
+    """The configuration of one process.
 
     Attributes:
         target: gRPC address that the commands talk to; "" for the one in bootstrap.json.
@@ -76,7 +76,7 @@ class Config:
         """Return the configuration; empty values count as unset.
 
         Raises:
-            ConfigError: a variable is unknown, its value not permitted, or two do not go together.
+            ConfigError: a variable is unknown or has an invalid value, or two variables conflict.
         """
         known = {variable.name: variable for variable in variables()}
         for name in environ:
@@ -105,7 +105,7 @@ def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
 
 
 def variables() -> tuple[Variable, ...]:
-    """Return every variable there is, in the order of the README's table."""
+    """Return all variables in the order of the README's table."""
     return _VARIABLES
 
 
@@ -127,7 +127,7 @@ def _file(text: str) -> Path | None:
         return None
     path = _path(text)
     if not path.is_file():
-        raise ValueError("the path of a file that exists")
+        raise ValueError("the path of an existing file")
     return path
 
 
@@ -142,81 +142,102 @@ def _host(text: str) -> str:
 def _node_name(text: str) -> str:
     name = text or socket.gethostname()
     if not name.isascii() or not name.isprintable() or set(name) & set('"\\ '):
-        raise ValueError("printable ASCII without spaces, quotes and backslashes")
+        raise ValueError("printable ASCII without spaces, quotes or backslashes")
     return name
 
 
 def _names(text: str) -> frozenset[str]:
     names = frozenset(filter(None, (name.strip() for name in text.split(","))))
     if any("/" in name for name in names):
-        raise ValueError("file names without a folder, separated by commas")
+        raise ValueError("file names without folders, separated by commas")
     return names
 
 
 _VARIABLES = (
-    Variable("data_dir", "path", "./var", "Folder of everything that is stored.", _path),
-    Variable("host", "IP address", "127.0.0.1", "Address that both ports listen on.", _host),
+    Variable("data_dir", "path", "./var", "Folder for all stored data.", _path),
+    Variable("host", "IP address", "127.0.0.1", "Address on which both ports listen.", _host),
     Variable("http_port", "1-65535", "8000", "Port of the REST surface.", _integer(1, 65535)),
     Variable("grpc_port", "1-65535", "50051", "Port of the gRPC surface.", _integer(1, 65535)),
     Variable("workers", "1-64", "1", "Number of worker processes.", _integer(1, 64)),
     Variable(
         "node_name", "text", "", "Name of this node in answers; unset: the host name.", _node_name
     ),
-    Variable("tls_cert", "path", "", "PEM certificate chain: both ports speak TLS.", _file),
-    Variable("tls_key", "path", "", "PEM private key of the certificate.", _file),
     Variable(
-        "tls_client_ca", "path", "", "PEM CA: the gRPC port wants client certificates of it.", _file
+        "tls_cert", "path", "", "Certificate chain (PEM); if set, both ports require TLS.", _file
+    ),
+    Variable("tls_key", "path", "", "Private key of the certificate (PEM).", _file),
+    Variable(
+        "tls_client_ca",
+        "path",
+        "",
+        "CA certificate (PEM); if set, the gRPC port requires client certificates signed by it.",
+        _file,
     ),
     Variable(
         "envoy",
         "path",
         "",
-        "Envoy program, version 1.40 or later; unset: that of the package extra `[gateway]`.",
+        "Envoy executable, version 1.40 or later; unset: the one from the extra `[gateway]`.",
         _file,
     ),
     Variable(
         "converters",
         "names, comma-separated",
         "sox",
-        "File names that the settings `normalize_executable` and `tts_command` may have.",
+        "Programs that the settings `normalize_executable` and `tts_command` may name.",
         _names,
     ),
     Variable(
-        "drain_s", "0-3600", "30", "Seconds a stop waits for running transfers.", _integer(0, 3600)
+        "drain_s",
+        "0-3600",
+        "30",
+        "Seconds for which a stop waits for running transfers.",
+        _integer(0, 3600),
     ),
     Variable(
-        "target", "host:port", "", "gRPC address for the commands; unset: bootstrap.json.", str
+        "target",
+        "host:port",
+        "",
+        "gRPC address for client commands; unset: the one in bootstrap.json.",
+        str,
     ),
     Variable(
-        "api_key", "text", "", "API key for the commands; unset: bootstrap.json.", str, secret=True
+        "api_key",
+        "text",
+        "",
+        "API key for client commands; unset: the one in bootstrap.json.",
+        str,
+        secret=True,
     ),
 )
 
 
-def _value(variable: Variable, given: str) -> Any:  # noqa: ANN401 - as many types as variables
+def _value(variable: Variable, given: str) -> Any:  # noqa: ANN401 - each variable has its type
     try:
         return variable.parse(given or variable.default)
     except ValueError as error:
         shown = _SECRET if variable.secret else repr(given)
-        raise ConfigError(f"{variable.name}={shown}: permitted is {error}") from None
+        raise ConfigError(f"{variable.name}={shown}: must be {error}") from None
 
 
 def _check_together(config: Config) -> None:
     if (config.tls_cert is None) != (config.tls_key is None):
-        raise ConfigError("KAZOO_MEDIA_TLS_CERT and KAZOO_MEDIA_TLS_KEY: set both or none")
+        raise ConfigError("KAZOO_MEDIA_TLS_CERT and KAZOO_MEDIA_TLS_KEY: set both or neither")
     if config.tls_client_ca and not config.tls_cert:
-        raise ConfigError("KAZOO_MEDIA_TLS_CLIENT_CA: needs KAZOO_MEDIA_TLS_CERT and _TLS_KEY")
+        raise ConfigError(
+            "KAZOO_MEDIA_TLS_CLIENT_CA requires KAZOO_MEDIA_TLS_CERT and KAZOO_MEDIA_TLS_KEY"
+        )
     if config.http_port == config.grpc_port:
         raise ConfigError(
-            f"KAZOO_MEDIA_HTTP_PORT and KAZOO_MEDIA_GRPC_PORT: both are {config.http_port}, "
-            "permitted are two different ports"
+            f"KAZOO_MEDIA_HTTP_PORT and KAZOO_MEDIA_GRPC_PORT are both {config.http_port}: "
+            "use two different ports"
         )
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-    return f"{name}: there is no such variable; {hint}"
+    hint = f"did you mean {close[0]}?" if close else f"known variables: {', '.join(known)}"
+    return f"{name}: unknown variable; {hint}"
 
 
 def _text(value: object) -> str:

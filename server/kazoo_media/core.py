@@ -1,4 +1,4 @@
-"""The objects of the core and their wiring, which workers and tests share."""
+"""The objects of the core and their wiring. Workers and tests share it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from kazoo_media.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Everything that a surface may call."""
+    """The objects that a surface may call."""
 
     accounts: Accounts
     users: Users
@@ -47,12 +47,12 @@ class Core:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What tells one node from another.
+    """The configuration that belongs to one node.
 
     Attributes:
-        name: Under which it has settings of its own.
-        private_key: Signs its tokens.
-        trusted_keys: As `Tokens` takes them.
+        name: The scope of the node's own settings.
+        private_key: Signs the node's tokens.
+        trusted_keys: See `Tokens`.
         converters: File names of the programs that settings may name.
     """
 

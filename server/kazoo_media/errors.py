@@ -1,7 +1,7 @@
 """All errors that the service reports.
 
-Each class has all that a surface needs: `code` (gRPC), `reason` (listed in error_reason.proto),
-`http_status` and `kazoo_message`. There is no mapping table elsewhere.
+Each class has everything that a surface needs: `code` (gRPC), `reason` (listed in
+error_reason.proto), `http_status` and `kazoo_message`. There is no mapping table elsewhere.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class MediaError(Exception):
     text: ClassVar[str] = ""
     """The default message, with facts in braces; "": the words of `kazoo_message`."""
     fixed_data: ClassVar[object] = None
-    """`kazoo_data` if Kazoo always sends the same."""
+    """`kazoo_data`, if Kazoo always sends the same value."""
     response_headers: ClassVar[Sequence[tuple[str, str]]] = ()
     """HTTP response headers that belong to the error: names, and values with facts in braces."""
 
@@ -56,7 +56,7 @@ class MediaError(Exception):
 
     @property
     def kazoo_data(self) -> object:
-        """Return the `data` of Kazoo's error envelope; for most errors it has the message."""
+        """Return the `data` of Kazoo's error envelope; for most errors it contains the message."""
         return {"message": self.message} if self.fixed_data is None else self.fixed_data
 
     @property
@@ -95,13 +95,13 @@ class ForbiddenError(MediaError):
 
 
 class _BadIdentifierError(MediaError):
-    """The thing that an id names does not exist."""
+    """An id names an object that does not exist."""
 
     code = Code.NOT_FOUND
     http_status, kazoo_message = 404, "bad_identifier"
 
     fact: ClassVar[str] = "media_id"
-    """Name of the id among the facts."""
+    """Key of the id in `facts`."""
 
     def __init__(self, identifier: str) -> None:
         super().__init__(**{self.fact: identifier})
@@ -234,7 +234,7 @@ class PreconditionFailedError(MediaError):
 
 
 class _TargetError(MediaError):
-    """A value is not among the available ones, which `target` lists."""
+    """A value is not available; `target` lists the available ones."""
 
     def __init__(self, message: str, target: Sequence[str]) -> None:
         super().__init__(message, available=", ".join(target))
@@ -333,7 +333,7 @@ class RangeNotSatisfiableError(MediaError):
 
 
 class _RetryLaterError(MediaError):
-    """The request may be repeated after a while."""
+    """The request may be repeated after `retry_after_s` seconds."""
 
     response_headers = (("retry-after", "{retry_after_s}"),)
 
@@ -349,7 +349,7 @@ class QueueFullError(_RetryLaterError):
 
 
 class TooManyRequestsError(_RetryLaterError):
-    """Too many log-ins have failed."""
+    """Too many logins have failed."""
 
     code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS"
     http_status, kazoo_message = 429, "too_many_requests"
@@ -372,7 +372,7 @@ class StoreUnavailableError(_RetryLaterError):
 
 
 class NormalizationOffError(MediaError):
-    """Stored audio was to be normalized as the settings say, and they say not to normalize."""
+    """A request to normalize stored audio names no preset, and the settings turn it off."""
 
     code, reason = Code.FAILED_PRECONDITION, "NORMALIZATION_OFF"
     http_status, kazoo_message = 412, "normalization_off"

@@ -1,4 +1,4 @@
-"""What the service keeps, as frozen values. No I/O, no rules that need a store."""
+"""The stored objects as frozen values. No I/O and no rules that need a store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SYSTEM_ACCOUNT_ID = "system"
 
 
 class RenditionKind(enum.StrEnum):
-    """Which stored form of the audio."""
+    """The stored forms of the audio of a media."""
 
     ORIGINAL = "original"
     NORMALIZED = "normalized"
@@ -22,13 +22,13 @@ class RenditionKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
-    """What is known of a piece of audio; None where it is not known.
+    """The known properties of a piece of audio; None: not known.
 
     Attributes:
         codec: How the samples are coded, in lower case: `linear16`, `mulaw`, `mp3`, `opus`, ...
-        loudness_lufs: Integrated, ITU-R BS.1770; None also for what is too quiet to be measured.
-        peak_dbfs: Of the largest sample; None also for digital silence.
-        clipped_samples: How many are at full scale.
+        loudness_lufs: Integrated loudness, ITU-R BS.1770; None also for audio below its gate.
+        peak_dbfs: Level of the largest sample; None also for digital silence.
+        clipped_samples: Number of samples at full scale.
     """
 
     duration_ms: int | None = None
@@ -47,10 +47,10 @@ class Rendition:
     Attributes:
         blob_key: Names the bytes in the blob store, never reused.
         sha256: Digest of the bytes, 64 lower-case hex digits.
-        normalization: What a normalized rendition was made by, the preset first; equal texts: the
-            very same way. None: not known, as of every original.
-        peaks: Lowest and highest sample of stretches of equal length, as pairs of int8. On its
-            way into a store only: with a media it is not read back.
+        normalization: How a normalized rendition was made, the preset first; equal texts mean
+            equal conversions. None: not known; always None for an original.
+        peaks: Lowest and highest sample of stretches of equal length, as pairs of int8. Set only
+            on the way into a store; not read back with a media.
     """
 
     kind: RenditionKind
@@ -72,12 +72,12 @@ class Content:
 
     @property
     def served(self) -> Rendition:
-        """Return what is sent unless the original is asked for."""
+        """Return the rendition that is sent unless the client requests the original."""
         return self.normalized or self.original
 
     @property
     def renditions(self) -> tuple[Rendition, ...]:
-        """Return the preferred rendition first."""
+        """Return all renditions, the preferred one first."""
         return (self.original,) if self.normalized is None else (self.normalized, self.original)
 
 
@@ -88,7 +88,7 @@ class Media:
     Attributes:
         document: The public document as clients see it, without `id`; JSON values only. Keys that
             belong to the service (`content_type`, `content_length`, ... once there is audio) are
-            part of it.
+            included.
         revision: `N-<32 hex>`, N counts saves.
         created_ms: Unix time in milliseconds.
         modified_ms: Unix time in milliseconds.
@@ -114,7 +114,7 @@ class Media:
 
 
 class ListedDocument(NamedTuple):
-    """A media without its content: lists show nothing else of it."""
+    """The part of a media that lists show."""
 
     id: str
     document: Mapping[str, Any]
@@ -133,7 +133,7 @@ def language_of(document: Mapping[str, Any]) -> str | None:
 
 
 def unix_time_ms() -> int:
-    """Return the time, Unix milliseconds."""
+    """Return the current time in Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
@@ -143,12 +143,12 @@ def first_revision() -> str:
 
 
 def next_revision(revision: str) -> str:
-    """Return a revision that counts one more."""
+    """Return the revision of the next save."""
     return f"{int(revision.partition('-')[0]) + 1}-{secrets.token_hex(16)}"
 
 
 class FilterOperator(enum.Enum):
-    """What a filter asks of a key. Kazoo's words are in crossbar/, the meaning is here."""
+    """What a filter requires of a key. Kazoo's words for the operators are in crossbar/."""
 
     EQUALS = enum.auto()
     NOT_EQUALS = enum.auto()
@@ -162,10 +162,10 @@ class FilterOperator(enum.Enum):
 class Filter:
     """One condition on a document.
 
-    Values are compared as text: strings as they are, true and false as those words, integers in
+    Values are compared as text: strings unchanged, true and false as those words, integers in
     decimal, other numbers as JSON prints them, a missing key or null as "". Objects and arrays
-    equal nothing. HAS_KEY asks whether the key is there at all; HAS_VALUE whether its value is
-    something else than null, "", 0, "0", [], {}.
+    equal nothing. HAS_KEY is true if the key exists, HAS_VALUE if its value is also none of null,
+    "", 0, "0", [], {}.
     Source: Kazoo crossbar_filter.erl.
 
     Attributes:
@@ -179,19 +179,17 @@ class Filter:
 
     @property
     def ignores_case(self) -> bool:
-        """Tell whether values are compared without case: the published page promises it for
-        `language`.
-        """
-        return self.path == ("language",)
+        """Return whether values are compared without case."""
+        return self.path == ("language",)  # the published page promises it
 
 
 @dataclass(frozen=True, slots=True)
 class MediaQuery:
-    """Which media of an account are wanted, in the order of their ids by code point.
+    """A selection of the media of an account, in the order of their ids by code point.
 
     Attributes:
         start: First id to return, inclusive; None: from the beginning (the end when descending).
-        limit: The most rows to return, at least 1.
+        limit: Maximum number of rows, at least 1.
         created_from_ms: Inclusive, Unix milliseconds; so are the other three bounds.
     """
 
@@ -206,7 +204,7 @@ class MediaQuery:
 
 
 class BlobState(enum.StrEnum):
-    """Where a blob is in its life: pending, then live, then dead; or pending, then dead."""
+    """The life of a blob: pending, then live, then dead; or pending, then dead."""
 
     PENDING = "pending"
     LIVE = "live"
@@ -215,7 +213,7 @@ class BlobState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BlobRow:
-    """What the metadata store knows of a blob.
+    """What the metadata store knows about a blob.
 
     Attributes:
         touched_ms: When the state last changed or a running upload last refreshed it.
@@ -237,7 +235,7 @@ class Account:
 
     Attributes:
         ancestor_ids: The root first, the parent last; empty for the master account.
-        key_generation: Counts the API keys there were; a token of an older generation is not valid.
+        key_generation: Number of the current API key; tokens of older generations are invalid.
     """
 
     id: str
@@ -251,7 +249,7 @@ class Account:
 
 
 def account_key(name: str) -> str:
-    """Return an account's name as log-ins are compared: lower-case letters and digits only.
+    """Return the form of an account's name that logins compare: lower-case letters and digits.
 
     Source: Kazoo kzd_accounts:normalize_name/1.
     """
@@ -260,7 +258,7 @@ def account_key(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who logs in to an account with a name and a password.
+    """A user who logs in to an account with a name and a password.
 
     Attributes:
         id: Unique everywhere, 32 lower-case hex digits; Kazoo's `owner_id`.

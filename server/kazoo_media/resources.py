@@ -1,4 +1,4 @@
-"""Where the gateway's files lie."""
+"""The location of packaged files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ _CHECKOUT = Path(__file__).parents[2] / "gateway"
 
 
 def gateway_folder() -> Path:
-    """Return where `envoy.yaml`, `kazoo.lua` and `kazoo_media.binpb` lie: in the installed package,
-    or in the checkout.
+    """Return the folder of `envoy.yaml`, `kazoo.lua` and `kazoo_media.binpb`.
+
+    It is in the installed package or, without an installation, in the checkout.
     """
     return _PACKAGED if (_PACKAGED / "envoy.yaml").is_file() else _CHECKOUT

@@ -1,8 +1,8 @@
 """Settings: Kazoo's system_config, changeable while the service runs.
 
 A node's value wins over the default for all nodes, which wins over the built-in one. Values are
-checked when they are written, so readers can trust them. What a process has read stays valid as
-long as the store's settings revision does: a change counts for the next request of every worker.
+checked when they are written, so readers can trust them. A process keeps the values that it has
+read until the store's settings revision changes: every worker applies a change to its next request.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _KINDS = {bool: "true or false", int: "an integer", str: "text", dict: "a JSON o
 
 @dataclass(frozen=True, slots=True)
 class Setting(Generic[T]):
-    """A setting that exists.
+    """The declaration of one setting.
 
     Attributes:
-        built_in: The value where none is stored; its type is the setting's.
-        description: What it decides, for operators.
-        check: Returns what is wrong with a value, None if nothing is.
-        names_program: Whether the value names a program, which then must be permitted.
+        built_in: The value if none is stored; it also gives the setting's type.
+        description: One sentence for operators.
+        check: Returns what is wrong with a value, or None.
+        names_program: Whether the value names a program, which must then be a permitted one.
     """
 
     category: str
@@ -50,7 +50,7 @@ class Setting(Generic[T]):
 
     @property
     def name(self) -> tuple[str, str]:
-        """Return what no other setting has."""
+        """Return the category and the key; together they are unique."""
         return self.category, self.key
 
 
@@ -95,9 +95,9 @@ def _url(value: str) -> str | None:
 def _account_ids(value: Mapping[str, object]) -> str | None:
     for name, account_id in value.items():
         if not name.strip():
-            return "must have no empty names"
+            return "must not contain empty names"
         if not isinstance(account_id, str) or not re.fullmatch("[0-9a-f]{32}", account_id):
-            return f"must have 32 lower-case hex digits for {name!r}, not {account_id!r}"
+            return f"must have an id of 32 lower-case hex digits for {name!r}, not {account_id!r}"
     return None
 
 
@@ -105,21 +105,21 @@ CLIENT_NAMES: Setting[dict[str, str]] = Setting(
     "accounts",
     "client_names",
     {},
-    "Account ids by the names in client certificates that speak for them on the gRPC port.",
+    "Account ids that clients act for on the gRPC port, by the names in their certificates.",
     _account_ids,
 )
 MAX_UPLOAD_SIZE = Setting(
     "crossbar",
     "max_upload_size",
     512 * 1024**2,
-    "Most bytes of one upload.",
+    "Maximum size of one upload in bytes.",
     _between(1, 1024 * _GIB),
 )
 PAGINATION_PAGE_SIZE = Setting(
     "crossbar",
     "pagination_page_size",
     50,
-    "Rows of a list page when a request names no size.",
+    "Rows on a list page if the request names no page size.",
     _between(1, 10_000),
 )
 NORMALIZE_MEDIA = Setting(
@@ -132,21 +132,21 @@ NORMALIZATION_FORMAT = Setting(
     "crossbar.media",
     "normalization_format",
     "mp3",
-    "Format that uploads are normalized to.",
+    "Target format of normalization.",
     _one_of("mp3", "wav", "ogg", "flac", "opus"),
 )
 NORMALIZE_PRESET = Setting(
     "media",
     "normalize_preset",
     KAZOO,
-    "What normalization does: kazoo runs the command of the settings as it is.",
+    "Preset for normalization; kazoo runs exactly the command given by the settings.",
     _one_of(*PRESET_NAMES),
 )
 NORMALIZE_BACKEND = Setting(
     "media",
     "normalize_backend",
     Backend.AUTO.value,
-    "Converter of every preset but kazoo, which is always sox: sox, inprocess, or auto (in"
+    "Converter for all presets except kazoo, which always uses sox: sox, inprocess, or auto (in"
     " process where possible, sox otherwise).",
     _one_of(*Backend),
 )
@@ -154,55 +154,55 @@ NORMALIZE_WAV_ENCODING = Setting(
     "media",
     "normalize_wav_encoding",
     "linear16",
-    "Samples of a WAV of every preset but kazoo.",
+    "Sample encoding of WAV output for all presets except kazoo.",
     _one_of(*WAV_ENCODINGS),
 )
 NORMALIZE_EXECUTABLE = Setting(
     "media",
     "normalize_executable",
     "sox",
-    "Program that normalizes; its file name is one of KAZOO_MEDIA_CONVERTERS.",
+    "Program that normalizes; KAZOO_MEDIA_CONVERTERS must list its file name.",
     names_program=True,
 )
 NORMALIZE_SOURCE_ARGS = Setting(
-    "media", "normalize_source_args", "", "sox options for its input.", _arguments
+    "media", "normalize_source_args", "", "sox options for the input.", _arguments
 )
 NORMALIZE_DESTINATION_ARGS = Setting(
-    "media", "normalize_destination_args", "-r 8000", "sox options for its output.", _arguments
+    "media", "normalize_destination_args", "-r 8000", "sox options for the output.", _arguments
 )
 DEFAULT_LANGUAGE = Setting(
     "media",
     "default_language",
     "en-us",
-    "Language of a document created without one.",
+    "Language of documents that are created without one.",
     lambda value: None if 0 < len(value) <= 64 else "must have 1 to 64 characters",
 )
 MAX_STREAMING_CONVERSIONS = Setting(
     "media",
     "max_streaming_conversions",
     64,
-    "Conversions that run while their uploads do, in each worker.",
+    "Maximum number of conversions that run during their uploads, per worker.",
     _between(0, 1024),
 )
 MAX_QUEUED_CONVERSIONS = Setting(
     "media",
     "max_queued_conversions",
     256,
-    "Uploads of a worker that may wait to be converted from their stored original.",
+    "Maximum number of uploads that wait to be converted from their stored original, per worker.",
     _between(0, 65536),
 )
 TTS_PROVIDER = Setting(
     "speech",
     "tts_provider",
     "espeak",
-    "Who speaks.",
+    "Text-to-speech engine.",
     _one_of("espeak", "flite", "command", "ispeech"),
 )
 TTS_COMMAND = Setting(
     "speech",
     "tts_command",
     "",
-    "Program of the provider command; its file name is one of KAZOO_MEDIA_CONVERTERS. It gets"
+    "Program for the provider command; KAZOO_MEDIA_CONVERTERS must list its file name. It gets"
     " the voice as its only argument and the text on stdin, and writes WAV to stdout.",
     names_program=True,
 )
@@ -210,44 +210,44 @@ TTS_URL_ISPEECH = Setting(
     "speech",
     "tts_url_ispeech",
     "http://api.ispeech.org/api/json",
-    "Where the provider ispeech is asked.",
+    "URL of the iSpeech API.",
     _url,
 )
-TTS_API_KEY = Setting("speech", "tts_api_key", "", "Key for the provider ispeech.")
-TTS_SPEED = Setting("speech", "tts_speed", 0, "How fast ispeech speaks.", _between(-10, 10))
+TTS_API_KEY = Setting("speech", "tts_api_key", "", "API key for iSpeech.")
+TTS_SPEED = Setting("speech", "tts_speed", 0, "Speaking rate for iSpeech.", _between(-10, 10))
 TTS_START_PADDING = Setting(
     "speech",
     "tts_start_padding",
     1,
-    "Seconds of silence that ispeech puts before the speech.",
+    "Seconds of silence that iSpeech adds before the speech.",
     _between(0, 60),
 )
 TTS_END_PADDING = Setting(
     "speech",
     "tts_end_padding",
     0,
-    "Seconds of silence that ispeech puts behind the speech.",
+    "Seconds of silence that iSpeech adds after the speech.",
     _between(0, 60),
 )
 TTS_MAX_TEXT_LENGTH = Setting(
     "speech",
     "tts_max_text_length",
     10_000,
-    "Most characters of a text to be spoken.",
+    "Maximum length of a text to be spoken, in characters.",
     _between(1, MAX_TEXT_CHARACTERS),
 )
 CACHE_MAX_AGE_S = Setting(
     "media",
     "cache_max_age_s",
     0,
-    "Seconds that a switch may cache audio without asking; 0: it asks every time.",
+    "Seconds for which a switch may cache audio without revalidation; 0: it revalidates each time.",
     _between(0, 31_536_000),
 )
 
 KNOWN: Mapping[tuple[str, str], Setting[Any]] = {
     each.name: each for each in tuple(globals().values()) if isinstance(each, Setting)
 }
-"""Every setting there is."""
+"""All settings by category and key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +277,9 @@ class Settings:
         return (await self.now())[setting]
 
     async def now(self) -> SettingValues:
-        """Return the values of all settings at this moment: for callers that need several, as each
-        `get` asks the store whether anything has changed.
+        """Return the values of all settings at this moment.
+
+        For callers that need several values: each `get` asks the store for the revision.
         """
         await self._refresh()
         return SettingValues(self._rows, self._node_name)
@@ -286,7 +287,7 @@ class Settings:
     async def describe(
         self, scope: AdminScope, category: str, key: str, node: str
     ) -> list[SeenSetting]:
-        """Return settings as a node sees them, by category and key; empty strings leave open.
+        """Return settings as a node sees them, by category and key; "" matches every one.
 
         Raises:
             ValidationError: no setting has this category and key.
@@ -304,14 +305,17 @@ class Settings:
     async def put(
         self, scope: AdminScope, category: str, key: str, value: object, *, node: str | None
     ) -> SeenSetting:
-        """Store a value for one node ("": this one) or, with None, for all nodes; return the
-        setting as seen.
+        """Store a value and return the setting as the node now sees it.
 
-        A value of None removes the stored one. Text is taken as the setting's type where it reads
-        as that.
+        Text is converted to the setting's type if possible.
+
+        Args:
+            value: None removes the stored value.
+            node: Where the value applies; "": on this node, None: on all nodes.
 
         Raises:
-            ValidationError: unknown setting, wrong type, or a value that is not permitted.
+            ValidationError: the setting is unknown, or the value has the wrong type or is not
+                permitted.
         """
         del scope  # proves the permission
         setting = KNOWN.get((category, key))
@@ -349,7 +353,7 @@ class Settings:
             kind = _KINDS[type(setting.built_in)]
             raise _violation("value", f"{name} must be {kind}, not {value!r}")
         problem = setting.check(converted)
-        # Where the built-in value is no program, that is permitted.
+        # "" means no program; it is permitted where it is the built-in value.
         names_program = setting.names_program and not converted == setting.built_in == ""
         if names_program and not executable_permitted(str(converted), self._converters):
             problem = f"file name must be one of {', '.join(sorted(self._converters))}"
@@ -370,7 +374,7 @@ def _look_up(
 
 
 def _coerced(value: object, kind: type) -> object | None:
-    """Return the value as `kind`, None where it does not read as that."""
+    """Return the value as `kind`, or None if it cannot be converted."""
     if kind is bool:
         return (
             value
@@ -388,7 +392,7 @@ def _coerced(value: object, kind: type) -> object | None:
 
 
 def _parsed(text: str) -> object:
-    """Return what JSON text says, None where it is none."""
+    """Return the value of JSON text, or None if it is invalid."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

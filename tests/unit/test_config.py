@@ -61,7 +61,9 @@ def test_an_unknown_variable_is_named_with_the_one_meant() -> None:
 
 
 def test_an_unknown_variable_like_no_other_lists_all() -> None:
-    with pytest.raises(ConfigError, match=r"known are KAZOO_MEDIA_DATA_DIR, .*KAZOO_MEDIA_API_KEY"):
+    with pytest.raises(
+        ConfigError, match=r"known variables: KAZOO_MEDIA_DATA_DIR, .*KAZOO_MEDIA_API_KEY"
+    ):
         Config.from_environ({"KAZOO_MEDIA_QQQQQQQQQQQQQQQQQQQQQQ": "1"})
 
 
@@ -77,9 +79,9 @@ def test_an_unknown_variable_like_no_other_lists_all() -> None:
         ("workers", "1.5", "an integer from 1 to 64"),
         ("drain_s", "3601", "an integer from 0 to 3600"),
         ("host", "example.org", "an IP address"),
-        ("tls_cert", "/no/such/file", "a file that exists"),
-        ("envoy", "/no/such/file", "a file that exists"),
-        ("converters", "/usr/bin/sox", "file names without a folder"),
+        ("tls_cert", "/no/such/file", "an existing file"),
+        ("envoy", "/no/such/file", "an existing file"),
+        ("converters", "/usr/bin/sox", "file names without folders"),
         ("node_name", 'a"b', "printable ASCII"),
         ("node_name", "a\nb", "printable ASCII"),
     ],
@@ -89,16 +91,16 @@ def test_a_wrong_value_is_named_with_what_is_permitted(
 ) -> None:
     with pytest.raises(ConfigError) as failed:
         config(**{name: value})
-    assert str(failed.value).startswith(f"KAZOO_MEDIA_{name.upper()}={value!r}: permitted is ")
+    assert str(failed.value).startswith(f"KAZOO_MEDIA_{name.upper()}={value!r}: must be ")
     assert permitted in str(failed.value)
 
 
 def test_certificate_and_key_belong_together(tmp_path: Path) -> None:
     file = tmp_path / "a.pem"
     file.touch()
-    with pytest.raises(ConfigError, match="set both or none"):
+    with pytest.raises(ConfigError, match="set both or neither"):
         config(tls_cert=str(file))
-    with pytest.raises(ConfigError, match="KAZOO_MEDIA_TLS_CLIENT_CA: needs"):
+    with pytest.raises(ConfigError, match="KAZOO_MEDIA_TLS_CLIENT_CA requires"):
         config(tls_client_ca=str(file))
     both = config(tls_cert=str(file), tls_key=str(file), tls_client_ca=str(file))
     assert both.tls_client_ca == file
