@@ -323,7 +323,7 @@ class MemoryMetadataStore(MetadataStore):
     def _make_live(self, keys: set[str], media: Media, now_ms: int) -> None:
         renditions = media.content.renditions if media.content else ()
         if len(self._pending(media.account_id, list(keys))) != len(keys):
-            raise IncompleteUploadError("the upload was idle for too long and was given up")
+            raise IncompleteUploadError("the upload was idle for too long and was discarded")
         for each in renditions:
             if each.blob_key not in keys:
                 continue

@@ -107,7 +107,7 @@ def test_certificate_and_key_belong_together(tmp_path: Path) -> None:
 
 
 def test_the_two_ports_must_differ() -> None:
-    with pytest.raises(ConfigError, match="both are 7000"):
+    with pytest.raises(ConfigError, match="are both 7000"):
         config(http_port="7000", grpc_port="7000")
 
 

@@ -1,8 +1,8 @@
 """The blob store of one machine: files in a folder.
 
-Every file operation runs in a thread of the store's own pool. A task that is cancelled meanwhile
-lets the thread finish first: a thread that went on would write into a descriptor that somebody
-closed, and that by then may be another file's.
+Every file operation runs in a thread of the store's own pool. A cancelled task waits for its thread
+to finish: a thread that continued would write into a descriptor that is closed and may already
+belong to another file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _HELD_BYTES = 1024 * 1024
 
 
 class LocalBlobStore(BlobStore):
-    """Blobs below one folder, made when the first blob comes; never on a network file system."""
+    """Blobs below one folder; the first blob creates it. Never on a network file system."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = BlobFolder(folder)
@@ -50,7 +50,7 @@ class LocalBlobStore(BlobStore):
 
     @override
     async def create(self, key: str) -> BlobWriter:
-        self._folder.path(key)  # a key that could be a path is refused before anything is written
+        self._folder.path(key)  # refuses a key that could be a path before anything is written
         return _LocalWriter(self._folder, self._threads, key)
 
     @override
@@ -95,14 +95,15 @@ class LocalBlobStore(BlobStore):
             for each in writers:
                 each.remove()
             raise
-        # From here on the blobs are the caller's, even if its task was cancelled meanwhile.
+        # Now the blobs belong to the caller, even if its task was cancelled.
         for each in writers:
             each.close()
 
 
 class _LocalWriter(BlobWriter):
-    """A file, made when there is more than a little to write: a small blob takes one turn of a
-    thread, in which it is published.
+    """A file that is created at the first large write.
+
+    A small blob needs only one turn of a thread, in which it is published.
     """
 
     def __init__(self, folder: BlobFolder, threads: _Threads, key: str) -> None:
@@ -134,7 +135,7 @@ class _LocalWriter(BlobWriter):
             await self._threads.run(self.remove)
 
     def stored(self) -> int:
-        """Return the descriptor of the file, which has all that was written; blocks."""
+        """Write all held bytes to the file and return its descriptor; blocks."""
         if self._fd < 0:
             self._fd = self._folder.create(self.key)
         held, self._held = self._held, []
@@ -142,7 +143,7 @@ class _LocalWriter(BlobWriter):
         return self._fd
 
     def remove(self) -> None:
-        """Remove the file, if it was made, by whichever name it has; blocks."""
+        """Remove the file, if it exists, under either name; blocks."""
         if self._fd >= 0:
             self.close()
             with contextlib.suppress(OSError):
@@ -151,7 +152,7 @@ class _LocalWriter(BlobWriter):
     def close(self) -> None:
         """Close the file; blocks."""
         fd, self._fd = self._fd, -1
-        # Everything that matters was reported by fsync.
+        # fsync has reported every error that matters.
         with contextlib.suppress(OSError):
             os.close(fd)
 
@@ -167,7 +168,7 @@ class _LocalReader(BlobReader):
         """Open the file.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the file does not exist.
         """
 
         def begin() -> None:
@@ -189,7 +190,7 @@ class _LocalReader(BlobReader):
                 data = await self._threads.result(ahead)
             self._reads.discard(ahead)
             offset += len(data)
-            # The disk works on the next chunk while the network takes this one.
+            # The disk reads the next chunk while the network takes this one.
             ahead = self._submit(offset, end)
             yield data
 
@@ -210,13 +211,13 @@ class _LocalReader(BlobReader):
 
 
 def _close_after(reads: Sequence[Future[bytes]], fd: int) -> None:
-    # They were queued before this, so each has a thread already: no deadlock.
+    # The reads were queued earlier, so each has a thread already: no deadlock.
     wait(reads)
     os.close(fd)
 
 
 class _Threads:
-    """A pool whose work is waited for to its end, cancelled or not."""
+    """A thread pool. A task waits until its work ends, even if it is cancelled."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
@@ -233,7 +234,7 @@ class _Threads:
             return await asyncio.shield(waiter)
         except asyncio.CancelledError:
             while not waiter.done():
-                # Cancelled again: the thread still has to end first.
+                # If cancelled again, the thread still has to end first.
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait([waiter])
             raise

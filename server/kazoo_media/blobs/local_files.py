@@ -1,9 +1,9 @@
 """Blobs as files: the blocking half of the local store, run in its threads.
 
-`<folder>/<first two hex digits>/<key>` is a published blob, `<key>.part` beside it one that is not.
-Rename is atomic, so a name without `.part` is always a whole blob. The order is: fsync the file,
-rename it, fsync the folder; without it a power cut leaves a name with no bytes, or bytes with no
-name. The folders themselves are all made, and made durable, before the first blob.
+`<folder>/<first two hex digits>/<key>` is a published blob, `<key>.part` an unpublished one. Rename
+is atomic, so a name without `.part` is always a whole blob. The order is: fsync the file, rename
+it, fsync the folder. In any other order a power cut could leave a name without bytes or bytes
+without a name. All folders are created and made durable before the first blob.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kazoo_media.blobs.store import StoredBlob
 _KEY = re.compile(r"[0-9a-f]{32}")
 _PART = ".part"
 _SUBFOLDERS = 256
-# writev takes at most 1024 buffers, whatever their size.
+# writev takes at most this many buffers, usually 1024.
 _BUFFERS_AT_ONCE = os.sysconf("SC_IOV_MAX")
 
 
@@ -31,7 +31,7 @@ class BlobFolder:
         self._is_ready = False
 
     def path(self, key: str) -> Path:
-        """Return where a published blob lies.
+        """Return the path of a published blob.
 
         Raises:
             ValueError: the key is not 32 lower-case hex digits, so it could be a path.
@@ -41,7 +41,7 @@ class BlobFolder:
         return self._folder / key[:2] / key
 
     def part_path(self, key: str) -> Path:
-        """Return where an unpublished blob lies."""
+        """Return the path of an unpublished blob."""
         path = self.path(key)
         return path.with_name(path.name + _PART)
 
@@ -53,12 +53,12 @@ class BlobFolder:
             self._make_ready()
         try:
             return os.open(path, flags, 0o600)
-        except FileNotFoundError:  # somebody cleared away empty folders
+        except FileNotFoundError:  # an empty folder was removed
             self._make_ready()
             return os.open(path, flags, 0o600)
 
     def publish(self, fds: Mapping[str, int]) -> None:
-        """Make the bytes, then the names, of blobs durable."""
+        """Make first the bytes, then the names of blobs durable."""
         for key, fd in fds.items():
             os.fsync(fd)
             os.rename(self.part_path(key), self.path(key))
@@ -66,26 +66,26 @@ class BlobFolder:
             _fsync_folder(folder)
 
     def _make_ready(self) -> None:
-        """Make all folders durable: at once, instead of each with its first blob."""
+        """Create all folders and make them durable; cheaper than one by one."""
         os.makedirs(self._folder, 0o700, exist_ok=True)
         for number in range(_SUBFOLDERS):
-            # Not makedirs: that gives every folder but the last the umask's mode.
+            # makedirs would give the parent folders the mode of the umask.
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self._folder / f"{number:02x}", 0o700)
-        # They may be new, by this process or by one that crashed before this line.
+        # This process, or one that crashed before this line, may have created them.
         _fsync_folder(self._folder)
         _fsync_folder(self._folder.parent)
         self._is_ready = True
 
     def remove(self, key: str) -> None:
-        """Remove a blob, published or not, durably; it need not exist."""
+        """Remove a blob durably if it exists, published or not."""
         found = False
         for path in (self.path(key), self.part_path(key)):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
                 found = True
         if found:
-            # Its row is forgotten next: a file that a power cut brought back would have none.
+            # Its row is removed next: a file that came back after a power cut would have none.
             _fsync_folder(self.path(key).parent)
 
     def subfolders(self) -> list[str]:
@@ -97,13 +97,13 @@ class BlobFolder:
             return []
 
     def scan(self, subfolder: str) -> list[StoredBlob]:
-        """Return what lies in one of the folders."""
+        """Return the blobs in one of the folders."""
         with os.scandir(self._folder / subfolder) as entries:
             return [blob for each in entries if (blob := _stored_blob(each)) is not None]
 
 
 def write_all(fd: int, chunks: Sequence[bytes]) -> None:
-    """Append all chunks; the kernel may take fewer bytes at a time than it was given."""
+    """Append all chunks. The kernel may take only a part of them at a time."""
     views = [memoryview(each) for each in chunks if each]
     start = 0
     while start < len(views):
@@ -123,7 +123,7 @@ def overwrite(fd: int, head: bytes) -> None:
 
 
 def open_for_reading(path: Path) -> tuple[int, int]:
-    """Return descriptor and size of a file that will be read from front to back."""
+    """Return descriptor and size of a file that will be read sequentially."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     return fd, os.fstat(fd).st_size
@@ -133,7 +133,7 @@ def read_exactly(fd: int, offset: int, length: int) -> bytes:
     """Return the bytes of a range.
 
     Raises:
-        EOFError: the file ends before.
+        EOFError: the file is shorter.
     """
     data = os.pread(fd, length, offset)
     if len(data) == length:

@@ -1,11 +1,10 @@
 """The contract of a blob store: bytes under a key that is written once.
 
-A key is 32 lower-case hex digits, random, never reused: nothing is overwritten, no reader ever sees
-two versions. A driver knows nothing of accounts, digests, limits or types; the core has checked
-them.
+A key is 32 random lower-case hex digits and is never reused, so no reader ever sees two versions. A
+driver knows nothing about accounts, digests, limits or types; the core has checked them.
 
-Raises, by every method: StorageFullError when there is no space, StoreUnavailableError when the
-store does not answer.
+Every method raises StorageFullError when there is no space, StoreUnavailableError when the store
+does not answer.
 """
 
 from __future__ import annotations
@@ -18,26 +17,25 @@ from types import TracebackType
 from typing import Self
 
 READ_CHUNK_BYTES = 512 * 1024
-"""Most bytes that a reader yields at once: what passes Envoy's transcoder as one message, with room
-to spare.
-"""
+"""Maximum bytes that a reader yields at once: well below Envoy's limit for one message."""
 
 
 def new_blob_key() -> str:
-    """Return a key that nothing has had before."""
+    """Return a new key."""
     return secrets.token_hex(16)
 
 
 def blob_key_beside(key: str) -> str:
-    """Return a key that nothing has had before, for a blob that is stored together with another:
-    it costs less where they lie side by side, by the first byte of their keys.
+    """Return a new key for a blob that is published together with another.
+
+    Both begin with the same byte, so a driver may store them in one folder at a lower cost.
     """
     return key[:2] + secrets.token_hex(15)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredBlob:
-    """What a listing shows.
+    """One entry of a listing.
 
     Attributes:
         published: False for bytes whose writer has not published them (yet, or ever).
@@ -51,34 +49,36 @@ class StoredBlob:
 
 
 class BlobWriter(ABC):
-    """One blob being written. Used by one task at a time; ends with `BlobStore.publish` or
-    `discard`.
+    """One blob being written, by one task at a time.
+
+    It ends with `BlobStore.publish` or `discard`.
     """
 
     @abstractmethod
     async def write(self, chunks: Sequence[bytes]) -> None:
-        """Append. The caller gives about a MiB at a time.
+        """Append about 1 MiB at a time.
 
-        Returns when the store has taken the bytes, so a slow store slows its caller down. What is
-        less than a MiB may be kept in memory until the blob is published.
+        Returns when the store has taken the bytes, so a slow store slows its caller down. Less than
+        1 MiB may stay in memory until the blob is published.
         """
 
     @abstractmethod
     async def overwrite_head(self, head: bytes) -> None:
         """Replace the first `len(head)` bytes, all of which were written before.
 
-        A WAV from a pipe gets its right sizes this way.
+        This corrects the sizes in a WAV header that came from a pipe.
         """
 
     @abstractmethod
     async def discard(self) -> None:
-        """Remove what was written. Does nothing once the blob is published, or after an earlier
-        `discard`; never raises.
+        """Remove what was written; never raises.
+
+        Does nothing if the blob is published or discarded already.
         """
 
 
 class BlobReader(ABC):
-    """An open blob. Deleting the blob meanwhile does not disturb it."""
+    """An open blob. It stays readable if the blob is deleted."""
 
     size_bytes: int
 
@@ -89,8 +89,7 @@ class BlobReader(ABC):
         The caller guarantees 0 <= offset and offset + length <= size_bytes.
 
         Raises:
-            StoreUnavailableError: the bytes can not be read, or there are fewer than there should
-                be.
+            StoreUnavailableError: the bytes cannot be read, or some are missing.
         """
 
     @abstractmethod
@@ -110,9 +109,7 @@ class BlobReader(ABC):
 
 
 class BlobStore(ABC):
-    """One place where blobs lie. Safe for concurrent use by tasks and processes, as long as keys
-    differ.
-    """
+    """A store of blobs. Tasks and processes may use it concurrently with different keys."""
 
     @abstractmethod
     async def create(self, key: str) -> BlobWriter:
@@ -120,10 +117,10 @@ class BlobStore(ABC):
 
     @abstractmethod
     async def publish(self, writers: Sequence[BlobWriter]) -> None:
-        """Make the blobs of writers of this store durable, then readable, in one step. After it
-        returns not even a power cut takes their bytes away.
+        """Make the blobs of writers of this store durable, then readable, in one step.
 
-        After an error none of them is there; after a cancellation any may be.
+        Once it returns, the bytes survive a power cut. After an error none of the blobs exists;
+        after a cancellation any of them may exist.
         """
 
     @abstractmethod
@@ -132,12 +129,12 @@ class BlobStore(ABC):
 
     @abstractmethod
     async def delete(self, key: str) -> None:
-        """Remove a blob, published or not. A key that does not exist is no error."""
+        """Remove a blob, published or not. An unknown key is not an error."""
 
     @abstractmethod
     def list(self) -> AsyncIterator[StoredBlob]:
-        """Yield everything that lies here, in no order, unpublished leftovers too."""
+        """Yield all blobs in no particular order, including unpublished leftovers."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Release everything. Running reads and writes have ended before."""
+        """Release all resources. No reads or writes are running."""

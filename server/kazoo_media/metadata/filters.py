@@ -1,4 +1,4 @@
-"""Media queries as SQLite conditions; `matching` says what they mean."""
+"""Media queries as SQLite conditions; `model.Filter` defines their meaning."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import orjson
 from kazoo_media.model import Filter, FilterOperator, MediaQuery
 
 Condition: TypeAlias = tuple[str, tuple[str | int, ...]]
-"""SQL with question marks, and their values."""
+"""SQL with question marks, and the values for them."""
 
-# `->` gives a number as it stands in the document; `->>` would turn 1e20 into another text.
+# `->` returns a number as the document has it; `->>` would turn 1e20 into another text.
 _TEXT = (
     "(case json_type(m.doc, ?) when 'text' then m.doc ->> ?"
     " when 'integer' then m.doc -> ? when 'real' then m.doc -> ?"
@@ -28,7 +28,7 @@ _HAS_VALUE = (
 
 
 def query_condition(account_id: str, query: MediaQuery) -> Condition:
-    """Return the condition for the live media of an account that a query wants."""
+    """Return the condition for the live media of an account that match a query."""
     parts: list[Condition] = [("m.account = ? and m.deleted_at is null", (account_id,))]
     bounds = (
         ("m.id <= ?" if query.descending else "m.id >= ?", query.start),
@@ -67,7 +67,7 @@ def _equals_any(condition: Filter) -> Condition:
     sql, bindings = _text(condition.path)
     values = condition.values
     if condition.ignores_case:
-        # SQLite's lower() knows ASCII only; the column was lowered by Python.
+        # SQLite's lower() handles only ASCII; Python has lowered the column.
         sql = f"coalesce(m.language, {sql})"
         values = tuple(each.lower() for each in values)
     marks = ", ".join("?" * len(values))
@@ -87,6 +87,6 @@ def _has_value(path: tuple[str, ...]) -> Condition:
 
 
 def _repeated(sql: str, path: tuple[str, ...]) -> Condition:
-    # A quoted label of an SQLite path is a JSON string since 3.48, so any key can be named.
+    # Since SQLite 3.48 a quoted label of a path is a JSON string, so it can name any key.
     json_path = "$" + "".join("." + orjson.dumps(key).decode() for key in path)
     return sql, (json_path,) * sql.count("?")

@@ -1,4 +1,4 @@
-"""Bring a database to the schema that this version knows."""
+"""Migrates a database to the schema of this version."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _VERSION_TABLE = (
 
 
 class SchemaError(Exception):
-    """This version cannot use the database; only a start can raise it, never a request."""
+    """This version cannot use the database. Only a start raises it, never a request."""
 
 
 def migrate(db: apsw.Connection) -> None:
     """Apply the numbered migrations that the database does not have yet, all or none.
 
     Raises:
-        SchemaError: the database is of a newer version, or is not one of kazoo-media.
+        SchemaError: the database has a newer schema, or was not made by kazoo-media.
     """
     scripts = _scripts()
     db.execute("begin immediate")
@@ -28,7 +28,7 @@ def migrate(db: apsw.Connection) -> None:
         version = _version(db)
         if version > max(scripts):
             raise SchemaError(
-                f"the database has schema version {version}, this program knows up to"
+                f"the database has schema version {version}, this program supports up to"
                 f" {max(scripts)}: start a newer kazoo-media, or restore an older database"
             )
         for number in sorted(each for each in scripts if each > version):
@@ -46,7 +46,7 @@ def _version(db: apsw.Connection) -> int:
         db.execute(_VERSION_TABLE)
         return 0
     if "schema_version" not in tables:
-        raise SchemaError("the database has no schema version: it is not one of kazoo-media")
+        raise SchemaError("the database has no schema version: kazoo-media did not make it")
     rows = db.execute("select version from schema_version").fetchall()
     if len(rows) != 1 or not isinstance(rows[0][0], int) or rows[0][0] < 1:
         raise SchemaError(f"the schema version of the database cannot be read: {rows!r}")

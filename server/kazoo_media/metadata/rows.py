@@ -1,4 +1,4 @@
-"""SQLite rows from and to the model."""
+"""Conversion of SQLite rows to the model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SELECT_MEDIA = (
     " left join blob o on o.account = m.account and o.key = m.original_key"
     " left join blob n on n.account = m.account and n.key = m.normalized_key"
 )
-"""One statement, so document and both renditions are of one moment."""
+"""One statement, so that the document and both renditions are consistent."""
 
 SELECT_BLOB = "select account, key, state, touched, size, sha256 from blob"
 

@@ -52,14 +52,15 @@ class SqliteMetadataStore(MetadataStore):
 
     @classmethod
     async def open(cls, path: Path, *, shared: bool) -> Self:
-        """Return the store in a file, made or brought to the present schema where needed.
+        """Return the store in a file, which is made or migrated if necessary.
 
         Args:
             path: The database; its folder exists.
-            shared: Several processes write: take turns through a lock file beside the database.
+            shared: Whether several processes write; they take turns through a lock file beside
+                the database.
 
         Raises:
-            SchemaError: the file is of a newer version, or no database of ours.
+            SchemaError: the file has a newer schema, or was not made by kazoo-media.
         """
         return cls(await asyncio.to_thread(partial(SqliteEngine, path, shared=shared)))
 

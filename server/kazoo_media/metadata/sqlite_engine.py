@@ -2,20 +2,20 @@
 
 Theory of operation, writes:
 
-1. A task queues its work and waits. The writer thread takes everything that waits at that moment.
-2. It runs all of it in one transaction. When a work fails the transaction is undone and begun anew
-   with a savepoint for each work: one that fails is undone alone. A savepoint costs as much as most
-   works do, and hardly one fails.
-3. One COMMIT, one fsync, for all. Only then does any task get its result.
-4. When the transaction itself fails (disk full, I/O error), nothing of the batch happened, and
-   every task of it gets the error. The thread goes on with the next batch.
+1. A task queues a job and waits. The writer thread takes all queued jobs as one batch.
+2. It runs the batch in one transaction. If a job fails, the transaction is rolled back and started
+   again with a savepoint for each job, so that only failing jobs are undone. A savepoint costs as
+   much as most jobs do, and jobs rarely fail.
+3. One COMMIT and one fsync serve the batch. Only then do the tasks get their results.
+4. If the transaction itself fails (disk full, I/O error), nothing of the batch is stored, and each
+   of its tasks gets the error. The thread continues with the next batch.
 
-A read on the loop costs a fraction of one in a thread, which takes turns with the loop at the
-interpreter's lock for every row. It has a few milliseconds; what takes longer is begun again in a
-thread.
+A read on the loop costs a fraction of a read in a thread, which competes with the loop for the
+interpreter's lock at every row. It may take a few milliseconds; a slower read is started again in
+a thread.
 
-With several processes on one database a lock file is held around each transaction: SQLite's own
-waiting is a poll, and under load one process can starve for seconds.
+If several processes share a database, a lock file is held around each transaction: SQLite polls
+while it waits, and under load one process can starve for seconds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _READER_THREADS = 2
 _BATCH_LIMIT = 256
 _LOOP_READ_S = 0.002
 _CLOCK_STEPS = 50
-"""So many steps of SQLite's machine, a few rows, lie between two looks at the clock."""
+"""Steps of SQLite's virtual machine between two checks of the time; a few rows."""
 
 
 class SqliteEngine:
@@ -57,13 +57,13 @@ class SqliteEngine:
         """Prepare the schema and open all connections; blocks.
 
         Raises:
-            SchemaError: the file is no database of this version.
-            StoreUnavailableError: the file can not be opened.
+            SchemaError: this version cannot use the file.
+            StoreUnavailableError: the file cannot be opened.
         """
         self._shared = shared
         self._lock_fd = -1
         try:
-            # The files are made here for their mode: SQLite would take the umask's.
+            # SQLite would give the files the mode of the umask.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._lock_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._writer = _open_writer(path, self._lock_fd)
@@ -87,10 +87,10 @@ class SqliteEngine:
         self._thread.start()
 
     async def write(self, work: Work[T]) -> T:
-        """Return what `work` returned, after the transaction it ran in is durable.
+        """Return the result of `work` once its transaction is durable.
 
         Raises:
-            MediaError: as `work` raised it, or because the transaction failed.
+            MediaError: `work` raised it, or the transaction failed.
         """
         if self._closed:
             raise StoreUnavailableError
@@ -99,7 +99,7 @@ class SqliteEngine:
         return await job.future  # type: ignore[no-any-return]
 
     async def read(self, work: Work[T]) -> T:
-        """Return what `work` returned on a connection of a reader thread."""
+        """Return the result of `work`, run on a connection of a reader thread."""
         if self._closed:
             raise StoreUnavailableError
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
@@ -107,7 +107,7 @@ class SqliteEngine:
     async def read_few(self, sql: str, bindings: Sequence[str | int]) -> list[tuple[Any, ...]]:
         """Return the rows, read on the loop.
 
-        For statements that find one row or a page by an index; any other belongs into `read`.
+        For statements that find one row or a page by an index; use `read` for all others.
         """
         if self._closed:
             raise StoreUnavailableError
@@ -183,8 +183,10 @@ class SqliteEngine:
                 job.error = error
 
     def _transact(self, batch: Sequence[_Job], *, apart: bool) -> bool:
-        """Return whether the batch is durable; it always is, but for works that failed, where each
-        is kept apart from the others.
+        """Run the batch in one transaction; return whether it is durable.
+
+        Args:
+            apart: Whether each job runs in a savepoint; then only failing jobs are undone.
         """
         db = self._writer
         db.execute("begin immediate")
@@ -194,7 +196,7 @@ class SqliteEngine:
                 if job.error is not None and not apart:
                     return False
                 if not db.in_transaction:
-                    # SQLite undid the whole transaction, not just this work's part.
+                    # SQLite rolled back the whole transaction, not just this job.
                     raise job.error if isinstance(job.error, apsw.Error) else apsw.AbortError
             db.execute("commit")
             return True
@@ -204,7 +206,7 @@ class SqliteEngine:
 
 
 class _Job:
-    """One work on its way through the writer thread and back to its task."""
+    """One write that a task waits for."""
 
     def __init__(self, work: Work[Any], loop: asyncio.AbstractEventLoop) -> None:
         self._work = work
@@ -214,7 +216,7 @@ class _Job:
         self._result: Any = None
 
     def run(self, db: apsw.Connection, *, apart: bool) -> None:
-        """Run the work, apart: in a savepoint. A work whose task has gone already is not begun."""
+        """Run the job, with `apart` in a savepoint. A cancelled job is not started."""
         self.error = None
         if self.future.cancelled():
             return
@@ -222,7 +224,7 @@ class _Job:
             db.execute("savepoint work")
         try:
             self._result = self._work(db)
-        except BaseException as error:  # noqa: BLE001, raised again in the task that waits
+        except BaseException as error:  # noqa: BLE001, raised again in the waiting task
             self.error = error
             if apart and db.in_transaction:
                 db.execute("rollback to work")
@@ -244,7 +246,7 @@ class _Job:
 
 
 def converted(error: apsw.Error | OSError) -> MediaError:
-    """Return what an error of SQLite or the operating system means to the service."""
+    """Return the MediaError for an error of SQLite or the operating system."""
     if isinstance(error, OSError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     else:
@@ -255,12 +257,12 @@ def converted(error: apsw.Error | OSError) -> MediaError:
     return StorageFullError() if full else StoreUnavailableError()
 
 
-# A full disk under the shared-memory file, and a quota, come as plain I/O errors.
+# A full disk under the shared-memory file and an exceeded quota are reported as plain I/O errors.
 _FULL_RESULTS = (apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_WRITE)
 
 
 def _deliver(batch: Sequence[_Job]) -> None:
-    # A closed loop has nobody left who waits.
+    # If the loop is closed, no task waits any more.
     with contextlib.suppress(RuntimeError):
         batch[0].loop.call_soon_threadsafe(_resolve_all, batch)
 
@@ -293,7 +295,7 @@ def _open_reader(path: Path) -> apsw.Connection:
 def _connect(path: Path, busy_timeout_ms: int) -> apsw.Connection:
     db = apsw.Connection(os.fspath(path), statementcachesize=200)
     db.set_busy_timeout(busy_timeout_ms)
-    # Without this SQLite plans a join anew for every set of bindings: 25 us instead of 6.
+    # Otherwise SQLite plans a join again for every set of bindings: 25 us instead of 6.
     db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     return db
 

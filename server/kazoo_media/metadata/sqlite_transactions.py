@@ -1,4 +1,4 @@
-"""The writes of documents and their content, each a function that runs inside a transaction."""
+"""Writes of documents and their content; each function runs inside a transaction."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def replace_document(db: apsw.Connection, media: Media, expected_revision: str) 
 def remove_media(
     db: apsw.Connection, account_id: str, media_id: str, expected_revision: str, now_ms: int
 ) -> None:
-    """Remove a media, its blobs become dead; see the contract."""
+    """Remove a media and mark its blobs as dead; see the contract."""
     keys = _blob_keys(db, account_id, media_id)
     db.execute(
         "delete from media where account = ? and id = ? and rev = ? and deleted_at is null",
@@ -162,12 +162,12 @@ def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_m
         ),
     )
     if db.changes() == 0:
-        # The sweeper came first: the bytes may be gone already.
-        raise IncompleteUploadError("the upload was idle for too long and was given up")
+        # The sweeper was faster: the bytes may be gone already.
+        raise IncompleteUploadError("the upload was idle for too long and was discarded")
 
 
 def put_measured(db: apsw.Connection, media: Media, known: Mapping[str, Any]) -> None:
-    """Store what was measured of a content; see the contract."""
+    """Store the measurements of a content; see the contract."""
     db.execute(
         "update media set doc = ?"
         " where account = ? and id = ? and rev = ? and doc = ? and deleted_at is null",
@@ -181,7 +181,7 @@ def put_measured(db: apsw.Connection, media: Media, known: Mapping[str, Any]) ->
 
 
 def _put_facts(db: apsw.Connection, account_id: str, rendition: Rendition) -> None:
-    """Store what was measured of a live blob, if it was."""
+    """Store the measurements of a live blob, if there are any."""
     facts = rendition.facts
     if facts.clipped_samples is not None:
         db.execute(
@@ -206,7 +206,7 @@ def _put_peaks(db: apsw.Connection, account_id: str, rendition: Rendition) -> No
 
 
 def forget_blobs(db: apsw.Connection, rows: Sequence[BlobRow]) -> None:
-    """Remove the rows of dead blobs, and what else is kept of them; see the contract."""
+    """Remove the rows of dead blobs and their peaks; see the contract."""
     keys = [(each.account_id, each.key) for each in rows]
     gone = db.executemany(
         "delete from blob where account = ? and key = ? and state = 'dead' returning account, key",

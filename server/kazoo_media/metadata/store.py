@@ -1,23 +1,22 @@
 """The contracts of a metadata store: media, prompts, blob rows, accounts, signing keys, settings.
 
 A driver implements all of them on one database; a class of the core takes those that it uses.
-Drivers are dumb. They check only what is written here; ids, documents and permissions were checked
-by the core. Every method is atomic and, when it returns, durable. Rows of one account are never
-touched through another's id. A store is safe for concurrent use by all tasks of one event loop and
-by several processes.
+Drivers check only what is written here; the core has checked ids, documents and permissions. Every
+method is atomic, and durable when it returns. A method never touches rows of an account other than
+the given one. A store is safe for concurrent use by all tasks of one event loop and by several
+processes.
 
 Theory of operation, blobs (storage rules 1 to 4):
 
 1. `begin_upload` writes an intent row for each blob key: pending.
 2. The bytes go to the blob store.
-3. `commit_content` is the commit point: pending blobs live, the document points to them, previous
-blobs dead. For a media that is new with its content, `insert_media` is.
-4. A sweeper marks pending blobs that nobody touched as dead, unlinks dead blobs, then forgets their
-rows. A commit that
-   finds its blob no longer pending changes nothing.
+3. `commit_content` is the commit point: pending blobs become live, the document points to them,
+   previous blobs become dead. If the media is new, `insert_media` is the commit point.
+4. A sweeper marks pending blobs that were not touched for a while as dead, unlinks dead blobs, then
+   forgets their rows. A commit that finds its blob no longer pending changes nothing.
 
-Raises, by every method: StoreUnavailableError when the engine does not answer, StorageFullError
-when it has no space.
+Every method raises StoreUnavailableError when the engine does not answer, StorageFullError when it
+has no space.
 """
 
 from __future__ import annotations
@@ -39,8 +38,9 @@ from kazoo_media.model import (
 
 
 class MediaStore(ABC):
-    """Documents and which blobs are their content. A soft-deleted media is invisible to every
-    method except `insert_media`: its id stays taken.
+    """Documents and the blobs of their content.
+
+    A soft-deleted media is invisible to every method except `insert_media`: its id stays taken.
     """
 
     @abstractmethod
@@ -49,12 +49,14 @@ class MediaStore(ABC):
 
     @abstractmethod
     async def insert_media(self, media: Media) -> None:
-        """Add a media. With `media.content` its blobs become live in the same transaction, as in
+        """Add a media.
+
+        The blobs of `media.content`, if any, become live in the same transaction, as in
         `commit_content`, touched at `media.created_ms`.
 
         Raises:
-            ConflictError: the id is taken in this account, also by a soft-deleted media.
-            IncompleteUploadError: a blob of the content is not pending any more. Nothing changed.
+            ConflictError: the id is taken in this account, perhaps by a soft-deleted media.
+            IncompleteUploadError: a blob of the content is no longer pending. Nothing changed.
         """
 
     @abstractmethod
@@ -62,7 +64,7 @@ class MediaStore(ABC):
         """Store document, revision and modified time of a live media; its content stays.
 
         Raises:
-            StaleRevisionError: there is no live media of this id with `expected_revision`.
+            StaleRevisionError: no live media has this id and `expected_revision`.
         """
 
     @abstractmethod
@@ -71,14 +73,12 @@ class MediaStore(ABC):
 
         In one transaction: every blob of `media.content` becomes live with its size, digest, type,
         audio facts and peaks; document, revision and modified time are stored; blobs of the
-        previous content become dead. A blob that both contents have stays live; its audio facts
-        are stored, and peaks if it has none.
+        previous content become dead. A blob that belongs to both contents stays live; its audio
+        facts are stored, and peaks if it has none.
 
         Raises:
-            StaleRevisionError: there is no live media of this id with `expected_revision`. Nothing
-                changed.
-            IncompleteUploadError: a blob of the new content is not pending any more. Nothing
-                changed.
+            StaleRevisionError: no live media has this id and `expected_revision`. Nothing changed.
+            IncompleteUploadError: a blob of the new content is no longer pending. Nothing changed.
         """
 
     @abstractmethod
@@ -88,7 +88,7 @@ class MediaStore(ABC):
         """Hide a live media; its blobs stay live.
 
         Raises:
-            StaleRevisionError: there is no live media of this id with `expected_revision`.
+            StaleRevisionError: no live media has this id and `expected_revision`.
         """
 
     @abstractmethod
@@ -98,27 +98,27 @@ class MediaStore(ABC):
         """Remove a live media; its blobs become dead in the same transaction.
 
         Raises:
-            StaleRevisionError: there is no live media of this id with `expected_revision`.
+            StaleRevisionError: no live media has this id and `expected_revision`.
         """
 
     @abstractmethod
     async def purge_media(
         self, account_id: str, deleted_until_ms: int, limit: int, now_ms: int
     ) -> int:
-        """Remove media of an account that were soft-deleted at or before a time; their blobs become
-        dead, their ids free. Return how many, at most `limit`.
+        """Remove media of an account that were soft-deleted at or before a time.
+
+        Their blobs become dead, their ids free. Return how many were removed, at most `limit`.
         """
 
     @abstractmethod
     async def list_media(self, account_id: str, query: MediaQuery) -> list[Media]:
-        """Return the first `query.limit` live media that match, with their content, in the query's
-        order.
-        """
+        """Return the first `query.limit` matching live media in the query's order."""
 
     @abstractmethod
     async def list_documents(self, account_id: str, query: MediaQuery) -> list[ListedDocument]:
-        """Return the documents of what `list_media` returns. Their content is not read: it costs
-        more than the documents.
+        """Return the documents of the media that `list_media` would return.
+
+        Their content is not read: it costs more than the documents.
         """
 
 
@@ -127,14 +127,16 @@ class PromptStore(ABC):
 
     @abstractmethod
     async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:
-        """Return prompt ids >= `start` with the number of live media that have them, by id, at most
-        `limit`.
+        """Return prompt ids >= `start` with the number of their live media.
+
+        The order is by id; the number of rows is at most `limit`.
         """
 
     @abstractmethod
     async def count_languages(self, account_id: str) -> list[tuple[str | None, int]]:
-        """Return lower-case languages with the number of live media, by language; None counts those
-        without.
+        """Return lower-case languages with the number of their live media, by language.
+
+        None counts the media without a language.
         """
 
     @abstractmethod
@@ -147,60 +149,63 @@ class PromptStore(ABC):
     async def list_language_ids(
         self, account_id: str, language: str | None, start: str, limit: int
     ) -> list[str]:
-        """Return ids >= `start` of live media of a lower-case language (None: without), ascending,
-        at most `limit`.
+        """Return ids >= `start` of live media of a lower-case language, ascending, at most `limit`.
+
+        None selects the media without a language.
         """
 
 
 class BlobRows(ABC):
-    """The states of blobs, and what is kept of them beside their bytes."""
+    """The states of blobs and what is stored about them."""
 
     @abstractmethod
     async def begin_upload(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
-        """Add pending rows. The keys are new: random, never used before."""
+        """Add pending rows. The keys are random and were never used before."""
 
     @abstractmethod
     async def touch_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
-        """Refresh the touched time of those keys that are pending."""
+        """Refresh the touched time of the keys that are pending."""
 
     @abstractmethod
     async def get_peaks(self, account_id: str, key: str) -> bytes | None:
-        """Return the peaks of a blob that was not forgotten, or None."""
+        """Return the peaks of a blob, or None."""
 
     @abstractmethod
     async def put_measured(self, media: Media, known: Mapping[str, Any]) -> None:
-        """Store what was measured of the content of a live media: its document, and of its blobs
-        audio facts, and peaks where there are none. Revision and modified time stay.
+        """Store the measurements of the content of a live media.
+
+        The document and the audio facts of the blobs are replaced; peaks are stored for blobs that
+        have none. Revision and modified time stay.
 
         Args:
-            known: The document as it was read.
+            known: The document before the measurement.
 
         Raises:
-            StaleRevisionError: there is no live media of this id with the revision of `media` and
-                the known document.
+            StaleRevisionError: no live media has this id, this revision and the known document.
         """
 
     @abstractmethod
     async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> list[str]:
-        """Mark those keys that are pending as dead and return them. Unknown keys and other states
-        are left alone. Commits that began before this call are decided when it looks.
+        """Mark the keys that are pending as dead and return them.
+
+        Unknown keys and other states are ignored. Commits that began before this call have
+        finished when it reads the states.
         """
 
     @abstractmethod
     async def expire_pending(self, untouched_since_ms: int, now_ms: int) -> int:
-        """Mark all pending blobs last touched before `untouched_since_ms` as dead; return how
-        many.
-        """
+        """Mark pending blobs last touched before `untouched_since_ms` as dead; return how many."""
 
     @abstractmethod
     async def list_dead(self, untouched_since_ms: int, limit: int) -> list[BlobRow]:
-        """Return dead blobs last touched before `untouched_since_ms`, of all accounts, at most
-        `limit`.
+        """Return dead blobs of all accounts last touched before `untouched_since_ms`.
+
+        They are at most `limit`.
         """
 
     @abstractmethod
     async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:
-        """Remove the rows of those blobs that are dead, and their peaks."""
+        """Remove the rows of the blobs that are dead, and their peaks."""
 
     @abstractmethod
     async def list_blobs(self, start: str, limit: int) -> list[BlobRow]:
@@ -208,7 +213,7 @@ class BlobRows(ABC):
 
 
 class AccountStore(ABC):
-    """Accounts and their users. API keys and credentials are known by their digests only."""
+    """Accounts and their users. Only digests of API keys and credentials are stored."""
 
     @abstractmethod
     async def insert_account(self, account: Account, api_key_sha256: str) -> None:
@@ -228,25 +233,33 @@ class AccountStore(ABC):
 
     @abstractmethod
     async def list_accounts(self, ancestor_id: str | None, start: str, limit: int) -> list[Account]:
-        """Return accounts with id >= `start` below an ancestor (None: all there are), by id, at
-        most `limit`.
+        """Return accounts with id >= `start` below an ancestor, by id, at most `limit`.
+
+        None as the ancestor selects all accounts.
         """
 
     @abstractmethod
     async def replace_api_key(self, account_id: str, api_key_sha256: str) -> Account | None:
-        """Store a new digest, count the key generation up, return the account; None when there is
-        none.
+        """Store a new digest and increment the key generation.
+
+        Return the account, or None if it does not exist.
         """
 
     @abstractmethod
     async def find_accounts(self, name_key: str, realm: str) -> list[Account]:
-        """Return accounts by the one that is not "": `account_key` of the name, or the realm in
-        lower case; by id, at most 100.
+        """Return accounts by name or realm, ordered by id, at most 100.
+
+        Args:
+            name_key: `account_key` of the name, or "".
+            realm: The realm in lower case, or "". Exactly one of the two is given.
         """
 
     @abstractmethod
     async def put_user(self, user: User, credential_digests: Sequence[str]) -> User:
-        """Add a user, or give the one of that name other credentials; return it with its own id."""
+        """Add a user, or replace the credentials of the user with this name.
+
+        Return the stored user; one that existed keeps its id.
+        """
 
     @abstractmethod
     async def find_user(self, account_id: str, credential_digest: str) -> User | None:
@@ -258,7 +271,7 @@ class KeyStore(ABC):
 
     @abstractmethod
     async def add_signing_key(self, key: SigningKey) -> None:
-        """Add a public key; a kid that exists already is left as it is."""
+        """Add a public key unless its kid exists."""
 
     @abstractmethod
     async def list_signing_keys(self) -> list[SigningKey]:
@@ -270,13 +283,11 @@ class SettingStore(ABC):
 
     @abstractmethod
     async def settings_revision(self) -> int:
-        """Return a number that changes with every change of a setting and every
-        `bump_settings_revision`.
-        """
+        """Return a number that every change of a setting and `bump_settings_revision` changes."""
 
     @abstractmethod
     async def bump_settings_revision(self) -> None:
-        """Change the number, so that every process reads the settings again."""
+        """Change the revision, so that every process reads the settings again."""
 
     @abstractmethod
     async def list_settings(self) -> list[SettingRow]:
@@ -288,12 +299,12 @@ class SettingStore(ABC):
 
     @abstractmethod
     async def remove_setting(self, category: str, scope: str, key: str) -> None:
-        """Remove a value; it need not exist."""
+        """Remove a value if it exists."""
 
 
 class MetadataStore(MediaStore, PromptStore, BlobRows, AccountStore, KeyStore, SettingStore):
-    """One database: what a driver is."""
+    """One database: the contract of a driver."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Finish accepted writes and release everything. The store cannot be used afterwards."""
+        """Finish accepted writes and release all resources. The store cannot be used afterwards."""

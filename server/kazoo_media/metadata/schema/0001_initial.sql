@@ -33,13 +33,13 @@ create table blob (
     loudness_lufs real,
     peak_dbfs real,
     clipped_samples integer,
-    normalization text,         -- preset and all else that decided; null: not known
+    normalization text,         -- preset and everything else that decided; null: not known
     primary key (account, key)
 ) without rowid;
 create index blob_key on blob (key);
 create index blob_sweep on blob (state, touched) where state <> 'live';
 
--- Apart from the blob's row, which every read of a media joins: it is some thousand bytes.
+-- A table of its own, as every read of a media joins the blob's row: peaks are some thousand bytes.
 create table peaks (
     account text not null,
     key text not null,
