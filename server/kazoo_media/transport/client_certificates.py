@@ -1,7 +1,7 @@
 """The names that a client has proven with its certificate.
 
-The gateway passes on the certificate of a client that had to show one, whole: of names joined in a
-header, one with a separator in it would pass for two. Nobody else can send the header.
+The gateway forwards the whole certificate: in a header with joined names, one name with a separator
+in it would pass for two. Clients cannot send this header themselves.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from cryptography import x509
 from kazoo_media.transport.context import Context, metadata_value
 
 CERTIFICATE_KEY = "x-forwarded-client-cert"
-"""Metadata key of the certificate; each engine sets it and removes what a client sends as it."""
+"""Metadata key of the certificate; each engine sets it and removes a value from the client."""
 
 _CERTIFICATE = re.compile('Cert="([^"]*)"')
 
 
 def client_names(context: Context) -> tuple[str, ...]:
-    """Return the names in the certificate that a client has shown: URIs and DNS names, or where
-    there are none of these the common name. None without a certificate.
+    """Return the names in the client's certificate, or None if it has shown none.
+
+    These are its URIs and DNS names or, if there are none, the common name.
 
     Source: RFC 9525, 6.3; RFC 6125, 6.4.4.
     """
@@ -38,7 +39,7 @@ def _names(header: str) -> tuple[str, ...]:
     try:
         certificate = x509.load_pem_x509_certificate(unquote(pem[1]).encode())
         return _alternative_names(certificate) or _common_names(certificate)
-    except ValueError:  # TLS has taken what can not be read here
+    except ValueError:  # TLS has accepted what cannot be parsed here
         return ()
 
 

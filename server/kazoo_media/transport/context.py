@@ -1,4 +1,4 @@
-"""What a call's metadata say, and the facts of the running call."""
+"""The metadata of a call and the facts of the running call."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Call:
     """A running call.
 
     Attributes:
-        account_id: Who is calling, "" until that is known.
-        client_names: The names in the client's certificate, "" where they do not count.
+        account_id: The caller, "" until it is known.
+        client_names: The names in the client's certificate, "" if they are not used.
     """
 
     request_id: str
@@ -34,9 +34,7 @@ class Call:
 
     @classmethod
     def begin(cls, context: Context) -> Call:
-        """Return a new call, which is the task's current one; its request id is on every log
-        line.
-        """
+        """Return a new call, now the current one of the task; every log line has its request id."""
         call = cls(_request_id(metadata_value(context, REQUEST_ID_KEY)))
         _current.set(call)
         structlog.contextvars.bind_contextvars(request_id=call.request_id)
@@ -44,19 +42,17 @@ class Call:
 
     @classmethod
     def note_account(cls, account_id: str) -> None:
-        """Remember for the log who makes the current call."""
+        """Record the caller's account for the access log."""
         _current.get().account_id = account_id
 
     @classmethod
     def note_client(cls, names: Sequence[str]) -> None:
-        """Remember for the log which certificate is to say who makes the current call."""
+        """Record the names in the caller's certificate for the access log."""
         _current.get().client_names = ", ".join(names)
 
     @classmethod
     async def invite(cls, context: Context) -> None:
-        """Send the response headers of the current call now: what comes next from the client is
-        wanted.
-        """
+        """Send the response headers of the current call now: they invite the client to go on."""
         await context.send_initial_metadata(((REQUEST_ID_KEY, _current.get().request_id),))
 
 
@@ -81,9 +77,7 @@ def token_of(context: Context) -> str | None:
 
 
 def is_from_gateway(context: Context) -> bool:
-    """Tell whether Envoy transcoded this call from HTTP: clients can not send this key through
-    it.
-    """
+    """Return whether Envoy transcoded this call from HTTP. Clients cannot send this key."""
     return metadata_value(context, "x-envoy-original-path") is not None
 
 
@@ -92,7 +86,7 @@ def _metadata(context: Context) -> Iterable[tuple[str, str | bytes]]:
 
 
 def _request_id(sent: str | None) -> str:
-    """Return what the client sent where it can be logged and sent back, else a new id."""
+    """Return the client's request id if it can be logged and sent back, else a new one."""
     if sent and len(sent) <= _REQUEST_ID_LIMIT and sent.isascii() and sent.isprintable():
         return sent
     return uuid.uuid4().hex

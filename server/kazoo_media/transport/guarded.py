@@ -1,4 +1,4 @@
-"""What happens around every call of the typed services: request id, access log, errors."""
+"""Request id, access log and error statuses for every call of the typed services."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _log = structlog.get_logger()
 
 
 class Guarded:
-    """Registers services with a server so that each of their calls has a request id and an access
-    line, and each failure a status with its reason.
+    """Registers services with a server and guards their calls.
 
-    Handlers are wrapped when they are registered: an interceptor would cost each call a task more.
+    Each call gets a request id and an access line, each failure a status with its reason. Handlers
+    are wrapped when they are registered: an interceptor would cost one more task per call.
     """
 
     def __init__(self, server: Registry) -> None:
@@ -55,7 +55,7 @@ def _wrap(method: str, handler: Handler) -> Handler:
 
 
 def _single(method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a behaviour with one response; its request is a message or an iterator."""
+    """Wrap a behaviour with one response. Its request is a message or an iterator."""
 
     async def answer(request: object, context: Context) -> object:
         async with _guarded(method, context):
@@ -65,7 +65,7 @@ def _single(method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _stream(method: str, behaviour: Any) -> Callable[..., Any]:  # noqa: ANN401 - of two types
-    """Wrap a behaviour with a stream of responses; its request is a message or an iterator."""
+    """Wrap a behaviour with a stream of responses. Its request is a message or an iterator."""
 
     async def answer(request: object, context: Context) -> AsyncIterator[object]:
         async with _guarded(method, context), aclosing(behaviour(request, context)) as responses:
@@ -91,7 +91,7 @@ async def _guarded(method: str, context: Context) -> AsyncIterator[None]:
     except RefusedError as refusal:
         code = refusal.code.name
         raise
-    except Exception:  # noqa: BLE001 - the one place: nothing unnamed reaches a client
+    except Exception:  # noqa: BLE001 - the only place: no internal text reaches a client
         _log.exception("unexpected failure", method=method, request_id=call.request_id)
         failure = InternalError()
     finally:

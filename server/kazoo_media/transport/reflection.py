@@ -1,6 +1,6 @@
 """gRPC reflection, v1 and v1alpha: the same messages, in two packages.
 
-grpcio-reflection has v1alpha only. Newer clients ask for v1 first, some for nothing else.
+grpcio-reflection has only v1alpha. Newer clients ask for v1 first, some of them for v1 only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Symbols:
         """Return the file that declares a symbol.
 
         Raises:
-            KeyError: there is none.
+            KeyError: no file declares it.
         """
         try:
             return _POOL.FindFileContainingSymbol(symbol)
@@ -62,7 +62,7 @@ def add_reflection(registry: Registry, names: Sequence[str]) -> None:
 
 
 def _describe_v1() -> None:
-    """Add v1 to the pool, so that it can be asked about itself.
+    """Add v1 to the pool, so that clients can look up reflection itself.
 
     Source: grpc/reflection/v1/reflection.proto, which is v1alpha's under another package.
     """

@@ -1,4 +1,4 @@
-"""A request that its servicer never gets to see."""
+"""The error for requests that never reach their servicer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import grpc
 
 
 class RefusedError(Exception):
-    """A request that no servicer can be given; the call ends with this status."""
+    """A request that cannot be given to a servicer; the call ends with this status."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
         super().__init__(details)

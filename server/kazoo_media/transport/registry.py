@@ -1,4 +1,4 @@
-"""Where services are registered: the worker's server, or one of grpc.aio."""
+"""The protocol of a server with which services are registered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class Registry(Protocol):
-    """What generated code asks of a server."""
+    """The methods of a server that generated code calls."""
 
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, Handler], /
@@ -19,4 +19,4 @@ class Registry(Protocol):
         """Answer the methods of a service."""
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Sequence[Any], /) -> None:
-        """Answer what handlers answer that find their methods themselves."""
+        """Answer the methods that these handlers look up themselves."""

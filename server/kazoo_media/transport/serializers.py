@@ -1,4 +1,4 @@
-"""Serializers for what protobuf alone can not say: broken streams and broken requests."""
+"""Serializers for what protobuf alone cannot express: broken streams and malformed requests."""
 
 from __future__ import annotations
 
@@ -8,31 +8,27 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 POISON = b"\xff\xff\xff\xff"
-"""No valid protobuf. As a message of a transcoded download it makes Envoy reset the HTTP stream: a
-gRPC error status after the first byte would look like a complete answer. For calls that came
-through the gateway only; native clients get the status."""
+"""Invalid protobuf. As a message of a transcoded download it makes Envoy reset the HTTP stream: a
+gRPC error status after the first byte would look like a complete answer. Only for calls through the
+gateway; native clients get the status."""
 
 _Request = TypeVar("_Request", bound=Message)
 
 
 class Malformed:
-    """Stands for a request that is no valid protobuf, for instance one with text that is no
-    UTF-8.
-    """
+    """Stands for a request that is invalid protobuf, for example text that is not UTF-8."""
 
 
 MALFORMED = Malformed()
 
 
 def pass_through(message: Message | bytes) -> bytes:
-    """Return the bytes of a message; bytes are sent as they are."""
+    """Return the bytes of a message; bytes are returned unchanged."""
     return message if isinstance(message, bytes) else message.SerializeToString()
 
 
 def lenient(message_class: type[_Request]) -> Callable[[bytes], _Request | Malformed]:
-    """Return a deserializer that gives MALFORMED instead of failing outside of the servicer's
-    reach.
-    """
+    """Return a deserializer that returns MALFORMED, so that the servicer can report the error."""
 
     def deserialize(data: bytes) -> _Request | Malformed:
         try:

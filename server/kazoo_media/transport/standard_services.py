@@ -16,8 +16,9 @@ from kazoo_media.transport.registry import Registry
 async def add_standard_services(
     registry: Registry, names: Sequence[str]
 ) -> health.aio.HealthServicer:
-    """Register health and reflection for services of these names; return the first, which says
-    that they serve.
+    """Register health and reflection for services of these names; return the health service.
+
+    It reports that they are serving.
     """
     server = cast("grpc.aio.Server", registry)  # what generated code calls it
     status = health.aio.HealthServicer()

@@ -1,4 +1,4 @@
-"""A MediaError as a gRPC status with details."""
+"""Conversion of a MediaError to a gRPC status with details."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from kazoo_media.errors import MediaError, ValidationError, Violation
 DOMAIN = "kazoo_media"
 DETAILS_KEY = "grpc-status-details-bin"
 
-# Clients refuse trailing metadata over 8 KiB, and a client's own long id or field must not turn its
-# error into that one.
+# Clients reject trailing metadata over 8 KiB. A long id or field in the request must not replace
+# its error by that one.
 _TEXT_LIMIT_BYTES = 512
 _DESCRIPTION_LIMIT_BYTES = 128
 _FIELD_LIMIT_BYTES = 64
@@ -26,9 +26,7 @@ _VIOLATION_LIMIT = 14
 
 
 def status_of(error: MediaError) -> tuple[grpc.StatusCode, str, bytes]:
-    """Return code, text and the value of `grpc-status-details-bin`: ErrorInfo first, then what else
-    there is.
-    """
+    """Return code, text and the value of `grpc-status-details-bin`, with ErrorInfo first."""
     code = grpc.StatusCode[error.code.name]
     text = _clipped(error.message, _TEXT_LIMIT_BYTES)
     status = Status(code=code.value[0], message=text)

@@ -1,12 +1,12 @@
-"""One call on grpc.aio: what its servicer is given, and how its failures end.
+"""One call on grpc.aio: the servicer's context and the conversion of failures.
 
 Theory of operation:
 
-1. Messages are read here, not by grpc.aio: what it says of a message that cannot be read, or of an
-   exception, would reach the client.
-2. When a client goes away in the middle of a stream of requests, the stream just ends. The task is
-   cancelled a few milliseconds later. A stream whose end nothing else proves therefore ends only
-   after a pause; a cancellation in it discards what was received.
+1. This module parses messages, not grpc.aio, whose own texts about malformed messages and
+   exceptions would reach the client.
+2. When a client disconnects in the middle of a stream of requests, the stream just ends, and the
+   task is cancelled a few milliseconds later. A stream without any other proof of its end therefore
+   ends only after a pause; a cancellation during the pause discards the upload.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _log = structlog.get_logger()
 
 _PAUSES = 5
 _PAUSE_S = 0.01
-"""In 50 ms the cancellation of an aborted upload was never missed (2,773 of 2,773). Several pauses,
-because news of it cannot arrive while something else holds up the loop."""
+"""Within 50 ms the cancellation of an aborted upload was never missed (2,773 of 2,773). The pause
+is divided because the cancellation cannot arrive while other work blocks the loop."""
 
 
 class Call:
-    """The context of a servicer: that of grpc.aio, with metadata that can be believed."""
+    """The context of a servicer: that of grpc.aio with trustworthy metadata."""
 
     def __init__(self, context: Context, metadata: Metadata) -> None:
         self._context = context
@@ -49,8 +49,9 @@ class Call:
         return self._metadata
 
     async def run(self, handler: Handler, request: Any) -> Any:  # noqa: ANN401 - of any rpc
-        """Answer the request, which is bytes or a stream of them. Failures that have no status
-        yet get one.
+        """Answer the request, which is bytes or a stream of them.
+
+        Failures without a status get one.
         """
         try:
             return await self._answer(handler, request)
@@ -58,7 +59,7 @@ class Call:
             raise
         except RefusedError as refusal:
             await self._context.abort(refusal.code, refusal.details)
-        except Exception:  # noqa: BLE001 - the last resort: nothing unnamed reaches a client
+        except Exception:  # noqa: BLE001 - the last resort: no internal text reaches a client
             _log.exception("a call failed")
             await self._context.abort(grpc.StatusCode.INTERNAL, "internal error")
 
@@ -95,8 +96,9 @@ class Call:
                 await asyncio.sleep(_PAUSE_S)
 
     def _may_be_cut(self) -> bool:
-        """Tell whether the end of the requests proves nothing. Native uploads have a finish, and
-        others a length.
+        """Return whether the end of the stream alone says that the upload is complete.
+
+        Native uploads have a finish, other ones a length.
         """
         keys = {key for key, _ in self._metadata}
         return "x-rest-method" in keys and "x-rest-content-length" not in keys

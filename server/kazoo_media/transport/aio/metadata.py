@@ -1,4 +1,4 @@
-"""What a servicer may believe of a call's metadata."""
+"""The trustworthy metadata of a call."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ _FROM_THE_GATEWAY = ("x-rest-", "x-envoy-")
 
 
 def believed(context: Context, *, behind_transcoder: bool) -> Metadata:
-    """Return the metadata of a call without what its client must not say, and with what the
-    connection proves: the client's address and its certificate.
+    """Return the metadata of a call with the client's address and certificate.
+
+    Keys that only a gateway may set are removed.
 
     Args:
         behind_transcoder: The peer is a transcoder that is trusted to report its own clients.
@@ -34,7 +35,7 @@ def believed(context: Context, *, behind_transcoder: bool) -> Metadata:
 
 
 def address_of(peer: str) -> str:
-    """Return the address in the name that gRPC gives a peer; "" for a unix socket.
+    """Return the address in gRPC's name of a peer; "" for a unix socket.
 
     Source: gRPC Core, `grpc_call_get_peer`: "ipv4:127.0.0.1:5", "ipv6:%5B::1%5D:5", "unix:".
     """

@@ -16,22 +16,22 @@ from kazoo_media.transport.context import Context
 from kazoo_media.transport.registry import Handler
 
 _OPTIONS = (
-    # What a stuck upload costs: gRPC's own estimate lets it grow to 17 MB.
+    # Limits the memory of a stalled upload; gRPC's own estimate lets it grow to 17 MB.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 1 << 20),
     # A transcoder repeats the URI in three headers, each of up to 60 KiB.
     ("grpc.max_metadata_size", 256 << 10),
     ("grpc.absolute_max_metadata_size", 256 << 10),
     ("grpc.max_concurrent_streams", 1024),
-    # A second server on the port must fail, not share it.
+    # A second server on the port must fail instead of sharing it.
     ("grpc.so_reuseport", 0),
-    # A recorder may pause for hours: pings find dead peers, and a client's own are welcome.
+    # A recorder may pause for hours: pings find dead peers, and clients may send their own.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
 _LAST_WORD_S = 0.1
-"""How long those who watch the health have to hear that it has ended."""
+"""How long watchers of the health service may take to receive its last status."""
 
 _FACTORIES: Mapping[tuple[bool, bool], Any] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -46,7 +46,7 @@ class Tls:
     """PEM files for TLS.
 
     Attributes:
-        client_ca: If set, clients must show a certificate that is signed by this CA.
+        client_ca: If set, clients must present a certificate signed by this CA.
     """
 
     cert: Path
@@ -55,14 +55,14 @@ class Tls:
 
 
 class StandardServer:
-    """Serves what generated code registers, over HTTP/2."""
+    """Serves the registered services over HTTP/2."""
 
     def __init__(self, *, behind_transcoder: bool = False) -> None:
         """Make a server.
 
         Args:
-            behind_transcoder: All its peers are transcoders that are trusted to say in `x-rest-*`
-                and `x-envoy-*` what their clients have sent. Otherwise these headers are removed.
+            behind_transcoder: All peers are transcoders whose `x-rest-*` and `x-envoy-*` headers
+                are trusted. Otherwise these headers are removed.
         """
         self._server = grpc.aio.server(options=_OPTIONS)
         self._behind_transcoder = behind_transcoder
@@ -74,7 +74,7 @@ class StandardServer:
         self, service_name: str, method_handlers: Mapping[str, Handler]
     ) -> None:
         """Answer the methods of a service."""
-        # Watchers of the health never end by themselves: a stop does not wait for them.
+        # Calls that watch the health never end by themselves: a stop does not wait for them.
         running = self._standing if service_name.startswith("grpc.") else self._calls
         wrapped = {
             name: _FACTORIES[handler.request_streaming, handler.response_streaming](
@@ -89,7 +89,7 @@ class StandardServer:
         """Do nothing: generated code registers the same handlers by name."""
 
     async def start(self, address: str, tls: Tls | None = None) -> str:
-        """Listen on HOST:PORT or unix:PATH; return the same, with the port that port 0 became.
+        """Listen on HOST:PORT or unix:PATH; return the address, with the real port for port 0.
 
         Raises:
             OSError: the address cannot be listened on, or a file of `tls` cannot be read.
@@ -101,15 +101,16 @@ class StandardServer:
             else:
                 credentials = await asyncio.to_thread(_credentials, tls)
                 port = self._server.add_secure_port(address, credentials)
-        except RuntimeError as error:  # gRPC's only word for it
+        except RuntimeError as error:  # the only error that gRPC reports
             raise OSError(f"{address} cannot be listened on") from error
         await self._server.start()
         host, _, asked = address.rpartition(":")
         return f"{host}:{port}" if asked == "0" else address
 
     async def stop(self, grace_s: float) -> None:
-        """Take no more calls, let running ones end for a while, cancel the rest. To be called
-        once.
+        """Accept no more calls, wait for running ones for a while, cancel the rest.
+
+        To be called once.
         """
         self._is_stopping = True
         stopping = asyncio.ensure_future(self._server.stop(grace_s or None))
@@ -125,7 +126,7 @@ class StandardServer:
             await asyncio.wait(self._calls)
 
     def break_off(self) -> None:
-        """End all calls that a `stop` waits for."""
+        """Cancel all calls that a `stop` waits for."""
         for task in self._calls:
             task.cancel()
 
@@ -140,7 +141,7 @@ class StandardServer:
             try:
                 return await Call(context, metadata).run(handler, request)
             except asyncio.CancelledError:
-                if self._is_stopping:  # else the client went away
+                if self._is_stopping:  # otherwise the client has disconnected
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "the service is stopping")
                 raise
 

@@ -1,4 +1,4 @@
-"""One call: its servicer, what the servicer may do with it, and what is sent back."""
+"""One call: its servicer, the servicer's context, and the answer."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _log = structlog.get_logger()
 
 
 class Outlet(Protocol):
-    """Where the bytes of an answer go."""
+    """The destination of the bytes of an answer."""
 
     def send(self, pieces: Sequence[bytes]) -> None:
-        """Send soon, together with what follows at once."""
+        """Send soon, together with the bytes that follow immediately."""
 
     async def drained(self) -> None:
         """Return when there is room for more."""
@@ -32,11 +32,11 @@ class Outlet(Protocol):
         """Send the last bytes of the answer."""
 
     def break_off(self) -> None:
-        """Close at once: what was sent must not look complete."""
+        """Close at once, so that the answer does not look complete."""
 
 
 class Exchange:
-    """One call. Servicers have it as their context: it does what theirs do in grpc.aio."""
+    """One call. It is the context of its servicer and behaves like that of grpc.aio."""
 
     def __init__(
         self,
@@ -61,17 +61,18 @@ class Exchange:
         return self._metadata
 
     async def send_initial_metadata(self, metadata: wire.Metadata) -> None:
-        """Send the head of the answer, together with what follows at once: with the only message
-        of an answer to a client that has said all it has to say, which waits for nothing else.
+        """Send the head of the answer.
+
+        It waits for the message if that is the only one and the client has ended its stream.
         """
         if self._head or self._has_head:
-            raise grpc.aio.UsageError("the initial metadata were sent before")
+            raise grpc.aio.UsageError("the initial metadata were already sent")
         self._head = wire.head(metadata)
         if self._handler.response_streaming or not self.messages.is_ended:
             self._send_head()
 
     def set_trailing_metadata(self, metadata: wire.Metadata) -> None:
-        """Keep what goes with the status."""
+        """Set the trailing metadata, which are sent with the status."""
         self._trailing = wire.lines(metadata)
 
     async def abort(
@@ -84,7 +85,7 @@ class Exchange:
         raise grpc.aio.AbortError
 
     def cancelled(self) -> bool:
-        """Tell whether the client went away, or has waited as long as it wanted to."""
+        """Return whether the client has disconnected or its deadline has passed."""
         return self._is_cancelled
 
     async def write(self, message: Any) -> None:  # noqa: ANN401 - of any rpc
@@ -96,17 +97,17 @@ class Exchange:
         await self._outlet.drained()
 
     def start(self) -> asyncio.Task[None]:
-        """Let the servicer answer, and end the answer."""
+        """Run the servicer and end the answer."""
         self._task = asyncio.get_running_loop().create_task(self._run())
         return self._task
 
     def cancel(self) -> None:
-        """Cancel the call: its client went away."""
+        """Cancel the call: its client has disconnected."""
         self._is_cancelled = self._is_over = True
         self._task.cancel()
 
     def expire(self) -> None:
-        """Cancel the call: its client has waited as long as it wanted to."""
+        """Cancel the call: its deadline has passed."""
         self._status = grpc.StatusCode.DEADLINE_EXCEEDED.value[0], "the deadline has passed"
         self._end()
         self.cancel()
@@ -122,7 +123,7 @@ class Exchange:
             if not self._is_over:
                 self._outlet.break_off()
             raise
-        except Exception:  # noqa: BLE001 - the last resort: nothing unnamed reaches a client
+        except Exception:  # noqa: BLE001 - the last resort: no internal text reaches a client
             _log.exception("a call failed")
             self._status = grpc.StatusCode.INTERNAL.value[0], "internal error"
         self._end()
@@ -158,7 +159,7 @@ class Exchange:
             self._send((self._head or wire.head(()),))
 
     def _send(self, pieces: Sequence[bytes]) -> None:
-        # What a servicer still says when the call is over would be in the next call's answer.
+        # A message after the end of the call would become part of the next call's answer.
         if not self._is_over:
             self._outlet.send(pieces)
 

@@ -2,13 +2,12 @@
 
 Theory of operation:
 
-1. The gateway has a connection for each call that runs at the same time and uses it again for the
-   next: HTTP/1.1 without pipelining. HTTP/2 would let calls share one, and costs both sides a
-   multiple.
-2. A request without its last chunk never ends: when the client goes away the gateway closes the
-   connection, and that cancels the call. An answer without its last chunk is broken likewise.
-3. A call may be answered before its request is complete. The gateway closes the connection then;
-   until it does, the rest of the request is read and dropped: to close first could lose the answer.
+1. The gateway has one connection per concurrent call and reuses it for the next call: HTTP/1.1
+   without pipelining. HTTP/2 would let calls share a connection at several times the cost.
+2. A request without its last chunk is incomplete: when the client disconnects, the gateway closes
+   the connection, which cancels the call. An answer without its last chunk is broken likewise.
+3. A call may be answered before its request is complete. The gateway then closes the connection.
+   Until it does, the rest of the request is read and dropped: closing first could lose the answer.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ _log = structlog.get_logger()
 
 _HEALTH_PATH = b"/healthz"
 _JOINED_BYTES = 64 << 10
-"""Pieces up to this are written as one."""
+"""Pieces up to this size are written as one."""
 
 _UNSENT_BYTES = 1 << 20
-"""With so much unsent a call waits before it sends more."""
+"""A call waits while more than this is unsent."""
 
 
 class Connection(asyncio.Protocol, Outlet):
-    """One connection and the call that runs on it; also what httptools' parser reports to."""
+    """One connection and the call that runs on it; receives the events of httptools' parser."""
 
     def __init__(
         self,
@@ -49,9 +48,9 @@ class Connection(asyncio.Protocol, Outlet):
         """Keep what answers the calls.
 
         Args:
-            find: Returns what answers a path, None where nothing does.
-            connections: Has this one while it is open.
-            calls: Has the calls that run.
+            find: Returns the method of a path, or None.
+            connections: Contains this one while it is open.
+            calls: Contains the running calls.
         """
         self._find = find
         self._connections = connections
@@ -72,7 +71,9 @@ class Connection(asyncio.Protocol, Outlet):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's has no such base class
+        self._transport = cast(
+            "asyncio.Transport", transport
+        )  # uvloop's transports have no such base class
         self._transport.set_write_buffer_limits(_UNSENT_BYTES)
         self._connections.add(self)
 
@@ -81,7 +82,7 @@ class Connection(asyncio.Protocol, Outlet):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            _log.error("the gateway sent what is no HTTP", error=str(error))
+            _log.error("invalid HTTP from the gateway", error=str(error))
             self._transport.abort()
 
     @override
@@ -104,19 +105,19 @@ class Connection(asyncio.Protocol, Outlet):
         self._room = None
 
     def on_message_begin(self) -> None:
-        """Take note that a request begins."""
+        """Start a new request."""
         self._path, self._headers, self._is_whole = b"", [], False
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the request target."""
+        """Append a part of the request target."""
         self._path += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Add a header."""
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Begin the call."""
+        """Start the call."""
         if self._parser.get_method() != b"POST":
             return
         handler = self._find(self._path.decode("latin-1"))
@@ -124,17 +125,17 @@ class Connection(asyncio.Protocol, Outlet):
             self._transport.write(wire.NO_GRPC)
         elif handler is None:
             code = grpc.StatusCode.UNIMPLEMENTED.value[0]
-            self._transport.write(wire.only_status(code, "there is no such method", b""))
+            self._transport.write(wire.only_status(code, "unknown method", b""))
         else:
             self._begin(handler)
 
     def on_body(self, body: bytes) -> None:
-        """Give the call a part of its request; an answered one wants no more."""
+        """Give the call a part of its request, unless it is answered already."""
         if self._exchange is not None:
             self._exchange.messages.feed(body)
 
     def on_message_complete(self) -> None:
-        """End the request. The gateway's health check is answered here: it asks whether we can."""
+        """End the request; answer the gateway's health check."""
         self._is_whole = True
         if self._exchange is not None:
             self._exchange.messages.end()
@@ -164,7 +165,7 @@ class Connection(asyncio.Protocol, Outlet):
         if self._is_whole and self._closes:
             self._transport.close()
         else:
-            self._transport.resume_reading()  # messages that nobody took have paused it
+            self._transport.resume_reading()  # unread messages have paused it
 
     @override
     def break_off(self) -> None:
@@ -172,13 +173,13 @@ class Connection(asyncio.Protocol, Outlet):
         self._transport.abort()
 
     def close_soon(self) -> None:
-        """Close, at once when no call runs, else after its answer."""
+        """Close the connection, after the answer if a call is running."""
         self._closes = True
         if self._exchange is None and self._is_whole:
             self._transport.close()
 
     async def wait_closed(self) -> None:
-        """Return when it is closed, and what was sent has left."""
+        """Return when the connection is closed and all bytes are sent."""
         await self._lost.wait()
 
     def _begin(self, handler: Handler) -> None:
@@ -207,7 +208,7 @@ class Connection(asyncio.Protocol, Outlet):
             self._transport.write(b"".join(pieces))
 
     def _forget(self) -> None:
-        """Take note that the call is over."""
+        """Prepare the connection for the next call, or close it."""
         self._exchange = None
         if self._deadline is not None:
             self._deadline.cancel()

@@ -1,4 +1,4 @@
-"""The messages of a request, from the bytes of its body."""
+"""The messages in the body of a request."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from kazoo_media.transport.http1.wire import PREFIX_BYTES
 from kazoo_media.transport.refused import RefusedError
 
 _MESSAGE_LIMIT_BYTES = 4 << 20
-"""As grpc has it."""
+"""gRPC's default."""
 
 _HIGH_BYTES = 1 << 20
-"""With so much unread, no more is read: what a stuck upload costs."""
+"""No more is read while this much is unread; the memory of a stalled upload."""
 
 _LOW_BYTES = _HIGH_BYTES // 2
 _OBJECT_BYTES = 64
-"""What a message that waits costs beside its bytes: a stream may be of empty ones."""
+"""The memory of a waiting message beside its bytes; a stream may consist of empty messages."""
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 
@@ -30,8 +30,8 @@ _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 class Messages:
     """An async iterator of the messages of one request.
 
-    It ends when the client has ended its stream, and only then: a client that goes away cancels
-    the call. Iterating raises RefusedError for what is no message.
+    It ends only when the client has ended its stream: a client that disconnects cancels the call.
+    Iterating raises RefusedError for an invalid message.
 
     Attributes:
         is_ended: Whether the client has ended its stream, read or not.
@@ -47,10 +47,10 @@ class Messages:
         """Keep how to read messages.
 
         Args:
-            deserialize: None: messages are their bytes.
+            deserialize: None: messages remain bytes.
             encoding: Of compressed messages.
-            pause: Stops `feed` for a while, because nobody takes the messages.
-            resume: Lets it go on.
+            pause: Called when too much is unread; no more is fed until `resume`.
+            resume: Called when there is room again.
         """
         self._deserialize = deserialize
         self._encoding = encoding
@@ -67,7 +67,7 @@ class Messages:
         self._waiter: asyncio.Future[None] | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take bytes of the body."""
+        """Add bytes of the body."""
         if self._refusal:
             return
         self._pieces.append(data)
@@ -84,10 +84,10 @@ class Messages:
             self._pause()
 
     def end(self) -> None:
-        """Take note that the body is complete."""
+        """End the stream: the body is complete."""
         self.is_ended = True
         if self._pieces and not self._refusal:
-            self._refusal = RefusedError(grpc.StatusCode.INTERNAL, "the last message is cut short")
+            self._refusal = RefusedError(grpc.StatusCode.INTERNAL, "the last message is truncated")
         self._wake()
 
     def __aiter__(self) -> Self:
@@ -106,11 +106,11 @@ class Messages:
         if self._is_paused and self._whole_bytes < _LOW_BYTES:
             self._is_paused = False
             self._resume()
-        # Inflated only now: a few kilobytes of what waits can be megabytes.
+        # Inflated only when it is read: a few waiting kilobytes can become megabytes.
         return self._read(self._inflated(data) if is_compressed else data)
 
     def _split(self, data: bytes) -> None:
-        """Take the messages that are complete; keep the rest."""
+        """Split off the complete messages; keep the rest."""
         start, size = 0, len(data)
         self._wanted_bytes = PREFIX_BYTES
         while size - start >= PREFIX_BYTES:
@@ -132,7 +132,7 @@ class Messages:
         try:
             return self._deserialize(data) if self._deserialize else data
         except DecodeError as error:
-            raise RefusedError(grpc.StatusCode.INTERNAL, "a message can not be read") from error
+            raise RefusedError(grpc.StatusCode.INTERNAL, "a message cannot be read") from error
 
     def _inflated(self, data: bytes) -> bytes:
         bits = _WINDOW_BITS.get(self._encoding)
@@ -148,7 +148,7 @@ class Messages:
         if len(message) > _MESSAGE_LIMIT_BYTES:
             raise _too_large(len(message))
         if not inflater.eof:
-            details = f"a message is not {self._encoding}: it is cut short"
+            details = f"a message is not {self._encoding}: it is truncated"
             raise RefusedError(grpc.StatusCode.INTERNAL, details)
         return message
 
@@ -158,5 +158,5 @@ class Messages:
 
 
 def _too_large(size_bytes: int) -> RefusedError:
-    details = f"a message of {size_bytes} bytes: the limit is {_MESSAGE_LIMIT_BYTES}"
+    details = f"a message has {size_bytes} bytes: the limit is {_MESSAGE_LIMIT_BYTES}"
     return RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, details)

@@ -14,7 +14,7 @@ _BACKLOG = 4096
 
 
 class WorkerServer:
-    """Serves what generated code registers, as a server of grpc.aio would."""
+    """Serves the registered services like a server of grpc.aio."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
@@ -41,9 +41,7 @@ class WorkerServer:
         )
 
     async def stop(self, grace_s: float) -> None:
-        """Take no more connections, let calls end and answers leave for a while, break off the
-        rest.
-        """
+        """Accept no more connections, wait for calls and answers for a while, cancel the rest."""
         if self._server is not None:
             self._server.close()
         for connection in tuple(self._connections):
@@ -52,7 +50,7 @@ class WorkerServer:
             async with asyncio.timeout(grace_s):
                 for connection in tuple(self._connections):
                     await connection.wait_closed()
-                if self._calls:  # of clients that went away: they still clean up
+                if self._calls:  # of disconnected clients: they still clean up
                     await asyncio.wait(self._calls)
         for connection in tuple(self._connections):
             connection.break_off()
@@ -60,4 +58,4 @@ class WorkerServer:
             call.cancel()
         if self._calls:
             await asyncio.wait(self._calls)
-        await asyncio.sleep(0)  # sockets that were told to close do so in the loop's next turn
+        await asyncio.sleep(0)  # closing sockets are closed in the loop's next turn

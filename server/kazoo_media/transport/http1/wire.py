@@ -1,7 +1,7 @@
-"""gRPC as the gateway and its workers speak it: over HTTP/1.1, chunked, the status in trailers.
+"""gRPC between the gateway and its workers: over HTTP/1.1, chunked, the status in trailers.
 
-Bytes only; who sends what, and when, is in `exchange.py` and `connection.py`. Messages, metadata
-and status are those of gRPC over HTTP/2.
+Bytes only; the order of events is in `call.py` and `connection.py`. Messages, metadata and status
+are those of gRPC over HTTP/2.
 
 Source: gRPC over HTTP2, "Requests" and "Responses"; RFC 9112, sections 6.3 and 7.1.
 """
@@ -19,13 +19,13 @@ Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 PREFIX_BYTES = 5
-"""Before each message: one for "compressed", four for the length."""
+"""Size of a message's prefix: one byte for "compressed", four for the length."""
 
 HEALTHY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 """The whole answer to a health check."""
 
 NO_CALL = b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n"
-"""The whole answer to what is neither that nor a call."""
+"""The whole answer to a request that is neither a health check nor a call."""
 
 NO_GRPC = b"HTTP/1.1 415 Unsupported Media Type\r\ncontent-length: 0\r\n\r\n"
 """The whole answer to a request whose content type is not gRPC's."""
@@ -42,20 +42,20 @@ def head(metadata: Metadata) -> bytes:
     """Return the head of an answer that has messages.
 
     Raises:
-        ValueError: metadata that can be no header.
+        ValueError: metadata cannot be sent as headers.
     """
     return b"%b%btransfer-encoding: chunked\r\n\r\n" % (_HEAD, lines(metadata))
 
 
 def chunk(message: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return a message and what goes before and after it."""
+    """Return a message with its prefix in a chunk."""
     size = len(message)
     before = b"%x\r\n\x00%b" % (size + PREFIX_BYTES, size.to_bytes(4, "big"))
     return before, message, b"\r\n"
 
 
 def end(code: int, details: str, trailing: bytes) -> bytes:
-    """Return what ends an answer with messages: the last chunk, status and `lines`."""
+    """Return the end of an answer with messages: the last chunk, status and `trailing`."""
     return b"0\r\n%b%b\r\n" % (_status(code, details), trailing)
 
 
@@ -68,7 +68,7 @@ def lines(metadata: Metadata) -> bytes:
     """Return metadata as headers.
 
     Raises:
-        ValueError: metadata that can be no header.
+        ValueError: metadata cannot be sent as headers.
     """
     return "".join([_line(key, value) for key, value in metadata]).encode("ascii")
 
@@ -86,14 +86,15 @@ def metadata_of(headers: Headers) -> Metadata:
 
 
 def is_grpc(headers: Headers) -> bool:
-    """Tell whether a request says it is gRPC. Any web page can make a browser send others, together
-    with its user's client certificate.
+    """Return whether the content type of a request is gRPC's.
+
+    Any web page can make a browser send other types, together with its user's client certificate.
     """
     return any(n == b"content-type" and text.startswith(b"application/grpc") for n, text in headers)
 
 
 def call_options(headers: Headers) -> tuple[str, float | None]:
-    """Return the encoding of compressed messages, and how long the client waits, None: for ever."""
+    """Return the encoding of compressed messages and the client's timeout, None: no timeout."""
     encoding, timeout_s = "identity", None
     for name, text in headers:
         if name == b"grpc-encoding":
@@ -110,7 +111,7 @@ def _status(code: int, details: str) -> bytes:
 
 def _line(key: str, value: str | bytes) -> str:
     if key in _RESERVED or not _KEY.fullmatch(key):
-        raise ValueError(f"{key!r} is no key of metadata")
+        raise ValueError(f"{key!r} is not a valid metadata key")
     if key.endswith("-bin"):
         data = value if isinstance(value, bytes) else value.encode()
         return f"{key}: {base64.b64encode(data).rstrip(b'=').decode('ascii')}\r\n"
@@ -121,7 +122,7 @@ def _line(key: str, value: str | bytes) -> str:
 
 
 def _from_base64(text: bytes) -> bytes:
-    """Return what is encoded, with or without padding; b"" for what is not base64."""
+    """Return decoded base64, with or without padding; b"" if it is invalid."""
     text = text.strip()
     try:
         return base64.b64decode(text + b"=" * (-len(text) % 4))
