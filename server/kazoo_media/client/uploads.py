@@ -18,7 +18,7 @@ from kazoo_media.v1 import media_service_pb2
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest, UploadContentResponse
 
 Progress: TypeAlias = Callable[[int, int | None], None]
-"""Called with the bytes transferred so far and, where it is known, how many there will be."""
+"""Called with the bytes transferred so far and the total, or None if it is not known."""
 
 Call: TypeAlias = grpc.aio.StreamUnaryCall[UploadContentRequest, UploadContentResponse]
 
@@ -26,45 +26,45 @@ _SERVICE = media_service_pb2.DESCRIPTOR.services_by_name["MediaService"]
 _MESSAGE_BYTES = 512 * 1024
 _INVITATION_KEY = "x-request-id"
 _LIBRARY_DETAILS = "Internal error from Core"
-"""In the status that grpc.aio makes up when a write fails."""
+"""Text of the status that grpc.aio makes up when a write fails."""
 
 T = TypeVar("T")
 
 
 class StreamedUpload:
-    """One call of UploadContent. What it raises is the status that the service sent.
+    """One call of UploadContent. Its methods raise the status that the service sent.
 
-    Theory of operation
+    Theory of operation:
+
     1. A service that refuses an upload ends the call while the client still sends. Its status
-       arrives; a write that comes later fails.
-    2. grpc.aio then puts a status of its own in place of the call's
+       arrives, and a later write fails.
+    2. grpc.aio then replaces the call's status by one of its own
        (https://github.com/grpc/grpc/issues/36066).
-    3. When the service's status came first, a callback has kept it. When the write failed first,
-       the response is awaited, and with it comes the service's status.
+    3. If the service's status arrived first, a callback has kept it. If the write failed first, the
+       response is awaited, which brings the service's status.
     """
 
     def __init__(self, call: Call) -> None:
-        """Take over a call that has just been made."""
+        """Take over a new call."""
         self._call = call
         self._refusal: grpc.aio.AioRpcError | None = None
         call.add_done_callback(self._keep_refusal)
 
     async def begin(self, header: UploadContentRequest.Header) -> None:
-        """Announce the upload; return when the service wants the bytes.
+        """Announce the upload; return when the service is ready for the bytes.
 
         Raises:
-            grpc.aio.AioRpcError: it refused; nothing was taken from any source.
+            grpc.aio.AioRpcError: the service refused; no source was read.
         """
         await self._write(UploadContentRequest(header=header))
-        # A refusal brings no initial metadata of the service's own; its status may come a moment
-        # later.
+        # A refusal has no initial metadata from the service; its status may arrive a moment later.
         if _INVITATION_KEY not in dict(await self._call.initial_metadata()):
             await self._response()
 
     async def send(
         self, source: AsyncIterable[bytes], expected_bytes: int, progress: Progress
     ) -> UploadContentResponse:
-        """Upload all that a source yields, after `begin`; return the answer.
+        """Upload everything that a source yields, after `begin`; return the answer.
 
         Raises:
             grpc.aio.AioRpcError: the service refused; nothing was changed.
@@ -83,7 +83,7 @@ class StreamedUpload:
         return await self._response()
 
     def cancel(self) -> None:
-        """End the call if it runs."""
+        """Cancel the call if it is running."""
         self._call.cancel()
 
     async def _write(self, message: UploadContentRequest) -> None:
@@ -114,10 +114,10 @@ class StreamedUpload:
 def whole_upload_method(
     channel: grpc.aio.Channel,
 ) -> grpc.aio.UnaryUnaryMultiCallable[UploadContentRequest, UploadContentResponse]:
-    """Return UploadContent for uploads that are one message.
+    """Return UploadContent for uploads of one message.
 
-    A stream of one message is, in HTTP/2, what a call with one request is; grpc.aio makes the
-    latter for a quarter of the CPU time of the former.
+    On the wire a stream of one message equals a unary request, which costs grpc.aio a quarter of
+    the CPU time.
     """
     return channel.unary_unary(
         f"/{_SERVICE.full_name}/UploadContent",
@@ -135,11 +135,11 @@ def whole_upload(header: UploadContentRequest.Header, data: bytes) -> UploadCont
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file that is to be uploaded.
+    """An open file to be uploaded.
 
     Attributes:
-        blocks: All of it.
-        whole: All of it, where that is no more than one message.
+        blocks: Yields the content.
+        whole: The content if it fits into one message, else None.
     """
 
     blocks: AsyncIterable[bytes]
@@ -152,18 +152,18 @@ async def opened(path: Path) -> AsyncIterator[OpenedFile]:
     """Yield a file as a source.
 
     Raises:
-        OSError: it can not be read.
+        OSError: it cannot be read.
     """
     file, size_bytes, head = await open_with_head(path, _MESSAGE_BYTES)
     try:
         whole = head if len(head) == size_bytes else None
         yield OpenedFile(_blocks(file, head, size_bytes), size_bytes, whole)
     finally:
-        file.close()  # here: a cancelled task's turn in a busy pool of threads may never come
+        file.close()  # not in a thread: a cancelled task may never get one from a busy pool
 
 
 def _at_once(answer: Coroutine[Any, Any, T]) -> T:
-    """Return what a coroutine returns that waits for nothing, as those of an ended call."""
+    """Return the result of a coroutine that does not wait, such as those of an ended call."""
     try:
         answer.send(None)
     except StopIteration as end:
@@ -173,7 +173,7 @@ def _at_once(answer: Coroutine[Any, Any, T]) -> T:
 
 
 async def _blocks(file: BinaryIO, head: bytes, size_bytes: int) -> AsyncIterator[bytes]:
-    """Yield a file. No read only looks for its end."""
+    """Yield the content of a file, without a last read that only finds its end."""
     read_bytes, block = 0, head
     while block:
         yield block

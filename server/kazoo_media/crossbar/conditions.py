@@ -1,5 +1,6 @@
-"""Conditional and partial requests: If-Match, If-None-Match, If-Range, Range. Source: RFC 9110, 13
-and 14.
+"""Conditional and partial requests: If-Match, If-None-Match, If-Range, Range.
+
+Source: RFC 9110, 13 and 14.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from kazoo_media.media.downloads import ByteRange
 from kazoo_media.model import Media
 
 _LAST_NONE = re.compile(r"bytes\s*=\s*-\s*0+", re.IGNORECASE)
-"""The last 0 bytes: well-formed, and nothing that could be sent. Werkzeug takes it as malformed."""
+"""The last 0 bytes: well-formed and not satisfiable. Werkzeug treats it as malformed."""
 
 
 def is_unchanged(headers: Mapping[str, str], tag: str) -> bool:
-    """Tell whether If-None-Match names the tag; weak tags count."""
+    """Return whether If-None-Match names the tag; weak tags count."""
     sent = headers.get("if-none-match")
     return bool(sent) and _names(sent or "", {tag}, weak=True)
 
@@ -48,20 +49,18 @@ def check_conditions(headers: Mapping[str, str], media: Media) -> None:
 
 
 def is_conditional(headers: Mapping[str, str]) -> bool:
-    """Tell whether a change depends on what is there."""
+    """Return whether a change depends on the stored state."""
     return bool(headers.get("if-match") or headers.get("if-none-match"))
 
 
 def pinned_revision(headers: Mapping[str, str], media: Media) -> str:
-    """Return the revision that a change with good conditions must find, "" for whichever there
-    is.
-    """
+    """Return the revision that a change must find once its conditions hold, "" for any."""
     sent = headers.get("if-match", "")
     return media.revision if sent and not _names(sent, set(), weak=False) else ""
 
 
 def _current(media: Media) -> set[str]:
-    """Return the tags that name a media: its revision, and its audio."""
+    """Return the current tags of a media: its revision and those of its audio."""
     renditions = () if media.content is None else media.content.renditions
     return {media.revision, *(entity_tag(each.sha256) for each in renditions)}
 
@@ -71,14 +70,15 @@ def entity_tag(sha256: str) -> str:
     return sha256[:32]
 
 
-def asked_range(
+def requested_range(
     headers: Mapping[str, str], size_bytes: int, tag: str, last_modified: str
 ) -> ByteRange | None:
-    """Return the part that is asked for; None is the whole: no, several or malformed ranges, or
-    stale If-Range.
+    """Return the requested part, or None for the whole.
+
+    The whole is sent if there is no range, several or a malformed one, or a stale If-Range.
 
     Raises:
-        RangeNotSatisfiableError: it starts behind the last byte.
+        RangeNotSatisfiableError: it starts after the last byte.
     """
     sent = headers.get("range", "").strip()
     if not sent or not _if_range_holds(headers.get("if-range"), tag, last_modified):
@@ -97,7 +97,7 @@ def _if_range_holds(sent: str | None, tag: str, last_modified: str) -> bool:
 
 
 def _names(sent: str, tags: AbstractSet[str], *, weak: bool) -> bool:
-    """Tell whether a list of entity tags names one of these; `*` anywhere in it names any."""
+    """Return whether a list of entity tags names one of these; `*` anywhere in it names any."""
     listed = parse_etags(sent)
     named = listed.as_set(include_weak=weak)
     return listed.star_tag or "*" in named or not named.isdisjoint(tags)

@@ -11,11 +11,11 @@ from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.bodies import Body
 from kazoo_media.crossbar.conditions import (
-    asked_range,
     check_conditions,
     check_match,
     entity_tag,
     is_unchanged,
+    requested_range,
 )
 from kazoo_media.crossbar.content_types import JSON_TYPES
 from kazoo_media.crossbar.dispositions import content_disposition
@@ -33,7 +33,7 @@ from kazoo_media.settings import CACHE_MAX_AGE_S
 
 
 class Contents:
-    """Answers requests for audio and with audio."""
+    """Answers requests that upload or download audio."""
 
     def __init__(self, core: Core, envelopes: Envelopes) -> None:
         self._library = core.library
@@ -59,7 +59,7 @@ class Contents:
         return self._envelopes.of_media(request, change.after)
 
     async def download(self, scope: ReadScope, request: Request) -> Answer:
-        """Return audio, or a part of it, or 304 when the client has it."""
+        """Return audio or a part of it, or 304 if the client has it already."""
         media = await self._library.get(scope, decoded(request.target.name))
         check_match(request.headers, media)
         rendition = self._chosen(media, request)
@@ -83,7 +83,7 @@ class Contents:
         whole = ByteRange(0, rendition.size_bytes)
         if request.only_headers:
             return Answer(200, b"", rendition.content_type, headers, size_bytes=whole.length)
-        part = asked_range(request.headers, rendition.size_bytes, tag, last_modified)
+        part = requested_range(request.headers, rendition.size_bytes, tag, last_modified)
         if part is not None:
             last = part.offset + part.length - 1
             headers["content-range"] = f"bytes {part.offset}-{last}/{rendition.size_bytes}"
@@ -93,7 +93,7 @@ class Contents:
         self, rendition: Rendition, part: ByteRange, status: int, headers: dict[str, str]
     ) -> Answer:
         stream = self._pieces(rendition, part)
-        first = await anext(stream)  # what fails up to here is still a proper error
+        first = await anext(stream)  # up to here a failure is still a proper error
         return Answer(status, first, rendition.content_type, headers, stream, part.length)
 
     async def _pieces(self, rendition: Rendition, part: ByteRange) -> AsyncGenerator[bytes, None]:

@@ -1,6 +1,6 @@
 """The formats of a list: compact JSON, indented JSON or CSV.
 
-Rows are written one by one, so a list of any length needs little memory.
+Rows are written one by one, so a list needs little memory whatever its length.
 
 Source: RFC 8259, RFC 4180.
 """

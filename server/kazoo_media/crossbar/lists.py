@@ -1,6 +1,4 @@
-"""Operations that list: media, prompts, languages, voices. Lists of any length pass in small
-pieces.
-"""
+"""Operations that list: media, prompts, languages, voices. Long lists are sent in pieces."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ _MISSING = "missing"
 
 _Item = TypeVar("_Item")
 _Fetch = Callable[[str, int], Awaitable[tuple[list[_Item], str | None]]]
-"""Returns items from a start key, at most a number of them, and the key after them."""
+"""Returns at most a number of items from a start key, and the key after them."""
 
 _MEDIA = Shape(("id", "name", "media_source", "language", "is_prompt", "content_type"))
 _PROMPTS = Shape(("prompt_id", "count"), counts=True)
@@ -98,8 +96,9 @@ class Lists:
         return await self._answer(request, whole, _LANGUAGES, batches())
 
     async def translations(self, scope: ReadScope, request: Request) -> Answer:
-        """List the ids of a prompt's media; the published page shows the prompt id as their start
-        key.
+        """List the ids of a prompt's media.
+
+        The published page shows the prompt id as their start key.
         """
         prompt_id = decoded(request.target.name)
         paging = await self._paging(request)
@@ -153,7 +152,7 @@ class Lists:
         shape: Shape,
         batches: AsyncGenerator[_Batch, None],
     ) -> Answer:
-        """Return the answer; what fits into two messages gets a Content-Length."""
+        """Return the answer; it has a Content-Length if it fits into two messages."""
         layout = _layout(request, shape)
         stream = self._stream(request, paging, shape, layout, batches)
         data = await anext(stream)

@@ -1,4 +1,4 @@
-"""What the client wants to get, and what it sends: JSON or audio, and which rendition.
+"""Content negotiation: whether a request or its answer is JSON or audio, and which rendition.
 
 Source: RFC 9110, 12.5.1.
 """
@@ -26,13 +26,13 @@ _ALIASES = {
     "text/comma-separated-values": CSV,
     "csv": CSV,
 }
-"""Kazoo's other names; those without a slash come from `accept=`."""
+"""Kazoo's aliases; those without a slash are values of the parameter `accept`."""
 _KEPT_CHARACTERS = 200
 _UPLOAD_TYPES = ("application/octet-stream", *BASE64_TYPES)
 
 
 class _Rank(NamedTuple):
-    """How much a type is wanted; the order of the fields is the order of what counts."""
+    """The client's preference for a type; earlier fields count more."""
 
     weight: float
     precision: int
@@ -51,7 +51,7 @@ class _MediaRange:
 
 
 class Accept:
-    """A parsed Accept header; an empty one accepts everything."""
+    """A parsed Accept header; an empty one accepts all types."""
 
     def __init__(self, text: str) -> None:
         self._ranges = [
@@ -61,12 +61,12 @@ class Accept:
 
     @classmethod
     def of(cls, text: str) -> Accept:
-        """Return a parsed header. Most clients send one of a few, so those are kept."""
+        """Return a parsed header. Results are cached, as most clients send one of a few headers."""
         return _kept(text) if len(text) <= _KEPT_CHARACTERS else cls(text)
 
     @cached_property
     def prefers_audio(self) -> bool:
-        """Tell whether an audio or video type is wanted more than JSON."""
+        """Return whether an audio or video type is preferred to JSON."""
         named = [
             each.rank
             for each in self._ranges
@@ -76,15 +76,15 @@ class Accept:
 
     @cached_property
     def prefers_csv(self) -> bool:
-        """Tell whether CSV is wanted more than JSON."""
+        """Return whether CSV is preferred to JSON."""
         rank = self.rank(CSV)
         return rank is not None and rank > (self.rank(JSON) or _Rank(0, 0, 0))
 
     def check(self, content_types: Sequence[str]) -> None:
-        """Check that one of the types, JSON among them, may be sent.
+        """Check that the client accepts one of the types, one of which is JSON.
 
         Raises:
-            NotAcceptableError: none is wanted.
+            NotAcceptableError: it accepts none of them.
         """
         if not self._takes_json and not any(map(self.rank, content_types)):
             raise NotAcceptableError(f"the answer is {' or '.join(content_types)}", content_types)
@@ -94,11 +94,12 @@ class Accept:
         return self.rank(JSON) is not None
 
     def choose(self, renditions: Sequence[Rendition], extension: str) -> Rendition:
-        """Return the most wanted rendition; between equals that of the extension, then the
-        preferred one.
+        """Return the rendition that the client prefers.
+
+        Between equals the extension in the path decides, then the order of `renditions`.
 
         Raises:
-            NotAcceptableError: none is wanted.
+            NotAcceptableError: the client accepts none of them.
         """
         best: tuple[float, bool, int] | None = None
         for index, each in enumerate(renditions):
@@ -108,11 +109,11 @@ class Accept:
                 best = max(best or (0, False, 0), (rank.weight, named, -index))
         if best is None:
             types = list(dict.fromkeys(each.content_type for each in renditions))
-            raise NotAcceptableError("no rendition is of an accepted type", types)
+            raise NotAcceptableError("no rendition has an accepted type", types)
         return renditions[-best[2]]
 
     def rank(self, content_type: str) -> _Rank | None:
-        """Return how much a type is wanted, None: not at all. The most precise range decides."""
+        """Return the preference for a type by the most specific range; None: not accepted."""
         covering = [each.rank for each in self._ranges if each.covers(content_type)]
         if not covering:
             return None
@@ -126,7 +127,7 @@ def _kept(text: str) -> Accept:
 
 
 def resolved(operation: Operation, request: Request) -> Operation:
-    """Return what is really asked: a media is a document and audio on one path."""
+    """Return the intended operation: one path serves the document and the audio of a media."""
     if operation is Operation.GET_MEDIA:
         accept = request.accept
         if accept and Accept.of(accept).prefers_audio:

@@ -62,10 +62,10 @@ def declared_of(header: UploadContentRequest.Header) -> Declared:
 
 
 def put_of(header: UploadContentRequest.Header) -> Put:
-    """Return what the media of a header shall be.
+    """Return the change of the document that a header requests.
 
     Raises:
-        ValidationError: of its fields or its mask.
+        ValidationError: the fields of the media or the mask break rules.
     """
     return Put(
         media_id=header.media.id or new_media_id(),
@@ -78,10 +78,10 @@ def put_of(header: UploadContentRequest.Header) -> Put:
 async def read_parts(
     first: UploadContentRequest, messages: AsyncIterator[UploadContentRequest], context: Context
 ) -> AsyncGenerator[bytes | Finish, None]:
-    """Invite the client to send, then yield the data of an upload, at last its finish.
+    """Invite the client to send, then yield the data of an upload and finally its finish.
 
-    The invitation is for clients that wait: what can be refused unread was refused before it.
-    The finish is held back until the stream ends: only then is it certain that nothing follows.
+    Clients may wait for the invitation: everything that can be refused unread is refused before it.
+    The finish is held back until the stream ends, when nothing can follow it any more.
 
     Raises:
         BadRequestError: a second header, an empty message, or anything after the finish.
@@ -114,10 +114,10 @@ def _check_order(last: UploadContentRequest, message: UploadContentRequest) -> N
 
 
 async def drain(messages: AsyncIterator[UploadContentRequest]) -> None:
-    """Read the rest of a refused upload if it is small and comes soon.
+    """Read the rest of a refused upload if it is small and arrives soon.
 
-    A client that is refused while it sends may lose the status: grpc.aio's then reports INTERNAL
-    "Internal error from Core", in 2 to 7 of 100 refusals.
+    A client that is refused while it sends may lose the status: in 2 to 7 of 100 refusals grpc.aio
+    reports INTERNAL "Internal error from Core" instead.
     """
     drained_bytes = 0
     with contextlib.suppress(TimeoutError):
@@ -128,25 +128,25 @@ async def drain(messages: AsyncIterator[UploadContentRequest]) -> None:
                     return
 
 
-def wanted_kind(request: DownloadContentRequest | GetPeaksRequest) -> RenditionKind | None:
-    """Return which rendition is asked for, None for the one that is served.
+def requested_kind(request: DownloadContentRequest | GetPeaksRequest) -> RenditionKind | None:
+    """Return the requested rendition, None for the served one.
 
     Raises:
-        ValidationError: an unknown kind.
+        ValidationError: the kind is unknown.
     """
     return enum_value("rendition", request.rendition, _KINDS)
 
 
-def wanted_range(request: DownloadContentRequest, size_bytes: int) -> ByteRange:
-    """Return which part of a rendition is asked for.
+def requested_range(request: DownloadContentRequest, size_bytes: int) -> ByteRange:
+    """Return the requested part of a rendition.
 
     Raises:
-        ValidationError: a negative limit, or a limit with an offset from the end.
-        RangeNotSatisfiableError: it starts at or behind the end.
+        ValidationError: the limit is negative, or there is a limit with an offset from the end.
+        RangeNotSatisfiableError: the range starts at or after the end.
     """
     limit = not_negative("limit_bytes", request.limit_bytes)
     if request.offset_bytes < 0 and limit:
-        raise violation("limit_bytes", "invalid", "must be 0 where offset_bytes is negative")
+        raise violation("limit_bytes", "invalid", "must be 0 if offset_bytes is negative")
     return ByteRange.within(size_bytes, request.offset_bytes, limit or None)
 
 

@@ -20,9 +20,9 @@ from kazoo_media.rpc.content import (
     put_of,
     read_first,
     read_parts,
+    requested_kind,
+    requested_range,
     responses,
-    wanted_kind,
-    wanted_range,
 )
 from kazoo_media.rpc.convert import document_of, media_message
 from kazoo_media.rpc.edits import edit_of
@@ -149,8 +149,8 @@ class MediaServicer(MediaServiceServicer):
     ) -> AsyncIterator[pb.DownloadContentResponse]:
         scope = await self._callers.may_read(context, request.account_id)
         media = await self._library.get(scope, required("media_id", request.media_id))
-        rendition = self._downloads.select(media, wanted_kind(request))
-        span = wanted_range(request, rendition.size_bytes)
+        rendition = self._downloads.select(media, requested_kind(request))
+        span = requested_range(request, rendition.size_bytes)
         async with await self._downloads.open(rendition, span) as download:
             async for response in responses(rendition, span, download):
                 yield response
@@ -159,7 +159,7 @@ class MediaServicer(MediaServiceServicer):
     async def GetPeaks(self, request: pb.GetPeaksRequest, context: Context) -> pb.GetPeaksResponse:
         scope = await self._callers.may_read(context, request.account_id)
         media = await self._library.get(scope, required("media_id", request.media_id))
-        rendition = self._downloads.select(media, wanted_kind(request))
+        rendition = self._downloads.select(media, requested_kind(request))
         buckets = request.bucket_count or DEFAULT_BUCKETS
         waveform = await self._waveforms.waveform(media, rendition, buckets)
         return pb.GetPeaksResponse(

@@ -1,4 +1,4 @@
-"""`bootstrap.json`: how the commands on this machine reach the service, and the master account."""
+"""`bootstrap.json`: how commands on this machine reach the service, and the master account."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ class Bootstrap:
     """The content of `bootstrap.json`.
 
     Attributes:
-        rest_url: Without a path and a slash at the end; https with TLS. "" where only gRPC is
-            served.
+        rest_url: Without a path and a trailing slash; https with TLS. "" if only gRPC is served.
         grpc_target: host:port, or unix:path.
     """
 
@@ -30,7 +29,7 @@ class Bootstrap:
 
     @classmethod
     def new(cls, config: Config, account_id: str, api_key: str) -> Self:
-        """Return what a client on this machine needs to reach a service of this configuration."""
+        """Return the content for a service with this configuration."""
         host = _reachable(config.host)
         scheme = "https" if config.tls_cert else "http"
         return cls(
@@ -42,7 +41,7 @@ class Bootstrap:
 
     @classmethod
     def of_worker(cls, address: str, account_id: str, api_key: str) -> Self:
-        """Return what a client on this machine needs to reach a worker that listens there."""
+        """Return the content for a worker that listens on this address."""
         host, colon, port = address.rpartition(":")
         if not address.startswith("unix:"):
             address = f"{_reachable(host.strip('[]'))}{colon}{port}"
@@ -50,15 +49,15 @@ class Bootstrap:
 
     @staticmethod
     def path(data_dir: Path) -> Path:
-        """Return where the file lies."""
+        """Return the path of the file."""
         return data_dir / "bootstrap.json"
 
     @classmethod
     def read(cls, data_dir: Path) -> Self | None:
-        """Return the file's content, or None when there is no file.
+        """Return the file's content, or None if there is no file.
 
         Raises:
-            ConfigError: the file holds something else.
+            ConfigError: the content is damaged.
         """
         path = cls.path(data_dir)
         try:
@@ -66,7 +65,7 @@ class Bootstrap:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:
-            raise ConfigError(f"{path} is damaged: mend or remove it ({error})") from error
+            raise ConfigError(f"{path} is damaged: repair or remove it ({error})") from error
 
     def write(self, data_dir: Path) -> None:
         """Replace the file, mode 0600, durably: a crash leaves the old content or the new."""

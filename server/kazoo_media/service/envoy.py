@@ -1,7 +1,7 @@
 """Envoy: its configuration for one run, its command line, its admin interface.
 
-`gateway/envoy.yaml` is complete as it lies; `overlaid` sets addresses, worker sockets, TLS and
-absolute paths, nothing else. `python -m kazoo_media.service.envoy validate` checks the file.
+`gateway/envoy.yaml` is a complete configuration; `overlaid` only sets addresses, worker sockets,
+TLS and absolute paths. `python -m kazoo_media.service.envoy validate` checks the file.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ _VERSION = re.compile(r"\bversion: [0-9a-f]+/(\d+)\.(\d+)\.\d+[^/]*/")
 
 
 def find_envoy(configured: Path | None) -> Path:
-    """Return the Envoy to run: the configured one, which is asked for its version, or that of the
-    package extra [gateway].
+    """Return the Envoy to run: the configured one or that of the package extra [gateway].
 
     Raises:
         StartError: it is missing, older than 1.40, or not an Envoy.
@@ -85,7 +84,7 @@ def write_configuration(config: Config, runtime: Path, workers: Sequence[Path]) 
     Args:
         config: Addresses and TLS.
         runtime: A private folder; the admin socket will be `admin.sock` in it.
-        workers: The workers' sockets.
+        workers: The sockets of the workers.
     """
     document = yaml.safe_load((gateway_folder() / "envoy.yaml").read_text())
     path = runtime / "envoy.json"
@@ -96,8 +95,8 @@ def write_configuration(config: Config, runtime: Path, workers: Sequence[Path]) 
 def overlaid(
     document: dict[str, Any], config: Config, runtime: Path, workers: Sequence[Path]
 ) -> dict[str, Any]:
-    """Return the document with everything that differs between runs set."""
-    document = json.loads(json.dumps(document))  # undoes the anchors: parts were shared
+    """Return the document with the values of this run."""
+    document = json.loads(json.dumps(document))  # resolves the anchors: parts were shared
     document["admin"]["address"]["pipe"]["path"] = str(runtime / "admin.sock")
     ports = {"rest": config.http_port, "grpc": config.grpc_port}
     for listener in document["static_resources"]["listeners"]:
@@ -142,7 +141,7 @@ def envoy_command(program: Path, configuration: Path, workers: int) -> list[str]
     return [
         str(program),
         *("-c", str(configuration)),
-        # Its own work is a third of a worker's: more threads than two take processors from them.
+        # Envoy's work is a third of a worker's: more threads would take processors from workers.
         *("--concurrency", str(min(2, workers))),
         "--disable-hot-restart",
         *("--log-level", "warning"),
@@ -156,24 +155,25 @@ def envoy_variables(config: Config) -> dict[str, str]:
 
 
 class Admin:
-    """Envoy's admin interface on its unix socket. Blocking: for threads.
+    """Envoy's admin interface on its unix socket; blocks.
 
-    Raises, by every method: OSError when Envoy does not answer.
+    Every method raises OSError if Envoy does not answer.
     """
 
     def __init__(self, runtime: Path) -> None:
         self._path = runtime / "admin.sock"
 
     def begin_drain(self) -> None:
-        """Take no new connections; those there are close after their next answer. Running requests
-        go on.
+        """Accept no new connections; existing ones close after their next answer.
+
+        Running requests continue.
         """
         self._ask("POST", "/healthcheck/fail")
-        # Else newcomers are served, and a busy service is never done.
+        # Otherwise new requests are served, and a busy service never finishes.
         self._ask("POST", "/drain_listeners")
 
     def running_requests(self) -> int:
-        """Return the number of requests that clients wait for, transfers among them."""
+        """Return the number of running requests, including transfers."""
         wanted = quote(r"^http\.(rest|grpc)\.downstream_rq_active$")
         body = self._ask("GET", f"/stats?format=json&filter={wanted}")
         return sum(int(each.get("value", 0)) for each in json.loads(body)["stats"])
@@ -203,7 +203,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run Envoy's own check of the configurations as they lie; return the first bad exit code."""
+    """Run Envoy's check of the configuration files; return the first non-zero exit code."""
     if list(arguments) != ["validate"]:
         sys.stderr.write("usage: python -m kazoo_media.service.envoy validate\n")
         return 2

@@ -16,7 +16,7 @@ _PIECE_BYTES = 64 << 10
 
 
 class _ToStructlog(logging.Handler):
-    """Takes what libraries log."""
+    """Passes the log records of libraries to structlog."""
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
@@ -29,7 +29,7 @@ class _ToStructlog(logging.Handler):
 
 
 def configure_logging(process: str) -> None:
-    """Write every log line of this process as JSON to stderr, with the process's name in it."""
+    """Write every log line of this process as JSON to stderr, with the name of the process."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -39,7 +39,7 @@ def configure_logging(process: str) -> None:
             structlog.processors.JSONRenderer(_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        # A line is one write, under the lock that `forward_lines` takes, too.
+        # A line is one write, under the lock that `forward_lines` also takes.
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
@@ -48,11 +48,11 @@ def configure_logging(process: str) -> None:
 
 
 def forward_lines() -> tuple[int, threading.Thread]:
-    """Return a pipe's end for the stderr of another process, and the thread that writes what comes
-    out of it to the stderr of this one: whole lines, whatever pieces they came in.
+    """Return the write end of a pipe and the thread that copies whole lines from it to stderr.
 
-    Whoever starts the process closes its own copy of the end; the thread ends with the process.
-    Envoy writes a line in several pieces, between which another process would write its own.
+    The pipe is for the stderr of another process; the caller closes its copy once that process has
+    started. The thread ends with the process. Envoy writes a line in several pieces, between which
+    other processes would write their own.
     """
     source, sink = os.pipe()
     thread = threading.Thread(target=_forward, args=[source], daemon=True)

@@ -1,4 +1,4 @@
-"""What a service needs before it starts: its data folder for itself, open files, an allocator."""
+"""Preparation of a start: lock of the data folder, limit of open files, memory allocator."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
     "MALLOC_TOP_PAD_": str(16 << 20),
 }
-"""Environment of a worker. Without it a worker gives each message's memory back to the kernel and
-takes it again: half of an upload's CPU time. glibc reads it before Python starts."""
+"""Environment of a worker. Without it a worker returns the memory of each message to the kernel and
+requests it again: half of an upload's CPU time. glibc reads it before Python starts."""
 
 
 class StartError(Exception):
-    """The service could not be started; the text says why."""
+    """The service cannot be started; the text says why."""
 
 
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
-    """Make the data folder and hold its lock. The kernel frees the lock when the process ends in
-    any way.
+    """Make the data folder and hold its lock, which the kernel releases when the process ends.
 
     Raises:
         StartError: another service has the folder, or it cannot be made.
@@ -48,15 +47,13 @@ def locked(data_dir: Path) -> Iterator[None]:
 
 
 def permit_many_files() -> None:
-    """Let this process and its children open as many files as the system permits: every call has a
-    connection.
-    """
+    """Raise the limit of open files to the system's maximum: every call has a connection."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def restart_with_allocator() -> None:
-    """Start this program again, as the same process, unless its environment has `ALLOCATOR`."""
+    """Execute this program again in the same process unless its environment has `ALLOCATOR`."""
     missing = {name: value for name, value in ALLOCATOR.items() if name not in os.environ}
     if missing:
         command = [sys.executable, *sys.orig_argv[1:]]

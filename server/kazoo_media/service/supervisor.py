@@ -2,16 +2,15 @@
 
 Theory of operation:
 
-1. `Supervisor.run` refuses to start on a data folder that another supervisor has, or on a port in
-   use: before anything is started.
-2. Workers and Envoy start together, each in a session of its own, so that Ctrl-C reaches the
-   supervisor alone. The kernel kills them when it ends, whatever way (tether.py). What they log
-   passes through the supervisor, line by line (logs.py).
-3. When every worker listens and `/healthz` through Envoy is 200 the service is announced. What ends
-   before that ends the start; what ends later is started again, at first at once, then with growing
-   pauses.
-4. The first SIGTERM or SIGINT drains: both ports close, running requests go on for at most
-   `drain_s`, then workers and Envoy stop. The second stops at once.
+1. `Supervisor.run` first refuses a data folder that another supervisor holds and ports in use.
+2. Workers and Envoy start together, each in its own session, so that Ctrl-C reaches only the
+   supervisor. The kernel kills them when the supervisor ends (tether.py). Their log lines pass
+   through the supervisor (logs.py).
+3. The service is announced when every worker listens and `/healthz` through Envoy is 200. A process
+   that ends earlier fails the start; one that ends later is restarted, at first immediately, then
+   with growing pauses.
+4. The first SIGTERM or SIGINT drains: both ports close, running requests continue for at most
+   `drain_s`, then workers and Envoy stop. The second signal stops at once.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class Supervisor:
     """One running service."""
 
     def __init__(self, config: Config, announce: Callable[[Bootstrap], None]) -> None:
-        """Keep what to run and whom to tell when it is live."""
+        """Keep the configuration; `announce` is called when the service is live."""
         self._config = config
         self._announce = announce
         self._stop = asyncio.Event()
@@ -68,10 +67,10 @@ class Supervisor:
         self._children: list[_Child] = []
 
     def run(self) -> None:
-        """Start the service, keep it running, return when it was stopped by a signal.
+        """Start the service and keep it running; return after a signal has stopped it.
 
         Raises:
-            StartError: it could not be started; nothing is left running.
+            StartError: it cannot be started; nothing is left running.
         """
         program = find_envoy(self._config.envoy)
         with locked(self._config.data_dir), _runtime_folder() as runtime:
@@ -107,7 +106,7 @@ class Supervisor:
                 await self._serve()
                 await self._drain(admin)
                 await _end_all(workers)
-                await envoy.end()  # last: workers finish what clients still wait for
+                await envoy.end()  # last: workers finish running requests
                 for keeper in keepers:
                     keeper.cancel()
         except* StartError as group:
@@ -116,7 +115,7 @@ class Supervisor:
             self._kill()
 
     async def _serve(self) -> None:
-        """Announce the service when it is live; return when it shall stop."""
+        """Announce the service when it is live; return when it is to stop."""
         if not await self._is_live():
             return
         for child in self._children:
@@ -126,7 +125,7 @@ class Supervisor:
         await self._stop.wait()
 
     async def _is_live(self) -> bool:
-        """Wait until the service answers; False: it was stopped before."""
+        """Wait until the service answers; return False if it is stopped first."""
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._stop.is_set():
             if await asyncio.to_thread(_all_serve, self._config, self._sockets):
@@ -141,7 +140,7 @@ class Supervisor:
         with suppress(OSError, TimeoutError):  # without Envoy there is nothing to wait for
             await asyncio.to_thread(admin.begin_drain)
             async with asyncio.timeout(self._config.drain_s):
-                # ASYNC110 wants an Event: what is awaited is in another process.
+                # ASYNC110 suggests an Event, but another process has the state.
                 while await asyncio.to_thread(admin.running_requests):  # noqa: ASYNC110
                     await asyncio.sleep(_POLL_S)
 
@@ -164,10 +163,10 @@ class _Child:
         self._ending = asyncio.Event()
 
     async def keep(self) -> None:
-        """Run the process until `end`; start it again when it ends before that.
+        """Run the process until `end`; restart it when it ends earlier.
 
         Raises:
-            StartError: it ended while `restarts` was not set yet.
+            StartError: it ended before `restarts` was set.
         """
         pause_s = _FIRST_PAUSE_S
         while not self._ending.is_set():
@@ -184,7 +183,7 @@ class _Child:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     async def _run(self) -> int:
-        """Run the process to its end, pass its log lines on, and return its exit code."""
+        """Run the process to its end, forward its log lines, and return its exit code."""
         sink, forwarding = forward_lines()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -197,12 +196,12 @@ class _Child:
         finally:
             os.close(sink)
         code = await self._process.wait()
-        # What the process has started may live on for a moment and keep the pipe open.
+        # Children of the process may live a moment longer and keep the pipe open.
         await asyncio.to_thread(forwarding.join, _LAST_LINES_S)
         return code
 
     async def end(self) -> None:
-        """Ask the process to end; after a while, make it."""
+        """Ask the process to end; kill it after a while."""
         self._ending.set()
         if self._process is None or self._process.returncode is not None:
             return
@@ -255,8 +254,8 @@ def _check_ports_are_free(config: Config) -> None:
 
 
 def _all_serve(config: Config, sockets: Sequence[Path]) -> bool:
-    # One worker is enough for /healthz, but the first makes the account that is announced: each
-    # binds its socket when it has done all that.
+    # One worker is enough for /healthz, but the first one makes the announced account: each worker
+    # binds its socket after such work.
     return all(path.exists() for path in sockets) and _is_healthy(config)
 
 
@@ -264,7 +263,7 @@ def _is_healthy(config: Config) -> bool:
     netloc = Bootstrap.new(config, "", "").rest_url.partition("//")[2]
     connection = http.client.HTTPConnection(netloc, timeout=_STOP_TIMEOUT_S)
     if config.tls_cert:
-        # Our own port on our own machine; the certificate's names are of no matter here.
+        # The service's own port on this machine: the names in the certificate do not matter.
         context = ssl._create_unverified_context()  # noqa: S323, SLF001
         connection = http.client.HTTPSConnection(netloc, timeout=_STOP_TIMEOUT_S, context=context)
     try:

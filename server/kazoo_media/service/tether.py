@@ -2,8 +2,8 @@
 
     python -S tether.py PARENT_PID PROGRAM ARGUMENT...
 
-A program of its own, of the standard library alone: what asks the kernel must run in the child,
-and the supervisor has threads, after whose fork no Python code may run.
+A separate program with only the standard library: the call to the kernel must run in the child, and
+no Python code may run after a fork of the supervisor, which has threads.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def main(arguments: Sequence[str]) -> None:
     """Become the program, tied to the parent. Crashes are safe here, orphans are not."""
     parent, *command = arguments
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == int(parent):  # else it ended before the kernel was asked
-        os.execv(command[0], command)  # noqa: S606 - there is no shell to want
+    if os.getppid() == int(parent):  # otherwise it ended before prctl was called
+        os.execv(command[0], command)  # noqa: S606 - no shell is needed
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The composition root of a worker: picks stores, wires the surfaces, serves, drains.
+"""The composition root of a worker: opens stores, wires the surfaces, serves, drains.
 
-A worker runs behind the bundled gateway, which the supervisor starts beside it, or alone.
+A worker runs either behind the bundled gateway, which the supervisor starts, or alone.
 """
 
 from __future__ import annotations
@@ -41,15 +41,13 @@ from kazoo_media.upkeep.sweeper import Sweeper
 
 _SWEEP_S = 300.0
 _GRACE_S = 3.0
-"""How long running calls may go on after SIGTERM; the supervisor has drained before."""
+"""How long running calls may continue after SIGTERM; the supervisor has drained already."""
 
 _log = structlog.get_logger()
 
 
 async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> None:
-    """Serve the gateway on a unix socket until SIGTERM; then let running calls end, for a few
-    seconds.
-    """
+    """Serve the gateway on a unix socket until SIGTERM; then wait a few seconds for calls."""
     stop = asyncio.Event()
     _on_signal(stop.set)
     async with AsyncExitStack() as stack:
@@ -62,7 +60,7 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
         _add_crossbar(server, config, opened.core)
         status = await _add_services(server, opened.core)
         async with asyncio.TaskGroup() as tasks:
-            # One worker sweeps: more would only find the same rows.
+            # Only one worker sweeps: others would find the same rows.
             sweeping = index == 0 and tasks.create_task(opened.sweeper.run(_SWEEP_S))
             measuring = tasks.create_task(opened.core.measuring.run())
             await server.start(socket_path)
@@ -78,14 +76,14 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
 async def run_standalone_worker(
     config: Config, address: str, announce: Callable[[str], None], *, crossbar: bool
 ) -> None:
-    """Serve any client on an address until SIGTERM; then let running calls end, for `drain_s`.
+    """Serve any client on an address until SIGTERM; then wait up to `drain_s` for calls.
 
     A second signal stops at once. The caller holds the lock of the data folder.
 
     Args:
         address: HOST:PORT or unix:PATH.
-        announce: Called with the address when it is served.
-        crossbar: Serve the REST surface's rpcs also, to a transcoder that all peers are.
+        announce: Called with the address once it is served.
+        crossbar: Whether to serve the rpcs of the REST surface. Then all peers are transcoders.
 
     Raises:
         StartError: the address cannot be listened on, or the files for TLS cannot be used.
@@ -143,9 +141,9 @@ async def _open(
     """Open the stores and wire the core.
 
     Args:
-        config: Where they are.
+        config: Names their folder.
         stack: Closes them.
-        login_limit: Descriptor of the file that counts log-ins.
+        login_limit: Descriptor of the file that counts failed logins.
         shared: Whether other workers open the same stores.
     """
     metadata = await SqliteMetadataStore.open(config.data_dir / "metadata.sqlite", shared=shared)
@@ -184,7 +182,7 @@ async def _core(
 
 
 def _shared_file(path: Path) -> int:
-    """Open a file that is made by whichever worker comes first."""
+    """Open a file; the first worker creates it."""
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
@@ -200,15 +198,15 @@ async def _add_services(registry: Registry, core: Core) -> health.aio.HealthServ
 async def _bootstrap(
     config: Config, opened: _Opened, make: Callable[[str, str], Bootstrap]
 ) -> None:
-    """Make the master account on the first start; keep the addresses in bootstrap.json true.
+    """Create the master account on the first start; update the addresses in bootstrap.json.
 
     Args:
-        config: Where the file is.
-        opened: Where accounts are.
+        config: Names the folder of the file.
+        opened: Has the accounts.
         make: Returns the file's content for an account id and an API key.
     """
     known = await asyncio.to_thread(Bootstrap.read, config.data_dir)
-    # A crash between account and file would leave an account whose key nobody has.
+    # A crash between account and file would leave an account with an unknown key.
     begun = config.data_dir / "bootstrap.begun"
     if known:
         wanted = make(known.account_id, known.api_key)

@@ -60,7 +60,7 @@ def end(code: int, details: str, trailing: bytes) -> bytes:
 
 
 def only_status(code: int, details: str, trailing: bytes) -> bytes:
-    """Return a whole answer without messages: status and `lines` are in its head."""
+    """Return a whole answer without messages: status and `trailing` are in its head."""
     return b"%b%b%bcontent-length: 0\r\n\r\n" % (_HEAD, _status(code, details), trailing)
 
 
