@@ -1,4 +1,4 @@
-"""The bytes of an upload as they come: counted, limited, and complete when they end."""
+"""The incoming bytes of an upload: counted, limited, and checked for completeness."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from kazoo_media.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a client says before its first byte.
+    """What a client declares before its first byte.
 
     Attributes:
-        content_type: MIME type, parameters allowed; None or `application/octet-stream`: by looking
-            at the bytes.
-        size_bytes: How many bytes will come, None when it is not known.
-        attachment_name: File name that downloads are saved under; "": one made of the media's name.
-        preset: Name of the normalization, which is done whatever the settings say; "": theirs.
+        content_type: MIME type, parameters allowed; None or `application/octet-stream`: detected
+            from the bytes.
+        size_bytes: Total size, None if it is not known.
+        attachment_name: File name for downloads; "": derived from the media's name.
+        preset: Preset that is applied even if normalization is off; "": as the settings say.
     """
 
     content_type: str | None = None
@@ -34,24 +34,22 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The explicit end of an upload: how many bytes were sent, and their SHA-256 in lower-case
-    hex.
-    """
+    """The explicit end of an upload: the number of bytes and their SHA-256 in lower-case hex."""
 
     size_bytes: int
     sha256: str
 
 
 Source = AsyncIterator[bytes | Finish]
-"""The bytes of an upload in order; a Finish, where the protocol has one, comes last. A source whose
-client went away raises IncompleteUploadError, or its task is cancelled: it never just ends."""
+"""The bytes of an upload in order; the last item is a Finish if the protocol has one. If the client
+disconnects, the source raises IncompleteUploadError or its task is cancelled; it does not end."""
 
 
 class Intake:
-    """Reads a source. The head is read and judged once, and given out again as the first chunk.
+    """Reads a source. The head is read and judged once, then returned as the first chunk.
 
     Attributes:
-        received_bytes: How many bytes came so far.
+        received_bytes: Number of bytes so far.
     """
 
     def __init__(self, source: Source, declared: Declared, limit_bytes: int) -> None:
@@ -63,10 +61,10 @@ class Intake:
         self._held = b""
 
     async def read_head(self) -> Head:
-        """Return the first bytes, as many as are needed to judge them.
+        """Return as many of the first bytes as are needed to judge them.
 
         Raises:
-            EmptyContentError: the source has no bytes at all.
+            EmptyContentError: the source has no bytes.
             IncompleteUploadError: it ended before its declared size.
         """
         held = bytearray()
@@ -82,7 +80,7 @@ class Intake:
 
         Raises:
             IncompleteUploadError: the source ended before its declared size.
-            TooLargeError: more bytes came than the limit allows.
+            TooLargeError: the source has more bytes than the limit allows.
         """
         if self._held:
             held, self._held = self._held, b""
@@ -90,7 +88,7 @@ class Intake:
         return await self._next()
 
     def check_finish(self, sha256: str) -> None:
-        """Compare the client's finish with what arrived.
+        """Compare the client's finish with the received bytes.
 
         Raises:
             ContentMismatchError: they differ.
@@ -104,14 +102,14 @@ class Intake:
             )
         if finish.sha256 != sha256:
             raise ContentMismatchError(
-                f"what arrived has SHA-256 {sha256}, the finish says {finish.sha256}"
+                f"the received bytes have SHA-256 {sha256}, the finish says {finish.sha256}"
             )
 
     async def _next(self) -> bytes:
         async for chunk in self._source:
             if isinstance(chunk, Finish):
                 self._finish = chunk
-                continue  # reading on shows whether anything follows
+                continue  # only another read shows whether anything follows
             if not chunk:
                 continue
             self.received_bytes += len(chunk)
@@ -121,6 +119,6 @@ class Intake:
         declared = self._declared_bytes
         if declared is not None and declared != self.received_bytes:
             raise IncompleteUploadError(
-                f"{self.received_bytes} bytes arrived, {declared} were declared: send it again"
+                f"{self.received_bytes} of {declared} declared bytes arrived: send it again"
             )
         return b""

@@ -2,17 +2,18 @@
 
 Settings are read once for each upload. Theory of operation:
 
-1. An upload asks for admission before it reads a byte. Normalization is off and the upload names
-   no preset: there is nothing to do.
-2. While fewer than `media.max_streaming_conversions` run, the conversion streams: the converter
-   gets the bytes while they arrive. A conversion that waits for a slow upload costs no CPU, so
-   these are sessions, not slots.
-3. Beyond that the upload is stored first and converted from its stored original before the answer,
-   as many at once as there are cores.
-4. When `media.max_queued_conversions` uploads wait for that, the next is refused before it is read.
-5. What is stored already is converted anew in turns of its own, fewer than there are cores: it
-   never takes a session or a turn from an upload.
-6. The preset kazoo is the command of the settings, run as it is written.
+1. An upload asks for admission before it reads a byte. If normalization is off and the upload names
+   no preset, nothing is converted.
+2. While fewer than `media.max_streaming_conversions` are running, the conversion streams: the
+   converter gets the bytes while they arrive. A conversion that waits for a slow upload costs no
+   CPU, so these are sessions, not slots.
+3. Beyond that limit the upload is stored first and converted from its stored original before the
+   answer, at most as many at a time as there are cores.
+4. If `media.max_queued_conversions` uploads are waiting for that, the next upload is refused before
+   it is read.
+5. Stored audio is converted again in separate turns, fewer than there are cores: it never takes a
+   session or a turn from an upload.
+6. The preset kazoo runs exactly the command given by the settings.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ class Normalization:
     """How one upload is normalized.
 
     Attributes:
-        streams: Whether the conversion runs while the upload does; else it starts from the stored
-            original, in its turn.
+        streams: Whether the conversion runs during the upload; otherwise it starts later from the
+            stored original.
         turn: To be held while converting from the stored original.
     """
 
@@ -86,8 +87,9 @@ class Normalization:
 
     @property
     def fingerprint(self) -> str:
-        """Return the preset and all else that decides about the output, on one line: what was made
-        by an equal one would be made no other way now.
+        """Return the preset and everything else that decides about the output, on one line.
+
+        Equal texts mean equal conversions.
         """
         words = [self.preset, self.target.extension]
         if self.preset == KAZOO:
@@ -97,7 +99,7 @@ class Normalization:
         return shlex.join(words)
 
     async def start(self, source: AudioFormat, head: Head) -> Started:
-        """Return a running conversion of what begins with this head, or why there is none."""
+        """Return a running conversion of the input with this head, or a refusal."""
         if self.preset == KAZOO:
             given, wanted = self.source_arguments, self.destination_arguments
             command = SoxCommand(self.executable, source, self.target, given, wanted)
@@ -107,20 +109,20 @@ class Normalization:
 
 
 def check_preset(preset: str) -> None:
-    """Check the name of a preset that somebody asks for; "": none in particular.
+    """Check the name of a requested preset; "" requests none.
 
     Raises:
-        ValidationError: there is no preset of that name.
+        ValidationError: no preset has this name.
     """
     if preset and preset not in PRESET_NAMES:
         violation = not_listed("preset", PRESET_NAMES, preset)
-        # gRPC has no place for `target`: there the text alone names the presets.
+        # gRPC has no field for `target`: its clients see the presets only in the text.
         message = f"{violation.message}: {', '.join(PRESET_NAMES)}"
         raise ValidationError([replace(violation, message=message)])
 
 
 class Normalizer:
-    """Decides for each upload of a worker."""
+    """Decides how each upload of a worker is normalized."""
 
     def __init__(self, settings: Settings, converters: Converters) -> None:
         self._settings = settings
@@ -133,13 +135,13 @@ class Normalizer:
 
     @asynccontextmanager
     async def admit(self, preset: str = "") -> AsyncIterator[Normalization | None]:
-        """Give an upload its normalization, None when it gets none; held until it is done.
+        """Yield the normalization of an upload, or None; the place in the queue is held until exit.
 
         Args:
-            preset: What is wanted, whether normalization is on or off; "": what the settings say.
+            preset: Applied even if normalization is off; "": as the settings say.
 
         Raises:
-            QueueFullError: too many uploads wait to be converted already.
+            QueueFullError: too many uploads are waiting for their conversion.
         """
         values = await self._settings.now()
         if not preset and not values[NORMALIZE_MEDIA]:
@@ -147,7 +149,7 @@ class Normalizer:
             return
         streams = self._streaming < values[MAX_STREAMING_CONVERSIONS]
         if not streams and self._queued >= values[MAX_QUEUED_CONVERSIONS]:
-            message = "too many uploads wait for their conversion: try again later"
+            message = "too many uploads are waiting for conversion: try again later"
             raise QueueFullError(message, _RETRY_AFTER_S)
         normalization = self._normalization(values, preset, self._turn, streams=streams)
         self._count(normalization, 1)
@@ -157,11 +159,11 @@ class Normalizer:
             self._count(normalization, -1)
 
     async def of_stored(self, preset: str) -> Normalization:
-        """Return how stored audio is to be normalized: by a preset, or with "" as the settings say.
+        """Return how stored audio is to be normalized: by a preset, or for "" as the settings say.
 
         Raises:
-            NormalizationOffError: no preset is named, and the settings say not at all.
-            ValidationError: there is no such preset.
+            NormalizationOffError: no preset is named and normalization is off.
+            ValidationError: no preset has this name.
         """
         check_preset(preset)
         values = await self._settings.now()

@@ -1,6 +1,4 @@
-"""Renditions on their way into the blob store: hashed and counted once, stored while their producer
-goes on.
-"""
+"""Writing of renditions: hashed and counted once, stored while the producer continues."""
 
 from __future__ import annotations
 
@@ -14,18 +12,17 @@ from kazoo_media.errors import StoreUnavailableError
 _BATCH_BYTES = 1024 * 1024
 _QUEUED_BATCHES = 1
 _INLINE_HASH_BYTES = 256 * 1024
-"""Hashing less than this, a quarter of a ms, costs less than handing it to a thread."""
+"""Hashing less than this takes a quarter of a ms, less than handing it to a thread."""
 
 
 class RenditionWriter:
-    """One blob being written: a producer calls `write`, then `finish`; `publish_renditions` makes
-    it durable.
+    """One blob being written. A producer calls `write`, then `finish`; then it can be published.
 
-    At most two batches of a MiB are held: a slow store slows the producer down.
+    At most two batches of 1 MiB are held: a slow store slows the producer down.
     """
 
     def __init__(self, blobs: BlobStore, key: str, tasks: asyncio.TaskGroup) -> None:
-        """Begin; `tasks` has the task that stores while the producer goes on."""
+        """Begin; `tasks` runs the task that stores while the producer continues."""
         self.key = key
         self.size_bytes = 0
         self._blobs = blobs
@@ -40,13 +37,14 @@ class RenditionWriter:
 
     @property
     def sha256(self) -> str:
-        """Return the digest of all that was written, once it is finished. Where the head was
-        overwritten that is the digest of what is stored once it is published.
+        """Return the digest of the finished blob.
+
+        If the head was overwritten, it is correct only after `publish_renditions`.
         """
         return self._digest.hexdigest()
 
     async def write(self, chunk: bytes) -> None:
-        """Take the next bytes; waits while the store is behind."""
+        """Write the next bytes; waits while the store is slower."""
         self._batch.append(chunk)
         self._batch_bytes += len(chunk)
         self.size_bytes += len(chunk)
@@ -54,10 +52,10 @@ class RenditionWriter:
             await self._hand_over(last=False)
 
     async def finish(self) -> None:
-        """End the input; all of it is hashed, and the store has it.
+        """End the input. All of it is now hashed and in the store.
 
         Raises:
-            StorageFullError, StoreUnavailableError: of the blob store.
+            StorageFullError, StoreUnavailableError: the blob store failed.
         """
         if self._storing is None:
             self._writer = await self._blobs.create(self.key)
@@ -69,27 +67,27 @@ class RenditionWriter:
             await self._storing
 
     async def overwrite_head(self, head: bytes) -> None:
-        """Replace the first bytes of what is finished."""
+        """Replace the first bytes of the finished blob."""
         await self.blob.overwrite_head(head)
         self._head_was_overwritten = True
 
     async def discard(self) -> None:
-        """Remove what was stored and not published. Never raises."""
+        """Remove the blob unless it is published; never raises."""
         if self._writer is not None:
             await self._writer.discard()
 
     @property
     def blob(self) -> BlobWriter:
-        """Return the writer of what is finished."""
+        """Return the store's writer of the finished blob."""
         if self._writer is None:
             raise RuntimeError("the rendition is not finished")
         return self._writer
 
     async def hash_what_is_published(self) -> None:
-        """Take the digest of what is stored where it differs from what was written.
+        """Compute the digest again from the store if the head was overwritten.
 
         Raises:
-            StoreUnavailableError: it cannot be read.
+            StoreUnavailableError: the blob cannot be read.
         """
         if not self._head_was_overwritten:
             return
@@ -109,14 +107,14 @@ class RenditionWriter:
         await self._queue.put((batch, last))
 
     async def _store(self, queue: asyncio.Queue[tuple[list[bytes], bool]]) -> None:
-        """Hash and store batches until the last."""
+        """Hash and store batches up to the last one."""
         self._writer = await self._blobs.create(self.key)
         last = False
         while not last:
             batch, last = await queue.get()
             hashing = self._tasks.create_task(self._hash(batch))
-            # Not gathered: that ends with the first that is cancelled, while a thread still writes
-            # into the file which is closed next.
+            # Not gathered: `gather` ends when one is cancelled, while a thread still writes into
+            # the file, which is closed next.
             await self._writer.write(batch)
             await hashing
 
@@ -131,7 +129,7 @@ async def publish_renditions(blobs: BlobStore, writers: Sequence[RenditionWriter
     """Make finished renditions durable and readable in one step.
 
     Raises:
-        StorageFullError, StoreUnavailableError: of the blob store; none of them is there.
+        StorageFullError, StoreUnavailableError: the blob store failed; none of them is stored.
     """
     await blobs.publish([each.blob for each in writers])
     for each in writers:

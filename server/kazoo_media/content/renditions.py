@@ -1,4 +1,4 @@
-"""Where renditions lie: their rows in the metadata store, their bytes in the blob store."""
+"""Stored renditions: their rows are in the metadata store, their bytes in the blob store."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class Renditions:
     blobs: BlobStore
 
     async def find(self, rendition: Rendition) -> BlobReader | None:
-        """Return a reader of exactly the bytes that were committed; None where the blob is missing,
-        or is longer or shorter than its row says.
+        """Return a reader of exactly the committed bytes.
+
+        None: the blob is missing, or its size differs from that in its row.
         """
         reader = await self.blobs.open(rendition.blob_key)
         if reader is None or reader.size_bytes == rendition.size_bytes:
@@ -29,10 +30,10 @@ class Renditions:
         return None
 
     async def open(self, rendition: Rendition) -> BlobReader:
-        """Return a reader of exactly the bytes that were committed.
+        """Return a reader of exactly the committed bytes.
 
         Raises:
-            StoreUnavailableError: `find` has none.
+            StoreUnavailableError: the blob is missing or has another size.
         """
         reader = await self.find(rendition)
         if reader is None:
@@ -44,7 +45,7 @@ async def head_of(reader: BlobReader) -> Head:
     """Return the head of stored audio.
 
     Raises:
-        StoreUnavailableError: of the blob store.
+        StoreUnavailableError: the blob store failed.
     """
     chunks = reader.read(0, min(MOST_HEAD_BYTES, reader.size_bytes))
     return judged(b"".join([chunk async for chunk in chunks]))

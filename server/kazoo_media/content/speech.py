@@ -1,9 +1,9 @@
-"""Speech: what a document wants said becomes its audio.
+"""Speech: the text of a document becomes its audio.
 
-Theory of operation: a library that creates or changes a document opens `speaking`. What is said
-goes the way of an upload, normalization included, into blobs that are durable and not yet live. The
-library's one transaction makes document and audio appear together. Whatever was not committed when
-`speaking` ends is discarded, so a provider that fails leaves no trace.
+Theory of operation: a library that creates or changes a document opens `speaking`. The speech is
+stored like an upload, including normalization, in blobs that are durable but not yet live. The
+library's single transaction makes document and audio appear together. Blobs that are not committed
+when `speaking` ends are discarded, so a failing provider leaves no trace.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ from kazoo_media.settings import (
 )
 
 _SPEAKING_AT_ONCE = 8
-"""More programs would only share the processors; the rest wait."""
+"""More programs would only share the processors; further requests wait."""
 
 
 def asks_for_speech(document: Mapping[str, Any], current: Media | None) -> bool:
-    """Tell whether a valid document needs audio that its media (None: a new one) does not have.
+    """Return whether a valid document needs speech that its media (None: a new one) does not have.
 
-    The same text and voice again is no new speech, also when other audio was uploaded meanwhile.
+    The same text and voice need no new speech, even if other audio was uploaded since.
     """
     if document["media_source"] != "tts":
         return False
@@ -79,13 +79,13 @@ class Speaker:
     async def say(self, document: Mapping[str, Any]) -> Received:
         """Return the speech of a valid document, to be committed: durable, not live.
 
-        Asked again for the same, it gives the same.
+        A repeated call with the same text and voice returns the same speech.
 
         Raises:
-            ValidationError: there is nothing to say in the text, or it is too long.
-            SpeechFailedError: with the provider's reason.
-            QueueFullError: too many conversions wait.
-            StorageFullError, StoreUnavailableError: of the stores.
+            ValidationError: the text contains nothing to say or is too long.
+            SpeechFailedError: the provider failed; the text is its reason.
+            QueueFullError: too many conversions are waiting.
+            StorageFullError, StoreUnavailableError: a store failed.
         """
         saying = _saying(document)
         if self._received is None or self._said != saying:
@@ -96,14 +96,14 @@ class Speaker:
         return self._received
 
     async def discard(self) -> None:
-        """Remove what was not committed."""
+        """Remove speech that was not committed."""
         for transfer in self._transfers:
             await transfer.discard()
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceList:
-    """What there is to choose from.
+    """The voices of a provider.
 
     Attributes:
         provider: A value of the setting `tts_provider`.
@@ -114,7 +114,7 @@ class VoiceList:
 
 
 class Speech:
-    """Says texts with the provider of the settings."""
+    """Speaks texts with the configured provider."""
 
     def __init__(
         self,
@@ -131,8 +131,9 @@ class Speech:
 
     @asynccontextmanager
     async def speaking(self, scope: WriteScope) -> AsyncIterator[Speaker]:
-        """Give a speaker for one change of a document. At the end what it said is either committed
-        or gone.
+        """Yield a speaker for one change of a document.
+
+        On exit its speech is either committed or discarded.
         """
         speaker = Speaker(self, scope.account_id)
         try:
@@ -143,8 +144,9 @@ class Speech:
     async def receive(
         self, account_id: str, tts: Mapping[str, Any], transfers: list[Transfer]
     ) -> Received:
-        """Say a text and store it. The transfer joins `transfers` before it stores anything: the
-        caller discards it.
+        """Speak a text and store the audio.
+
+        The transfer joins `transfers` before it stores anything, so that the caller can discard it.
         """
         await self._check_text(tts["text"])
         provider = await self._provider()
@@ -157,21 +159,21 @@ class Speech:
                 head = await intake.read_head()
                 source_format = head.format
                 if source_format is None:
-                    raise SpeechFailedError(f"{title} answered something that is no audio")
+                    raise SpeechFailedError(f"{title} did not answer with audio")
                 transfer = Transfer(self._renditions, account_id, repairs_head=True)
                 transfers.append(transfer)
                 received = await transfer.run(
                     intake, head, source_format, source_format.content_type, normalization
                 )
             except (EmptyContentError, TooLargeError) as error:
-                much = "too much" if isinstance(error, TooLargeError) else "nothing"
-                raise SpeechFailedError(f"{title} said {much}") from error
+                much = "too much" if isinstance(error, TooLargeError) else "no"
+                raise SpeechFailedError(f"{title} produced {much} audio") from error
         if received.content.original.facts.duration_ms == 0:
-            raise SpeechFailedError(f"{title} said nothing")
+            raise SpeechFailedError(f"{title} produced no audio")
         return received
 
     async def voices(self) -> VoiceList:
-        """Return the voices of the provider that speaks now."""
+        """Return the voices of the configured provider."""
         provider = await self._provider()
         return VoiceList(provider.title, provider.voices)
 
@@ -203,14 +205,14 @@ class Speech:
         if unspeakable:
             message = f"it has the control character U+{ord(unspeakable):04X}"
         elif not any(character.isalnum() for character in text):
-            message = "there is nothing to say in it"
+            message = "it contains nothing to say"
         else:
             return
         raise ValidationError([Violation("tts.text", "invalid", message, {"value": text})])
 
 
 def _is_control(character: str) -> bool:
-    """Tell what engines take for the end of a text (NUL) or for commands (U+0001)."""
+    """Return whether engines treat a character as the end (NUL) or as a command (U+0001)."""
     return unicodedata.category(character) == "Cc" and not character.isspace()
 
 
@@ -218,8 +220,9 @@ def _voice(provider: SpeechProvider, name: str) -> Voice:
     """Return a provider's voice.
 
     Raises:
-        SpeechFailedError: one of Kazoo's that it does not have. The message begins as Kazoo's.
-        ValidationError: another engine's.
+        SpeechFailedError: the provider does not have this voice of Kazoo's; the message begins like
+            Kazoo's.
+        ValidationError: the voice belongs to another engine.
     """
     voice = provider.find(name)
     if voice is not None:

@@ -1,5 +1,6 @@
-"""A transfer: the bytes of one upload, or of a stored original that is converted anew, on their way
-to durable, not yet live, renditions.
+"""A transfer: the way of one upload, or of a stored original, to durable, not yet live renditions.
+
+A stored original is transferred when it is normalized again.
 """
 
 from __future__ import annotations
@@ -25,14 +26,12 @@ from kazoo_media.errors import MediaError
 from kazoo_media.model import Content, Rendition, RenditionKind, unix_time_ms
 
 _TOUCH_INTERVAL_S = 600
-"""A running upload refreshes its intent rows this often; the sweeper's grace is longer."""
+"""Interval at which a running upload refreshes its intent rows; the sweeper waits longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a transfer made: content whose blobs are durable, and what the document says of the
-    conversion.
-    """
+    """The result of a transfer: content with durable blobs, and the conversion's document keys."""
 
     content: Content
     outcome: dict[str, str]
@@ -40,11 +39,11 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class _Converted:
-    """What a conversion made.
+    """The result of a conversion.
 
     Attributes:
-        writer: Has what is to be published; None when the conversion failed.
-        result: What the conversion says of it; None: there was none.
+        writer: Has the output to be published; None if the conversion failed.
+        result: The report of the conversion; None if none was started.
     """
 
     writer: RenditionWriter | None = None
@@ -52,17 +51,17 @@ class _Converted:
 
     @property
     def fallback(self) -> Start | None:
-        """Return a conversion that may do better."""
+        """Return a conversion that may succeed where this one failed."""
         return None if self.result is None else self.result.fallback
 
     @property
     def before(self) -> Sound | None:
-        """Return what was measured of the input, where that was done."""
+        """Return the measurement of the input, or None."""
         return None if self.result is None else self.result.report.before
 
     @property
     def outcome(self) -> dict[str, str]:
-        """Return what the document says of the conversion."""
+        """Return the document keys of the conversion."""
         if self.result is None:
             return {}
         report = self.result.report
@@ -72,7 +71,7 @@ class _Converted:
         return {"normalization_warning": warnings} if warnings else {}
 
     def rendition(self, normalization: Normalization | None) -> Rendition | None:
-        """Return what was published."""
+        """Return the published rendition."""
         if self.writer is None or self.result is None or normalization is None:
             return None
         rendition = Rendition(
@@ -88,11 +87,11 @@ class _Converted:
 
 
 class Transfer:
-    """One way into the blob store. Ends with a commit of what `run` or `run_again` returned, or
-    with `discard`.
+    """One transfer into the blob store.
 
-    What a client sends is kept as it came; `repairs_head` is for what the service makes itself: a
-    WAV that was written into a pipe gets true sizes.
+    It ends with a commit of the result of `run` or `run_again`, or with `discard`. Bytes from a
+    client are stored unchanged; `repairs_head` is for audio that the service makes itself: a WAV
+    from a pipe gets its real sizes.
     """
 
     def __init__(
@@ -122,12 +121,12 @@ class Transfer:
         """Store the original and, when normalization is on, the normalized rendition.
 
         Args:
-            head: Was read from the intake.
-            source_format: What the head was recognised as.
-            content_type: What the original is served as.
+            head: Read from the intake before.
+            source_format: Format of the head.
+            content_type: Type with which the original is served.
 
         Raises:
-            MediaError: of the intake or the stores; `discard` is still to be called.
+            MediaError: the intake or a store failed; the caller must still call `discard`.
         """
         keys = [self._original_key] + ([self._normalized_key] if normalization else [])
         return await self._begun(
@@ -144,11 +143,12 @@ class Transfer:
         source_format: AudioFormat,
         normalization: Normalization,
     ) -> Received:
-        """Convert a stored original anew; the content is that original, with what was measured of
-        it, and what was made of it.
+        """Convert a stored original again.
+
+        The returned content has that original, with its measurement, and the new rendition.
 
         Raises:
-            MediaError: of the stores; `discard` is still to be called.
+            MediaError: a store failed; the caller must still call `discard`.
         """
 
         async def convert(tasks: asyncio.TaskGroup) -> Received:
@@ -161,11 +161,11 @@ class Transfer:
         return await self._begun([self._normalized_key], convert)
 
     async def discard(self) -> None:
-        """Stop the converter and remove what was stored, unless it is live: a commit that is
-        cancelled may have happened. The sweeper would do it as well, later.
+        """Stop the converter and remove the stored bytes unless they are live.
 
-        A client that leaves shows first as an incomplete upload; its cancellation follows, and
-        must not stop this: it is raised when all is done.
+        They may be live because a cancelled commit may have succeeded. The sweeper would remove
+        the bytes later. When a client disconnects, the upload first looks incomplete and is
+        cancelled a moment later: the cancellation does not stop this, and is raised at its end.
         """
         discarding = asyncio.ensure_future(self._discard())
         cancellation: asyncio.CancelledError | None = None
@@ -191,12 +191,12 @@ class Transfer:
             for key in keys:
                 await self._renditions.blobs.delete(key)
         except MediaError:
-            return  # the error that led here is the one to report; the sweeper tries again
+            return  # report the error that led here; the sweeper tries again
 
     async def _begun(
         self, keys: Sequence[str], work: Callable[[asyncio.TaskGroup], Awaitable[Received]]
     ) -> Received:
-        """Return what work returns whose blobs have these keys."""
+        """Return the result of `work`; its blobs have these keys."""
         self._begun_keys = keys
         await self._renditions.rows.begin_upload(self._account_id, keys, unix_time_ms())
         try:
@@ -246,7 +246,7 @@ class Transfer:
     async def _streamed(
         self, head: Head, source_format: AudioFormat, normalization: Normalization | None
     ) -> Started | None:
-        """Return the conversion that runs while the upload does, or why there is none."""
+        """Return the conversion that runs during the upload, or a refusal."""
         if normalization is None or not normalization.streams:
             return None
         return await normalization.start(source_format, head)
@@ -259,7 +259,7 @@ class Transfer:
         meter: DurationMeter,
         conversion: Conversion | None,
     ) -> None:
-        """Read the upload to its complete end, and give its bytes to all that want them."""
+        """Read the upload to its complete end and pass its bytes to the store and the converter."""
         while chunk := await intake.read():
             await writer.write(chunk)
             meter.feed(chunk)
@@ -281,9 +281,7 @@ class Transfer:
         start: Start,
         original: Rendition,
     ) -> _Converted:
-        """Convert from the stored original, when it is this upload's turn: once more as long as
-        a fallback may do better.
-        """
+        """Convert from the stored original in this upload's turn, then by fallbacks if it fails."""
         async with normalization.turn:
             converted = await self._convert_blob(await start(), original)
             while (fallback := converted.fallback) is not None:
@@ -305,7 +303,7 @@ class Transfer:
         return collecting.result()
 
     async def _collect(self, conversion: Conversion, tasks: asyncio.TaskGroup) -> _Converted:
-        """Store what the converter writes; it is not published yet."""
+        """Store the converter's output without publishing it."""
         writer = self._new_writer(self._normalized_key, tasks)
         async for chunk in conversion.output():
             await writer.write(chunk)
@@ -337,15 +335,16 @@ def _content(
 
 
 def _refused(streamed: Started | None) -> _Converted:
-    """Return what becomes of a conversion that was not started."""
+    """Return the result of a conversion that was not started."""
     if isinstance(streamed, Refusal):
         return _Converted(None, ConversionOutcome(Report(streamed.error)))
     return _Converted()
 
 
 def with_sound(rendition: Rendition, sound: Sound | None) -> Rendition:
-    """Return the rendition with what was measured of it, if all of it was: a decoder may end where
-    another one goes on.
+    """Return the rendition with its measurement if that covers all of it.
+
+    A decoder may end where another one continues.
     """
     if sound is None or is_too_short(sound.duration_ms, rendition.facts.duration_ms):
         return rendition
@@ -359,9 +358,7 @@ def with_sound(rendition: Rendition, sound: Sound | None) -> Rendition:
 
 
 def cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first failure in a group that tells a caller something: groups leave no
-    module.
-    """
+    """Return the most useful failure in a group: callers get no exception groups."""
     for error in group.exceptions:
         cause = cause_of(error) if isinstance(error, BaseExceptionGroup) else error
         if isinstance(cause, MediaError):

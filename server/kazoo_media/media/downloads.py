@@ -1,4 +1,4 @@
-"""Downloads: which rendition, which range, and the bytes."""
+"""Downloads: choice of the rendition and the range, and the bytes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from kazoo_media.model import Media, Rendition, RenditionKind
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """A part of a rendition, `length` bytes from `offset`; both within it."""
+    """A part of a rendition: `length` bytes from `offset`, all within it."""
 
     offset: int
     length: int
 
     @classmethod
     def within(cls, size_bytes: int, offset: int, length: int | None) -> ByteRange:
-        """Return the part that a client asked for, cut at the end.
+        """Return the part that a client requests, cut at the end.
 
         Args:
             size_bytes: Size of the rendition.
@@ -34,7 +34,7 @@ class ByteRange:
             length: None: to the end.
 
         Raises:
-            RangeNotSatisfiableError: the offset is at or behind the end.
+            RangeNotSatisfiableError: the offset is at or after the end.
         """
         first = max(0, size_bytes + offset) if offset < 0 else offset
         if first >= size_bytes:
@@ -44,9 +44,7 @@ class ByteRange:
 
 
 class Download:
-    """A part of a rendition that is certain to exist. Replacing or deleting the media does not
-    disturb it.
-    """
+    """A part of an existing rendition. It stays readable if the media is replaced or deleted."""
 
     def __init__(self, reader: BlobReader, span: ByteRange) -> None:
         self._reader = reader
@@ -56,8 +54,8 @@ class Download:
         """Yield exactly the bytes of the range, at most 512 KiB at once.
 
         Raises:
-            StoreUnavailableError: the bytes can not be read to the end; what came so far must not
-                pass as complete.
+            StoreUnavailableError: the bytes cannot be read to the end; the answer must not look
+                complete.
         """
         return self._reader.read(self._span.offset, self._span.length)
 
@@ -74,17 +72,17 @@ class Download:
 
 
 class Downloads:
-    """Reads renditions."""
+    """Selects and opens renditions."""
 
     def __init__(self, renditions: Renditions) -> None:
         self._renditions = renditions
 
     def select(self, media: Media, kind: RenditionKind | None) -> Rendition:
-        """Return a rendition; None is the one that is served: normalized if there is one.
+        """Return a rendition; None selects the normalized one or, without one, the original.
 
         Raises:
-            ContentNotFoundError: there is no audio yet.
-            NotAcceptableError: there is audio, but not this rendition.
+            ContentNotFoundError: the media has no audio yet.
+            NotAcceptableError: the media has audio but not this rendition.
         """
         if media.content is None:
             raise ContentNotFoundError(media.id)
@@ -97,7 +95,7 @@ class Downloads:
         raise NotAcceptableError(f"there is no {kind} rendition", have)
 
     async def open(self, rendition: Rendition, span: ByteRange) -> Download:
-        """Return a download whose first byte is certain.
+        """Return a download of an open blob.
 
         Raises:
             StoreUnavailableError: the blob is missing or damaged.

@@ -43,12 +43,12 @@ _ITERATION_ROWS = 500
 _Item = TypeVar("_Item", Media, ListedDocument)
 
 Edit = Callable[[Media], Mapping[str, Any]]
-"""Makes the document that a client wants out of the stored media; may run more than once."""
+"""Returns the document that a client wants, from the stored media; may run more than once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[_Item]):
-    """A page of a list: full, except the last, also when documents come and go meanwhile.
+    """A page of a list. Every page except the last is full, even if documents change meanwhile.
 
     Attributes:
         next_start: Id of the first media of the next page, None on the last page.
@@ -60,13 +60,13 @@ class Page(Generic[_Item]):
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """What a media shall be, whether it exists or not.
+    """A document to be created or changed.
 
     Attributes:
-        media_id: Where the document is no prompt's.
+        media_id: The id, unless the document is a prompt's.
         data: The document as the client wrote it.
-        edit: Makes the document out of one that exists.
-        only_create: Leave one that exists alone.
+        edit: Changes an existing document.
+        only_create: Whether an existing document is an error.
     """
 
     media_id: str
@@ -77,10 +77,10 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A media before and after a change that was checked and is not made yet.
+    """A media before and after a change that is checked but not stored yet.
 
     Attributes:
-        before: None: there is none.
+        before: None if the media is new.
     """
 
     before: Media | None
@@ -88,7 +88,7 @@ class Change:
 
 
 def new_media_id() -> str:
-    """Return an id that no media has."""
+    """Return a new random id."""
     return secrets.token_hex(16)
 
 
@@ -104,17 +104,18 @@ class Library:
         self._measuring = measuring
 
     async def create(self, scope: WriteScope, data: Mapping[str, Any], media_id: str = "") -> Media:
-        """Add a document and return it: without audio, or with all of it if it asks for speech.
+        """Add a document and return it; with its audio if it requests speech.
 
         Args:
             data: The document as the client wrote it.
-            media_id: Chosen by the client; "": made here. A prompt's id is made of its language and
-                prompt id.
+            media_id: Chosen by the client; "": a random one. A prompt's id always consists of its
+                language and prompt id.
 
         Raises:
-            ValidationError: with all violations.
-            ConflictError: the id exists, be it soft-deleted.
-            SpeechFailedError: it asks for speech, and the provider failed: nothing was added.
+            ValidationError: the document breaks rules; the error has all violations.
+            ConflictError: the id exists, perhaps soft-deleted.
+            SpeechFailedError: the document requests speech and the provider failed; nothing was
+                added.
         """
         document = validated(data, None, await self._settings.get(DEFAULT_LANGUAGE))
         media_id = _checked_id(document, media_id or new_media_id())
@@ -129,11 +130,11 @@ class Library:
         return media
 
     async def change_of(self, scope: WriteScope, put: Put) -> Change:
-        """Return what has to be stored for a put.
+        """Return the change that a put makes.
 
         Raises:
-            ValidationError: with all violations; a prompt can not become another prompt.
-            ConflictError: it exists, and shall only be created.
+            ValidationError: the document breaks rules, or a prompt would become another prompt.
+            ConflictError: the document exists and is only to be created.
         """
         default_language = await self._settings.get(DEFAULT_LANGUAGE)
         document = validated(put.data, None, default_language)
@@ -148,7 +149,7 @@ class Library:
         return Change(current, replace(current, document=document))
 
     async def _check_free(self, scope: WriteScope, media_id: str) -> None:
-        """Raise ConflictError before work is done in vain; the insertion decides."""
+        """Raise ConflictError early, to save work; the insertion decides."""
         if await self._store.get_media(scope.account_id, media_id) is not None:
             raise ConflictError(media_id)
 
@@ -174,7 +175,7 @@ class Library:
         return _page(await self._store.list_documents(scope.account_id, one_more), query.limit)
 
     async def iterate(self, scope: ReadScope, query: MediaQuery) -> AsyncIterator[Media]:
-        """Yield all that a query matches; its limit is ignored, memory stays constant."""
+        """Yield all matches of a query in constant memory; its limit is ignored."""
         page = await self.list_page(scope, replace(query, limit=_ITERATION_ROWS))
         while True:
             for media in page.items:
@@ -188,18 +189,19 @@ class Library:
     async def update(
         self, scope: WriteScope, media_id: str, edit: Edit, if_revision: str = ""
     ) -> Media:
-        """Store what `edit` makes of a document and return it. The audio stays, unless the document
-        asks for other speech than it did: then both change in one moment.
+        """Store the result of `edit` and return it.
+
+        The audio stays, unless the document requests different speech: then both change at once.
 
         Args:
-            edit: Called with the media as it is; called again when somebody else was faster.
-            if_revision: Only when the stored revision is this one; "": always.
+            edit: Called with the current media; called again if another writer was faster.
+            if_revision: The required revision; "": any.
 
         Raises:
             MediaNotFoundError: it does not exist or was deleted.
-            PreconditionFailedError: the revision is another.
-            ValidationError: with all violations; a prompt can not become another prompt.
-            SpeechFailedError: the provider failed: nothing was changed.
+            PreconditionFailedError: it has another revision.
+            ValidationError: the document breaks rules, or a prompt would become another prompt.
+            SpeechFailedError: the provider failed; nothing was changed.
         """
         default_language = await self._settings.get(DEFAULT_LANGUAGE)
         async with self._speech.speaking(scope) as speaker:
@@ -236,9 +238,9 @@ class Library:
     async def patch(
         self, scope: WriteScope, media_id: str, changes: Mapping[str, Any], if_revision: str = ""
     ) -> Media:
-        """Merge changes into a document deeply, null removes a key; return the new document.
+        """Merge changes deeply into a document and return it; null removes a key.
 
-        A language that is removed stays removed: the document then has none.
+        A removed language is not replaced by the default: the document then has none.
 
         Raises:
             As `update`.
@@ -256,16 +258,16 @@ class Library:
     async def delete(
         self, scope: WriteScope, media_id: str, *, hard: bool, if_revision: str = ""
     ) -> Media:
-        """Delete a document with its audio and return it as it was.
+        """Delete a document with its audio and return the deleted document.
 
         Args:
-            hard: For good; else it is hidden and its id stays taken. Prompts are always deleted for
-                good.
-            if_revision: Only when the stored revision is this one; "": always.
+            hard: Whether to delete permanently; otherwise the document is hidden and its id stays
+                taken. Prompts are always deleted permanently.
+            if_revision: The required revision; "": any.
 
         Raises:
             MediaNotFoundError: it does not exist or was deleted.
-            PreconditionFailedError: the revision is another.
+            PreconditionFailedError: it has another revision.
         """
         while True:
             current = await self.get(scope, media_id)
@@ -280,9 +282,9 @@ class Library:
             return current
 
     async def purge(self, scope: WriteScope, deleted_until_ms: int) -> int:
-        """Remove for good what was soft-deleted until a time; return how many.
+        """Permanently remove media that were soft-deleted at or before a time; return how many.
 
-        Their ids are free afterwards; the sweeper takes the audio.
+        Their ids are free afterwards; the sweeper removes the audio.
         """
         total = 0
         while True:
@@ -301,7 +303,7 @@ def _page(rows: list[_Item], limit: int) -> Page[_Item]:
 
 
 def _checked_id(document: Mapping[str, Any], media_id: str) -> str:
-    """Return the id of a new media: a prompt's is made of its language and prompt id.
+    """Return the id of a new media; a prompt's consists of its language and prompt id.
 
     Raises:
         ValidationError: no media can have this id.

@@ -1,12 +1,13 @@
-"""Measuring: what stored audio sounds like, found by decoding it.
+"""Measuring: level and waveform of stored audio, found by decoding it.
 
-Theory of operation
-1. What a converter measured in passing came with the content and is not measured again.
-2. After a commit the rest is measured in the background, one rendition at a time. Where too many
-   media wait, the newest is left out; a worker that ends forgets those that wait.
-3. A caller that needs what was not measured yet has it measured at once, and waits. Callers that
-   need the same wait for one measurement.
-4. What was measured is stored with the blobs and in the document, which keeps its revision.
+Theory of operation:
+
+1. Measurements that a converter made in passing come with the content and are not repeated.
+2. After a commit the rest is measured in the background, one rendition at a time. If too many media
+   are waiting, the newest is left out; a worker that ends forgets those that are waiting.
+3. A caller that needs a missing measurement waits while it is made at once. Callers that need the
+   same one share it.
+4. Measurements are stored with the blobs and in the document, which keeps its revision.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from kazoo_media.settings import NORMALIZE_EXECUTABLE, Settings
 
 _MOST_WAITING = 1024
 _AGAIN_AFTER_S = 600.0
-"""What could not be measured is left alone for so long when a document is read."""
+"""After a failure, reads of the document do not start a measurement for this long."""
 
 _log = structlog.get_logger()
 
@@ -55,7 +56,7 @@ class Measuring:
         self._failed: dict[str, float] = {}  # loop time by blob key, the oldest first
 
     async def run(self) -> None:
-        """Measure what `soon` was given, until this is cancelled."""
+        """Measure the media passed to `soon`, until cancelled."""
         while True:
             account_id, media_id = await self._waiting.get()
             try:
@@ -66,19 +67,19 @@ class Measuring:
                     await self._once(media, rendition)
             except MediaError as error:
                 _log.info("a media was not measured", media_id=media_id, reason=str(error))
-            except Exception:  # noqa: BLE001 - a fault here must not end the worker
+            except Exception:  # noqa: BLE001 - a failure must not end the worker
                 _log.exception("measuring failed unexpectedly", media_id=media_id)
 
     def soon(self, media: Media) -> None:
-        """Have a media measured in the background, if there is something left to measure."""
+        """Measure a media in the background if a measurement is missing."""
         if self._missing(media) and not self._waiting.full():
             self._waiting.put_nowait((media.account_id, media.id))
 
     async def measured(self, media: Media) -> Media:
-        """Return a media with all that can be measured of its renditions.
+        """Return a media with the measurements of its renditions, as far as they are possible.
 
         Raises:
-            StoreUnavailableError: of the metadata store.
+            StoreUnavailableError: the metadata store failed.
         """
         for rendition in self._missing(media):
             if self._failed_lately(rendition.blob_key):
@@ -92,17 +93,17 @@ class Measuring:
         return await self._told(media)
 
     async def peaks(self, media: Media, rendition: Rendition) -> bytes:
-        """Return the waveform of a rendition, as `Rendition.peaks` has it.
+        """Return the waveform of a rendition in the form of `Rendition.peaks`.
 
         Raises:
             NoPeaksError: the audio cannot be measured; the text says why.
-            StoreUnavailableError: of the stores.
+            StoreUnavailableError: a store failed.
         """
         peaks = await self._renditions.rows.get_peaks(media.account_id, rendition.blob_key)
         return peaks if peaks is not None else await self._once(media, rendition)
 
     async def _once(self, media: Media, rendition: Rendition) -> bytes:
-        """Return the waveform of a rendition, measured and stored by whichever caller came first.
+        """Return the waveform of a rendition; concurrent callers share one measurement.
 
         Raises:
             As `peaks`.
@@ -118,7 +119,7 @@ class Measuring:
         return peaks
 
     async def _keep(self, media: Media, key: str, sound: Sound) -> None:
-        """Store what was measured, unless the media has other audio by now."""
+        """Store the measurement, unless the media now has other audio."""
         found: Media | None = media
         while found is not None and found.content is not None:
             content = _with_sound(found.content, key, sound)
@@ -127,8 +128,9 @@ class Measuring:
             found = await self._store.get_media(media.account_id, media.id)
 
     async def _told(self, media: Media) -> Media:
-        """Return a media whose document has what is known of its blobs: a change of the document
-        that began before they were measured leaves it out.
+        """Return a media whose document has the measurements of its blobs.
+
+        A change of the document that began before the measurement has left them out.
         """
         content = media.content
         is_known = content is not None and content.served.facts.clipped_samples is not None
@@ -138,7 +140,7 @@ class Measuring:
         return await self._store.get_media(media.account_id, media.id) or media
 
     async def _put(self, media: Media, content: Content) -> bool:
-        """Store a media as it is with more known of its content; False: it has changed."""
+        """Store a media with more facts of its content; return False if it has changed."""
         document = with_content_keys(media.document, content, conversion_outcome(media.document))
         after = replace(media, content=content, document=document)
         try:
@@ -152,7 +154,7 @@ class Measuring:
             head = await head_of(reader)
             source = head.format or format_of(rendition.content_type)
             if source is None:
-                raise NoPeaksError(f"{rendition.content_type} is not known")
+                raise NoPeaksError(f"{rendition.content_type} is an unknown format")
             executable = await self._settings.get(NORMALIZE_EXECUTABLE)
             started = await self._converters.measuring(source, executable, head)
             outcome = await _measure(reader, started)
@@ -165,7 +167,7 @@ class Measuring:
         return sound
 
     def _missing(self, media: Media) -> list[Rendition]:
-        """Return the renditions that were not measured, the served one first."""
+        """Return the renditions without measurement, the served one first."""
         renditions = media.content.renditions if media.content else ()
         if not self._converters.can_measure:
             return []
@@ -184,10 +186,10 @@ class Measuring:
 
 
 def _with_sound(content: Content, key: str, sound: Sound) -> Content | None:
-    """Return the content with what one of its blobs sounds like; None: it has no such blob."""
+    """Return the content with the measurement of one of its blobs; None if it has no such blob."""
     for each in content.renditions:
         if each.blob_key == key:
-            # A waveform of a part is better than none; figures of a part would be wrong.
+            # A partial waveform is better than none; partial figures would be wrong.
             measured = replace(with_sound(each, sound), peaks=sound.peaks)
             return replace(content, **{str(each.kind): measured})
     return None

@@ -46,23 +46,23 @@ class Prompts:
     async def translations(
         self, scope: ReadScope, prompt_id: str, start: str, limit: int
     ) -> IdPage:
-        """Return ids >= `start` of the media of a prompt, at most `limit`. An unknown prompt has
-        none.
-        """
+        """Return ids >= `start` of the media of a prompt, at most `limit`; none if unknown."""
         rows = await self._store.list_prompt_ids(scope.account_id, prompt_id, start, limit + 1)
         return IdPage(rows[:limit], rows[limit] if len(rows) > limit else None)
 
     async def count_languages(self, scope: ReadScope) -> list[tuple[str | None, int]]:
-        """Return lower-case languages with the number of their media; None counts media without a
-        language.
+        """Return lower-case languages with the number of their media.
+
+        None counts the media without a language.
         """
         return await self._store.count_languages(scope.account_id)
 
     async def media_of_language(
         self, scope: ReadScope, language: str | None, start: str, limit: int
     ) -> IdPage:
-        """Return ids >= `start` of the media of a language in any case, None for those without; at
-        most `limit`.
+        """Return ids >= `start` of the media of a language, at most `limit`.
+
+        The language may have any case; None selects the media without one.
         """
         wanted = None if language is None else language.lower()
         rows = await self._store.list_language_ids(scope.account_id, wanted, start, limit + 1)

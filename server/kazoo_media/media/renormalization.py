@@ -1,15 +1,15 @@
-"""Renormalization: stored audio is converted anew, after the settings changed.
+"""Renormalization: stored audio is converted again after a change of the settings.
 
 Theory of operation:
 
-1. A rendition that was made the very same way is left alone, so a run that was interrupted can be
-   made again and goes on where it stopped.
-2. When it is its turn, the stored original goes through the converter to a new blob. What is live
-   is read by others all the time, and not touched.
-3. One metadata transaction puts the new rendition beside the same original; the old one is dead. If
-   the media has another original by then, the new upload wins: the conversion is discarded, and the
-   new original is looked at.
-4. When the conversion fails nothing changes: an old rendition plays, an error does not.
+1. A rendition that was made in exactly the requested way is skipped, so an interrupted run can be
+   repeated and continues where it stopped.
+2. In its turn, the stored original goes through the converter to a new blob. The live blobs stay
+   readable and untouched.
+3. One metadata transaction replaces the rendition beside the same original; the old one becomes
+   dead. If the media has another original by then, the new upload wins: the conversion is
+   discarded, and the new original is examined.
+4. If the conversion fails, nothing changes: an old rendition is better than none.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from kazoo_media.model import Media, Rendition, next_revision, unix_time_ms
 
 @dataclass(frozen=True, slots=True)
 class Renormalized:
-    """A media whose normalized rendition is as it was asked for.
+    """A media whose normalized rendition is as requested.
 
     Attributes:
-        converted: Whether it had to be made.
+        converted: Whether it was made now.
     """
 
     media: Media
@@ -48,7 +48,7 @@ class Renormalized:
 
 
 class Renormalization:
-    """Converts the originals of media anew."""
+    """Converts the originals of media again."""
 
     def __init__(
         self,
@@ -67,20 +67,20 @@ class Renormalization:
     async def normalize(
         self, scope: WriteScope, media_id: str, *, preset: str = "", force: bool = False
     ) -> Renormalized:
-        """Make the normalized rendition of a media as a preset ("": the settings) says now.
+        """Make the normalized rendition of a media by a preset ("": as the settings say).
 
-        After any error, and after a cancellation, what was live is live and unchanged.
+        After an error or a cancellation the live content is unchanged.
 
         Args:
-            force: Also when there is one that was made the very same way.
+            force: Whether to convert even if the rendition was made in exactly this way.
 
         Raises:
             MediaNotFoundError: it does not exist or was deleted.
             ContentNotFoundError: it has no audio.
-            NormalizationOffError: no preset is named, and normalization is off.
-            ValidationError: there is no such preset.
-            NormalizationFailedError: with the reason.
-            StorageFullError, StoreUnavailableError: of the stores.
+            NormalizationOffError: no preset is named and normalization is off.
+            ValidationError: no preset has this name.
+            NormalizationFailedError: the conversion failed; the text says why.
+            StorageFullError, StoreUnavailableError: a store failed.
         """
         while True:
             media = await self._library.get(scope, media_id)
@@ -102,7 +102,7 @@ class Renormalization:
         """Convert an original and return its media with the new rendition.
 
         Raises:
-            StaleRevisionError: the media has another original by now.
+            StaleRevisionError: the media now has another original.
         """
         transfer = Transfer(self._renditions, scope.account_id)
         try:
@@ -119,16 +119,14 @@ class Renormalization:
             await transfer.discard()
 
     async def _commit(self, scope: WriteScope, media_id: str, received: Received) -> Media:
-        """Put the new rendition beside its original; what others changed in the document meanwhile
-        is kept.
-        """
+        """Store the new rendition beside its original; keep other changes of the document."""
         content = received.content
         while True:
             current = await self._library.get(scope, media_id)
             live = current.content
             if live is None or live.original.blob_key != content.original.blob_key:
                 raise StaleRevisionError(media_id)
-            if content.original.facts.clipped_samples is None:  # measured meanwhile, perhaps
+            if content.original.facts.clipped_samples is None:  # it may have been measured since
                 content = replace(content, original=live.original)
             name = current.document.get("attachment_name")
             outcome = received.outcome | ({"attachment_name": name} if name else {})

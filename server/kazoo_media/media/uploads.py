@@ -1,19 +1,18 @@
-"""Uploads: how bytes become a media's content. The one path, for every surface.
+"""Uploads: how bytes become a media's content; all surfaces use this path.
 
 Theory of operation:
 
-1. What can be refused without reading is refused: unknown media, type, declared size, full queue.
-2. The first bytes are sniffed: what is inside decides, not the declared type.
-3. `transfer.py`: an intent row is written, then the bytes go at the same time to the original's
-blob and, when
-   normalization is on, through the converter to a second one. The slowest part sets the pace.
-4. The end is complete or an error (`intake.py`). On any error both blobs are discarded; the
-previous content was never
-   touched.
-5. Both blobs are durable before the one metadata transaction that makes them the content. Then
-comes the answer.
+1. An upload that can be refused unread is refused: unknown media, type, declared size, full queue.
+2. The first bytes are sniffed: the content decides, not the declared type.
+3. An intent row is written (`transfer.py`). Then the bytes go to the original's blob and, if
+   normalization is on, at the same time through the converter to a second blob. The slowest part
+   sets the pace.
+4. The end is either complete or an error (`intake.py`). On an error both blobs are discarded; the
+   previous content was never touched.
+5. Both blobs are durable before the single metadata transaction that makes them the content. The
+   answer follows.
 
-A failed conversion does not fail the upload: the original is kept and served, the document says
+A failed conversion does not fail the upload: the original is kept and served, and the document says
 why.
 """
 
@@ -54,7 +53,7 @@ from kazoo_media.settings import MAX_UPLOAD_SIZE, Settings
 __all__ = ["Declared", "Finish", "Source", "Upload", "Uploads"]
 
 _Look: TypeAlias = Callable[[], Awaitable[Change]]
-"""Returns the media as it is, and as it is to be."""
+"""Returns the media before and after the upload's change of its document."""
 
 _UNTYPED = ("", "application/octet-stream")
 
@@ -95,7 +94,7 @@ class Uploads:
         """Return an upload that creates or changes a document together with its content.
 
         Raises:
-            As `Library.change_of`.
+            The errors of `Library.change_of`.
         """
         return await self._begun(scope, lambda: self._library.change_of(scope, put))
 
@@ -116,10 +115,10 @@ class Uploads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """An upload whose bytes may come.
+    """An upload that is ready for its bytes.
 
     Attributes:
-        media: What the bytes are for, as it was when the upload began; a new one as it is to be.
+        media: The media at the beginning of the upload; a new one as it will be stored.
     """
 
     media: Media
@@ -133,25 +132,23 @@ class Upload:
     _measuring: Measuring
 
     async def receive(self, declared: Declared, source: Source) -> Change:
-        """Make the bytes of a source the content, durable and live in one moment with the document;
-        return both states of the media.
+        """Make the bytes of a source the content, durable and live together with the document.
 
-        After any error, and after a cancellation, what was there before is live and unchanged.
-
-        What can be refused for what is declared is refused before a byte is read.
+        Return the media before and after. After an error or a cancellation the previous content is
+        live and unchanged. Invalid declarations are refused before a byte is read.
 
         Raises:
-            UnsupportedMediaTypeError: the declared type is not one that is stored.
-            ValidationError: there is no preset of that name.
-            EmptyContentError: no bytes.
-            NotAudioError: recognised as something else, or not recognised and of no declared type.
-            TooLargeError: more bytes than the limit, declared or sent.
-            IncompleteUploadError: other than the declared size, or the source says so.
-            ContentMismatchError: the finish does not match what arrived.
-            QueueFullError: too many conversions wait; nothing was read.
-            MediaNotFoundError, ConflictError, ValidationError: others have changed the media so
-                that the upload fits it no more.
-            StorageFullError, StoreUnavailableError: of the stores.
+            UnsupportedMediaTypeError: the declared type cannot be stored.
+            ValidationError: no preset has the declared name.
+            EmptyContentError: the source has no bytes.
+            NotAudioError: the bytes are something else, or unknown without a declared type.
+            TooLargeError: the declared or the received size exceeds the limit.
+            IncompleteUploadError: the source ended early, or its size is not the declared one.
+            ContentMismatchError: the finish does not match the received bytes.
+            QueueFullError: too many conversions are waiting; nothing was read.
+            MediaNotFoundError, ConflictError, ValidationError: the media was changed so that the
+                upload no longer fits it.
+            StorageFullError, StoreUnavailableError: a store failed.
         """
         _check_declared(declared, self._limit_bytes)
         async with self._normalizer.admit(declared.preset) as normalization:
@@ -169,7 +166,7 @@ class Upload:
                 raise
 
     async def _commit(self, declared: Declared, received: Received) -> Change:
-        """Make the content live; what others changed in the document meanwhile is kept."""
+        """Make the content live; keep concurrent changes of the document."""
         change = self._change
         while True:
             now_ms = unix_time_ms()
@@ -183,7 +180,7 @@ class Upload:
                 change = await self._look()
             except ConflictError:
                 change = await self._look()
-                if change.before is None:  # the id is that of a soft-deleted media
+                if change.before is None:  # a soft-deleted media has the id
                     raise
             else:
                 self._measuring.soon(after)
@@ -194,14 +191,14 @@ def _check_declared(declared: Declared, limit_bytes: int) -> None:
     check_preset(declared.preset)
     content_type = essence(declared.content_type or "")
     if content_type not in _UNTYPED and format_of(content_type) is None:
-        message = f"content type {content_type!r} is not one that can be stored"
+        message = f"content type {content_type!r} cannot be stored"
         raise UnsupportedMediaTypeError(message, ACCEPTED_TYPES)
     if declared.size_bytes is not None and declared.size_bytes > limit_bytes:
         raise TooLargeError(limit_bytes)
 
 
 def _with_content(change: Change, declared: Declared, received: Received, now_ms: int) -> Media:
-    """Return what is to be stored: the media after the change with its new content."""
+    """Return the media after the change, with its new content."""
     outcome = dict(received.outcome)
     if declared.attachment_name:
         outcome["attachment_name"] = declared.attachment_name
@@ -219,11 +216,11 @@ def _with_content(change: Change, declared: Declared, received: Received, now_ms
 def _recognised(found: Head, declared: Declared, media: Media) -> tuple[AudioFormat, str]:
     """Return the format of an upload and the type that the original is stored and served as.
 
-    A declared alias of what is inside is kept; where nothing useful is declared, the document's
-    `content_type` helps.
+    A declared alias of the detected type is kept. If nothing useful is declared, the document's
+    `content_type` counts.
 
     Raises:
-        NotAudioError: recognised as something else, or not recognised and of no declared type.
+        NotAudioError: the bytes are something else, or unknown without a declared type.
     """
     if found.label is not None:
         raise NotAudioError(found.label)
@@ -233,7 +230,7 @@ def _recognised(found: Head, declared: Declared, media: Media) -> tuple[AudioFor
     wished_format = format_of(wished)
     if found.format is None:
         if wished_format is None:
-            raise NotAudioError("of an unknown kind")
+            raise NotAudioError("of an unknown type")
         return wished_format, wished
     if wished_format is not None and (
         same_format(wished, found.format.content_type)

@@ -40,19 +40,19 @@ class Waveforms:
         self._measuring = measuring
 
     async def waveform(self, media: Media, rendition: Rendition, buckets: int) -> Waveform:
-        """Return the waveform of a rendition of a media, of at most so many stretches.
+        """Return the waveform of a rendition of a media in at most this many stretches.
 
         Raises:
             ValidationError: the number of buckets is not 1..MOST_BUCKETS.
             NoPeaksError: the audio cannot be measured; the text says why.
-            StoreUnavailableError: of the stores.
+            StoreUnavailableError: a store failed.
         """
         check_buckets(buckets)
         return bucketed(await self._measuring.peaks(media, rendition), rendition, buckets)
 
 
 def check_buckets(buckets: int) -> None:
-    """Check how many stretches somebody asks for.
+    """Check the requested number of stretches.
 
     Raises:
         ValidationError: not 1..MOST_BUCKETS.
@@ -74,7 +74,7 @@ def bucketed(peaks: bytes, rendition: Rendition, most: int) -> Waveform:
     data: list[int] = []
     for bucket in range(math.ceil(samples / per_bucket) if count else 0):
         first = min(count - 1, bucket * per_bucket * count // samples)
-        behind = min(count, math.ceil((bucket + 1) * per_bucket * count / samples))
-        stretch = pairs[2 * first : 2 * max(behind, first + 1)]
+        end = min(count, math.ceil((bucket + 1) * per_bucket * count / samples))
+        stretch = pairs[2 * first : 2 * max(end, first + 1)]
         data += (min(stretch[::2]), max(stretch[1::2]))
     return Waveform(rate, per_bucket, tuple(data))

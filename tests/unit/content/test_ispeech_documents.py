@@ -53,7 +53,11 @@ async def test_what_it_says_is_the_audio(tested: CoreUnderTest, provider: ISpeec
 
 @pytest.mark.parametrize(
     ("body", "reason"),
-    [(b"", "said nothing"), (b"\0" * 5000, "no audio"), (b"\x1f\x8b\x08\0" * 999, "no audio")],
+    [
+        (b"", "produced no audio"),
+        (b"\0" * 5000, "not answer with audio"),
+        (b"\x1f\x8b\x08\0" * 999, "not answer with audio"),
+    ],
 )
 async def test_what_is_no_audio_leaves_no_trace(
     tested: CoreUnderTest, provider: ISpeechServer, body: bytes, reason: str
@@ -71,6 +75,6 @@ async def test_an_answer_without_end_ends_at_the_size_limit(
         AdminScope(), "crossbar", "max_upload_size", 2_000_000, node=None
     )
     provider.body, provider.count = tone(30), 1_000  # half a gigabyte
-    with pytest.raises(SpeechFailedError, match="ispeech said too much"):
+    with pytest.raises(SpeechFailedError, match="ispeech produced too much audio"):
         await _create(tested)
     await _assert_no_trace(tested)

@@ -126,10 +126,10 @@ async def test_a_failure_after_half_of_the_audio_leaves_no_trace(
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("true", "command said nothing"),
-        ("espeak-ng --stdout x | head -c 44", "command said nothing"),
-        ("echo '<html>'", "command answered something that is no audio"),
-        ("yes | head -c 3000", "command answered something that is no audio"),
+        ("true", "command produced no audio"),
+        ("espeak-ng --stdout x | head -c 44", "command produced no audio"),
+        ("echo '<html>'", "command did not answer with audio"),
+        ("yes | head -c 3000", "command did not answer with audio"),
     ],
 )
 async def test_what_is_no_speech_is_refused(
