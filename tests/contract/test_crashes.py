@@ -86,7 +86,7 @@ def traced_calls(tmp_path: Path) -> list[str]:
     subprocess.run(
         [
             *("strace", "-f", "-y", "-s", "64", "-o", log),
-            *("-e", "trace=write,writev,pwrite64,fsync,fdatasync,rename,renameat,renameat2"),
+            *("-e", "trace=write,writev,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink"),
             *(sys.executable, PROGRAMS / "write_once.py", folder),
         ],
         check=True,
@@ -136,6 +136,19 @@ def test_blobs_that_are_published_together_share_what_makes_their_names_durable(
         *(f"writev(blobs/ef/{key}.part)" for key in keys),
         *(f"{call}(blobs/ef/{key}.part)" for key in keys for call in ("fsync", "rename")),
         "fsync(blobs/ef)",
+    ]
+
+
+def test_a_deletion_is_durable_before_the_next_step(traced_calls: list[str]) -> None:
+    calls = [each for each in traced_calls if "(blobs" in each]
+    assert calls[calls.index(f"unlink(blobs/ab/{'ab' * 16})") :] == [
+        call
+        for folder in ("ab", "cd")
+        for call in (
+            f"unlink(blobs/{folder}/{folder * 16})",
+            f"unlink(blobs/{folder}/{folder * 16}.part)",
+            f"fsync(blobs/{folder})",
+        )
     ]
 
 

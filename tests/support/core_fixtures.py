@@ -7,23 +7,27 @@ import os
 import tempfile
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from kazoo_media.access.accounts import Caller, WriteScope
+from kazoo_media.access.accounts import Caller, ReadScope, WriteScope
 from kazoo_media.access.login_limit import LoginLimit
 from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
+from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.core import Core, Node, build_core
-from kazoo_media.media.uploads import Declared, Source
+from kazoo_media.media.downloads import ByteRange
+from kazoo_media.media.uploads import Declared, Finish, Source
+from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.model import Media
+from kazoo_media.model import Media, RenditionKind
 from tests.support.memory_blobs import MemoryBlobStore
 from tests.support.memory_metadata import MemoryMetadataStore
 
@@ -76,6 +80,34 @@ async def make_core(
     core = await build_core(node, metadata, blobs, backends, make_login_limit())
     account, api_key = await core.accounts.create_master("master")
     return CoreUnderTest(core, metadata, blobs, Caller(account), api_key)
+
+
+@asynccontextmanager
+async def core_on_disk(
+    folder: Path, converters: frozenset[str] = frozenset({"sox"})
+) -> AsyncIterator[CoreUnderTest]:
+    """Give a core on the real stores of one machine, in this folder."""
+    metadata = await SqliteMetadataStore.open(folder / "metadata.sqlite", shared=False)
+    blobs = LocalBlobStore(folder / "blobs")
+    yield await make_core(metadata, blobs, converters)
+    await blobs.aclose()
+    await metadata.aclose()
+
+
+async def source_of(*parts: bytes | Finish) -> AsyncIterator[bytes | Finish]:
+    """Yield the parts of an upload."""
+    for part in parts:
+        yield part
+
+
+async def stored_bytes(
+    core: Core, scope: ReadScope, media_id: str, kind: RenditionKind | None
+) -> bytes:
+    """Return the audio of a media; None: of the rendition that is served."""
+    rendition = core.downloads.select(await core.library.get(scope, media_id), kind)
+    whole = ByteRange(0, rendition.size_bytes)
+    async with await core.downloads.open(rendition, whole) as download:
+        return b"".join([chunk async for chunk in download.chunks()])
 
 
 async def replace_content(

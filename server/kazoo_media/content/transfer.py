@@ -129,12 +129,18 @@ class Transfer:
             MediaError: the intake or a store failed; the caller must still call `discard`.
         """
         keys = [self._original_key] + ([self._normalized_key] if normalization else [])
-        return await self._begun(
+        received = await self._begun(
             keys,
             lambda tasks: self._receive(
                 tasks, intake, head, source_format, content_type, normalization
             ),
         )
+        if normalization is not None and received.content.normalized is None:
+            # Else the row of a failed conversion looks like that of an upload that still runs.
+            await self._renditions.rows.abandon_blobs(
+                self._account_id, [self._normalized_key], unix_time_ms()
+            )
+        return received
 
     async def run_again(
         self,

@@ -1,4 +1,6 @@
-"""Publish blobs: a large one, a small one, two at once. Then insert five media, one by one."""
+"""Publish blobs: a large one, a small one, two at once; delete the first two. Then insert five
+media, one by one.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,8 @@ async def _main(folder: Path) -> None:
         for writer in writers:
             await writer.write([b"x" * size])
         await blobs.publish(writers)
+    for key in ("ab" * 16, "cd" * 16):
+        await blobs.delete(key)
     await blobs.aclose()
     metadata = await SqliteMetadataStore.open(folder / "m.sqlite", shared=False)
     for number in range(5):

@@ -12,25 +12,20 @@ from pathlib import Path
 import pytest
 
 from kazoo_media.access.accounts import WriteScope
-from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.errors import IncompleteUploadError
 from kazoo_media.media.uploads import Declared
-from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import BlobState
 from kazoo_media.upkeep.fsck import check
 from tests.contract.upload_promises import wav
-from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
+from tests.support.core_fixtures import CoreUnderTest, core_on_disk, replace_content
 
 _SCOPE = WriteScope("a" * 32)
 
 
 @pytest.fixture
 async def tested(tmp_path: Path) -> AsyncIterator[CoreUnderTest]:
-    metadata = await SqliteMetadataStore.open(tmp_path / "metadata.sqlite", shared=False)
-    blobs = LocalBlobStore(tmp_path / "blobs")
-    yield await make_core(metadata, blobs)
-    await blobs.aclose()
-    await metadata.aclose()
+    async with core_on_disk(tmp_path) as tested:
+        yield tested
 
 
 async def test_an_upload_cancelled_while_it_commits_happened_or_did_not(

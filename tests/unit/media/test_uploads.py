@@ -1,4 +1,4 @@
-"""Uploads on the core directly: the promises, and what normalization adds to them."""
+"""Uploads on the core directly: what normalization, other changes and faults make of them."""
 
 from __future__ import annotations
 
@@ -20,28 +20,30 @@ from kazoo_media.blobs.store import BlobWriter
 from kazoo_media.content import transfer
 from kazoo_media.errors import (
     IncompleteUploadError,
-    MediaError,
     MediaNotFoundError,
     NotAcceptableError,
     QueueFullError,
     StorageFullError,
+    TooLargeError,
     UnsupportedMediaTypeError,
 )
-from kazoo_media.media.downloads import ByteRange
 from kazoo_media.media.uploads import Declared, Finish
-from kazoo_media.metadata.sqlite import SqliteMetadataStore
-from kazoo_media.model import RenditionKind
+from kazoo_media.model import BlobState, RenditionKind
 from kazoo_media.upkeep.sweeper import Sweeper
 from tests.contract.upload_promises import (
     LIMIT_BYTES,
-    UploadDriver,
-    UploadPromises,
-    UploadRefusedError,
     cut,
     wav,
 )
-from tests.support.audio_samples import tone
-from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
+from tests.support.audio_samples import tone, with_data_size
+from tests.support.core_fixtures import (
+    CoreUnderTest,
+    core_on_disk,
+    make_core,
+    replace_content,
+    source_of,
+    stored_bytes,
+)
 
 _SCOPE = WriteScope("a" * 32)
 _ADMIN = AdminScope()
@@ -49,88 +51,12 @@ _ADMIN = AdminScope()
 
 @pytest.fixture
 async def tested(tmp_path: Path) -> AsyncIterator[CoreUnderTest]:
-    metadata = await SqliteMetadataStore.open(tmp_path / "metadata.sqlite", shared=False)
-    blobs = LocalBlobStore(tmp_path / "blobs")
-    yield await make_core(metadata, blobs, frozenset({"sox", "missing", "hangs"}))
-    await blobs.aclose()
-    await metadata.aclose()
-
-
-async def _source(*parts: bytes | Finish) -> AsyncIterator[bytes | Finish]:
-    for part in parts:
-        yield part
-
-
-async def _bytes_of(tested: CoreUnderTest, media_id: str, kind: RenditionKind | None) -> bytes:
-    media = await tested.core.library.get(_SCOPE, media_id)
-    rendition = tested.core.downloads.select(media, kind)
-    span = ByteRange(0, rendition.size_bytes)
-    async with await tested.core.downloads.open(rendition, span) as download:
-        return b"".join([chunk async for chunk in download.chunks()])
+    async with core_on_disk(tmp_path, frozenset({"sox", "missing", "hangs"})) as tested:
+        yield tested
 
 
 async def _files(tested: CoreUnderTest) -> int:
     return len([blob async for blob in tested.blobs.list()])
-
-
-class _CoreDriver(UploadDriver):
-    has_finish = True
-
-    def __init__(self, tested: CoreUnderTest) -> None:
-        self._tested = tested
-
-    async def create(self) -> str:
-        return (await self._tested.core.library.create(_SCOPE, {"name": "n"})).id
-
-    async def upload(
-        self,
-        media_id: str,
-        chunks: Sequence[bytes],
-        *,
-        size_bytes: int | None = None,
-        sha256: str | None = None,
-    ) -> None:
-
-        whole = b"".join(chunks)
-        finish = Finish(
-            len(whole) if size_bytes is None else size_bytes,
-            sha256 or hashlib.sha256(whole).hexdigest(),
-        )
-        try:
-            await replace_content(
-                self._tested.core, _SCOPE, media_id, Declared("audio/wav"), _source(*chunks, finish)
-            )
-        except MediaError as error:
-            raise UploadRefusedError(error.reason) from error
-
-    async def upload_and_vanish(self, media_id: str, chunks: Sequence[bytes]) -> None:
-        async def vanishing() -> AsyncIterator[bytes | Finish]:
-            for chunk in chunks:
-                yield chunk
-            raise IncompleteUploadError("the client went away")
-
-        with pytest.raises(MediaError):
-            await replace_content(
-                self._tested.core, _SCOPE, media_id, Declared("audio/wav"), vanishing()
-            )
-
-    async def download(self, media_id: str) -> bytes | None:
-        media = await self._tested.core.library.get(_SCOPE, media_id)
-        if media.content is None:
-            return None
-        return await _bytes_of(self._tested, media_id, RenditionKind.ORIGINAL)
-
-    async def document(self, media_id: str) -> Mapping[str, Any]:
-        media = await self._tested.core.library.get(_SCOPE, media_id)
-        return {**media.document, "revision": media.revision}
-
-
-class TestPromisesOfTheCore(UploadPromises):
-    @pytest.fixture
-    async def driver(self, tested: CoreUnderTest) -> UploadDriver:
-        settings = tested.core.settings
-        await settings.put(_ADMIN, "crossbar", "max_upload_size", LIMIT_BYTES, node=None)
-        return _CoreDriver(tested)
 
 
 _stereo = partial(tone, rate=44_100, channels=2)
@@ -147,7 +73,7 @@ async def _normalize(tested: CoreUnderTest, **values: object) -> None:
 
 async def _upload(tested: CoreUnderTest, audio: bytes, media_id: str = "x") -> Mapping[str, Any]:
     media = await replace_content(
-        tested.core, _SCOPE, media_id, Declared("audio/x-wav", len(audio)), _source(*cut(audio))
+        tested.core, _SCOPE, media_id, Declared("audio/x-wav", len(audio)), source_of(*cut(audio))
     )
     return media.document
 
@@ -168,10 +94,10 @@ async def test_a_wav_becomes_an_8_khz_mp3_and_the_original_stays(
     assert document["sample_rate_hertz"] == 8000
     assert document["duration_ms"] == pytest.approx(2000, abs=200)
     assert "normalization_error" not in document
-    served = await _bytes_of(tested, media, None)
+    served = await stored_bytes(tested.core, _SCOPE, media, None)
     assert len(served) == document["content_length"]
     assert served[:1] == b"\xff"
-    assert await _bytes_of(tested, media, RenditionKind.ORIGINAL) == audio
+    assert await stored_bytes(tested.core, _SCOPE, media, RenditionKind.ORIGINAL) == audio
 
 
 async def test_the_document_tells_of_both_renditions(tested: CoreUnderTest, media: str) -> None:
@@ -196,12 +122,13 @@ async def test_the_document_tells_of_both_renditions(tested: CoreUnderTest, medi
     assert kept.document["renditions"] == document["renditions"]
 
 
+@pytest.mark.parametrize("declared", [264_600, 0x7FFFF000], ids=["right", "of a pipe"])
 async def test_a_normalized_wav_has_the_sizes_that_it_really_has(
-    tested: CoreUnderTest, media: str
+    tested: CoreUnderTest, media: str, declared: int
 ) -> None:
     await _normalize(tested, normalization_format="wav", normalize_destination_args="-r 8000 -c 1")
-    await _upload(tested, _stereo(1.5))
-    served = await _bytes_of(tested, media, RenditionKind.NORMALIZED)
+    await _upload(tested, with_data_size(_stereo(1.5), declared))
+    served = await stored_bytes(tested.core, _SCOPE, media, RenditionKind.NORMALIZED)
     with wave.open(io.BytesIO(served)) as read:
         assert read.getframerate() == 8000
         assert read.getnframes() == pytest.approx(12000, abs=10)
@@ -225,10 +152,12 @@ async def test_a_failed_conversion_keeps_and_serves_the_original_and_says_why(
         "failed to communicate with conversion utility: "
     )
     assert document["content_type"] == "audio/x-wav"
-    assert await _bytes_of(tested, media, None) == audio
+    assert await stored_bytes(tested.core, _SCOPE, media, None) == audio
     with pytest.raises(NotAcceptableError):
-        await _bytes_of(tested, media, RenditionKind.NORMALIZED)
+        await stored_bytes(tested.core, _SCOPE, media, RenditionKind.NORMALIZED)
     assert await _files(tested) == 1
+    rows = await tested.metadata.list_blobs("", 10)
+    assert BlobState.PENDING not in {row.state for row in rows}
 
 
 async def test_the_error_disappears_with_the_next_good_upload(
@@ -318,9 +247,11 @@ async def test_a_long_upload_is_not_swept(
 ) -> None:
     monkeypatch.setattr(transfer, "_TOUCH_INTERVAL_S", 0.01)
 
+    await _normalize(tested)
+
     async def touched_ms() -> int:
-        [row] = await tested.metadata.list_blobs("", 10)
-        return row.touched_ms
+        original, normalized = await tested.metadata.list_blobs("", 10)
+        return min(original.touched_ms, normalized.touched_ms)
 
     async def lasting() -> AsyncIterator[bytes | Finish]:
         yield wav(5000)
@@ -336,7 +267,7 @@ async def test_a_long_upload_is_not_swept(
         assert (await sweeper.sweep()).expired == 0
 
     stored = await replace_content(tested.core, _SCOPE, media, Declared(), lasting())
-    assert stored.document["content_length"] == 5000
+    assert stored.document["renditions"]["original"]["content_length"] == 5000
 
 
 async def test_a_full_queue_refuses_before_a_byte_is_read(
@@ -410,14 +341,24 @@ async def test_what_is_inside_decides_and_a_declared_alias_of_it_is_kept(
     data = {"name": "n"} | ({"content_type": hint} if hint else {})
     made = await tested.core.library.create(_SCOPE, data)
     stored = await replace_content(
-        tested.core, _SCOPE, made.id, Declared(declared), _source(wav(3000))
+        tested.core, _SCOPE, made.id, Declared(declared), source_of(wav(3000))
     )
     assert stored.document["content_type"] == served
 
 
+async def test_a_declared_size_over_the_limit_is_refused_before_a_byte_is_read(
+    tested: CoreUnderTest, media: str
+) -> None:
+    await tested.core.settings.put(_ADMIN, "crossbar", "max_upload_size", 5000, node=None)
+    source = source_of(wav(5001))
+    with pytest.raises(TooLargeError):
+        await replace_content(tested.core, _SCOPE, media, Declared(size_bytes=5001), source)
+    assert await anext(source) == wav(5001)
+
+
 async def test_a_type_that_is_not_stored_is_refused(tested: CoreUnderTest, media: str) -> None:
     with pytest.raises(UnsupportedMediaTypeError) as caught:
-        await replace_content(tested.core, _SCOPE, media, Declared("text/plain"), _source())
+        await replace_content(tested.core, _SCOPE, media, Declared("text/plain"), source_of())
     assert "audio/x-wav" in caught.value.target
 
 
@@ -450,6 +391,6 @@ async def test_a_full_disk_fails_the_upload_and_keeps_what_there_was(
     full = await make_core(tested.metadata, _FullBlobs(tmp_path / "blobs"))
     with pytest.raises(StorageFullError):
         await _upload(full, wav(size, seed=2))
-    assert await _bytes_of(tested, media, None) == wav(4000, seed=1)
+    assert await stored_bytes(tested.core, _SCOPE, media, None) == wav(4000, seed=1)
     assert await _files(tested) == 1
     await full.blobs.aclose()
