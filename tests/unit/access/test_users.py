@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import ExitStack
+import sqlite3
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from kazoo_media.errors import (
     TooManyRequestsError,
     ValidationError,
 )
-from tests.support.core_fixtures import CoreUnderTest, make_core, make_login_limit
+from tests.support.core_fixtures import CoreUnderTest, core_on_disk, make_core, make_login_limit
 
 
 @pytest.fixture
@@ -90,6 +91,17 @@ async def test_a_new_password_ends_the_old_one(tested: CoreUnderTest, users: Use
     await users.log_in(_credentials("ann", "second word"), account_name="one")
     with pytest.raises(InvalidCredentialsError):
         await users.log_in(_credentials("ann", "first word"), account_name="one")
+
+
+async def test_one_password_is_stored_differently_in_each_account(tmp_path: Path) -> None:
+    async with core_on_disk(tmp_path) as tested:
+        for name in ("one", "two"):
+            account_id = await _account(tested, name)
+            users = Users(tested.metadata, tested.core.accounts)
+            await users.put(tested.admin, account_id, "ann", "secret word")
+    with closing(sqlite3.connect(tmp_path / "metadata.sqlite")) as database:
+        digests = database.execute("select digest from user_credential").fetchall()
+    assert len(set(digests)) == 4
 
 
 async def test_users_are_made_within_reach_only(tested: CoreUnderTest, users: Users) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import stat
 from collections.abc import AsyncIterator
 from functools import partial
@@ -30,6 +31,22 @@ async def engine(path: Path) -> AsyncIterator[SqliteEngine]:
     engine = await asyncio.to_thread(lambda: SqliteEngine(path, shared=False))
     await engine.write(lambda db: db.execute("create table t (n integer)"))
     yield engine
+    await engine.aclose()
+
+
+async def test_processes_that_share_a_database_write_one_after_another(path: Path) -> None:
+    engine = await asyncio.to_thread(lambda: SqliteEngine(path, shared=True))
+
+    def is_free() -> bool:
+        with open(f"{path}.lock", "rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    assert not await engine.write(lambda _: is_free())
+    assert await asyncio.to_thread(is_free)
     await engine.aclose()
 
 

@@ -116,6 +116,18 @@ async def test_what_is_no_message_of_the_rpc_is_refused() -> None:
     assert caught.value.code is grpc.StatusCode.INTERNAL
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_a_message_may_be_as_large_as_the_limit_and_no_larger(*, compressed: bool) -> None:
+    messages = _messages(_Flow(), "gzip")
+    for size in (4 << 20, (4 << 20) + 1):
+        message = gzip.compress(bytes(size)) if compressed else bytes(size)
+        messages.feed(_framed(message, compressed=compressed))
+    assert await anext(messages) == bytes(4 << 20)
+    with pytest.raises(RefusedError, match="limit") as caught:
+        await anext(messages)
+    assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 async def test_a_message_that_inflates_over_the_limit_is_refused_without_being_made() -> None:
     messages = _messages(_Flow(), "gzip")
     messages.feed(_framed(gzip.compress(bytes(64 << 20)), compressed=True))
