@@ -1,4 +1,4 @@
-"""The interface of a converter: bytes in, bytes out, and the truth at the end."""
+"""The interface of a converter: bytes in, bytes out, and an outcome at the end."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from kazoo_media.model import AudioFacts
 _MIB = 1024 * 1024
 
 KAZOO_FAILURE = "failed to communicate with conversion utility"
-"""How every error text begins: Kazoo's own words."""
+"""Start of every error text, in Kazoo's words."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConversionLimits:
-    """What one conversion may use. CPU, waiting time and output grow with the input.
+    """The limits of one conversion. CPU time, idle time and output grow with the input.
 
     Attributes:
-        cpu_s: Plus `cpu_s_per_mib` for each MiB fed.
-        stall_s: How long the converter may do nothing although it could; plus
-            `stall_s_per_mib`. Waiting for a slow upload or a slow reader does not count.
-        output_bytes: Plus `output_factor` bytes for each byte fed, `most_output_bytes` at most.
-        spool_bytes: Temporary file of a conversion that can not stream (`--norm`, `-G`); others
-            may write no file at all.
+        cpu_s: CPU time, plus `cpu_s_per_mib` for each MiB fed.
+        stall_s: How long the converter may be idle although it could work, plus `stall_s_per_mib`
+            for each MiB fed. Waiting for a slow upload or a slow reader does not count.
+        output_bytes: Size of the output, plus `output_factor` bytes for each byte fed, at most
+            `most_output_bytes`.
+        spool_bytes: Size of the temporary file if the conversion cannot stream (`--norm`, `-G`);
+            other conversions may not write files.
     """
 
     cpu_s: int = 60
@@ -44,15 +45,14 @@ class ConversionLimits:
 
 @dataclass(frozen=True, slots=True)
 class ConversionOutcome:
-    """How a conversion ended, and what came out.
+    """How a conversion ended, and facts of its output.
 
     Attributes:
         report: Its error begins with KAZOO_FAILURE.
-        facts: Of the output.
-        repaired_head: The first bytes of the output as they should be, to be written over the ones
-            that were: a WAV or FLAC that was written into a pipe has no right length. None: they
-            are right.
-        fallback: Starts a conversion of the same input that may do better; None: none would.
+        facts: Facts of the output.
+        repaired_head: Replaces the first bytes of the output: a WAV or FLAC that was written into a
+            pipe has a wrong length in its header. None: the bytes are correct.
+        fallback: Starts another conversion of the same input that may succeed, or None.
     """
 
     report: Report = field(default_factory=Report)
@@ -73,46 +73,49 @@ class Refusal:
 
     @property
     def error(self) -> str:
-        """Return what a report of a conversion would say."""
+        """Return the error text that a report would have."""
         return failure_text(self.reason)
 
 
 def failure_text(reason: str) -> str:
-    """Return the text of an error, in Kazoo's words first."""
+    """Return an error text that begins with Kazoo's words."""
     return f"{KAZOO_FAILURE}: {reason}"
 
 
 class Conversion(ABC):
-    """One conversion. One task feeds, another one reads; used as a context it is killed at the
-    end, which does nothing to one that has ended.
+    """One conversion: one task feeds it while another one reads it.
+
+    As a context manager it is killed on exit, which has no effect on one that has ended.
     """
 
     @abstractmethod
     async def feed(self, data: bytes) -> None:
-        """Give the next bytes; returns when the converter has taken them.
+        """Feed the next bytes; returns when the converter has taken them.
 
-        Once the converter has ended, for whatever reason, it returns at once: `outcome` tells why.
+        If the converter has ended, it returns at once; `outcome` has the reason.
         """
 
     @abstractmethod
     async def finish(self) -> None:
-        """Say that there is no more input."""
+        """End the input."""
 
     @abstractmethod
     def output(self) -> AsyncIterator[bytes]:
-        """Yield the converted bytes, at most 256 KiB at once, until the converter ends or is
-        killed. Must be read while feeding, to the end, once: a converter that is not read stops
-        taking input.
+        """Yield the converted bytes, at most 256 KiB at once, until the converter ends.
+
+        The output must be read once, to its end, while feeding: a converter whose output is not
+        read stops taking input.
         """
 
     @abstractmethod
     async def outcome(self) -> ConversionOutcome:
-        """Return how it ended. To be called after `finish` and the end of `output`."""
+        """Return the outcome. To be called after `finish` and the end of `output`."""
 
     @abstractmethod
     async def kill(self) -> None:
-        """End it now; afterwards no process and no descriptor of it is left. Always safe, also
-        repeatedly and while others feed or read.
+        """Stop the conversion now; afterwards none of its processes and descriptors is left.
+
+        May be called at any time, repeatedly, and while other tasks feed or read.
         """
 
     async def __aenter__(self) -> Self:
@@ -129,4 +132,4 @@ class Conversion(ABC):
 
 Started: TypeAlias = Conversion | Refusal
 Start: TypeAlias = Callable[[], Awaitable[Started]]
-"""Starts a conversion of an input whose head is known."""
+"""Starts a conversion of an input with a known head."""

@@ -6,14 +6,14 @@ import enum
 
 
 class AudioFormat(enum.Enum):
-    """One format: a container and, where it matters, the encoding in it.
+    """One format: a container and, if it matters, the encoding in it.
 
     Attributes:
-        title: For people.
-        content_type: What the service calls it.
-        aliases: Other content types that mean the same, lower case.
-        extension: Of a file name, without the dot.
-        sox_type: The value of sox' `-t`; None where sox can not read it.
+        title: Name for people.
+        content_type: The service's name for it.
+        aliases: Other content types with the same meaning, lower case.
+        extension: File name extension without the dot.
+        sox_type: Value of sox's `-t`; None if sox cannot read it.
     """
 
     WAV = (
@@ -30,8 +30,8 @@ class AudioFormat(enum.Enum):
         "mp3",
         "mp3",
     )
-    # RFC 5334 wants audio/ogg for anything in Ogg, so Vorbis and Opus share it; the one that sox
-    # reads comes first and is what the bare type means until the bytes say otherwise.
+    # RFC 5334 requires audio/ogg for all audio in Ogg, so Vorbis and Opus share it. The one that
+    # sox reads comes first: the bare type means it until the bytes prove otherwise.
     OGG = (
         "Ogg Vorbis",
         "audio/ogg",
@@ -100,16 +100,16 @@ _KAZOO_TYPES = (
 )
 
 ACCEPTED_TYPES = (*_KAZOO_TYPES, *(t for t in _BY_CONTENT_TYPE if t not in _KAZOO_TYPES))
-"""Every content type that is stored, lower case: those of Kazoo's schema first, in its order."""
+"""All content types that can be stored, lower case; those of Kazoo's schema first, in its order."""
 
 
 def format_of(content_type: str) -> AudioFormat | None:
-    """Return the format of a content type, whatever its case and parameters; None: not known."""
+    """Return the format of a content type, whatever its case and parameters; None if unknown."""
     return _BY_CONTENT_TYPE.get(essence(content_type))
 
 
 def same_format(one: str, other: str) -> bool:
-    """Tell whether two content types mean the same; unknown ones are compared as text."""
+    """Return whether two content types mean the same; unknown ones are compared as text."""
     known = format_of(one)
     if known is None:
         return essence(one) == essence(other)
@@ -117,14 +117,12 @@ def same_format(one: str, other: str) -> bool:
 
 
 def same_container(one: AudioFormat, other: AudioFormat) -> bool:
-    """Tell whether two formats are one container, of which only a mark inside says what it is
-    meant for.
-    """
+    """Return whether two formats share a container in which only a mark tells them apart."""
     return one is other or (one in _MP4_FAMILY and other in _MP4_FAMILY)
 
 
 def extension_of(content_type: str) -> str | None:
-    """Return the file name extension of a content type, without the dot; None: not known."""
+    """Return the file name extension of a content type, without the dot; None if unknown."""
     known = format_of(content_type)
     return known.extension if known else None
 

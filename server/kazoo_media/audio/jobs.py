@@ -1,4 +1,4 @@
-"""What a process that converts is told, and what it tells at the end. Needs no audio library."""
+"""Jobs and reports of converter processes. Needs no audio library."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ SOURCES = frozenset(
         AudioFormat.GSM,
     }
 )
-"""What can be decoded here."""
+"""Formats that converter processes decode."""
 
 TARGETS = frozenset(
     {AudioFormat.MP3, AudioFormat.WAV, AudioFormat.OGG, AudioFormat.OPUS, AudioFormat.FLAC}
 )
-"""What can be encoded here."""
+"""Formats that converter processes encode."""
 
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": "67108864",
     "MALLOC_TRIM_THRESHOLD_": "67108864",
 }
-"""What a process needs before it imports the libraries: without, numpy starts threads, which
-a fork does not copy, and memory that each conversion gives back costs the next one half its time.
-"""
+"""Environment in which the audio libraries are imported. Without it numpy starts threads, which a
+fork does not copy, and each conversion returns memory that costs the next one half its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +43,10 @@ class Job:
     """One conversion.
 
     Attributes:
-        source: Of the bytes that will come, as sniffed.
+        source: Format of the input, as sniffed.
         preset: A name in PRESETS.
         wav_encoding: A name in WAV_ENCODINGS.
-        ignore_length: Whether the size in a WAV header is not to be believed.
+        ignore_length: Whether to ignore the size in a WAV header.
     """
 
     source: AudioFormat
@@ -58,7 +57,7 @@ class Job:
 
     @property
     def hears_all_first(self) -> bool:
-        """Tell whether nothing is written before all has been read."""
+        """Return whether the conversion reads all input before it writes."""
         return PRESETS[self.preset].level is not None
 
     def to_fields(self) -> dict[str, Any]:
@@ -74,10 +73,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Audio that is decoded and measured, and nothing made of it.
+    """A measurement of audio by decoding it, without output.
 
     Attributes:
-        source: Of the bytes that will come, as sniffed.
+        source: Format of the input, as sniffed.
     """
 
     source: AudioFormat
@@ -94,14 +93,14 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What was measured of a piece of audio while it passed, over all of its channels.
+    """The measurement of a piece of audio over all of its channels.
 
     Attributes:
-        loudness_lufs: Integrated; None: nothing is loud enough to be measured.
-        peak_dbfs: Of the largest sample; None: digital silence.
-        clipped_samples: Those at full scale or beyond.
-        peaks: The waveform: lowest and highest sample of each of at most 4096 stretches of equal
-            length, but for the last, as pairs of int8; full scale is 127.
+        loudness_lufs: Integrated loudness; None: nothing is loud enough to be measured.
+        peak_dbfs: Level of the largest sample; None: digital silence.
+        clipped_samples: Number of samples at full scale or beyond.
+        peaks: The waveform: lowest and highest sample of at most 4096 stretches of equal length
+            (the last may be shorter) as pairs of int8; full scale is 127.
     """
 
     loudness_lufs: float | None
@@ -115,13 +114,13 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a conversion, or a measurement, ended.
+    """The report of a conversion or a measurement.
 
     Attributes:
-        error: Why its output must not be used, for a person; None: it is good.
-        warnings: What a person may want to know though it went well.
-        before: Of the input; None where it could not be decoded.
-        after: Of what the encoder got; None where nothing was encoded.
+        error: Why the output must not be used, for a person; None: it is good.
+        warnings: Remarks for a person about a successful conversion.
+        before: Measurement of the input; None if it could not be decoded.
+        after: Measurement of the encoder's input; None if nothing was encoded.
     """
 
     error: str | None = None
@@ -143,7 +142,7 @@ class Report:
         """Return the report that `to_fields` wrote.
 
         Raises:
-            LookupError, TypeError, ValueError: it was something else.
+            LookupError, TypeError, ValueError: the fields are invalid.
         """
         before, after = fields["before"], fields["after"]
         first_bytes = before["peaks"] if before else 0

@@ -9,33 +9,33 @@ from dataclasses import dataclass
 from kazoo_media.audio.formats import AudioFormat
 
 LONGEST_S = 10_800
-"""More audio is not converted: a few kB can claim days. Kazoo's longest recording."""
+"""Longer audio is not converted, as a few kB can claim days. Kazoo's limit of a recording."""
 
 KAZOO = "kazoo"
-"""The preset that is the command in the settings, run as it is written."""
+"""The preset that runs exactly the command given by the settings."""
 
 WAV_ENCODINGS: Mapping[str, tuple[str, ...]] = {
     "linear16": ("-b", "16", "-e", "signed-integer"),
     "mulaw": ("-b", "8", "-e", "mu-law"),
     "alaw": ("-b", "8", "-e", "a-law"),
 }
-"""What samples a WAV may hold, and how sox is told."""
+"""Sample encodings of WAV output, with sox's options."""
 
 COMPAND_DB = ((-70, -78), (-60, -38), (-45, -25), (-20, -16), (0, -8))
-"""Level in, level out of the compander: quiet speech comes up, loud speech down."""
+"""Input and output levels of the compander: quiet speech is raised, loud speech lowered."""
 
 _COMPAND_POINTS = ",".join(f"{level},{becomes}" for level, becomes in COMPAND_DB)
 
 
 CEILING_DB = -1.0
-"""No peak is higher, between the samples neither, where levels are changed by knowing them."""
+"""Highest true peak of presets that measure the level first."""
 
 HEAD_ROOM_DB = -6
-"""Resampling what is clipped overshoots: this much room is made first."""
+"""Headroom before resampling, which overshoots on clipped audio."""
 
 
 class Dynamics(enum.Enum):
-    """What is done about levels without knowing what comes later."""
+    """Level changes that need no look at later audio."""
 
     NONE = enum.auto()
     SOFT_LIMIT = enum.auto()
@@ -43,17 +43,17 @@ class Dynamics(enum.Enum):
 
 
 class Scale(enum.Enum):
-    """What a level is measured in."""
+    """Units of a target level."""
 
     LOUDNESS = enum.auto()
     """LUFS. Source: ITU-R BS.1770."""
     SPEECH = enum.auto()
-    """dBFS while somebody speaks. Source: ITU-T P.56."""
+    """Active speech level in dBFS. Source: ITU-T P.56."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How loud the whole will be, by one gain. Only the in-process converter does that."""
+    """The level of the whole output, reached by one gain. Needs the in-process converter."""
 
     scale: Scale
     wanted_db: float
@@ -64,9 +64,9 @@ class Preset:
     """One normalization. The output is mono.
 
     Attributes:
-        kilobits_per_s: Of an mp3.
-        highpass_hertz: 0: none.
-        level: None: not known before the end of the audio, or not cared for.
+        kilobits_per_s: Bit rate of mp3 output.
+        highpass_hertz: Corner frequency; 0: no filter.
+        level: None: the output has no target level.
     """
 
     sample_rate_hertz: int
@@ -77,17 +77,17 @@ class Preset:
 
     @property
     def sox_can(self) -> bool:
-        """Tell whether sox has a chain of effects for it: sox can not hear everything first."""
+        """Return whether sox can make it: sox cannot measure the whole file first."""
         return self.level is None
 
     def effects(self) -> tuple[str, ...]:
-        """Return the chain for sox. All of it streams.
+        """Return the chain of sox effects. All of them stream.
 
         Raises:
-            ValueError: there is none.
+            ValueError: sox cannot make the preset.
         """
         if not self.sox_can:
-            raise ValueError("sox can not hear everything before it changes the level")
+            raise ValueError("sox cannot measure the whole file before it changes the level")
         if self.dynamics is Dynamics.NONE:
             return ("trim", "0", str(LONGEST_S))
         highpass = ("highpass", str(self.highpass_hertz)) if self.highpass_hertz else ()
@@ -99,7 +99,7 @@ class Preset:
         return (*start, *highpass, *rate, *last)
 
     def options(self, target: AudioFormat, wav_encoding: str) -> tuple[str, ...]:
-        """Return sox' options for the output."""
+        """Return sox's options for the output."""
         options: tuple[str, ...] = ()
         if self.dynamics is Dynamics.NONE:
             options = ("-r", str(self.sample_rate_hertz), "-c", "1")
@@ -118,6 +118,6 @@ PRESETS: Mapping[str, Preset] = {
     # -19 dBm0 by RFC 7874, 4.
     "rfc7874": Preset(8000, 32, highpass_hertz=60, level=Level(Scale.SPEECH, -22.0)),
 }
-"""Every preset but KAZOO, by name."""
+"""All presets except KAZOO, by name."""
 
 PRESET_NAMES = (KAZOO, *PRESETS)

@@ -26,15 +26,15 @@ def _normalizing(rest: Rest) -> Iterator[None]:
 
 
 _BROKEN: dict[str, tuple[bytes, str, str]] = {
-    "cut WAV": (noise(5.0)[:40_000], "audio/x-wav", "ends before it should"),
-    "2 kB that claim 40,000 s": (damage.CLAIMING, "audio/x-wav", "ends before it should"),
+    "cut WAV": (noise(5.0)[:40_000], "audio/x-wav", "is shorter than its header says"),
+    "2 kB that claim 40,000 s": (damage.CLAIMING, "audio/x-wav", "is shorter than its header says"),
     "WAV of 1 Hz": (damage.wav_with(tone(), rate=1), "audio/x-wav", "sample rate of 1 Hz"),
     "mp3 with a gap": (damage.zeroed(damage.NOISE_MP3, 0.4, 0.6), "audio/mpeg", "came out of 5.2"),
-    "cut Ogg": (damage.cut(damage.NOISE_OGG, 0.5), "audio/ogg", "ends before it should"),
+    "cut Ogg": (damage.cut(damage.NOISE_OGG, 0.5), "audio/ogg", "is shorter than its header says"),
     "cut FLAC": (damage.cut(damage.NOISE_FLAC, 0.5), "audio/flac", ""),
     "cut M4A": (damage.cut(in_container("m4a"), 0.5), "audio/mp4", "moov atom not found"),
     "cut WebM": (damage.cut(in_container("webm, live"), 0.5), "audio/webm", ""),
-    "raw video": (b"\x00\x00\x00\x01\x67" + bytes(2000), "video/h264", "holds no audio"),
+    "raw video": (b"\x00\x00\x00\x01\x67" + bytes(2000), "video/h264", "contains no audio"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Which converter takes what: sox, a process of the pool, or ffmpeg and one of them."""
+"""The choice of the converter: sox, a process of the pool, or ffmpeg followed by one of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ONLY_IN_PROCESS = (
 
 
 class Backend(enum.StrEnum):
-    """Which converter makes a preset. AUTO: the pool where it can, else sox."""
+    """The converter that makes a preset. AUTO: the pool if possible, otherwise sox."""
 
     AUTO = "auto"
     SOX = "sox"
@@ -44,11 +44,11 @@ class Backend(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Converters:
-    """Starts conversions, or says why not. ffmpeg decodes first what no other converter can read.
+    """Starts conversions or refuses them. ffmpeg decodes input that no other converter can read.
 
     Attributes:
-        pool: None where the packages of the extra [audio] are not installed.
-        ffmpeg: Where it is; None where it is not installed.
+        pool: None if the packages of the extra [audio] are not installed.
+        ffmpeg: Path of the program; None if it is not installed.
     """
 
     temporary_folder: Path
@@ -57,7 +57,7 @@ class Converters:
 
     @property
     def can_measure(self) -> bool:
-        """Tell whether the packages that measure are installed."""
+        """Return whether the packages that measure are installed."""
         return self.pool is not None
 
     async def by_command(self, command: SoxCommand, head: Head) -> Started:
@@ -68,10 +68,10 @@ class Converters:
         return await self._by_sox(command, head)
 
     async def measuring(self, source: AudioFormat, executable: str, head: Head) -> Started:
-        """Return a conversion to nothing, whose report has what the input sounds like.
+        """Return a conversion without output; its report has the measurement of the input.
 
         Args:
-            executable: What sox is called.
+            executable: Name or path of sox.
         """
         pool = self.pool
         if pool is None:
@@ -80,24 +80,25 @@ class Converters:
         decoded = partial(self._decoded, source, head, executable, second)
         if source not in SOURCES:
             return await decoded()
-        # libsndfile stops at second streams that sox reads past.
+        # libsndfile stops at second streams, which sox reads.
         fallback = None if source is AudioFormat.WAV else decoded
         start = PooledMeasuring.start(pool, source, ConversionLimits(), fallback)
         return await start_or_refuse(head, source, "the measuring process", start)
 
     async def by_preset(self, job: Job, wanted: Backend, executable: str, head: Head) -> Started:
-        """Return a conversion by a preset. Where the wanted back end cannot read the source, one
-        that can makes WAV of it first.
+        """Return a conversion by a preset.
+
+        If the chosen back end cannot read the source, another one converts it to WAV first.
 
         Args:
-            executable: What sox is called.
+            executable: Name or path of sox.
         """
         pool = None if wanted is Backend.SOX else self.pool
         is_for_sox = wanted is not Backend.INPROCESS and _sox_can(job)
-        # Raw GSM has no header: libsndfile plays as noise what sox refuses.
+        # Raw GSM has no header: libsndfile plays bytes as noise that sox refuses.
         is_raw_gsm = is_for_sox and job.source is AudioFormat.GSM
         if pool is not None and job.source in SOURCES and not is_raw_gsm:
-            # libsndfile stops at tags, cut frames and second streams that sox reads past.
+            # libsndfile stops at tags, cut frames and second streams, which sox reads past.
             by_sox = partial(self.by_preset, job, Backend.SOX, executable, head)
             fallback = by_sox if is_for_sox and job.source.sox_type is not None else None
             return await self._in_process(pool, job, head, fallback)
@@ -130,7 +131,7 @@ class Converters:
         executable: str,
         second: Callable[[Head], Awaitable[Started]],
     ) -> Started:
-        """Return a conversion of the WAV that is made of the source first."""
+        """Return a conversion that first decodes the source to WAV."""
         if source.sox_type is not None:
             decoder = await self._by_sox(SoxCommand(executable, source, AudioFormat.WAV), head)
         else:
@@ -151,7 +152,7 @@ class Converters:
 async def start_or_refuse(
     head: Head, source: AudioFormat, program: str, start: Coroutine[Any, Any, Conversion]
 ) -> Started:
-    """Return what is started, or why no converter must see the input or none can be started."""
+    """Return the started conversion, or a refusal of the input or of a failed start."""
     problem = head.problem(source)
     if problem is not None:
         start.close()
@@ -165,5 +166,5 @@ async def start_or_refuse(
 
 
 def _sox_can(job: Job) -> bool:
-    """Tell whether sox can make the target by the preset."""
+    """Return whether sox can make the target by the preset."""
     return job.target.sox_type is not None and PRESETS[job.preset].sox_can

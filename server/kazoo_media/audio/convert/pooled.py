@@ -1,4 +1,4 @@
-"""Conversion, and measuring, by a process of the pool."""
+"""Conversion and measurement by a process of the pool."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kazoo_media.audio.running.piped import PipedConversion
 
 
 class PooledConversion(PipedConversion):
-    """One job of the pool."""
+    """One conversion by the pool."""
 
     @classmethod
     async def start(
@@ -38,7 +38,7 @@ class PooledConversion(PipedConversion):
 
 
 class PooledMeasuring(PipedConversion):
-    """One measurement. Nothing comes out; its report has what the input sounds like."""
+    """One measurement. It has no output; its report has the measurement of the input."""
 
     @classmethod
     async def start(
@@ -61,5 +61,5 @@ class PooledMeasuring(PipedConversion):
         if report.before is None:
             return report.error or super()._judge(report)
         if is_too_short(report.before.duration_ms, self._input.meter.facts().duration_ms):
-            return "only a part of it can be decoded"
+            return "only a part of the input can be decoded"
         return None

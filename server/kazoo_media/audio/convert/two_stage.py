@@ -1,4 +1,4 @@
-"""Conversion in two stages: a decoder makes WAV of the input, another conversion takes that."""
+"""Conversion in two stages: a decoder converts the input to WAV, another converter that."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from kazoo_media.audio.jobs import Report
 
 
 class TwoStageConversion(Conversion):
-    """Feeds what a decoder puts out to a second conversion, which starts when the head of that can
-    be judged. Both run while the input comes in.
+    """Feeds the output of a decoder to a second conversion.
+
+    The second one starts when the head of that output can be judged. Both run during the upload.
     """
 
     def __init__(
@@ -25,7 +26,7 @@ class TwoStageConversion(Conversion):
         self._start_second = start_second
         self._second: Conversion | None = None
         self._begun = asyncio.Event()
-        self._ended: ConversionOutcome | None = None  # why there is no second stage, or no more
+        self._ended: ConversionOutcome | None = None  # why there is no second stage, or no longer
         self._decoded = ConversionOutcome()
 
     @override
@@ -55,7 +56,7 @@ class TwoStageConversion(Conversion):
         outcome = ConversionOutcome() if self._second is None else await self._second.outcome()
         refused = self._ended or outcome
         warnings = (*self._decoded.report.warnings, *outcome.report.warnings)
-        # A decoder that failed had its successor killed: its own reason is the one.
+        # If the decoder failed, the second stage was killed: the decoder's reason counts.
         error = self._decoded.report.error or refused.report.error
         report = replace(outcome.report, error=error, warnings=tuple(dict.fromkeys(warnings)))
         return replace(outcome, report=report, fallback=None)
@@ -67,7 +68,7 @@ class TwoStageConversion(Conversion):
             await self._second.kill()
 
     async def _move(self) -> None:
-        """Bring everything from one stage to the next; end the next one as the first one ended."""
+        """Feed the output of the first stage to the second, and end the second like the first."""
         held = b""
         async for chunk in self._decoder.output():
             if self._second is not None:

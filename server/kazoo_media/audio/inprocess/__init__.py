@@ -1,4 +1,4 @@
-"""Conversion by libraries, in a process of its own: the rest of the server runs without them.
+"""Conversion by numpy, soundfile, soxr and lameenc, in a separate process.
 
-Only `job` may be imported where numpy, soundfile, soxr and lameenc are missing.
+The rest of the server runs without these libraries.
 """

@@ -1,8 +1,8 @@
 """Decoding from a pipe, block by block.
 
-Theory of operation. PCM and G.711 are read here: that is the common case, and no parser in C sees
-those bytes. libsndfile does the rest. It reads mp3, Ogg and AU straight from the pipe; other
-formats it can only open where it can look back, so it gets a window on the pipe (`Rewindable`).
+Theory of operation. This module reads PCM and G.711, the common case, without a parser in C;
+libsndfile reads all other formats. It takes mp3, Ogg and AU directly from the pipe. It needs to
+seek back in other formats, so it reads them through a window on the pipe (`Rewindable`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Block = NDArray[np.float32]
 """Samples of one piece of audio: shape (frames, channels), full scale is 1.0."""
 
 _READ_BYTES = 64 * 1024
-_PIECE_BYTES = 128 * 1024  # with all that is made of it, it fits into the cache
+_PIECE_BYTES = 128 * 1024  # fits into the cache together with intermediate results
 _WORTH_S = 2
 _BLOCK_SAMPLES = 32 * 1024
 _RAW_RATE = 8000
@@ -42,21 +42,21 @@ _GSM_BYTES, _GSM_SAMPLES = 33, 160
 _STREAM_BYTES = (
     1 << 29
 )  # longer than LONGEST_S; more would overflow where libsndfile counts samples
-_TOO_EARLY = "the input ends before it should by its own header"
+_TOO_EARLY = "the input is shorter than its header says"
 _WINDOWED = frozenset({AudioFormat.FLAC})
 
 
 class UndecodableError(ValueError):
-    """The input can not be decoded to its end; the text says why, for a person."""
+    """The input cannot be decoded to its end; the text says why, for a person."""
 
 
 class Decoder(ABC):
-    """Audio that comes out of a pipe.
+    """Decodes audio from a pipe.
 
     Attributes:
-        sample_rate_hertz: As the input has it.
-        channel_count: Likewise.
-        highest: The largest sample the format has; lossy formats go beyond 1.0.
+        sample_rate_hertz: Rate of the input.
+        channel_count: Channels of the input.
+        highest: Largest sample of the format; lossy formats may exceed 1.0.
     """
 
     sample_rate_hertz: int
@@ -64,25 +64,23 @@ class Decoder(ABC):
     highest: float
 
     def blocks(self) -> Iterator[Block]:
-        """Yield everything up to the end of the input.
+        """Yield all audio up to the end of the input.
 
         Raises:
-            UndecodableError: it is broken, ends too early, or is longer than LONGEST_S.
+            UndecodableError: the input is broken, truncated, or longer than LONGEST_S.
         """
         most, frames = LONGEST_S * self.sample_rate_hertz, 0
         for block in self._decoded():
             frames += len(block)
             if frames > most:
-                raise UndecodableError(
-                    f"it is longer than {LONGEST_S} s, the most that is converted"
-                )
+                raise UndecodableError(f"it is longer than the limit of {LONGEST_S} s")
             yield block
         if not frames:
-            raise UndecodableError("there is no audio in the input")
+            raise UndecodableError("the input has no audio")
 
     @abstractmethod
     def _decoded(self) -> Iterator[Block]:
-        """Yield everything; ends with the input."""
+        """Yield all audio; ends with the input."""
 
     def _check(self, declared_frames: int) -> None:
         rate = self.sample_rate_hertz
@@ -91,16 +89,14 @@ class Decoder(ABC):
             raise UndecodableError(problem)
         if declared_frames > LONGEST_S * rate:
             seconds = declared_frames // rate
-            raise UndecodableError(
-                f"its header claims {seconds} s, the most that is converted is {LONGEST_S} s"
-            )
+            raise UndecodableError(f"its header claims {seconds} s, the limit is {LONGEST_S} s")
 
 
 def open_decoder(source: AudioFormat, source_fd: int, *, ignore_length: bool) -> Decoder:
     """Return a decoder that has read as far as the header.
 
     Raises:
-        UndecodableError: this is not what `source` says, or must not be decoded.
+        UndecodableError: the input has another format than `source`, or is not supported.
     """
     if source is AudioFormat.WAV:
         return _open_wav(source_fd, ignore_length=ignore_length)
@@ -158,7 +154,7 @@ def _frames_of_gsm(total_bytes: int) -> int:
 
 
 class _Plain(Decoder):
-    """Samples one after the other."""
+    """Interleaved samples without a header."""
 
     def __init__(
         self, source_fd: int, head: bytes, reader: SampleReader, rate: int, channels: int
@@ -169,7 +165,7 @@ class _Plain(Decoder):
         self.sample_rate_hertz, self.channel_count = rate, channels
         self.highest = reader.highest
         self._frame_bytes = reader.width * channels
-        # Less is not worth the work, more would keep what comes slowly from being heard.
+        # Less is inefficient, more would delay the audio of a slow upload.
         self._worth_bytes = min(_PIECE_BYTES, _WORTH_S * rate * self._frame_bytes)
 
     @override
@@ -178,7 +174,7 @@ class _Plain(Decoder):
             yield self._reader.read(data).reshape(-1, self.channel_count)
 
     def _read(self) -> bytes:
-        """Return whole frames, enough to be worth the work; fewer where the input ends."""
+        """Return whole frames, at least `_worth_bytes` except at the end of the input."""
         data = self._rest or os.read(self._source_fd, _PIECE_BYTES)
         while len(data) < self._worth_bytes and (more := os.read(self._source_fd, _PIECE_BYTES)):
             data += more
@@ -188,7 +184,7 @@ class _Plain(Decoder):
 
 
 class _Wav(_Plain):
-    """PCM or G.711 behind a header whose size is right, wrong or unknown."""
+    """PCM or G.711 after a header whose size is right, wrong or unknown."""
 
     def __init__(
         self,
@@ -219,14 +215,13 @@ class _Wav(_Plain):
                 self._rest = data[len(audio) :] + self._rest
         if left >= self._frame_bytes:
             raise UndecodableError(_TOO_EARLY)
-        yield from self._behind(left + (self._declared & 1))
+        yield from self._after_declared_end(left + (self._declared & 1))
 
-    def _behind(self, skipped: int) -> Iterator[Block]:
-        """Yield what follows the declared end if it is audio too; read the input to its end.
+    def _after_declared_end(self, skipped: int) -> Iterator[Block]:
+        """Yield audio after the declared end, if there is any; read the input to its end.
 
         Args:
-            skipped: So many bytes of the rest are no chunk: of a frame that is not whole, and the
-                one that pads an odd size.
+            skipped: Number of bytes before a chunk: of an incomplete frame, and a pad byte.
         """
         least = skipped + CHUNK_HEAD_BYTES
         while len(self._rest) < least and (data := os.read(self._source_fd, _READ_BYTES)):
@@ -242,7 +237,7 @@ def _shape(header: WavHeader) -> tuple[int, int]:
 
 
 class _Library(Decoder):
-    """Everything that libsndfile decodes."""
+    """Formats that libsndfile decodes."""
 
     def __init__(
         self, source: int | Rewindable, raw: tuple[object, ...] = (), *, has_length: bool = True
@@ -277,7 +272,7 @@ class _Library(Decoder):
 
 
 class _BlockCodec(_Library):
-    """GSM and ADPCM: behind the end of the input libsndfile goes on with silence, for ever."""
+    """GSM and ADPCM: after the end of the input libsndfile returns silence for ever."""
 
     def __init__(
         self,
@@ -310,7 +305,7 @@ _UNKNOWN_FRAMES = 1 << 48  # a pipe has SF_COUNT_MAX, a window on it something l
 
 
 class _Pipe(soundfile.SoundFile):  # type: ignore[misc]
-    """A file that is read once, forwards: soundfile would look for its place before each read."""
+    """A file that is read once, forwards: soundfile would query its position before each read."""
 
     @override
     def seekable(self) -> bool:
@@ -319,4 +314,4 @@ class _Pipe(soundfile.SoundFile):  # type: ignore[misc]
 
 def _reason(error: soundfile.LibsndfileError) -> str:
     text = error.error_string.removeprefix("Error : ").rstrip(". ")
-    return f"it can not be decoded: {text}"
+    return f"it cannot be decoded: {text}"

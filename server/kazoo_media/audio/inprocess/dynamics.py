@@ -1,4 +1,4 @@
-"""What evens out levels while audio passes, without knowing what comes later."""
+"""Streaming stages that even out levels without looking at later audio."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HIGHEST = np.float32(0.999)
 
 
 class SoftLimiter(Stage):
-    """Twice as loud where it is quiet, and never beyond full scale: sox's `gain -l 6`."""
+    """Doubles quiet audio and limits loud audio to full scale: sox's `gain -l 6`."""
 
     @override
     def process(self, samples: Mono, *, last: bool) -> Mono:
@@ -24,9 +24,9 @@ class SoftLimiter(Stage):
 
 
 class Compander(Stage):
-    """Brings quiet and loud speech together: sox's `compand 0.05,0.5 6:... 0 -30 0.05`.
+    """Raises quiet and lowers loud speech: sox's `compand 0.05,0.5 6:... 0 -30 0.05`.
 
-    The level is followed in steps of a millisecond, 50 ms ahead of what is changed by it.
+    The level is followed in steps of 1 ms, 50 ms ahead of the samples that it changes.
     """
 
     _ATTACK_S, _DECAY_S, _AHEAD_S = 0.05, 0.5, 0.05
@@ -38,7 +38,7 @@ class Compander(Stage):
         self._decay = 1 - math.exp(-0.0005 / self._DECAY_S)
         self._level = self._FIRST_LEVEL
         self._ahead = round(self._AHEAD_S * 1000)
-        self._waiting: Mono = np.zeros(0, np.float32)  # samples whose gain is not known yet
+        self._waiting: Mono = np.zeros(0, np.float32)  # samples without a known gain yet
         self._steps_seen = 0  # of those in `_waiting`
         self._gains = np.zeros(0, np.float32)
         self._gain = np.float32(_gain_of(np.array([self._level]))[0])
@@ -48,7 +48,7 @@ class Compander(Stage):
         self._waiting = np.concatenate((self._waiting, samples))
         self._follow(last=last)
         steps = len(self._gains) if last else max(0, len(self._gains) - self._ahead)
-        # Those that come out now get the gain of the level that is `_ahead` later.
+        # The samples that are output now get the gain of the level `_ahead` later.
         gains = self._gains[self._ahead : self._ahead + steps]
         if last and len(self._gains):
             gains = np.append(gains, np.repeat(self._gains[-1], steps - len(gains)))
@@ -57,7 +57,7 @@ class Compander(Stage):
         return out * self._per_sample(gains)[: len(out)]
 
     def _follow(self, *, last: bool) -> None:
-        """Take the level of all whole steps that are new; at the end also of a broken one."""
+        """Compute the level of all new whole steps; at the end also of an incomplete one."""
         new = self._waiting[self._steps_seen * self._step :]
         if last and len(new) % self._step:
             new = np.append(new, np.zeros(-len(new) % self._step, np.float32))
@@ -67,7 +67,7 @@ class Compander(Stage):
         lower, upper = steps[:, :half].mean(axis=1), steps[:, half:].mean(axis=1)
         level, levels = self._level, []
         for low, high in zip(lower.tolist(), upper.tolist(), strict=True):
-            # The level rises by some of the samples while it falls by others.
+            # Some samples raise the level while others lower it.
             for change in (high - level, low - level):
                 level += change * (self._attack if change > 0 else self._decay)
             levels.append(level)
@@ -76,7 +76,7 @@ class Compander(Stage):
         self._steps_seen += count
 
     def _per_sample(self, gains: NDArray[np.float32]) -> Mono:
-        """Return the gain of each sample: straight lines from step to step."""
+        """Return the gain of each sample, interpolated linearly between steps."""
         if not len(gains):
             return gains
         ends = gains[:, np.newaxis]
@@ -87,7 +87,7 @@ class Compander(Stage):
 
 
 def _knee_curve() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return levels and their gains, dB; corners are round within 6 dB."""
+    """Return levels and their gains in dB; corners are rounded within 6 dB."""
     levels = np.arange(-100, 12.25, 0.25)
     given = np.array(COMPAND_DB, np.float64)
     gains: NDArray[np.float64] = np.interp(levels, given[:, 0], given[:, 1] - given[:, 0])

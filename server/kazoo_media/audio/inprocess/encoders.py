@@ -17,7 +17,7 @@ from typing_extensions import override
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.samples import encode_g711
 
-_LAME_QUALITY = 7  # at the rates of telephones both the fastest and the best
+_LAME_QUALITY = 7  # at telephone rates both the fastest and the best
 _UNKNOWN_SIZE = 0xFFFFFFFF
 _WAV_CODES = {"linear16": 1, "alaw": 6, "mulaw": 7}
 
@@ -26,8 +26,8 @@ class Encoder(ABC):
     """Mono, 16 bits.
 
     Attributes:
-        factor: What it multiplies all samples with, by itself.
-        overshoot_db: By how much more, at most, a decoder's peaks are higher than those that came.
+        factor: Factor that the encoder itself applies to all samples.
+        overshoot_db: How much a decoder's peaks can exceed those of the input, at most.
     """
 
     factor = 1.0
@@ -39,13 +39,13 @@ class Encoder(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """Write what is left. Nothing comes after it."""
+        """Write the rest. No `write` may follow."""
 
 
 class Mp3Encoder(Encoder):
-    """CBR: the length of a VBR stream without a tag is guessed wrongly by players."""
+    """CBR: players guess a wrong length of a VBR stream without a tag."""
 
-    factor = 0.95  # LAME's own head-room
+    factor = 0.95  # LAME's own headroom
     overshoot_db = 1.0
 
     def __init__(self, sink_fd: int, sample_rate_hertz: int, kilobits_per_s: int) -> None:
@@ -69,7 +69,7 @@ class Mp3Encoder(Encoder):
 
 
 class WavEncoder(Encoder):
-    """The sizes in its header are those of a stream: whoever stores it writes the right ones."""
+    """The header has the placeholder sizes of a stream; `repaired_head` has the real ones."""
 
     def __init__(self, sink_fd: int, sample_rate_hertz: int, wav_encoding: str) -> None:
         self._sink_fd = sink_fd
@@ -90,9 +90,9 @@ class WavEncoder(Encoder):
 
 
 class LibraryEncoder(Encoder):
-    """What libsndfile writes: Vorbis and Opus in Ogg, and FLAC.
+    """Formats that libsndfile writes: Vorbis and Opus in Ogg, and FLAC.
 
-    The checksum in the header of a FLAC stays unknown; whoever stores it writes the right length.
+    The header of a FLAC has neither checksum nor length; `repaired_head` has the real length.
     """
 
     _KINDS: Mapping[AudioFormat, tuple[str, str]] = {
@@ -119,9 +119,9 @@ class LibraryEncoder(Encoder):
 
 
 class _ForwardOnly:
-    """A pipe that looks like a file; what should be written over what is gone is dropped.
+    """A pipe with the interface of a file. Writes over bytes that are already sent are dropped.
 
-    libsndfile calls it: it may not raise.
+    libsndfile calls it, so its methods must not raise.
     """
 
     def __init__(self, sink_fd: int) -> None:
@@ -131,22 +131,22 @@ class _ForwardOnly:
         self._is_broken = False
 
     def check(self) -> None:
-        """Raise BrokenPipeError if nobody reads."""
+        """Raise BrokenPipeError if the reader is gone."""
         if self._is_broken:
             raise BrokenPipeError
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Set the place of the next write."""
+        """Set the position of the next write."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
         self._place = start + offset
         return self._place
 
     def tell(self) -> int:
-        """Return the place of the next write."""
+        """Return the position of the next write."""
         return self._place
 
     def write(self, data: bytes) -> int:
-        """Write all of it where it can be written."""
+        """Write the part that is not sent yet."""
         if self._place == self._size and not self._is_broken:
             try:
                 write_all(self._sink_fd, data)
@@ -160,7 +160,7 @@ class _ForwardOnly:
 def open_encoder(
     target: AudioFormat, sink_fd: int, rate: int, kilobits_per_s: int, wav_encoding: str
 ) -> Encoder:
-    """Return an encoder of mono audio with that sample rate. The target is one of job.TARGETS."""
+    """Return an encoder of mono audio with this sample rate. The target is one of jobs.TARGETS."""
     if target is AudioFormat.MP3:
         return Mp3Encoder(sink_fd, rate, kilobits_per_s)
     if target is AudioFormat.WAV:
@@ -169,10 +169,10 @@ def open_encoder(
 
 
 def write_all(sink_fd: int, data: bytes | bytearray) -> None:
-    """Write all of it, however little the pipe takes at once.
+    """Write all bytes, however few the pipe takes at a time.
 
     Raises:
-        BrokenPipeError: nobody reads.
+        BrokenPipeError: the reader is gone.
     """
     rest = memoryview(data)
     while rest:
@@ -180,9 +180,9 @@ def write_all(sink_fd: int, data: bytes | bytearray) -> None:
 
 
 def wav_header(rate: int, wav_encoding: str) -> bytes:
-    """Return the header of a mono stream whose length is not known yet.
+    """Return the header of a mono stream of unknown length.
 
-    Source: Microsoft, Multimedia Data Standards Update: what is no PCM has a fact chunk.
+    Source: Microsoft, Multimedia Data Standards Update: formats except PCM have a fact chunk.
     """
     width = 2 if wav_encoding == "linear16" else 1
     code = _WAV_CODES[wav_encoding]

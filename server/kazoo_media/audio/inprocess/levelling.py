@@ -1,10 +1,11 @@
-"""Making audio as loud as it should be: the whole is measured first, then changed by one gain.
+"""Levelling: reads the whole file before choosing one gain for it.
 
-Theory of operation
-1. What arrives is measured and kept in a file.
+Theory of operation:
+
+1. Incoming audio is measured and spooled to a file.
 2. At the end the file is read back, changed and encoded.
-3. Where the gain would lift peaks over the ceiling, they are limited, which takes some of the
-   level. Then the result is measured as well and the gain is corrected, before anything is encoded.
+3. If the gain would raise peaks over the ceiling, they are limited, which lowers the level. Then
+   the result is also measured and the gain corrected before anything is encoded.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ _LevelMeter = LoudnessMeter | SpeechLevelMeter
 
 
 class Leveller:
-    """Audio that waits for its end.
+    """Audio that is spooled until its end.
 
     Attributes:
-        meter: What was kept sounds like this.
+        meter: Measures the spooled audio.
     """
 
     def __init__(self, level: Level, rate: int, encoder: Encoder, spool_fd: int) -> None:
-        """Keep the audio in the empty file `spool_fd`: 4 bytes a sample."""
+        """Spool the audio to the empty file `spool_fd`, 4 bytes per sample."""
         self._level = level
         self._rate = rate
         self._lost_db = -decibels(encoder.factor)
@@ -53,7 +54,7 @@ class Leveller:
         self._peak = PeakMeter()
 
     def keep(self, samples: Mono) -> None:
-        """Take up the next samples."""
+        """Measure and spool the next samples."""
         self.meter.feed(samples[:, np.newaxis])
         if self._speech is not None:
             self._speech.feed(samples[:, np.newaxis])
@@ -66,11 +67,11 @@ class Leveller:
 
     @property
     def gain(self) -> float | None:
-        """Return what everything is multiplied by; None: its peaks are limited as well."""
+        """Return the factor for all samples; None if peaks are also limited."""
         return None if self._gain_db > self._most_gain_db else _factor(self._gain_db)
 
     def levelled(self) -> Iterator[Mono]:
-        """Yield everything at the level that is wanted."""
+        """Yield all audio at the target level."""
         gain_db = self._gain_db
         if self.gain is not None:
             yield from self._changed(Gain(gain_db))
@@ -87,7 +88,7 @@ class Leveller:
 
     @cached_property
     def _gain_db(self) -> float:
-        # Silence stays as it is: what is below the gate of the meter is none of our business.
+        # Silence, which is below the gate of the meter, stays unchanged.
         return self._missing_db(self._speech or self.meter.loudness) or 0.0
 
     @property

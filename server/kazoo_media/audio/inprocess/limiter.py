@@ -1,10 +1,11 @@
-"""Peaks between the samples, and keeping them below a ceiling without anybody hearing it.
+"""True peaks, and a limiter that keeps them below a ceiling inaudibly.
 
-Theory of operation of the limiter. Where a peak would pass the ceiling, it is known by how many dB.
-1. Each sample takes the largest reduction that is needed within the next 5 ms.
+Theory of operation of the limiter. For each peak over the ceiling the excess in dB is computed.
+
+1. Each sample gets the largest reduction that is needed within the next 5 ms.
 2. From there the reduction falls by _RELEASE_DB_PER_S: `maximum.accumulate` of reduction plus time.
-3. A mean over the last 5 ms makes the way down smooth. All values in it reach as far ahead as the
-   sample itself, so the mean is never less than what the sample needs.
+3. A mean over the last 5 ms smooths the attack. All values in it look at least as far ahead as the
+   sample itself, so the mean is never less than the reduction that the sample needs.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from typing_extensions import override
 from kazoo_media.audio.inprocess.stages import Mono, Stage
 
 _PHASES = 4
-_REACH = 12  # samples on either side that make one between
+_REACH = 12  # samples on either side of an interpolated one
 _ROW_GAPS = 32
 _AHEAD_S = 0.005
 _RELEASE_DB_PER_S = 60.0
-_MOST_OVER = 2.3  # the largest that the filters make between samples up to 1.0
+_MOST_OVER = 2.3  # the largest interpolated value between samples up to 1.0
 
 
 class PeakMeter:
-    """The largest peak, also between samples.
+    """Measures the true peak, including values between samples.
 
     Source: ITU-R BS.1770-5, annex 2.
     """
@@ -41,19 +42,19 @@ class PeakMeter:
         """Measure the next samples."""
         whole = np.concatenate((self._before, samples))
         self._before = whole[len(whole) - 2 * _REACH :].copy()
-        # Interpolating costs more than all else: only what can be larger is looked at closely.
+        # Interpolation is the most expensive step: only samples that can exceed the peak need it.
         if len(samples) and float(np.abs(whole).max()) * _MOST_OVER > self.peak:
             self.peak = max(self.peak, float(_between(whole).max()))
 
 
 class Limiter(Stage):
-    """Nothing passes the ceiling."""
+    """Keeps true peaks below the ceiling."""
 
     def __init__(self, rate: int, ceiling_db: float) -> None:
         self._ceiling = 10 ** (ceiling_db / 20)
         self._ahead = round(rate * _AHEAD_S)
         self._release = _RELEASE_DB_PER_S / rate
-        # Samples that wait, with those before them that are needed to look between.
+        # Waiting samples, and those before them that interpolation needs.
         self._samples = np.zeros(2 * _REACH + self._ahead, np.float32)
         self._envelope = np.zeros(self._ahead + 1, np.float64)  # before the first that waits
         self._skip = self._ahead + _REACH
@@ -80,7 +81,7 @@ class Limiter(Stage):
         if is_idle and not len(passes):
             return np.float32(1.0)
         needed = np.zeros_like(over)
-        needed[passes] = 20 * np.log10(over[passes])  # few do, and a logarithm is dear
+        needed[passes] = 20 * np.log10(over[passes])  # few exceed it, and a logarithm is expensive
         reach = _largest_ahead(needed, self._ahead)[:count]
         slope = self._release * np.arange(1, count + 1)
         falling = np.maximum.accumulate(np.append(self._envelope[-1], reach + slope))[1:] - slope
@@ -94,7 +95,7 @@ class Limiter(Stage):
 
 
 def _largest_ahead(values: NDArray[np.float64], ahead: int) -> NDArray[np.float64]:
-    """Return for each value the largest of itself and the next `ahead`, as far as there are."""
+    """Return for each value the maximum of itself and up to `ahead` following values."""
     largest, reach = values, 0
     while reach < ahead:
         more = min(reach + 1, ahead - reach)
@@ -104,8 +105,9 @@ def _largest_ahead(values: NDArray[np.float64], ahead: int) -> NDArray[np.float6
 
 
 def _between(samples: Mono) -> NDArray[np.float64]:
-    """Return the peak around each sample but the first and last _REACH: at itself, and at three
-    places towards either neighbour.
+    """Return the peak around each sample except the first and last _REACH.
+
+    It is the maximum of the sample and of three interpolated values on either side.
     """
     peaks = np.abs(samples).astype(np.float64)
     inner = peaks[_REACH : len(samples) - _REACH].copy()
@@ -116,8 +118,9 @@ def _between(samples: Mono) -> NDArray[np.float64]:
 
 
 def _interpolated(samples: Mono) -> NDArray[np.float32]:
-    """Return what lies at each of the places between two samples: shape (places, gaps). Gap k is
-    that between samples k + _REACH - 1 and k + _REACH.
+    """Return the interpolated values between samples: shape (places, gaps).
+
+    Gap k lies between the samples k + _REACH - 1 and k + _REACH.
     """
     gaps = len(samples) - 2 * _REACH + 1
     rows = -(-gaps // _ROW_GAPS)
@@ -130,8 +133,9 @@ def _interpolated(samples: Mono) -> NDArray[np.float32]:
 
 @functools.cache
 def _interpolators() -> NDArray[np.float32]:
-    """Return what makes all values of a row of gaps from the samples that they reach: filters, each
-    a sinc in a Kaiser window. One matrix, since numpy multiplies those faster than it filters.
+    """Return the matrix that interpolates a row of gaps: sinc filters with a Kaiser window.
+
+    A single matrix, because numpy multiplies matrices faster than it filters.
     """
     matrix = np.zeros((_ROW_GAPS + 2 * _REACH - 1, _PHASES - 1, _ROW_GAPS), np.float32)
     for phase in range(1, _PHASES):

@@ -1,16 +1,18 @@
-"""Loudness while audio passes.
+"""Loudness of streaming audio.
 
 Source: ITU-R BS.1770-5, annex 1; EBU Tech 3341.
 
-Theory of operation. The filter takes from low frequencies and leaves high ones alone, so a hop of
-100 ms is measured in two parts.
-1. Means of neighbouring frames, at about 7 kHz, hold what is low. The spectrum of their
-   differences is weighted: differences, because a hop cut out without a window would spread a
+Theory of operation. The K-weighting filter attenuates low frequencies and leaves high ones
+unchanged, so a hop of 100 ms is measured in two parts.
+
+1. Means of neighbouring frames, at about 7 kHz, contain the low frequencies. The spectrum of their
+   differences is weighted: without a window, the spectrum of the means themselves would spread a
    strong hum over all frequencies.
-2. What the means lack is high: one sum of squares of all frames, less one of the means. Part 1
-   corrects for what means take from the frequencies between.
-Left and right go through one complex transform: their cross terms cancel, since the weights of
-positive and negative frequencies are the same. All of it costs less than 0.1 LU.
+2. The means lack the high frequencies, whose energy is the sum of squares of all frames minus that
+   of the means. Part 1 corrects the attenuation of the frequencies between by the means.
+
+Left and right go through one complex transform: their cross terms cancel, as the weights of
+positive and negative frequencies are equal. The total error is less than 0.1 LU.
 """
 
 from __future__ import annotations
@@ -27,18 +29,18 @@ from kazoo_media.audio.inprocess.stages import SINGLE
 _OFFSET_LUFS = -0.691
 _ABSOLUTE_GATE_LUFS = -70.0
 _RELATIVE_GATE_LU = 10.0
-_BLOCK_HOPS = 4  # 400 ms that overlap by three quarters
+_BLOCK_HOPS = 4  # blocks of 400 ms that overlap by three quarters
 _ENOUGH_HERTZ = 7000
-_HIGH = 10 ** (0.05 / 10)  # what folds down into the means is counted low: this is the balance
+_HIGH = 10 ** (
+    0.05 / 10
+)  # compensates for aliasing in the means, which is counted as low frequencies
 _REFERENCE_RATE = 48_000
 _LARGEST_POWERS = (2 * 3 * 5 * 7 * 11) ** 16
 _SURROUND_WEIGHT = 1.41
 
 
 class LoudnessMeter:
-    """Integrated loudness of everything that was fed, in memory that hardly grows: 80 bytes a
-    second.
-    """
+    """Integrated loudness of the audio so far, in 80 bytes of memory per second of audio."""
 
     def __init__(self, sample_rate_hertz: int, channel_count: int) -> None:
         self._step = max(1, sample_rate_hertz // _ENOUGH_HERTZ)
@@ -60,11 +62,10 @@ class LoudnessMeter:
             self._energies.frombytes(self._measure(whole[: hops * self._hop]).tobytes())
 
     def level(self, gain: float = 1.0) -> float | None:
-        """Return the integrated loudness of everything times `gain`, LUFS; None if nothing passed
-        the absolute gate.
+        """Return the integrated loudness in LUFS after a factor of `gain`.
 
-        What is shorter than one block of 400 ms is measured as one block. What is left of the last
-        hop does not count, as in the standard.
+        None: all audio is below the absolute gate. Audio shorter than one block of 400 ms is
+        measured as one block. An incomplete last hop does not count, as in the standard.
         """
         energies = np.frombuffer(self._energies, np.float64)
         if not len(energies):
@@ -84,7 +85,7 @@ class LoudnessMeter:
         return _OFFSET_LUFS + 10 * math.log10(blocks[blocks > gate].mean())
 
     def _measure(self, samples: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the energy of each hop, of all channels together."""
+        """Return the energy of each hop, summed over all channels."""
         if self._channels == 2:
             return self._filters[0].energies(samples.view(np.complex64)[:, 0])
         weights = _channel_weights(self._channels)
@@ -105,7 +106,7 @@ class _Filter:
         self._last_mean: NDArray[np.float32] | NDArray[np.complex64] | None = None
 
     def energies(self, samples: NDArray[np.float32] | NDArray[np.complex64]) -> NDArray[np.float64]:
-        """Return the mean energy of each hop of these."""
+        """Return the mean energy of each of these hops."""
         means = samples
         if self._step > 1:
             means = samples[:: self._step] + samples[1 :: self._step]
@@ -142,19 +143,21 @@ class _Filter:
 
 @functools.cache
 def _quick_length(length: int) -> int:
-    """Return the length next to this one whose transform is quick: primes up to 11, no others."""
+    """Return the next length with a fast transform: with prime factors up to 11 only."""
     nearby = sorted(range(length // 2, length * 2), key=lambda each: abs(each - length))
     return next(each for each in nearby if _LARGEST_POWERS % each == 0)
 
 
 @functools.lru_cache(maxsize=4)
 def _weights(rate: int, hop: int, step: int, *, is_real: bool) -> tuple[float, NDArray[np.float32]]:
-    """Return the weight of each squared sample that the means lack, and of each squared real and
-    imaginary part of the spectrum of changes of the means.
+    """Return the weights of both parts.
+
+    The first is for the energy that the means lack, the others for each squared real and imaginary
+    part of the spectrum of differences of the means.
     """
     count = hop // step
     indices = np.arange(count // 2 + 1) if is_real else np.arange(count)
-    # At 0 Hz nothing changes: as good as there is the weight of a frequency next to it.
+    # At 0 Hz the differences are 0: the weight of a neighbouring frequency serves as well.
     folded = np.maximum(np.minimum(indices, count - indices), 1e-3)
     frequencies = folded * (rate / step / count)
     high = _HIGH * float(k_weighting(np.array([_REFERENCE_RATE / 2]))[0]) if step > 1 else 0.0
@@ -168,7 +171,7 @@ def _weights(rate: int, hop: int, step: int, *, is_real: bool) -> tuple[float, N
 
 
 def k_weighting(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the power gain at these frequencies: at any rate that of the filters for 48 kHz.
+    """Return the power gain at these frequencies, by the filters for 48 kHz at any rate.
 
     Source: ITU-R BS.1770-5, annex 1, tables 1 and 2.
     """
@@ -182,7 +185,7 @@ def k_weighting(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _channel_weights(channels: int) -> tuple[float, ...]:
-    """Return left, right, centre, low-frequency effects (not counted), then what surrounds."""
+    """Return the weights of left, right, centre, low frequencies (not counted) and surround."""
     front = (1.0, 1.0, 1.0)
     if channels <= 3:
         return front[:channels]

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 MOST_STRETCHES = 4096
 _FIRST_FRAMES = 8
-_FEWEST_IN_A_ROW = 64  # below, the overhead of numpy's rows costs more than halving
+_FEWEST_IN_A_ROW = 64  # below this, the overhead of numpy's rows exceeds the cost of halving
 
 
 class Waveform:
-    """Lowest and highest sample of stretches of equal length; full, pairs of them become one."""
+    """Lowest and highest sample of stretches of equal length; when full, pairs are merged."""
 
     def __init__(self) -> None:
         self._bounds = np.zeros((MOST_STRETCHES, 2), np.float32)
@@ -21,10 +21,10 @@ class Waveform:
         self._open_frames = 0
 
     def feed(self, samples: NDArray[np.float32]) -> float:
-        """Take up the next samples: shape (frames, channels), full scale is 1.0.
+        """Add the next samples: shape (frames, channels), full scale is 1.0.
 
         Returns:
-            The largest of them, whatever its sign.
+            The largest absolute value.
         """
         at, peak = 0, 0.0
         while at < len(samples):
@@ -42,7 +42,7 @@ class Waveform:
         return peak
 
     def peaks(self, gain: float = 1.0) -> bytes:
-        """Return the pairs times `gain` as int8, low and high in turn; full scale is 127."""
+        """Return the pairs times `gain` as int8, lowest and highest in turn; full scale is 127."""
         bounds = self._bounds[: self._count]
         if self._open_frames:
             bounds = np.concatenate((bounds, [(self._open_low, self._open_high)]))

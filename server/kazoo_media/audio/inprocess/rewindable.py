@@ -1,4 +1,4 @@
-"""A pipe that can be looked at as if it were a file, as far as a parser of headers needs that."""
+"""A pipe with as much of the interface of a file as a parser of headers needs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _READ_BYTES = 64 * 1024
 
 
 class Rewindable:
-    """The first bytes of a pipe can be read again; its end can be asked for but is far away.
+    """The first bytes of a pipe can be read again; its reported end is far away.
 
-    Only libsndfile uses it: looking for chunks behind the audio, it finds none.
+    Only libsndfile uses it, and so finds no chunks after the audio.
 
     Attributes:
-        ended: Whether more was asked for than there is.
+        ended: Whether a read reached the end of the input.
     """
 
     def __init__(self, source_fd: int, head: bytes) -> None:
@@ -28,21 +28,21 @@ class Rewindable:
 
     @property
     def total_bytes(self) -> int:
-        """Return how much there was so far, the head included."""
+        """Return the number of bytes so far, including the head."""
         return self._window_at + len(self._window)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Set the place of the next read."""
+        """Set the position of the next read."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: _END}[whence]
         self._place = start + offset
         return self._place
 
     def tell(self) -> int:
-        """Return the place of the next read."""
+        """Return the position of the next read."""
         return self._place
 
     def read(self, size: int) -> bytes:
-        """Return that many bytes, fewer only at the end, none from beyond what was read so far."""
+        """Return this many bytes; fewer only at the end, none beyond the bytes read so far."""
         at = self._place - self._window_at
         if not 0 <= at <= len(self._window):
             return b""

@@ -1,4 +1,4 @@
-"""Samples as they lie in a file, to numbers and back: PCM, float and G.711."""
+"""Conversion of stored samples to numbers and back: PCM, float and G.711."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class SampleReader:
     """Reads one kind of sample.
 
     Attributes:
-        width: Bytes of one sample.
-        highest: The largest sample there can be, where full scale is 1.0.
+        width: Bytes per sample.
+        highest: The largest possible sample; full scale is 1.0.
     """
 
     width: int
@@ -41,10 +41,10 @@ class SampleReader:
 
 
 def reader_of(format_code: int, bits: int, width: int, order: str = "<") -> SampleReader:
-    """Return what reads samples of a WAV with that code, these bits in `width` bytes.
+    """Return a reader of WAV samples with this code and these bits in `width` bytes.
 
     Raises:
-        LookupError: they are of another kind.
+        LookupError: such samples are not supported.
     """
     if format_code == _FLOAT and (bits, width) == (32, 4):
         return SampleReader(4, 1.0, "f4", order)
@@ -61,7 +61,7 @@ def reader_of(format_code: int, bits: int, width: int, order: str = "<") -> Samp
 def _read_24(data: bytes, order: str) -> NDArray[np.float32]:
     count = len(data) // 3
     padded = b"\0" + data if order == "<" else data + b"\0"
-    # Each number takes in a byte of its neighbour, which the shift drops.
+    # Each number contains a byte of its neighbour, which the shift drops.
     whole: NDArray[np.int32] = np.ndarray((count,), order + "i4", padded, strides=(3,))
     return (whole >> 8).astype(np.float32) * np.float32(1 / (1 << 23))
 

@@ -1,6 +1,6 @@
-"""One conversion, from pipe to pipe, or one measurement, while the input arrives.
+"""One conversion from pipe to pipe, or one measurement, while the input arrives.
 
-The process must have been started with `job.ENVIRONMENT`.
+The process must have been started with `jobs.ENVIRONMENT`.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _WARM_UP_RATE = 44_100
 
 
 def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
-    """Read the source to its end and write the target while doing so; tell how it went.
+    """Read the source to its end, write the target at the same time, and return the report.
 
     Args:
         source_fd: A pipe.
-        sink_fd: A pipe, of WAV with the sizes of a stream in its header.
-        spool_fd: An empty file, for presets that have to hear everything first.
+        sink_fd: A pipe; a WAV gets the placeholder sizes of a stream in its header.
+        spool_fd: An empty file, for presets that read the whole file before choosing a gain.
 
     Raises:
-        BrokenPipeError: nobody reads the output any more.
+        BrokenPipeError: the reader of the output is gone.
     """
     preset = PRESETS[job.preset]
     before: SoundMeter | None = None
@@ -56,7 +56,7 @@ def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
         encoder = open_encoder(job.target, sink_fd, rate, kilobits_per_s, job.wav_encoding)
         stages = tuple(_stages(preset, decoder.sample_rate_hertz))
         passing = _through(decoder, before, stages)
-        # What is known to be the same but for a gain is not measured again.
+        # Audio that differs only by a known gain is not measured again.
         heard, gain = before, None if stages or not _is_as_encoded(decoder) else 1.0
         if preset.level is not None:
             leveller = Leveller(preset.level, preset.sample_rate_hertz, encoder, spool_fd)
@@ -78,8 +78,9 @@ def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
 
 
 def measure(measurement: Measurement, source_fd: int) -> Report:
-    """Read the source, a pipe, to its end; tell what it sounds like, or why only a part of it was
-    heard.
+    """Read the source, a pipe, to its end; return its measurement.
+
+    The report has an error if only a part could be decoded.
     """
     before: SoundMeter | None = None
     try:
@@ -93,7 +94,7 @@ def measure(measurement: Measurement, source_fd: int) -> Report:
 
 
 def _through(decoder: Decoder, before: SoundMeter, stages: Iterable[Stage]) -> Iterator[Mono]:
-    """Yield what comes out of the stages; measure what comes in."""
+    """Measure the input and yield the output of the stages."""
     chain = Chain((*stages, Gather()))
     for block in decoder.blocks():
         before.feed(block)
@@ -102,12 +103,12 @@ def _through(decoder: Decoder, before: SoundMeter, stages: Iterable[Stage]) -> I
 
 
 def _is_as_encoded(decoder: Decoder) -> bool:
-    """Tell whether the samples are what encoders take: mono, 16 bits."""
+    """Return whether encoders take the samples unchanged: mono, 16 bits."""
     return decoder.channel_count == 1 and decoder.highest == _HIGHEST_16
 
 
 def _stages(preset: Preset, rate: int) -> Iterator[Stage]:
-    """Yield what is done to mono audio, in this order."""
+    """Yield the stages for mono audio in their order."""
     if rate != preset.sample_rate_hertz:
         yield Resample(rate, preset.sample_rate_hertz)
     if preset.highpass_hertz:
@@ -122,10 +123,10 @@ def _stages(preset: Preset, rate: int) -> Iterator[Stage]:
 
 
 class _Output:
-    """What goes to the encoder.
+    """The input of the encoder.
 
     Attributes:
-        meter: Measures what a decoder will hear; None: it is known already.
+        meter: Measures the audio that a decoder will return; None: it is known already.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -147,7 +148,7 @@ class _Output:
             self.meter.feed(scaled[:, np.newaxis])
 
     def warnings(self) -> tuple[str, ...]:
-        """Say how much was clipped here, not by whoever made the input."""
+        """Return a warning about samples that the conversion, not the input, has clipped."""
         return (f"the conversion clipped {self._over} samples",) if self._over else ()
 
 
@@ -164,7 +165,7 @@ def _mono(block: Block) -> Mono:
 
 
 def warm_up() -> None:
-    """Make the first conversion of a forked child as fast as its second. Starts no thread."""
+    """Make the first conversion of a forked child as fast as later ones. Starts no thread."""
     telephony = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", ignore_length=True)
     header = wav_header(_WARM_UP_RATE, "linear16")
     coded = _converted(telephony, header + bytes(_WARM_UP_RATE))
@@ -173,7 +174,7 @@ def warm_up() -> None:
 
 
 def _converted(job: Job, data: bytes) -> bytes:
-    """Return what becomes of audio so small that it fits into a pipe, in one piece."""
+    """Return the converted audio in one piece, for audio that fits into a pipe."""
     source_fd, feed_fd = os.pipe()
     read_fd, sink_fd = os.pipe()
     try:

@@ -1,4 +1,4 @@
-"""Measuring audio while it passes."""
+"""Measurement of streaming audio."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from kazoo_media.audio.jobs import Sound
 
 
 class SoundMeter:
-    """Everything that a Sound says.
+    """Measures all values of a Sound.
 
     Attributes:
-        loudness: The part that measures loudness.
+        loudness: The loudness meter.
     """
 
     def __init__(self, sample_rate_hertz: int, channel_count: int, highest: float) -> None:
-        """Measure audio whose largest sample is `highest`, a little less than 1.0 in integers."""
+        """Measure audio whose largest sample is `highest`, just below 1.0 for integers."""
         self._rate = sample_rate_hertz
         self._channels = channel_count
         self._highest = highest
@@ -41,9 +41,7 @@ class SoundMeter:
         self.loudness.feed(samples)
 
     def sound(self, gain: float = 1.0) -> Sound:
-        """Return what was measured so far, as it is when all samples are multiplied by `gain`; what
-        was clipped stays so.
-        """
+        """Return the measurement so far after a factor of `gain`; clipped samples stay clipped."""
         loudness = self.loudness.level(gain)
         return Sound(
             loudness_lufs=None if loudness is None else round(loudness, 2),

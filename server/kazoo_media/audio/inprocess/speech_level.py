@@ -1,4 +1,4 @@
-"""The level of speech while somebody speaks: pauses do not count.
+"""The active speech level: pauses do not count.
 
 Source: ITU-T P.56, method B, followed in steps of 10 ms.
 """
@@ -20,9 +20,7 @@ _LOWEST_DB, _HIGHEST_DB = -100.0, 10.0
 
 
 class SpeechLevelMeter:
-    """The active speech level of everything that was fed, in memory that hardly grows: 400 bytes
-    a second.
-    """
+    """The active speech level so far, in 400 bytes of memory per second of audio."""
 
     def __init__(self, rate: int) -> None:
         self._step = rate // 100
@@ -41,7 +39,7 @@ class SpeechLevelMeter:
         self._means.frombytes(rows.mean(axis=1, dtype=np.float32).tobytes())
 
     def level(self) -> float | None:
-        """Return the level, dBFS; None if nobody spoke."""
+        """Return the level in dBFS; None if there is no speech."""
         envelope = _smoothed(np.frombuffer(self._means, np.float32))
         if not len(envelope) or not self._energy:
             return None
@@ -65,7 +63,7 @@ class SpeechLevelMeter:
 
 
 def _smoothed(means: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the means behind two exponential averages, which together are one short kernel."""
+    """Return the means after two exponential averages, computed as one short kernel."""
     times = np.arange(1, round(12 * _SMOOTHING_STEPS))
     kernel = times * np.exp(-times / _SMOOTHING_STEPS)
     smoothed = np.convolve(means, (kernel / kernel.sum()).astype(np.float32))

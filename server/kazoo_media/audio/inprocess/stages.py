@@ -1,4 +1,4 @@
-"""What changes mono audio block by block."""
+"""Stages that change mono audio block by block."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ Mono = NDArray[np.float32]
 NOTHING: Mono = np.zeros(0, np.float32)
 
 SINGLE: Literal["ortho"] = "ortho"
-"""A norm of transforms: without one, numpy transforms float32 in double precision."""
+"""Norm of transforms; without it numpy transforms float32 in double precision."""
 
 
 def decibels(factor: float) -> float:
-    """Return a factor of amplitudes in dB; -inf for 0."""
+    """Return an amplitude factor in dB; -inf for 0."""
     return 20 * math.log10(factor) if factor else -math.inf
 
 
 class Stage(ABC):
-    """One step. What comes out is as long as what went in, but for its rate, in the end."""
+    """One step. In the end its output lasts as long as its input."""
 
     @abstractmethod
     def process(self, samples: Mono, *, last: bool) -> Mono:
-        """Return what is ready; `last` comes once, at the end, and brings all that is left."""
+        """Return the samples that are ready; with `last`, once at the end, all the rest."""
 
 
 class Chain(Stage):
-    """Steps one after the other."""
+    """A sequence of stages."""
 
     def __init__(self, stages: Iterable[Stage]) -> None:
         self._stages = tuple(stages)
@@ -48,7 +48,7 @@ class Chain(Stage):
 
 
 class Gather(Stage):
-    """The same in pieces that are worth the work of whoever takes them."""
+    """Collects samples into pieces of an efficient size."""
 
     _WORTH_SAMPLES = 16 * 1024
 
@@ -68,7 +68,7 @@ class Gather(Stage):
 
 
 class Resample(Stage):
-    """Another sample rate."""
+    """Changes the sample rate."""
 
     def __init__(self, rate: int, wanted: int) -> None:
         self._stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
@@ -80,7 +80,7 @@ class Resample(Stage):
 
 
 class Gain(Stage):
-    """Everything louder, or quieter, by as much."""
+    """Multiplies all samples by a factor."""
 
     def __init__(self, decibels: float) -> None:
         self._factor = np.float32(10 ** (decibels / 20))
@@ -91,10 +91,10 @@ class Gain(Stage):
 
 
 class HighPass(Stage):
-    """A Butterworth filter of second order: hum, rumble and DC go.
+    """A Butterworth high-pass filter of second order; removes hum, rumble and DC.
 
-    Its response is so short that it is convolved with, by overlap and add: a recursive filter can
-    not be computed many samples at a time.
+    It is a convolution with the short response, by overlap and add: a recursive filter cannot be
+    computed many samples at a time.
     """
 
     _TRANSFORM = 8192
@@ -122,7 +122,7 @@ class HighPass(Stage):
 
 
 def _high_pass_response(rate: int, hertz: float) -> Mono:
-    """Return the response to an impulse until it is 120 dB down; its sum, the gain at DC, is 0.
+    """Return the impulse response until it is 120 dB down; its sum, the gain at DC, is 0.
 
     Source: Bristow-Johnson, Cookbook formulae for audio EQ biquad filter coefficients: HPF.
     """

@@ -1,4 +1,4 @@
-"""What a Windows Media file says of the audio in it."""
+"""Duration of the audio in a Windows Media file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ASF_EMPTY_DATA_BYTES = 26
 
 
 class AsfWalker(ContainerWalker):
-    """Reads how long the file is, if there is nothing but audio in it.
+    """Reads the duration of the file if it contains only audio.
 
     Source: Advanced Systems Format, 2.1, 3.2 and 3.3.
     """

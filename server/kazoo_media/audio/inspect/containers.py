@@ -1,8 +1,8 @@
-"""What all containers share: MP4, WebM, ASF and FLV say what is in them, and where they end.
+"""The walk through containers that MP4, WebM, ASF and FLV share.
 
-Theory of operation. A container is elements in elements; a walker goes into those that lead to what
-it wants and over all others. The furthest end that any element declares is where the file must end:
-it is truncated if it ends before.
+Theory of operation. A container consists of nested elements. A walker enters those that lead to the
+elements it wants and skips all others. The furthest declared end of any element is the end of the
+file: a file that ends earlier is truncated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from kazoo_media.model import AudioFacts
 
 _REST_OF_FILE = 1 << 62
 _FREE_ELEMENTS = 10_000
-_ELEMENT_BYTES = 32  # an element of a real file has more, on average: hostile ones are many
+_ELEMENT_BYTES = (
+    32  # elements of real files are larger on average; hostile files have many small ones
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,8 @@ class Element:
     """The header of one element.
 
     Attributes:
-        header_bytes: Its content starts after these.
-        content_bytes: None: until its parent, or the file, ends.
+        header_bytes: Size of the header; the content follows.
+        content_bytes: None: up to the end of its parent or of the file.
     """
 
     name: int
@@ -37,11 +39,11 @@ class Element:
 
 
 class ContainerWalker(Walker):
-    """Goes from element to element.
+    """Walks from element to element.
 
     Attributes:
-        _masters: Elements to go into, by name, with the bytes that stand before their children.
-        _wanted: Elements to look at, by name, with the bytes that are enough.
+        _masters: Elements to enter, by name, with the number of bytes before their children.
+        _wanted: Elements to read, by name, with the number of bytes to read.
     """
 
     _masters: Mapping[int, int]
@@ -63,7 +65,7 @@ class ContainerWalker(Walker):
         return self._is_broken or (not self._gave_up and 0 < received < self._end)
 
     def _break(self) -> None:
-        """Stop where no element can be: what follows is lost."""
+        """Stop at invalid data: elements after it cannot be found."""
         self._is_broken = True
         self._give_up()
 
@@ -82,7 +84,7 @@ class ContainerWalker(Walker):
         return at
 
     def _step(self, data: bytes, at: int) -> int | None:
-        """Return the way to the next element; None: more bytes are needed."""
+        """Return the number of bytes to the next element; None: more bytes are needed."""
         element = self._element(data, at)
         if element is None:
             return None
@@ -99,7 +101,7 @@ class ContainerWalker(Walker):
         if element.name in self._wanted:
             try:
                 self._take(element.name, data[at + start : at + start + enough])
-            # Shorter than it may be, or a rate that is no number.
+            # The element is too short, or a rate is not a number.
             except (struct.error, IndexError, ValueError, OverflowError):
                 self._break()
         return start + size
@@ -110,7 +112,7 @@ class ContainerWalker(Walker):
 
     @abstractmethod
     def _take(self, name: int, content: bytes) -> None:
-        """Note what an element says."""
+        """Take the facts from an element."""
 
     def _facts(self, duration_ms: float | None) -> AudioFacts:
         whole_ms = None if duration_ms is None else round(duration_ms)

@@ -1,4 +1,4 @@
-"""How long a FLAC is: by its header, or, when that was written into a pipe, by its last frames."""
+"""Duration of a FLAC: from its header or, if that was written into a pipe, from its last frames."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ class FlacGauge(Gauge):
         return None if head == self._head else head
 
     def _counted(self) -> int | None:
-        """Return the samples up to the end by the last frame that follows its predecessor, since
-        any bytes may look like one frame header.
+        """Return the number of samples up to the end of the last consecutive frame.
+
+        A frame counts only if it continues its predecessor: any bytes may look like one header.
         """
         block = int.from_bytes(self._head[10:12], "big")
         ends = list(_frame_spans(self._tail, block))
@@ -71,7 +72,7 @@ def _frame_spans(data: bytes, block: int) -> Iterator[tuple[int, int]]:
 
     Args:
         data: Any part of a stream.
-        block: Samples of all frames but the last, in a stream of fixed blocks.
+        block: Samples in each frame except the last, if the stream has fixed blocks.
     """
     for match in deque(_SYNC.finditer(data), maxlen=_MOST_CANDIDATES):
         header = data[match.start() : match.start() + _LONGEST_HEADER_BYTES]

@@ -1,4 +1,4 @@
-"""What a Flash video says of the audio in it."""
+"""Duration of the audio in a Flash video."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FLV_CODECS = {2: "mp3", 7: "alaw", 8: "mulaw", 10: "aac", 11: "speex"}
 class FlvWalker(ContainerWalker):
     """Reads the times of the audio tags. Source: Adobe Flash Video File Format 10.1, annex E.
 
-    The last tag's own length is not known: the duration is some ms too short.
+    The length of the last tag is unknown, so the duration is some ms too short.
     """
 
     _masters: Mapping[int, int] = {}

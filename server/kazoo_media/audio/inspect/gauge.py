@@ -1,4 +1,4 @@
-"""What measures one stream of audio while it passes."""
+"""The interface of a gauge, which measures the length of one stream of audio."""
 
 from __future__ import annotations
 
@@ -8,30 +8,28 @@ from kazoo_media.model import AudioFacts
 
 
 class Gauge(ABC):
-    """Counts the audio of one format. No method ever raises, whatever the bytes are."""
+    """Counts the audio of one format. No method ever raises, even for hostile bytes."""
 
     @abstractmethod
     def feed(self, chunk: bytes) -> None:
-        """Count one more chunk; its borders mean nothing."""
+        """Count the next chunk; chunks may begin and end anywhere."""
 
     @abstractmethod
     def facts(self) -> AudioFacts:
-        """Return what is known so far."""
+        """Return the facts that are known so far."""
 
     def declared_ms(self) -> int | None:
-        """Return the length that headers promise, None if they do not."""
+        """Return the length that headers declare, or None."""
         return None
 
     def hides_audio(self) -> bool:
-        """Tell whether there is more audio than headers say."""
+        """Return whether there is more audio than headers declare."""
         return False
 
     def is_truncated(self) -> bool:
-        """Tell whether the stream, if it ends here, ends too early."""
+        """Return whether the stream would be truncated if it ended here."""
         return False
 
     def repaired_head(self) -> bytes | None:
-        """Return the first bytes with the length that was counted; None: they are right, or have
-        none.
-        """
+        """Return the first bytes with the counted length; None: no change is needed."""
         return None

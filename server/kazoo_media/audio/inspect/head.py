@@ -1,4 +1,4 @@
-"""The head of a piece of audio: what its first bytes show it to be, judged once."""
+"""The head of a piece of audio: its first bytes, judged once."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from kazoo_media.audio.inspect.wav import (
 )
 
 MOST_HEAD_BYTES = LARGEST_HEADER_BYTES + 16
-"""A head can be judged when it has so many bytes, whatever they are."""
+"""A head of this size can always be judged."""
 
 _RAW = frozenset({AudioFormat.PCMA, AudioFormat.PCMU, AudioFormat.GSM})
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first bytes of a piece of audio and what they show.
+    """The first bytes of a piece of audio and the judgement of them.
 
     Attributes:
-        data: As they came; what follows the first MOST_HEAD_BYTES does not matter.
-        format: None where nothing is recognised: raw formats have no magic.
-        label: What it is instead of audio, with its article: "a PDF document"; None where nothing
-            but audio is known of it.
-        wav: The header of a WAV; None where there is none, or it is broken or incomplete.
+        data: The bytes; only the first MOST_HEAD_BYTES matter.
+        format: The recognised format; None also for raw formats, which have no magic.
+        label: What the bytes are instead of audio, with an article: "a PDF document"; else None.
+        wav: The header of a WAV; None if there is none, or if it is broken or incomplete.
         wav_problem: Why the header of a WAV cannot be read.
     """
 
@@ -42,11 +41,11 @@ class Head:
 
     @property
     def ignores_length(self) -> bool:
-        """Tell whether a converter has to read to the end instead of believing the header."""
+        """Return whether a converter must ignore the length in the header."""
         return self.wav is not None and ignore_length_needed(self.wav)
 
     def problem(self, source: AudioFormat) -> str | None:
-        """Say why no converter must see this as `source`; None: it may."""
+        """Return why this must not be converted as `source`, or None."""
         if not self.data:
             return "the input is empty"
         if self.label is not None:
@@ -64,7 +63,7 @@ class Head:
 
 
 def can_be_judged(data: bytes | bytearray) -> bool:
-    """Tell whether these first bytes are enough: of a WAV the whole header, else SNIFF_BYTES."""
+    """Return whether these bytes can be judged: a whole WAV header, otherwise SNIFF_BYTES."""
     if len(data) < SNIFF_BYTES:
         return False
     if data[:4] not in (b"RIFF", b"RIFX", b"RF64") or len(data) >= MOST_HEAD_BYTES:
@@ -76,7 +75,7 @@ def can_be_judged(data: bytes | bytearray) -> bool:
 
 
 def judged(data: bytes) -> Head:
-    """Return the head that begins with these bytes: as many as can be judged, or all there are."""
+    """Return the judged head: enough bytes to be judged, or the whole input."""
     found = sniff(data)
     try:
         wav = parse_wav_header(data[:MOST_HEAD_BYTES])

@@ -1,7 +1,7 @@
-"""Counting frames that stand in no container: mp3 and ADTS AAC.
+"""Counting of frames without a container: mp3 and ADTS AAC.
 
-Such a file says nowhere how long it should be: it is what its frames are. What stands between or
-behind them and is no tag was audio once.
+Such a file declares no length; its frames are its length. Bytes between or after the frames that
+are not a tag are damaged audio.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ID3V1_BYTES = 128
 
 
 class FrameWalker(Walker):
-    """Counts what subclasses find."""
+    """Counts the frames that subclasses find."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class FrameWalker(Walker):
 
     @override
     def declared_ms(self) -> int | None:
-        """Return what a tag says, or what would be there were all bytes frames."""
+        """Return the length from a tag, or the length if all bytes were frames."""
         if not self._rate or not self._frame_bytes:
             return None
         whole = self._samples * (1 + self._lost_bytes / self._frame_bytes)
@@ -82,7 +82,7 @@ class Mp3Walker(FrameWalker):
         return at
 
     def _march(self, data: bytes, at: int) -> int:
-        """Go from frame to frame until the data end or something else than a frame comes."""
+        """Walk from frame to frame up to the end of the data or of the frames."""
         first, last, samples, start = self._first, len(data) - 3, 0, at
         while at <= last:
             frame = mpeg_frame(data[at + 1], data[at + 2]) if data[at] == 0xFF else None
@@ -96,7 +96,7 @@ class Mp3Walker(FrameWalker):
         return at
 
     def _search(self, data: bytes, at: int) -> int:
-        """Find a frame that another one follows, and be in step; else return where to go on."""
+        """Search two consecutive frames and synchronise; otherwise return where to continue."""
         while (match := POSSIBLE_FRAME.search(data, at)) is not None and not self._gave_up:
             at = match.start()
             frame = mpeg_frame(data[at + 1], data[at + 2])
@@ -122,7 +122,7 @@ class Mp3Walker(FrameWalker):
 
 
 def _tag_length(data: bytes, at: int) -> int | None:
-    """Return the size of the tag there, 0 if more bytes are needed to tell it; None: there is none.
+    """Return the size of the tag there, 0 if more bytes are needed, None if there is no tag.
 
     Source: id3.org, ID3v1 and ID3v2; wiki.hydrogenaud.io, APEv2 specification.
     """
@@ -153,7 +153,7 @@ def _frames_by_tag(body: bytes) -> int | None:
 
 
 class AacWalker(FrameWalker):
-    """Counts ADTS frames; where none begins, the next one is searched.
+    """Counts ADTS frames; searches the next frame after damaged bytes.
 
     Source: ISO/IEC 14496-3, 1.A.2.2 and table 1.18.
     """

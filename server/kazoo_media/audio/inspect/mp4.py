@@ -1,4 +1,4 @@
-"""What an MP4 says of the audio in it."""
+"""Duration of the audio in an MP4."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def _box(data: bytes, at: int) -> Element | None:
 
 
 def index_comes_first(head: bytes) -> bool:
-    """Tell whether the MP4 that begins with `head` can be read without seeking: its index (moov)
-    stands before its audio (mdat).
-    """
+    """Return whether an MP4 needs no seeking: its index (moov) precedes its audio (mdat)."""
     at = 0
     while (box := _box(head, at)) is not None:
         if box.name in (_MOOV, _MDAT) or box.content_bytes is None:
@@ -39,7 +37,7 @@ def index_comes_first(head: bytes) -> bool:
 
 
 class Mp4Walker(ContainerWalker):
-    """Reads how long the first audio track is. Source: ISO/IEC 14496-12, 8.2 to 8.5."""
+    """Reads the duration of the first audio track. Source: ISO/IEC 14496-12, 8.2 to 8.5."""
 
     _masters = dict.fromkeys(map(element_name, (b"moov", b"trak", b"mdia", b"minf", b"stbl")), 0)
     _wanted: Mapping[int, int] = {_MVHD: 24, _TKHD: 36, _HDLR: 12, _STSD: 44}

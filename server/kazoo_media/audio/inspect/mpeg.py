@@ -20,17 +20,17 @@ _MPEG1_RATES = (44100, 48000, 32000)
 _RATE_DIVISORS = {0: 4, 2: 2, 3: 1}  # version bits: MPEG 2.5, 2, 1
 
 POSSIBLE_FRAME = re.compile(rb"\xff[\xe2-\xe7\xf2-\xff][\x10-\xeb\xec-\xef]", re.DOTALL)
-"""Finds, at C speed, most of what is a frame header and little else."""
+"""Finds most frame headers, and few other bytes, at C speed."""
 
 
 @dataclass(frozen=True, slots=True)
 class MpegFrame:
-    """What a frame header says.
+    """A parsed frame header.
 
     Attributes:
         stream: Version and layer bits and the rate: the same in all frames of one stream.
-        length_bytes: The header included.
-        samples: Of one channel.
+        length_bytes: Length of the frame including the header.
+        samples: Samples per channel.
     """
 
     stream: tuple[int, int]
@@ -42,10 +42,10 @@ class MpegFrame:
 
 @functools.cache
 def mpeg_frame(second: int, third: int) -> MpegFrame | None:
-    """Return the frame whose header is 0xff and these two bytes, None if there can be none.
+    """Return the frame whose header is 0xff and these two bytes, or None if they are invalid.
 
-    Free-format streams (no bit rate in the header) are not recognised: their length is not known
-    from the header.
+    Free-format streams (no bit rate in the header) are not recognised: the header does not give
+    their length.
 
     Source: ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; 13818-3, 2.4.2.3; MPEG 2.5 by custom.
     """

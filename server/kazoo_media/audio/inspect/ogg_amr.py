@@ -1,11 +1,12 @@
-"""Counting the audio of framed formats while it passes: Ogg and AMR; `frames.py` has mp3 and AAC.
+"""Counting of framed audio: Ogg and AMR; `mp3_aac.py` has mp3 and AAC.
 
-Theory of operation. A walker stands at an offset of the stream where a frame or page should begin.
-1. It reads the header there and moves on by the length that the header says, often far beyond the
-   chunk at hand: `_skip` remembers how far. Nothing between headers is looked at.
-2. What it can not judge before more bytes come waits in `_rest`, a few KiB at most.
-3. Where no header is, it searches the next one at C speed. Hostile bytes make it search often, so
-   it gives up after _MOST_ERRORS false hits: from then on it knows nothing.
+Theory of operation. A walker is at an offset of the stream where a frame or page should begin.
+
+1. It reads the header there and skips the length in that header, often far beyond the present
+   chunk: `_skip` has the distance. It does not read the bytes between headers.
+2. Bytes that cannot be judged before more arrive are kept in `_rest`, a few KiB at most.
+3. If there is no header, it searches the next one at C speed. Hostile bytes make it search often,
+   so it gives up after _MOST_ERRORS false hits: from then on nothing is known.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _MOST_ERRORS = 10_000
 
 
 class Walker(Gauge):
-    """Goes from header to header."""
+    """Walks from header to header."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -59,11 +60,11 @@ class Walker(Gauge):
 
     @abstractmethod
     def _walk(self, data: bytes) -> int:
-        """Walk over `data` and return where to go on, which may be behind its end."""
+        """Walk over `data` and return where to continue, which may be after its end."""
 
     @abstractmethod
     def _counted(self) -> AudioFacts:
-        """Return what was counted."""
+        """Return the counted audio."""
 
 
 class OggWalker(Walker):
@@ -129,7 +130,7 @@ class OggWalker(Walker):
         return at
 
     def _begin(self, serial: int, head: bytes) -> None:
-        """Take up a stream that is audio; others that run beside it are not looked at."""
+        """Start to count an audio stream; parallel streams are ignored."""
         rate: int | None = None
         start: int | None = None
         if head.startswith(b"\x01vorbis") and len(head) >= 16:
@@ -197,7 +198,7 @@ class AmrWalker(Walker):
 
 
 class AmrWideWalker(AmrWalker):
-    """Counts AMR wide-band frames, which are of 20 ms, too."""
+    """Counts AMR wide-band frames, also of 20 ms."""
 
     _MAGIC = b"#!AMR-WB\n"
     _RATE = 16_000

@@ -1,4 +1,4 @@
-"""Which sample rates, channel counts and durations are taken for true."""
+"""Plausibility of sample rates, channel counts and durations."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ MOST_CHANNELS = 8
 
 
 def implausible(sample_rate_hertz: int | None, channel_count: int | None) -> str | None:
-    """Say why no converter should see such audio; None: it is plausible, or not known.
+    """Return why such audio must not be converted, or None if it is plausible or unknown.
 
-    A rate of 1 Hz turns 2 kB into 40,000 s of audio.
+    A rate of 1 Hz would turn 2 kB into 40,000 s of audio.
     """
     rate, channels = sample_rate_hertz, channel_count
     if rate is not None and not LOWEST_RATE_HERTZ <= rate <= HIGHEST_RATE_HERTZ:
@@ -20,7 +20,8 @@ def implausible(sample_rate_hertz: int | None, channel_count: int | None) -> str
 
 
 def is_too_short(duration_ms: int, expected_ms: int | None) -> bool:
-    """Tell whether a part is missing, False where nothing is expected. Allows for a resampler's
-    edges: 2 % and half a second.
+    """Return whether a part is missing; False if nothing is expected.
+
+    The tolerance for a resampler's edges is 2 % and half a second.
     """
     return expected_ms is not None and duration_ms < expected_ms * 0.98 - 500

@@ -1,4 +1,4 @@
-"""What the first bytes of a file show it to be."""
+"""Recognition of a format by the first bytes of a file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.mpeg import id3_length, mpeg_frame
 
 SNIFF_BYTES = 512
-"""As many bytes are looked at, at most."""
+"""Maximum number of bytes that are examined."""
 
 
 class Verdict(enum.Enum):
-    """What is known of the bytes."""
+    """The kinds of verdicts."""
 
     AUDIO = enum.auto()
     NOT_AUDIO = enum.auto()
@@ -24,7 +24,7 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sniffed:
-    """A verdict and its ground.
+    """A verdict and its reason.
 
     Attributes:
         format: Set for AUDIO.
@@ -73,7 +73,7 @@ _MAGIC = (
     (b"\x00\x00\x00\x01\x27", AudioFormat.H264),
 )
 
-# Before QuickTime files said what they are they began with any of these boxes.
+# Old QuickTime files have no file type box; they begin with any of these.
 _OLD_QUICKTIME = re.compile(rb"....(?:moov....mvhd|(?:wide|free|skip)....mdat|mdat)", re.DOTALL)
 _MARKUP = re.compile(rb"\s*<(!doctype html|html|head|body)", re.IGNORECASE)
 _XML = re.compile(rb"\s*<(\?xml|svg)", re.IGNORECASE)
@@ -85,7 +85,7 @@ _TS_PACKET_BYTES = 188
 
 
 def sniff(head: bytes) -> Sniffed:
-    """Return what a file is whose first bytes are `head`, of which SNIFF_BYTES are looked at.
+    """Return the verdict on a file that begins with `head`; only SNIFF_BYTES are examined.
 
     Raw formats (mu-law, A-law, GSM) have no magic: they are UNKNOWN.
     """
@@ -115,7 +115,7 @@ def _audio_format(head: bytes) -> AudioFormat | None:
 
 
 def _ogg_format(head: bytes) -> AudioFormat | None:
-    """Return the format by the first packet; Speex, Theora and others are not known."""
+    """Return the format by the first packet; Speex, Theora and others are unknown."""
     first_packet = head[27 + head[26] :] if len(head) > 27 else b""
     if first_packet.startswith(b"OpusHead"):
         return AudioFormat.OPUS
@@ -135,7 +135,7 @@ def _mp4_format(head: bytes) -> AudioFormat | None:
 
 
 def _mpeg_audio_format(head: bytes) -> AudioFormat | None:
-    """Return MP3 or AAC by frame syncs: the next one too, where it lies within the head."""
+    """Return MP3 or AAC by a frame sync and, if it is within the head, the next one."""
     if len(head) < 4 or head[0] != 0xFF:
         return None
     if head[1] & 0xF6 == 0xF0:
@@ -151,7 +151,7 @@ def _mpeg_audio_format(head: bytes) -> AudioFormat | None:
 
 
 def _is_adts(head: bytes) -> bool:
-    """Tell whether two ADTS headers follow each other. Source: ISO/IEC 14496-3, 1.A.2.2.1."""
+    """Return whether two ADTS headers are consecutive. Source: ISO/IEC 14496-3, 1.A.2.2.1."""
     if len(head) < 7 or head[2] >> 2 & 15 > 12:
         return False
     length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
@@ -173,7 +173,7 @@ def _other_label(head: bytes) -> str | None:
 
 
 def _text_label(head: bytes) -> str | None:
-    """Return a label if the whole head is printable text; it may end within a character."""
+    """Return a label if the whole head is printable text, perhaps cut within a character."""
     if _MARKUP.match(head):
         return "HTML"
     text = _printable(head)

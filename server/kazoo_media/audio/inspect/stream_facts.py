@@ -1,4 +1,4 @@
-"""How long audio is, counted while it passes."""
+"""Duration of audio, counted while it streams."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from kazoo_media.audio.inspect.wav import (
 from kazoo_media.audio.inspect.webm import WebmWalker
 from kazoo_media.model import AudioFacts
 
-_MOST_CREDIBLE = (1 << 31) - 1  # ms, 24 days; and what protobuf has place for in a rate
+_MOST_CREDIBLE = (1 << 31) - 1  # ms, 24 days; and the largest rate that protobuf can hold
 
 
 class DurationMeter:
     """Measures one stream of a known format, in constant memory, without decoding it.
 
     Exact for WAV with PCM, float, G.711, GSM or ADPCM, for AU, raw G.711 and GSM, mp3, AAC, Ogg
-    Vorbis, Ogg Opus and AMR; FLAC by its own header or its last frames, MP4 by its index, WebM and
-    FLV but for the last frame; other formats stay unknown.
+    Vorbis, Ogg Opus and AMR. FLAC is measured by its header or its last frames, MP4 by its index,
+    WebM and FLV without their last frame. Other formats remain unknown.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
@@ -42,13 +42,11 @@ class DurationMeter:
         self._codec = _CODECS.get(audio_format)
 
     def feed(self, chunk: bytes) -> None:
-        """Count the next bytes. Never raises, and its cost does not depend on the length of PCM."""
+        """Count the next bytes. Never raises; the cost is independent of the length of PCM."""
         self._gauge.feed(chunk)
 
     def facts(self) -> AudioFacts:
-        """Return what is known of the bytes so far; None where nothing is, or nothing credible: a
-        header may claim anything.
-        """
+        """Return the known facts so far; unknown and implausible values are None."""
         facts = self._gauge.facts()
         values = (facts.duration_ms, facts.sample_rate_hertz, facts.channel_count)
         if any(value is not None and value > _MOST_CREDIBLE for value in values):
@@ -58,26 +56,23 @@ class DurationMeter:
         return replace(facts, codec=self._codec)
 
     def expected_ms(self) -> int | None:
-        """Return how long the audio should be: what its headers promise if they promise more than
-        there is, else what was counted.
-        """
+        """Return the expected duration: the declared one if that is longer than the counted one."""
         counted, declared = self._gauge.facts().duration_ms, self._gauge.declared_ms()
         known = [value for value in (counted, declared) if value is not None]
         return max(known) if known else None
 
     def hides_audio(self) -> bool:
-        """Tell whether there is more audio than its headers say."""
+        """Return whether there is more audio than its headers declare."""
         return self._gauge.hides_audio()
 
     def is_truncated(self) -> bool:
-        """Tell whether the stream, if it ends here, ends too early; False where that can not be
-        known.
-        """
+        """Return whether the stream would be truncated if it ended here; False if unknown."""
         return self._gauge.is_truncated()
 
     def repaired_head(self) -> bytes | None:
-        """Return the first bytes of a stream that ends here, with its length in them; None: they
-        are right, have no length, or belong to a WAV: see wav.repaired_head.
+        """Return the first bytes with the length of a stream that ends here.
+
+        None: they are right, have no length, or belong to a WAV; for those see wav.repaired_head.
         """
         return self._gauge.repaired_head()
 
@@ -255,4 +250,4 @@ _CODECS: Mapping[AudioFormat, str] = {
     AudioFormat.PCMU: "mulaw",
     AudioFormat.GSM: "gsm",
 }
-"""Of formats that hold one kind of samples."""
+"""Codecs of formats with one kind of samples."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kazoo_media.audio.inspect.plausibility import implausible
 
 LARGEST_HEADER_BYTES = 64 * 1024
-"""A header that has no audio by then is none."""
+"""The audio must begin within this many bytes."""
 
 CHUNK_HEAD_BYTES = 8
 """A chunk begins with its name and its size."""
@@ -38,14 +38,14 @@ _ONE_SAMPLE_BLOCKS = frozenset({0x0001, 0x0003, 0x0006, 0x0007})  # PCM, float, 
 
 @dataclass(frozen=True, slots=True)
 class WavHeader:
-    """Everything in front of the audio.
+    """The header before the audio.
 
     Attributes:
-        format_code: As registered; of an extensible header the code that it extends.
-        bits: Of one sample; 0 or 4 in compressed formats.
-        block_samples: Samples of one channel in `block_align` bytes; None where that varies.
-        data_offset: Where the audio starts, bytes.
-        declared_bytes: The size of the audio as the header has it, true or not.
+        format_code: The registered code; for an extensible header the code that it extends.
+        bits: Bits per sample; 0 or 4 in compressed formats.
+        block_samples: Samples of one channel in `block_align` bytes; None if that varies.
+        data_offset: Start of the audio in bytes.
+        declared_bytes: Size of the audio by the header, true or not.
     """
 
     format_code: int
@@ -59,19 +59,19 @@ class WavHeader:
 
     @property
     def size_is_sane(self) -> bool:
-        """Tell whether the declared size can be meant: neither 0 nor what streams write."""
+        """Return whether the declared size is neither 0 nor a placeholder that streams write."""
         return 0 < self.declared_bytes < _LARGEST_SANE_SIZE
 
     @property
     def codec(self) -> str | None:
-        """Return how the samples are coded, in lower case; None: not known."""
+        """Return the sample encoding in lower case, or None if it is unknown."""
         if self.format_code in (_PCM, _FLOAT):
             return f"{'linear' if self.format_code == _PCM else 'float'}{self.bits}"
         return _CODECS.get(self.format_code)
 
     @property
     def problem(self) -> str | None:
-        """Say why no converter should see this file; None: it is plausible."""
+        """Return why this file must not be converted, or None."""
         problem = implausible(self.sample_rate_hertz, self.channel_count)
         if problem is not None:
             return problem
@@ -82,7 +82,7 @@ class WavHeader:
         return None
 
     def duration_ms(self, data_bytes: int) -> int | None:
-        """Return how long that many bytes of audio play; None where the format does not say."""
+        """Return the duration of this many bytes of audio; None if the format does not tell."""
         if not self.block_samples or not self.block_align or not self.sample_rate_hertz:
             return None
         samples = data_bytes // self.block_align * self.block_samples
@@ -93,7 +93,7 @@ def parse_wav_header(prefix: bytes | bytearray) -> WavHeader | None:
     """Return the header of the file that begins with `prefix`; None: more bytes are needed.
 
     Raises:
-        ValueError: this is no WAV file, or no audio begins within LARGEST_HEADER_BYTES.
+        ValueError: this is not a WAV file, or no audio begins within LARGEST_HEADER_BYTES.
     """
     if len(prefix) < 12:
         return None
@@ -139,27 +139,28 @@ def _header(
 
 
 def ignore_length_needed(header: WavHeader) -> bool:
-    """Tell whether sox must read to the end of the input instead of believing the header.
+    """Return whether sox must ignore the length in the header and read to the end.
 
-    With a size of 0 sox would end at once, happily, with no audio at all; with the size of a
-    stream it would warn and play a trailing chunk as noise. A size that is merely too small can
-    not be seen at the start: DurationMeter sees it at the end.
+    With a size of 0 sox would succeed without any audio; with the placeholder of a stream it would
+    warn and play a trailing chunk as noise. A size that is too small cannot be detected at the
+    start: DurationMeter detects it at the end.
     """
     return not header.size_is_sane
 
 
 def begins_chunk(data: bytes) -> bool:
-    """Tell whether what follows the declared audio of a WAV is a chunk, or too little to be more
-    audio: a chunk has a name, audio that goes on after a wrong size has none, mostly.
+    """Return whether the bytes after the declared audio are a chunk or too few to be audio.
+
+    A chunk has a name; audio that continues after a wrong size rarely looks like one.
     """
     return len(data) < CHUNK_HEAD_BYTES or all(0x20 <= each < 0x7F for each in data[:4])
 
 
 def repaired_head(head: bytes, total_bytes: int) -> bytes:
-    """Return `head` with the sizes that belong to a file of `total_bytes`.
+    """Return `head` with the sizes of a file of `total_bytes`.
 
-    RIFF, data and fact sizes are set; sizes that 32 bits can not hold become 0xffffffff. The length
-    of the head stays. What is no complete little-endian WAV header comes back as it was.
+    RIFF, data and fact sizes are set; sizes over 32 bits become 0xffffffff. The length of the head
+    stays. Anything that is not a complete little-endian WAV header is returned unchanged.
     """
     try:
         header = parse_wav_header(head)
@@ -169,7 +170,7 @@ def repaired_head(head: bytes, total_bytes: int) -> bytes:
         return head
     data_bytes = max(0, total_bytes - header.data_offset)
     if header.block_align:
-        data_bytes -= data_bytes % header.block_align  # the pad byte behind an odd size
+        data_bytes -= data_bytes % header.block_align  # the pad byte after an odd size
     fixed = bytearray(head)
     struct.pack_into("<I", fixed, 4, min(max(0, total_bytes - 8), _LARGEST_SIZE))
     struct.pack_into("<I", fixed, header.data_offset - 4, min(data_bytes, _LARGEST_SIZE))

@@ -1,4 +1,4 @@
-"""What a WebM says of the audio in it."""
+"""Duration of the audio in a WebM."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SCALE, _NUMBER, _TYPE, _CODEC, _RATE, _CHANNELS, _TIME, _SIMPLE_BLOCK, _BLOCK =
 class WebmWalker(ContainerWalker):
     """Reads the times of the blocks of the first audio track. Source: RFC 8794, 4 to 6; RFC 9559.
 
-    The last block's own length is not known: the duration is a few ms too short.
+    The length of the last block is unknown, so the duration is a few ms too short.
     """
 
     _masters = dict.fromkeys((_SEGMENT, _TRACKS, _TRACK, _AUDIO, _INFO, _CLUSTER, _GROUP), 0)
@@ -93,7 +93,7 @@ class WebmWalker(ContainerWalker):
             self._track(name, value, content)
 
     def _block(self, content: bytes) -> None:
-        if content[0] & 0x7F == self._audio_number:  # a number over 126 is unheard of
+        if content[0] & 0x7F == self._audio_number:  # track numbers over 126 do not occur
             (relative,) = struct.unpack_from(">h", content, 1)
             self._last = self._time + relative
             self._first = self._last if self._first is None else self._first

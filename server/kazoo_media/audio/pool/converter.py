@@ -1,4 +1,4 @@
-"""One converter process as the service sees it, and the run of one job on it."""
+"""The service's side of a converter process, and the run of one job on it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Run:
     """One job, from its message to its report or to the end of its process.
 
     Attributes:
-        stdin: What the job reads.
-        stdout: What the job writes.
-        exit_code: None while it runs; 0 when there is a report, else the process's.
+        stdin: The pipe that the job reads.
+        stdout: The pipe that the job writes.
+        exit_code: None while it runs; 0 if there is a report, otherwise the process's.
     """
 
     def __init__(self, converter: Converter, stdin: WritePipe, stdout: ReadPipe) -> None:
@@ -40,11 +40,11 @@ class Run:
 
     @property
     def report(self) -> Report:
-        """Return what it reported by its end."""
+        """Return the report at its end."""
         return self._report or Report()
 
     async def wait(self) -> None:
-        """Return when it has ended; a process that ended with it is reaped then."""
+        """Return when the job has ended; a process that ended with it is then reaped."""
         await self._ended.wait()
 
     def allow_cpu(self, cpu_s: int) -> None:
@@ -64,14 +64,14 @@ class Run:
         self.stdout.close()
 
     def end(self, exit_code: int, report: Report | None) -> None:
-        """Keep how it ended."""
+        """Keep the exit code and the report."""
         self.exit_code, self._report = exit_code, report
-        self.stdin.close()  # nobody reads it any more
+        self.stdin.close()  # no task reads it any more
         self._ended.set()
 
 
 class Converter:
-    """A converter of the pool: idle, or with a run."""
+    """A converter of the pool, idle or running a job."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Converter:
         """Watch a converter.
 
         Args:
-            when_idle: Called when a run has ended with a report and the process may have another.
+            when_idle: Called when a run has ended with a report and the process can be used again.
             when_gone: Called when the process has ended and is reaped.
         """
         self.pid = pid
@@ -99,10 +99,10 @@ class Converter:
         self._loop.add_reader(channel, self._receive)
 
     def take(self, job: Job | Measurement, descriptors: Sequence[int]) -> Self:
-        """Send it a job; `begin` follows at once.
+        """Send it a job; the caller calls `begin` immediately afterwards.
 
         Raises:
-            OSError: it has ended.
+            OSError: the process has ended.
         """
         try:
             kind = "job" if isinstance(job, Job) else "measurement"
@@ -118,18 +118,18 @@ class Converter:
         return self._run
 
     def kill(self) -> None:
-        """Kill the process. It is reaped in a moment."""
+        """Kill the process. It is reaped a moment later."""
         kill_group(self.pid)
 
     def dismiss(self) -> None:
-        """Let the process end, whatever it does. It is reaped in a moment."""
+        """End the process, even during a job. It is reaped a moment later."""
         if self._leaving is None:
             self._loop.remove_reader(self._channel)
             self._channel.close()
             self._leaving = asyncio.ensure_future(self._reap())
 
     async def wait(self) -> None:
-        """Return when a process that was dismissed or killed is gone."""
+        """Return when a dismissed or killed process has ended."""
         await self._gone.wait()
 
     async def _reap(self) -> None:
@@ -158,7 +158,7 @@ class Converter:
 
 
 def _report_of(message: tuple[Mapping[str, Any], bytes] | None) -> Report | None:
-    """Return the report in a message, None where there is none."""
+    """Return the report in a message, or None."""
     if message is None:
         return None
     fields, raw = message

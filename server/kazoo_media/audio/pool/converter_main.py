@@ -1,6 +1,4 @@
-"""What a converter does: one conversion or measurement at a time, until it is not wanted any
-more.
-"""
+"""The main loop of a converter process: one conversion or measurement at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ _MOST_GROWTH_BYTES = 64 * 1024 * 1024
 
 
 def converter_main(channel: socket.socket) -> None:
-    """Convert what comes over the channel until it is closed."""
+    """Run the jobs that arrive on the channel until it is closed."""
     peak_at_start = _peak_bytes()
     done = 0
     while True:
@@ -36,7 +34,7 @@ def converter_main(channel: socket.socket) -> None:
 
 
 def _done(request: Mapping[str, Any], descriptors: list[int]) -> tuple[Report, str | None]:
-    """Return how it went, and of an unexpected failure the trace."""
+    """Return the report and, for an unexpected failure, the traceback."""
     source, *others = descriptors
     try:
         if "measurement" in request:
@@ -46,7 +44,7 @@ def _done(request: Mapping[str, Any], descriptors: list[int]) -> tuple[Report, s
         return convert(job, source, sink, spool[0] if spool else -1), None
     except BrokenPipeError:
         return Report(error="its output was closed"), None
-    except Exception:  # noqa: BLE001 - the border of this process: the service logs it
+    except Exception:  # noqa: BLE001 - the boundary of this process: the service logs the traceback
         return Report(error="it failed"), traceback.format_exc()
     finally:
         for each in descriptors:

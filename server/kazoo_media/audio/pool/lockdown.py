@@ -1,4 +1,4 @@
-"""Takes away from this process, and from all that it forks, what converting does not need.
+"""Restricts this process and its forks to what conversion needs.
 
 Source: prctl(2), landlock(7); numbers from <linux/prctl.h> and <linux/landlock.h>.
 """
@@ -20,15 +20,17 @@ _CREATE_RULESET = 444  # the same on every architecture
 _RESTRICT_SELF = 446
 _ASK_VERSION = 1
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
-"""Number of file rights that a version of landlock knows; later ones know as many as 5."""
+"""Number of file rights by version of landlock; later versions have as many as version 5."""
 _TCP_RIGHTS, _SCOPES = 0b11, 0b11
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def lock_down() -> bool:
-    """Return whether the kernel lets nobody here open a file, connect by TCP, or signal a
-    stranger any more. Limits hold in any case.
+    """Restrict the process; return whether landlock is in force.
+
+    Landlock forbids opening files, TCP connections and signals to other processes. Resource limits
+    are set in any case.
     """
     limits = ConversionLimits()
     with open("/proc/self/statm", encoding="ascii") as statm:
@@ -45,12 +47,14 @@ def lock_down() -> bool:
 
 
 def become_converter(parent: int) -> None:
-    """Turn a fork into a converter: leads its own group, yields to others, forks nothing, and is
-    killed when its parent ends.
+    """Turn a fork into a converter.
+
+    It leads its own process group, has low priority, cannot fork, and is killed when its parent
+    ends.
     """
     os.setpgid(0, 0)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before the kernel was asked
+    if os.getppid() != parent:  # it ended before prctl was called
         os._exit(0)
     os.nice(NICE)
     _lower(resource.RLIMIT_NPROC, 0)
@@ -75,7 +79,7 @@ def _close_off() -> bool:
     ruleset = _libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
     if ruleset < 0:
         return False
-    # No rule is added: what is not allowed is denied.
+    # No rule is added: everything handled is denied.
     denied = bool(_libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
     os.close(ruleset)
     return denied

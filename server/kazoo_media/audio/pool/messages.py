@@ -1,5 +1,6 @@
-"""Messages between the service, the zygote and the converters: a line of JSON, raw bytes behind it,
-and descriptors. Each arrives whole.
+"""Messages between the service, the zygote and the converters.
+
+A message is a line of JSON followed by raw bytes, with descriptors. It arrives whole.
 """
 
 from __future__ import annotations
@@ -28,26 +29,25 @@ def send(
     """Send a message with raw bytes and with copies of descriptors.
 
     Raises:
-        OSError: nobody is at the other end.
+        OSError: the other end is closed.
     """
     socket.send_fds(end, [orjson.dumps(message), b"\n", raw], descriptors)
 
 
 def receive(end: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """Return the next message and its descriptors, None when the other end is closed."""
+    """Return the next message and its descriptors, or None if the other end is closed."""
     data, descriptors, _, _ = socket.recv_fds(end, LARGEST_BYTES, _MOST_DESCRIPTORS)
     return orjson.loads(data) if data else None, descriptors
 
 
 def receive_untrusted(end: socket.socket) -> tuple[dict[str, Any], bytes] | None:
-    """Return the next message of a process that may be another's by now, and the raw bytes in it;
-    descriptors are dropped.
+    """Return the next message of an untrusted process and its raw bytes; descriptors are dropped.
 
     Returns:
-        None when the other end is closed or what came is no message.
+        None if the other end is closed or the message is invalid.
 
     Raises:
-        BlockingIOError: nothing is there.
+        BlockingIOError: no message is waiting.
     """
     try:
         line, _, raw = end.recv(LARGEST_BYTES).partition(b"\n")

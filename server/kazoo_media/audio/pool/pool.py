@@ -1,16 +1,17 @@
-"""A pool of processes that convert or measure, one job each at a time.
+"""A pool of processes that convert or measure, one job at a time each.
 
-Theory of operation
+Theory of operation:
+
 1. The first job starts the zygote (`zygote.py`), a fresh interpreter that imports the audio
-   packages once, locks itself down and then forks converters: they share its memory.
-2. A job takes an idle converter or a new one. It goes there as one message with its ends of two
-   pipes, of one where it only measures; the audio never passes through here.
-3. The report comes back as one message, and the converter is idle again, or dismissed: it is worn
-   out. A converter that dies closes its channel: its run ends with its exit code, and nobody else
-   notices.
-4. The idle are a stack. Those at its bottom that nobody needed for a while are dismissed, but for a
-   few: a burst of small uploads uses what it forked for all of them.
-5. A zygote that ended took its converters with it; the next job starts another.
+   packages once, locks itself down and then forks converters, which share its memory.
+2. A job takes an idle converter or a new one. It is sent as one message with the ends of two pipes,
+   or of one pipe for a measurement; the pool never sees the audio.
+3. The report returns as one message. The converter is then idle again, or dismissed after many
+   jobs. A converter that dies closes its channel: its run ends with its exit code, and other runs
+   are not affected.
+4. Idle converters form a stack. Those at the bottom that were not needed for a while are dismissed,
+   except for a few: a burst of small uploads reuses the processes that it forked.
+5. When a zygote ends, its converters end; the next job starts a new zygote.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ from kazoo_media.audio.running.pipes import (
 
 _ALWAYS_IDLE = 8
 _LINGER_S = 10.0
-"""To fork a converter, and its first touch of shared memory, costs as much as three small jobs."""
+"""Forking a converter and its first access to shared memory cost as much as three small jobs."""
 _PACKAGES = ("numpy", "soundfile", "soxr", "lameenc")
 
 
 def can_convert() -> bool:
-    """Tell whether the packages of the extra [audio] are installed; none is imported."""
+    """Return whether the packages of the extra [audio] are installed, without importing them."""
     return all(importlib.util.find_spec(each) for each in _PACKAGES)
 
 
 class ConverterPool:
-    """The converters of one worker. Nothing runs before the first job."""
+    """The converters of one worker. No process runs before the first job."""
 
     def __init__(self, temporary_folder: Path) -> None:
-        """Keep where the zygote runs and where spools lie."""
+        """Keep the folder of the zygote and of temporary files."""
         self._folder = temporary_folder
         self._zygote: ZygoteClient | None = None
         self._opening = asyncio.Lock()
@@ -75,11 +76,11 @@ class ConverterPool:
             raise
 
     async def aclose(self) -> None:
-        """End all processes. Nothing can be started any more."""
+        """End all processes. No job can be started afterwards."""
         self._is_closed = True
         if self._next_look is not None:
             self._next_look.cancel()
-        async with self._opening:  # a zygote that is being started ends as well
+        async with self._opening:  # also ends a zygote that is being started
             if self._zygote is not None:
                 await self._zygote.aclose()
         for converter in list(self._converters):
@@ -104,16 +105,16 @@ class ConverterPool:
                 spool = await asyncio.to_thread(tempfile.TemporaryFile, dir=self._folder)
                 descriptors.append(childs.enter_context(spool).fileno())
             run = (await self._give(job, descriptors)).begin(stdin, stdout)
-            run.allow_cpu(limits.cpu_s)  # it has nothing to read yet
+            run.allow_cpu(limits.cpu_s)  # there is nothing to read yet
             ours.pop_all()
             return run
 
     async def _give(self, job: Job | Measurement, descriptors: Sequence[int]) -> Converter:
-        """Return the converter that has the job now."""
+        """Send the job to a converter and return that."""
         while self._idle:
             converter = self._idle.pop()
             self._fewest_idle = min(self._fewest_idle, len(self._idle))
-            with suppress(OSError):  # it died; its channel says so in a moment
+            with suppress(OSError):  # it has died, which its channel reports a moment later
                 return converter.take(job, descriptors)
         return (await self._fork()).take(job, descriptors)
 

@@ -1,9 +1,9 @@
-"""The zygote: has imported what converting needs, and forks converters that share it.
+"""The zygote: imports the audio packages and forks converters, which share its memory.
 
     python -I -m kazoo_media.audio.pool.zygote CONTROL_DESCRIPTOR
 
-A fresh interpreter with one thread: a fork of the service would inherit locks of its threads. It
-ends when the service does, and its converters end with it.
+It is a fresh interpreter with one thread: a fork of the service would inherit locks of its threads.
+It ends with the service, and its converters end with it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from kazoo_media.audio.pool.messages import receive, send
 
 
 def main() -> None:
-    """Answer requests until the service closes the channel or is gone."""
+    """Answer requests until the service closes the channel or ends."""
     control = socket.socket(fileno=int(sys.argv[1]))
     warm_up()
     gc.collect()
-    gc.freeze()  # the collector writes into what it looks at: no page of it would stay shared
+    gc.freeze()  # the collector writes into objects: their pages would not stay shared
     send(control, {"locked": lock_down()})
     while True:
         request, descriptors = receive(control)
@@ -53,14 +53,15 @@ def _fork(control: socket.socket, descriptor: int) -> dict[str, Any]:
         converter_main(socket.socket(fileno=descriptor))
         os._exit(0)
     os.close(descriptor)
-    with suppress(OSError):  # the child does it as well: whoever comes first
+    with suppress(OSError):  # the child does it as well; either may come first
         os.setpgid(pid, pid)
     return {"pid": pid}
 
 
 def _reap(pid: int) -> int:
-    """Return the exit code of a converter, minus the signal if one ended it. One that has only
-    closed its channel ends now.
+    """Return the exit code of a converter, minus the signal if one ended it.
+
+    A converter that has only closed its channel is ended now.
     """
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)

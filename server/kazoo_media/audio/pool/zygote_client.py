@@ -1,4 +1,4 @@
-"""The zygote as the service sees it: forks converters, tells how they ended."""
+"""The service's side of the zygote, which forks converters and reports their exit codes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from kazoo_media.audio.running.limits import environment, kill_group
 _log = structlog.get_logger()
 
 _MOST_ASKED = 64
-"""So many requests are under way at once: a socket takes some 250 that the zygote has not read."""
+"""Maximum number of pending requests: a socket holds about 250 that the zygote has not read."""
 
 
 class ZygoteClient:
-    """A running zygote. It answers in the order in which it is asked."""
+    """A running zygote. It answers in the order of the requests."""
 
     def __init__(self, popen: subprocess.Popen[bytes], control: socket.socket) -> None:
         self._popen = popen
@@ -43,10 +43,10 @@ class ZygoteClient:
         """Return a zygote that is ready to fork.
 
         Args:
-            folder: Where it runs.
+            folder: Its working directory.
 
         Raises:
-            OSError: it can not be started, or ended while it did.
+            OSError: it cannot be started, or it ended during the start.
         """
         ours, theirs = channel()
         with theirs:
@@ -63,19 +63,19 @@ class ZygoteClient:
             await zygote.aclose()
             raise
         if not ready["locked"]:
-            _log.warning("converters are not locked out of the file system: no landlock here")
+            _log.warning("converters can access the file system: this kernel has no landlock")
         return zygote
 
     @property
     def is_alive(self) -> bool:
-        """Tell whether it can be asked."""
+        """Return whether it accepts requests."""
         return self._is_alive
 
     async def fork(self) -> tuple[int, socket.socket]:
-        """Return the process id of a new converter and our end of its channel.
+        """Return the process id of a new converter and the service's end of its channel.
 
         Raises:
-            OSError: the zygote has ended, or can not fork.
+            OSError: the zygote has ended or cannot fork.
         """
         ours, theirs = channel()
         with theirs, ExitStack() as opened:
@@ -88,14 +88,15 @@ class ZygoteClient:
             return answer["pid"], ours
 
     async def reap(self, pid: int) -> int:
-        """Return the exit code of a converter, minus the signal if one ended it. None of its
-        group runs any more.
+        """Return the exit code of a converter, minus the signal if one ended it.
+
+        Its process group has ended.
         """
         kill_group(pid)
         try:
             return int((await self._ask({"do": "reap", "pid": pid}))["exit_code"])
         except OSError:
-            return -signal.SIGKILL  # the kernel killed it with its zygote
+            return -signal.SIGKILL  # the kernel has killed it with its zygote
 
     async def aclose(self) -> None:
         """End it and all its converters."""
@@ -144,7 +145,7 @@ class ZygoteClient:
 
 def _spawn(control: int, folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        # -I: neither the folder nor a variable adds a place to import from.
+        # -I: neither the working directory nor a variable adds an import path.
         [sys.executable, "-I", "-m", "kazoo_media.audio.pool.zygote", str(control)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

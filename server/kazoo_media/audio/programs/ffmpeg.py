@@ -1,4 +1,4 @@
-"""Decoding by the ffmpeg program of what no back end can read: M4A, WebM, Opus, AAC and others."""
+"""Decoding by ffmpeg, for formats that no back end reads: M4A, WebM, Opus, AAC and others."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ _NO_AUDIO = re.compile(r"Stream map '.*' matches no streams\.")
 
 
 def find_ffmpeg() -> str | None:
-    """Return the path of ffmpeg: of the package imageio-ffmpeg, else as the PATH has it; None:
-    there is none. Blocks for a moment.
-    """
+    """Return the path of ffmpeg from the package imageio-ffmpeg or the PATH, or None; blocks."""
     try:
         package = importlib.import_module("imageio_ffmpeg")
         found: str = package.get_ffmpeg_exe()
@@ -64,16 +62,16 @@ def ffmpeg_argv(executable: str, source: AudioFormat, head: bytes) -> list[str]:
     """Return the command that reads the source on stdin and writes WAV, mono or stereo, to stdout.
 
     Args:
-        executable: As `find_ffmpeg` found it.
-        source: As sniffed.
+        executable: The result of `find_ffmpeg`.
+        source: Format of the input, as sniffed.
         head: The first bytes of the input.
 
     Raises:
-        ValueError: there is no audio in such files.
+        ValueError: files of this format contain no audio.
     """
     demuxer = _DEMUXERS.get(source)
     if demuxer is None:
-        raise ValueError(f"{source.title} holds no audio")
+        raise ValueError(f"{source.title} contains no audio")
     if source is AudioFormat.MPEG and head.startswith(b"G"):
         demuxer = "mpegts"
     is_spooled = source in _MP4_FAMILY and not index_comes_first(head)
@@ -88,22 +86,23 @@ def ffmpeg_argv(executable: str, source: AudioFormat, head: bytes) -> list[str]:
 
 
 class _FfmpegProcess(ConverterProcess):
-    """Says what went wrong in lines like sox's."""
+    """Converts ffmpeg's messages to lines like sox's."""
 
     @property
     @override
     def complaints(self) -> str:
-        # It goes on behind a broken frame: what is missing then shows in the length.
+        # ffmpeg continues after a broken frame: the length then shows that audio is missing.
         level = "FAIL" if self.exit_code else "WARN"
-        text = _NO_AUDIO.sub("there is no audio in the input", super().complaints)
+        text = _NO_AUDIO.sub("the input has no audio", super().complaints)
         if self.exit_code == _STOPPED and not text:
             return f"ffmpeg FAIL {_STOPPED_TEXT}"
         return "".join(f"ffmpeg {level} {each}\n" for each in _COMPLAINT.findall(text))
 
 
 class FfmpegDecoding(PipedConversion):
-    """One run of ffmpeg, from a source to WAV. Streams, except an MP4 that has its index at its
-    end: that is spooled first.
+    """One run of ffmpeg, from a source to WAV.
+
+    It streams, except for an MP4 with its index at the end, which is spooled first.
     """
 
     @classmethod
@@ -118,7 +117,8 @@ class FfmpegDecoding(PipedConversion):
         """Return a conversion that waits for its input.
 
         Raises:
-            ValueError: there is no ffmpeg, or no audio in such files; the text says which.
+            ValueError: ffmpeg is not installed, or such files contain no audio; the text says
+                which.
             OSError: the program cannot be started.
         """
         if executable is None:
@@ -133,6 +133,6 @@ class FfmpegDecoding(PipedConversion):
     def _judge(self, report: Report) -> str | None:
         reason = super()._judge(report)
         if reason is None and self._input.meter.expected_ms() is None:
-            # Nothing says how much should have come out: then it must have come without complaint.
+            # If the expected length is unknown, ffmpeg must not have reported any error.
             return next(iter(report.warnings), None)
         return reason

@@ -19,11 +19,13 @@ IGNORE_LENGTH = "--ignore-length"
 
 @dataclass(frozen=True, slots=True)
 class SoxCommand:
-    """What to run. The arguments have passed `parse_arguments`, the executable
-    `executable_permitted`; effects come from a preset.
+    """A command to run.
+
+    The arguments have passed `parse_arguments`, the executable `executable_permitted`; effects come
+    from a preset.
 
     Attributes:
-        source: Of the bytes that will come, as sniffed; the declared type where they have no magic.
+        source: Format of the input, as sniffed or, without magic, as declared.
     """
 
     executable: str
@@ -35,11 +37,11 @@ class SoxCommand:
 
     @property
     def spools(self) -> bool:
-        """Tell whether nothing comes out before all has gone in."""
+        """Return whether sox reads all input before it writes."""
         return spools((*self.source_arguments, *self.destination_arguments))
 
     def ignoring_length(self) -> SoxCommand:
-        """Return the command that reads to the end, whatever the header of the source says."""
+        """Return the command that ignores the length in the header of the source."""
         given = self.source_arguments
         if IGNORE_LENGTH in given:
             return self
@@ -73,7 +75,7 @@ class SoxConversion(PipedConversion):
         """Take over a process that waits for its input.
 
         Args:
-            again: Starts the same command, which then ignores the length in the header.
+            again: Starts the same command again, ignoring the length in the header.
         """
         super().__init__(process, command.source, command.target, limits, again)
         self._command = command
@@ -95,7 +97,7 @@ class SoxConversion(PipedConversion):
     @property
     @override
     def _length_is_known(self) -> bool:
-        # Arguments may change what the input means, and so how long it is.
+        # Arguments may change the interpretation of the input and so its length.
         return not set(self._command.source_arguments) - {IGNORE_LENGTH}
 
     @property

@@ -1,6 +1,6 @@
-"""Which words a setting may add to a converter's command line.
+"""The words that a setting may add to a converter's command line.
 
-The settings service can be reached over the network: without this list it would be a remote shell.
+The settings service is reachable over the network: without this list it would be a remote shell.
 """
 
 from __future__ import annotations
@@ -78,16 +78,17 @@ _NORM = re.compile(r"--norm=-?\d{1,2}(\.\d{1,3})?")
 
 @lru_cache  # the same settings for each upload
 def parse_arguments(text: str) -> tuple[str, ...]:
-    """Return the words of `text`, all of which are format options that sox knows and that name no
-    file, program or effect.
+    """Return the words of `text`, all of them sox format options.
+
+    None of them names a file, a program or an effect.
 
     Raises:
-        ValueError: something else is among them; the text names it.
+        ValueError: a word is something else; the error text names it.
     """
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:
-        raise ValueError(f"the arguments can not be split into words: {error}") from error
+        raise ValueError(f"the arguments cannot be split into words: {error}") from error
     remaining = iter(words)
     for word in remaining:
         _check(word, remaining)
@@ -95,12 +96,12 @@ def parse_arguments(text: str) -> tuple[str, ...]:
 
 
 def spools(arguments: tuple[str, ...]) -> bool:
-    """Tell whether sox needs all of the input, in a temporary file, before it writes anything."""
+    """Return whether sox spools all input to a temporary file before it writes."""
     return any(each in ("-G", "--guard") or each.startswith("--norm") for each in arguments)
 
 
 def executable_permitted(value: str, converters: frozenset[str]) -> bool:
-    """Tell whether `value` is a name, or an absolute path, whose file name is in `converters`."""
+    """Return whether `value` is a name or an absolute path with a file name in `converters`."""
     path = PurePosixPath(value)
     return path.name in converters and (value == path.name or path.is_absolute())
 

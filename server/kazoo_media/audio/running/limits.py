@@ -1,4 +1,4 @@
-"""What a process that converts gets, may use, has used, and how it is ended."""
+"""Environment, limits, CPU usage and killing of a converter process."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from contextlib import suppress
 from pathlib import Path
 
 NICE = 10
-"""The service itself comes first."""
+"""Niceness: the service itself has priority."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CPU_CLOCK = 2  # CPUCLOCK_SCHED in the clock id of a process: clock_getcpuclockid(3)
 
 
 def environment(temporary_folder: Path) -> dict[str, str]:
-    """Return all the variables that it gets: SOX_OPTS and a locale would change results."""
+    """Return the whole environment of a converter: SOX_OPTS or a locale would change results."""
     return {"PATH": _PATH, "LC_ALL": "C", "TMPDIR": str(temporary_folder)}
 
 
 def limit(pid: int, kind: int, soft: int, hard: int) -> None:
-    """Set a limit of a process, or what the service's own limits permit of it."""
+    """Set a limit of a process, capped by the service's own limits."""
     highest = resource.prlimit(pid, kind)[1]
     if highest != resource.RLIM_INFINITY:  # the service itself runs under a limit
         hard = highest if hard == resource.RLIM_INFINITY else min(hard, highest)
@@ -31,7 +31,7 @@ def limit(pid: int, kind: int, soft: int, hard: int) -> None:
 
 
 def limit_cpu(pid: int, cpu_s: int) -> None:
-    """Let a process use so much CPU time in its whole life."""
+    """Limit the CPU time of a process over its whole life."""
     limit(pid, resource.RLIMIT_CPU, cpu_s, resource.RLIM_INFINITY)
 
 
@@ -41,6 +41,6 @@ def used_cpu_s(pid: int) -> float:
 
 
 def kill_group(pid: int) -> None:
-    """Kill a process and what it started: it leads its process group."""
+    """Kill a process, which leads its process group, and its children."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)

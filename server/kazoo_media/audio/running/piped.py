@@ -1,10 +1,11 @@
-"""Conversion by something with an input and an output pipe: a program, or a process of the pool.
+"""Conversion through an input and an output pipe, by a program or a process of the pool.
 
-Theory of operation
-1. It runs already: whoever started it has judged the head of the input.
-2. `feed` and `output` move bytes; both sides are metered, and the watchdog ends a converter that
-   does nothing though it could.
-3. It ends, or is killed for a reason that `_reason` keeps. `outcome` weighs everything.
+Theory of operation:
+
+1. The converter is already running; the head of the input was judged before.
+2. `feed` and `output` move bytes; both sides are metered, and the watchdog ends a converter that is
+   idle although it could work.
+3. The converter ends, or is killed for the reason in `_reason`. `outcome` decides by all evidence.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ _BARE_FRAMES = frozenset({AudioFormat.MP3, AudioFormat.AAC})
 
 
 class _Metered:
-    """One side of a conversion: what passed, counted and measured.
+    """One side of a conversion; counts and measures the bytes.
 
     Attributes:
-        format: Of the bytes.
-        size_bytes: How many passed.
-        head: The first of them.
-        meter: How long the audio in them is.
+        format: Format of the bytes.
+        size_bytes: Number of bytes so far.
+        head: The first bytes.
+        meter: Measures the duration of the audio.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
@@ -59,7 +60,7 @@ class _Metered:
         self.meter.feed(data)
 
     def repaired_head(self) -> bytes | None:
-        """Return the first bytes with the right length in them; None: they are right."""
+        """Return the first bytes with the correct length; None: they are correct."""
         repaired = repaired_head(self.head, self.size_bytes)
         return repaired if repaired != self.head else self.meter.repaired_head()
 
@@ -78,7 +79,7 @@ class PipedConversion(Conversion):
         """Take over a process that waits for its input.
 
         Args:
-            fallback: Starts what may be tried where this fails.
+            fallback: Starts another conversion if this one fails.
         """
         self._process = process
         self._limits = limits
@@ -148,24 +149,24 @@ class PipedConversion(Conversion):
 
     @property
     def _length_is_known(self) -> bool:
-        """Tell whether the output is as long as the input is."""
+        """Return whether the output is as long as the input."""
         return True
 
     @property
     def _length_misleads(self) -> bool:
-        """Tell whether the converter believed a length that hides audio."""
+        """Return whether the converter ignored audio after the declared length."""
         return False
 
     def _fallback_after(self, reason: str | None) -> Start | None:
-        """Return what starts a conversion that may do better than this one, which ended so."""
+        """Return a start of another conversion that may succeed after this result, or None."""
         return None if reason is None else self._fallback
 
     async def _read(self) -> bytes:
-        """Return the next bytes, nothing at their end or when they become too many."""
+        """Return the next bytes; empty at the end or beyond the limit."""
         stdout = self._process.stdout
         self._watchdog.reading(is_read=True)
         data = await stdout.read()
-        if not data:  # it stays read: from now on the converter has only to end
+        if not data:  # reading continues: now the converter only has to end
             stdout.close()
             return b""
         self._watchdog.reading(is_read=False)
@@ -185,10 +186,10 @@ class PipedConversion(Conversion):
         if self._process.exit_code is None:
             return "it did not run"
         if self._input.format is AudioFormat.MP3 and meter.facts().duration_ms is None:
-            # Any bytes hold frame syncs by chance, and the converter plays those as noise.
-            return "there are no MP3 frames in the input"
+            # Any bytes contain frame syncs by chance, which the converter plays as noise.
+            return "the input has no MP3 frames"
         if self._length_misleads:
-            return "there is more audio than the header of the input says"
+            return "the input has more audio than its header says"
         return failure_of(
             Evidence(
                 exit_code=self._process.exit_code,
@@ -203,7 +204,7 @@ class PipedConversion(Conversion):
         )
 
     def _give_up(self, reason: str) -> None:
-        """End the converter, for the first reason of several."""
+        """Kill the converter; the first of several reasons counts."""
         if self._reason is None:
             self._reason = reason
         self._process.kill()

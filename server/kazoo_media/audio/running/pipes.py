@@ -1,6 +1,6 @@
-"""Our ends of a child's pipes, without a copy and without a task.
+"""The service's ends of a child's pipes, without copies and tasks.
 
-The streams of asyncio copy what a full pipe does not take; these wait instead.
+asyncio's streams copy the bytes that a full pipe does not take; these streams wait instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing_extensions import override
 _READ_BYTES = 256 * 1024
 _INPUT_PIPE_BYTES = 1024 * 1024
 MEASURED_PIPE_BYTES = 256 * 1024
-"""Of an input pipe for what is only measured: what all pipes of a user may hold is limited."""
+"""Size of a measurement's input pipe; the system limits the total size of a user's pipes."""
 _OUTPUT_PIPE_BYTES = 256 * 1024
 
 
@@ -33,11 +33,11 @@ class _PipeEnd:
 
     @property
     def closed(self) -> bool:
-        """Tell whether this end is closed."""
+        """Return whether this end is closed."""
         return self._fd is None
 
     def close(self) -> None:
-        """Close this end; whoever waits at it goes on."""
+        """Close this end and unblock a waiting task."""
         fd, self._fd = self._fd, None
         if fd is not None:
             self._unwatch(fd)
@@ -69,7 +69,7 @@ class WritePipe(_PipeEnd):
     """The end that feeds a child."""
 
     async def write(self, data: bytes) -> None:
-        """Write all of `data`, waiting while the pipe is full; a reader that is gone ends it."""
+        """Write all of `data`, waiting while the pipe is full; close if the reader is gone."""
         view = memoryview(data)
         while len(view) > 0 and self._fd is not None:
             try:
@@ -90,10 +90,10 @@ class WritePipe(_PipeEnd):
 
 
 class ReadPipe(_PipeEnd):
-    """The end where a child's output arrives; closed from the start where it has none."""
+    """The end that reads a child's output; initially closed if the child has no output."""
 
     async def read(self) -> bytes:
-        """Return what there is, waiting for at least one byte; empty at the end or when closed."""
+        """Return the available bytes, waiting for at least one; empty at the end or if closed."""
         while self._fd is not None:
             try:
                 data = os.read(self._fd, _READ_BYTES)
@@ -114,10 +114,10 @@ class ReadPipe(_PipeEnd):
 
 
 def input_pipe(size_bytes: int = _INPUT_PIPE_BYTES) -> tuple[int, int]:
-    """Return our end and the child's of a pipe that takes one message of an upload at once, or
-    another size.
+    """Return the service's end and the child's end of an input pipe.
 
-    Ours never blocks; that goes for all these pipes.
+    By default it has room for one message of an upload. The service's ends of all pipes are
+    non-blocking.
     """
     childs, ours = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(ours, False)
@@ -126,20 +126,20 @@ def input_pipe(size_bytes: int = _INPUT_PIPE_BYTES) -> tuple[int, int]:
 
 
 def output_pipe() -> tuple[int, int]:
-    """Return our end and the child's of a pipe for what is converted."""
+    """Return the service's end and the child's end of an output pipe."""
     ours, childs = error_pipe()
     _enlarge(ours, _OUTPUT_PIPE_BYTES)
     return ours, childs
 
 
 def error_pipe() -> tuple[int, int]:
-    """Return our end and the child's of a pipe for complaints."""
+    """Return the service's end and the child's end of a pipe for error messages."""
     ours, childs = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(ours, False)
     return ours, childs
 
 
 def _enlarge(fd: int, size_bytes: int) -> None:
-    """Ask for a larger buffer; a system that refuses keeps its own size."""
+    """Request a larger buffer; if the system refuses, the size stays."""
     with suppress(OSError):  # over /proc/sys/fs/pipe-user-pages-soft
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size_bytes)

@@ -1,4 +1,4 @@
-"""A child process that converts: confined, watched, always reaped."""
+"""A child process that converts: limited, watched, always reaped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Spawned:
 
 
 class ConverterProcess:
-    """A running child. Its exit is noticed and reaped by the event loop, whoever waits or not.
+    """A running child. The event loop reaps it even if no task waits for it.
 
     Attributes:
         stdin: What the child reads.
@@ -62,16 +62,16 @@ class ConverterProcess:
     async def start(
         cls, argv: Sequence[str], limits: ConversionLimits, spool_bytes: int, folder: Path
     ) -> Self:
-        """Return a child that has its limits already and waits for input.
+        """Return a child that waits for its input, with its limits set.
 
         Args:
-            argv: Program and arguments; no shell sees them.
+            argv: Program and arguments; no shell is involved.
             limits: CPU, memory and open files.
             spool_bytes: Size of the largest file it may write.
             folder: Where it runs and writes temporary files.
 
         Raises:
-            OSError: the program can not be started.
+            OSError: the program cannot be started.
         """
         loop = asyncio.get_running_loop()
         # vfork and exec take a few ms: not on the loop.
@@ -89,12 +89,12 @@ class ConverterProcess:
 
     @property
     def complaints(self) -> str:
-        """Return the end of what the child wrote to stderr."""
+        """Return the last part of the child's stderr."""
         return self._complaints.decode("utf-8", "replace")
 
     @property
     def report(self) -> Report:
-        """Return what the child reported by its end, if it complains as sox does."""
+        """Return the report in the child's stderr, which has the form of sox's."""
         return report_of(self.complaints)
 
     async def wait(self) -> None:
@@ -107,7 +107,7 @@ class ConverterProcess:
             limit_cpu(self._popen.pid, cpu_s)
 
     def kill(self) -> None:
-        """Kill the child and what it started. It is reaped in a moment: see `wait`.
+        """Kill the child and its children. It is reaped a moment later: see `wait`.
 
         SIGKILL: at SIGTERM sox runs exit handlers that corrupt its heap.
         """
@@ -121,7 +121,7 @@ class ConverterProcess:
         self._close_stderr()
 
     def _reap(self) -> None:
-        # The group is killed before its leader is reaped: until then the id is nobody else's.
+        # The group is killed before its leader is reaped: until then its id is not reused.
         kill_group(self._popen.pid)
         self._popen.poll()
         self._loop.remove_reader(self._pidfd)
@@ -169,7 +169,7 @@ def _spawn(
         )
         ours.callback(popen.wait)
         ours.callback(kill_group, popen.pid)
-        # The child waits at its stdin: nothing is read before it has these limits.
+        # The child waits at its stdin: it reads nothing before it has these limits.
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, popen.pid, NICE)
         limit_cpu(popen.pid, limits.cpu_s)

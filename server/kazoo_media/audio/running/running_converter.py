@@ -1,4 +1,4 @@
-"""What runs: a program, or a job of the pool."""
+"""The interface of a running converter: a program or a job of the pool."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from kazoo_media.audio.running.pipes import ReadPipe, WritePipe
 
 
 class RunningConverter(Protocol):
-    """What a conversion feeds and reads.
+    """A running converter, which a conversion feeds and reads.
 
     Attributes:
-        stdin: What it reads.
-        stdout: What it writes.
+        stdin: The pipe that it reads.
+        stdout: The pipe that it writes.
     """
 
     stdin: WritePipe
@@ -21,11 +21,11 @@ class RunningConverter(Protocol):
 
     @property
     def exit_code(self) -> int | None:
-        """Return how it ended, minus the signal if one ended it; None while it runs."""
+        """Return the exit code, minus the signal if one ended it; None while it runs."""
 
     @property
     def report(self) -> Report:
-        """Return what it reported by its end."""
+        """Return the report at its end."""
 
     async def wait(self) -> None:
         """Return when it has ended."""
@@ -34,7 +34,7 @@ class RunningConverter(Protocol):
         """Set the CPU limit of the whole conversion again."""
 
     def kill(self) -> None:
-        """End it; `wait` returns in a moment."""
+        """Kill it; `wait` returns a moment later."""
 
     def close(self) -> None:
         """Close the pipes."""

@@ -1,4 +1,4 @@
-"""Whether a conversion was a success: a converter's exit code alone says nothing.
+"""The verdict on a conversion: a converter's exit code alone proves nothing.
 
 sox exits 0 on many kinds of garbage, on truncated input and on a full disk.
 """
@@ -18,7 +18,7 @@ from kazoo_media.model import AudioFacts
 _MOST_WARNINGS = 10
 _MOST_CHARACTERS = 200
 _COMPLAINT = re.compile(r"^\S+ (FAIL|WARN) +(.+)$", re.MULTILINE)
-# Of every pipe; and of `trim` where the audio is shorter than the longest that is converted.
+# For every pipe; and of `trim` if the audio is shorter than its limit.
 _EXPECTED = re.compile(r"can't seek|header will be wrong|seekable|^trim: ", re.IGNORECASE)
 _UNREADABLE = re.compile(r"^formats: can't open input\s+`-'")
 _WITH_MAGIC = frozenset(
@@ -32,7 +32,7 @@ _WITH_MAGIC = frozenset(
     }
 )
 _SIGNALS = {
-    signal.SIGKILL: "it was killed, perhaps for want of memory",
+    signal.SIGKILL: "it was killed, perhaps because memory ran out",
     signal.SIGXCPU: "it used more CPU time than is allowed",
     signal.SIGXFSZ: "it wrote a larger temporary file than is allowed",
     signal.SIGPIPE: "its output was closed",
@@ -41,15 +41,15 @@ _SIGNALS = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known when a converter has ended.
+    """The evidence when a converter has ended.
 
     Attributes:
         exit_code: Minus the signal, if one ended it.
         failure: Why it failed by its own report.
         head: The first bytes of the output.
-        facts: Of the output.
-        expected_ms: How long the output should be; None: not known.
-        input_truncated: The input ended before its own headers say.
+        facts: Facts of the output.
+        expected_ms: Expected duration of the output; None: not known.
+        input_truncated: Whether the input ended earlier than its headers declare.
     """
 
     exit_code: int
@@ -62,17 +62,17 @@ class Evidence:
 
 
 def failure_of(evidence: Evidence) -> str | None:
-    """Return why the output must not be used, None if it is good."""
+    """Return why the output must not be used, or None."""
     return _exit_failure(evidence) or _output_failure(evidence) or _length_failure(evidence)
 
 
 def report_of(complaints: str) -> Report:
-    """Return what sox, or a program that writes such lines, reported on stderr."""
+    """Return the report in the stderr of sox or of a program with lines like sox's."""
     return Report(_first_failure(complaints), tuple(_warnings(complaints)))
 
 
 def _warnings(complaints: str) -> list[str]:
-    """Return each text once, without what sox says of every input."""
+    """Return each text once, without those that sox writes for every input."""
     found = (
         text[:_MOST_CHARACTERS]
         for level, text in _COMPLAINT.findall(complaints)
@@ -84,7 +84,7 @@ def _warnings(complaints: str) -> list[str]:
 def _first_failure(complaints: str) -> str | None:
     for level, text in _COMPLAINT.findall(complaints):
         if level == "FAIL":
-            readable = _UNREADABLE.sub("it can not read the input", " ".join(text.split()))
+            readable = _UNREADABLE.sub("it cannot read the input", " ".join(text.split()))
             return readable[:_MOST_CHARACTERS].rstrip(" :")
     return None
 
@@ -101,13 +101,13 @@ def _output_failure(evidence: Evidence) -> str | None:
     if not evidence.head or evidence.facts.duration_ms == 0:
         return "no audio came out"
     if evidence.target in _WITH_MAGIC and sniff(evidence.head).format is not evidence.target:
-        return f"what came out is no {evidence.target.title}"
+        return f"the output is not {evidence.target.title}"
     return None
 
 
 def _length_failure(evidence: Evidence) -> str | None:
     if evidence.input_truncated:
-        return "the input ends before it should by its own header"
+        return "the input is shorter than its header says"
     duration_ms, expected_ms = evidence.facts.duration_ms, evidence.expected_ms
     if duration_ms is None or expected_ms is None or not is_too_short(duration_ms, expected_ms):
         return None

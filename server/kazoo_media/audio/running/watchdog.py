@@ -1,4 +1,4 @@
-"""Ends a converter that could work and does nothing."""
+"""Ends a converter that is idle although it could work."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ _MIB = 1024 * 1024
 
 
 class Watchdog:
-    """Counts only time in which the converter could work: there is input for it, or the input has
-    ended, and somebody reads its output.
+    """Counts the idle time of a converter that could work.
+
+    It could work if its output is read and there is input or the input has ended.
     """
 
     def __init__(
@@ -22,25 +23,27 @@ class Watchdog:
         limits: ConversionLimits,
         give_up: Callable[[str], None],
     ) -> None:
-        """Begin; `give_up` is called with the reason when it was idle for too long."""
+        """Start; `give_up` is called with the reason after too much idle time."""
         self._process = process
         self._limits = limits
         self._give_up = give_up
         self._loop = asyncio.get_running_loop()
         self._fed_bytes = 0
-        self._has_work = False  # there is input that the converter has not taken, or all of it
+        self._has_work = (
+            False  # there is input that the converter has not taken, or the input has ended
+        )
         self._is_read = False
         self._could_work_since = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._look()
 
     def fed(self, size_bytes: int) -> None:
-        """Note that there is more input, not taken yet."""
+        """Note that there is input that is not taken yet."""
         self._fed_bytes += size_bytes
         self._note_work(has_work=True)
 
     def taken(self) -> None:
-        """Note that all input so far was taken."""
+        """Note that the converter has taken all input so far."""
         self._has_work = False
 
     def finished(self) -> None:
@@ -48,13 +51,13 @@ class Watchdog:
         self._note_work(has_work=True)
 
     def reading(self, *, is_read: bool) -> None:
-        """Note whether somebody waits for output."""
+        """Note whether a task waits for output."""
         if is_read:
             self._could_work_since = self._loop.time()
         self._is_read = is_read
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -63,7 +66,7 @@ class Watchdog:
         self._could_work_since = self._loop.time()
 
     def _look(self) -> None:
-        """Give up if the converter could have worked for long and did not; look again later."""
+        """Give up if the converter was idle for too long; otherwise check again later."""
         process = self._process
         if process.exit_code is not None:
             return

@@ -99,7 +99,7 @@ class TestInProcess:
     async def test_what_claims_ten_hours_is_refused(self, pool: ConverterPool) -> None:
         out, outcome = await run(_in_process(pool, ConversionLimits()), silent_flac(_TEN_HOURS_S))
 
-        assert "the most that is converted is 10800 s" in str(outcome.report.error)
+        assert "the limit is 10800 s" in str(outcome.report.error)
         assert len(out) < 10_000
 
     async def test_what_does_not_say_so_ends_at_the_cpu_limit_and_others_do_not_notice(

@@ -236,20 +236,20 @@ def test_what_follows_the_audio_of_a_wav_is_not_played(odd: bytes) -> None:
         (AudioFormat.WAV, b"", "ends within its WAV header"),
         (AudioFormat.WAV, b"RIFF", "ends within its WAV header"),
         (AudioFormat.WAV, b"no audio at all, but a text", "no RIFF/WAVE header"),
-        (AudioFormat.WAV, tone(2.0)[:20_000], "ends before it should by its own header"),
-        (AudioFormat.WAV, _GSM_WAV[:2000], "ends before it should by its own header"),
-        (AudioFormat.WAV, tone(1.0)[:44], "ends before it should by its own header"),
+        (AudioFormat.WAV, tone(2.0)[:20_000], "is shorter than its header says"),
+        (AudioFormat.WAV, _GSM_WAV[:2000], "is shorter than its header says"),
+        (AudioFormat.WAV, tone(1.0)[:44], "is shorter than its header says"),
         (AudioFormat.WAV, silence(0.0), "no audio in the input"),
         (AudioFormat.WAV, tone(0.1, rate=1000), "1000 Hz is not supported"),
         (AudioFormat.WAV, tone(0.1, channels=9), "9 channels are not supported"),
         (AudioFormat.WAV, with_data_size(tone(1.0), 640_000_000), "its header claims 40000 s"),
-        (AudioFormat.FLAC, encoded(noise(2.0), "flac")[:9000], "ends before it should"),
-        (AudioFormat.FLAC, b"fLaC" + bytes(2000), "can not be decoded"),
-        (AudioFormat.MP3, b"", "can not be decoded"),
-        (AudioFormat.MP3, bytes(5000), "can not be decoded"),
-        (AudioFormat.OGG, b"OggS" + bytes(5000), "can not be decoded"),
-        (AudioFormat.OGG, encoded(tone(1.0), "ogg")[:1000], "can not be decoded"),
-        (AudioFormat.AMR, b"#!AMR\n", "can not be decoded"),
+        (AudioFormat.FLAC, encoded(noise(2.0), "flac")[:9000], "is shorter than its header says"),
+        (AudioFormat.FLAC, b"fLaC" + bytes(2000), "cannot be decoded"),
+        (AudioFormat.MP3, b"", "cannot be decoded"),
+        (AudioFormat.MP3, bytes(5000), "cannot be decoded"),
+        (AudioFormat.OGG, b"OggS" + bytes(5000), "cannot be decoded"),
+        (AudioFormat.OGG, encoded(tone(1.0), "ogg")[:1000], "cannot be decoded"),
+        (AudioFormat.AMR, b"#!AMR\n", "cannot be decoded"),
         (AudioFormat.PCMU, b"", "no audio in the input"),
     ],
 )
@@ -274,7 +274,7 @@ def test_an_endless_stream_ends_with_an_error() -> None:
     wav = with_data_size(silence(0.0, rate=4000, bits=8), 0xFFFFFFFF)
     endless = itertools.chain([wav], itertools.repeat(b"\x80" * 65_536))
     report = run(job(ignore_length=True), endless)[1]
-    assert report.error == "it is longer than 10800 s, the most that is converted"
+    assert report.error == "it is longer than the limit of 10800 s"
 
 
 def test_garbage_never_raises() -> None:

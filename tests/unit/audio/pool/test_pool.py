@@ -55,7 +55,7 @@ async def test_an_input_that_is_broken_fails_with_a_reason_and_the_process_goes_
 
     _, outcome = await pool.convert(SPEECH[: len(SPEECH) // 2])
 
-    assert "the input ends before it should" in str(outcome.report.error)
+    assert "the input is shorter than its header says" in str(outcome.report.error)
     assert (await pool.convert())[1].report.error is None
     assert pool.processes() == before
 

@@ -179,12 +179,12 @@ class TestBadInput:
         options = ("-f", "lavfi", "-i", "testsrc=d=1:s=64x64", "-map", "1:v", "-c:v", "mpeg4")
         data = contained(tone(), "a.mp4", *options)
 
-        assert await decode.reason(data, AudioFormat.MP4) == "there is no audio in the input"
+        assert await decode.reason(data, AudioFormat.MP4) == "the input has no audio"
 
     async def test_raw_video_holds_no_audio(self, decode: Decode) -> None:
         data = b"\x00\x00\x00\x01\x67\x42" + bytes(range(256)) * 4
 
-        assert await decode.reason(data, AudioFormat.H264) == "H.264 video holds no audio"
+        assert await decode.reason(data, AudioFormat.H264) == "H.264 video contains no audio"
 
     @pytest.mark.parametrize("source", [AudioFormat.M4A, AudioFormat.AAC, AudioFormat.WEBM])
     async def test_another_format_than_told_is_an_error(

@@ -48,7 +48,7 @@ class TestBadConverter:
             ("cat >/dev/null; echo 'sox FAIL formats: a  reason' >&2; exit 2", "formats: a reason"),
             ("cat >/dev/null; echo '/usr/bin/sox FAIL x: No space left' >&2", "x: No space left"),
             ("cat >/dev/null", "no audio came out"),
-            ("cat >/dev/null; echo something", "what came out is no MP3"),
+            ("cat >/dev/null; echo something", "the output is not MP3"),
             ("kill -9 $$", "killed"),
             ("kill -XCPU $$", "more CPU time than is allowed"),
             ("kill -XFSZ $$", "larger temporary file"),
