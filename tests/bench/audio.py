@@ -1,4 +1,4 @@
-"""Audio to measure with, made on the spot: always the same bytes."""
+"""Generated audio for measurements; always the same bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEADER_BYTES = 44
 
 
 def write_music(path: Path, size_bytes: int) -> None:
-    """Write a WAV file of exactly that size: 44.1 kHz, stereo, 16 bit, tones and noise.
+    """Write a WAV file of exactly this size: 44.1 kHz, stereo, 16 bit, tones and noise.
 
     Args:
         path: The file.
@@ -42,7 +42,7 @@ def write_ten_minutes(folder: Path) -> Path:
 
 
 def write_prompts(folder: Path) -> None:
-    """Write 172 WAV files, 8 kHz mono, with the lengths that a shipped set of prompts has."""
+    """Write 172 WAV files, 8 kHz mono, with the lengths of a shipped set of prompts."""
     longest = _tones(rate_hertz=8_000, channels=1, frames=int(_PROMPT_LONGEST_S * 8_000))
     for number, length_s in enumerate(_prompt_lengths_s()):
         data = longest[: int(length_s * 8_000) * 2]

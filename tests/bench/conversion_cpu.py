@@ -1,4 +1,4 @@
-"""CPU time of converting: what the product's converters take against sox, ffmpeg and others."""
+"""CPU time of conversions: the product's converters against sox, ffmpeg and others."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _OTHER_PRESETS = tuple(each for each in PRESETS if each not in (COMMAND, _PRESET
 
 
 class ConversionCpu:
-    """The contests. Ours is the preset telephony, made in process."""
+    """The contests. The product converts by the preset telephony in process."""
 
     def __init__(self, services: Services, prompts: Path, folder: Path) -> None:
-        """Keep the product, the folder with the prompts, and one for what is made."""
+        """Keep the product, the folder of the prompts, and one for output."""
         self._services = services
         self._files = sorted(prompts.glob("*.wav"))[::_EACH_NTH]
         self._folder = folder
 
     def contests(self) -> list[Contest]:
-        """Return them."""
+        """Return the contests."""
         prompts, long = "CPU of a prompt", "CPU of 10 min, 44.1 kHz stereo"
         loudness = f"{long}, {_LOUDNESS}"
         metered = [

@@ -1,4 +1,4 @@
-"""GET requests per second: with wrk where it is installed, else with a client of its own process.
+"""GET requests per second: by wrk if it is installed, otherwise by a client in its own process.
 
 python -m tests.bench.get_load PORT PATH TOKEN SECONDS
 """
@@ -23,23 +23,23 @@ CONNECTIONS = 16
 
 
 def generator_name() -> str:
-    """Return what `gets` asks with."""
+    """Return the name of the client that `gets` uses."""
     return "wrk" if shutil.which("wrk") else "an asyncio client of its own (wrk is not installed)"
 
 
 @dataclass(frozen=True, slots=True)
 class Gets:
-    """Answers that there were."""
+    """The number of answers, in all and per second."""
 
     count: int
     per_second: float
 
 
 def gets(endpoint: Endpoint, path: str, seconds: int) -> Gets:
-    """Return the answers that 16 connections get in a time, each asking again at once.
+    """Return the answers to 16 connections in a time; each repeats its request immediately.
 
     Raises:
-        MeasurementError: an answer was no success.
+        MeasurementError: a request failed.
     """
     if shutil.which("wrk"):
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
@@ -56,7 +56,7 @@ def gets(endpoint: Endpoint, path: str, seconds: int) -> Gets:
 
 
 class _Asking(asyncio.Protocol):
-    """One keep-alive connection that asks the same again and again until the deadline."""
+    """One keep-alive connection that repeats a request until the deadline."""
 
     def __init__(self, request: bytes, deadline: float) -> None:
         self.answers = 0
@@ -68,7 +68,9 @@ class _Asking(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's has no such base class
+        self._transport = cast(
+            "asyncio.Transport", transport
+        )  # uvloop's transports have no such base class
         self._transport.write(self._request)
 
     @override

@@ -1,4 +1,4 @@
-"""A cheap HTTP/1.1 client on plain sockets: what it costs is not what is measured."""
+"""An HTTP/1.1 client on plain sockets, whose own cost is negligible."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _PACE_BYTES = 256 * 1024
 
 
 class MeasurementError(Exception):
-    """Something could not be measured; the text says what and why."""
+    """A measurement failed; the text says which and why."""
 
 
 class NotThereError(MeasurementError):
-    """What was to be measured is not installed, or the product does not have it."""
+    """The measured program is not installed, or the product lacks the feature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a service listens, and as whom it is asked."""
+    """The address of a service and the credentials for it."""
 
     port: int
     account_id: str
@@ -32,12 +32,12 @@ class Endpoint:
 
     @property
     def media_path(self) -> str:
-        """The collection; a media lies below it."""
+        """Return the path of the collection of media."""
         return f"/v2/accounts/{self.account_id}/media"
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """Return the headers of every request."""
         return {"X-Auth-Token": self.token}
 
     def connect(self) -> http.client.HTTPConnection:
@@ -47,7 +47,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a transfer took.
+    """The times of a transfer.
 
     Attributes:
         whole_s: From the first byte of the request to the last of the response.
@@ -84,7 +84,7 @@ def create_media(endpoint: Endpoint) -> str:
 def upload(
     endpoint: Endpoint, verb: str, path: str, file: Path, rate_bytes_s: float | None = None
 ) -> Timing:
-    """Send a file as WAV audio, as fast as it goes or at a rate, and wait for the answer.
+    """Send a file as WAV audio, at full speed or at a rate, and wait for the answer.
 
     Raises:
         MeasurementError: the answer is no success.
@@ -109,7 +109,7 @@ def upload(
 
 
 def content(endpoint: Endpoint, path: str, content_type: str) -> bytes:
-    """Return a whole response of that type.
+    """Return a complete response of this type.
 
     Raises:
         MeasurementError: the answer is no success.
@@ -123,10 +123,10 @@ def content(endpoint: Endpoint, path: str, content_type: str) -> bytes:
 
 
 def download(endpoint: Endpoint, path: str, size_bytes: int) -> Timing:
-    """Read a whole response and drop it.
+    """Read a complete response and drop it.
 
     Raises:
-        MeasurementError: the answer is no success, or of another size.
+        MeasurementError: the request failed, or the answer has another size.
     """
     connection = endpoint.connect()
     buffer = memoryview(bytearray(_READ_BYTES))

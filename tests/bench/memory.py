@@ -1,4 +1,4 @@
-"""Resident memory of a service while clients stand still."""
+"""Resident memory of a service while its clients are stalled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Memory:
     """Resident set sizes in MB.
 
     Attributes:
-        worker: Of all workers together.
+        worker: Sum over all workers.
     """
 
     worker: float
@@ -37,7 +37,7 @@ class Memory:
 
     @property
     def total(self) -> float:
-        """Of workers and Envoy."""
+        """Return the sum over workers and Envoy."""
         return self.worker + self.envoy
 
 
@@ -52,13 +52,13 @@ class PeakMemory:
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def now(self) -> Memory:
-        """Return what is used at this moment."""
+        """Return the present sizes."""
         workers = sum(process.memory_info().rss for process in self._workers)
         return Memory(workers / _MB, self._envoy.memory_info().rss / _MB)
 
     @property
     def peak(self) -> Memory:
-        """The most that each used while this was open."""
+        """Return the peak of each process while this was open."""
         return self._peak
 
     def __enter__(self) -> Self:
@@ -82,12 +82,12 @@ class PeakMemory:
 
 
 def stalled_uploads(endpoint: Endpoint, paths: list[str], head: bytes) -> None:
-    """Send half of each upload, all at once; hold still; go away.
+    """Send half of each upload concurrently, stall, and disconnect.
 
     Args:
         endpoint: The service.
-        paths: Where each upload goes.
-        head: The first half of what each declares.
+        paths: The path of each upload.
+        head: The first half of the declared size.
     """
     with _connections(endpoint, len(paths)) as connections:
 
@@ -103,7 +103,7 @@ def stalled_uploads(endpoint: Endpoint, paths: list[str], head: bytes) -> None:
 
 
 def stalled_downloads(endpoint: Endpoint, path: str) -> None:
-    """Ask for content on many connections and read nothing; go away."""
+    """Request content on many connections, read nothing, and disconnect."""
     with _connections(endpoint, STALLED_CLIENTS) as connections:
         for connection in connections:
             request = _head(endpoint, "GET", path) + "Accept: audio/x-wav\r\n\r\n"

@@ -1,4 +1,4 @@
-"""GET of one document and of a list of them, as often as it goes."""
+"""GET of one document and of a list at full speed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tests.bench.table import Better, Contest, Line, Sample
 
 _SECONDS = 3
 _LISTED = 50
-"""Documents of a list: a page, unless asked for otherwise."""
+"""Number of documents in a list: the default page size."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """Who answers, and what that costs."""
+    """One side: its endpoint and the processes whose CPU time counts."""
 
     endpoint: Endpoint
     worker_pids: list[int]
     envoy_pid: int
 
     def get(self, path: str) -> Sample:
-        """Return how many answers a second there are, and the processor time of each."""
+        """Return the answers per second and the CPU time of each answer."""
         workers, envoy = self._worker_us(), _processor_us(self.envoy_pid)
         done = gets(self.endpoint, path, _SECONDS)
         return {
@@ -39,7 +39,7 @@ class _Side:
 
 
 class Metadata:
-    """The contests; each side has as many documents as a list shows."""
+    """The contests; each side has one page of documents."""
 
     def __init__(self, services: Services) -> None:
         """Keep the sides."""
@@ -47,7 +47,7 @@ class Metadata:
         self._media_ids: dict[int, str] = {}
 
     def contests(self) -> list[Contest]:
-        """Return them."""
+        """Return the contests."""
         document = Contest(
             "metadata",
             {
@@ -82,7 +82,7 @@ class Metadata:
         return side.get(side.endpoint.media_path)
 
     def _media_id(self, endpoint: Endpoint) -> str:
-        """Return the id of a document; the first time, create all that a list shows."""
+        """Return the id of a document; the first call creates a page of them."""
         if endpoint.port not in self._media_ids:
             for _ in range(_LISTED):
                 self._media_ids[endpoint.port] = create_media(endpoint)

@@ -1,4 +1,4 @@
-"""What normalization adds after the last byte of ten minutes of music, for every preset."""
+"""Time that normalization adds after the last byte of ten minutes of music, by preset."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PresetTails:
         self._folder = folder
 
     def contests(self) -> list[Contest]:
-        """Return them: paced like a fast client's line, then at the speed of the loopback."""
+        """Return the contests: at the speed of a fast client, then at that of the loopback."""
         title = f"tail of 10 min at {PACED_BYTES_S // 1_000_000} MB/s"
         loudness = Line(
             f"{title}, {_LOUDNESS}: spooled two-pass sox",
@@ -67,7 +67,7 @@ class PresetTails:
         return _tail(converted(self._services.plain, preset, self._music, rate_bytes_s)[1])
 
     def _two_pass(self) -> Sample:
-        """Convert what was stored before: all of it comes after the last byte."""
+        """Convert a stored file: the whole conversion follows the last byte."""
         started = time.perf_counter()
         normalize_in_two_passes(self._music, self._folder / "two-pass.mp3")
         return {"tail_ms": (time.perf_counter() - started) * 1000}

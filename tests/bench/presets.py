@@ -1,4 +1,4 @@
-"""Conversions by the built product: which there should be, what each costs and what it gives."""
+"""Conversions by the built product: presets, CPU time and output."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tests.bench.http_load import MeasurementError, NotThereError, Timing, ask, 
 from tests.bench.services import Running
 
 COMMAND = "kazoo"
-"""What the command in the settings writes."""
+"""Format that the command of the settings writes."""
 STREAMING = (COMMAND, "telephony", "wideband", "guard", "voicemail")
 METERED = ("loudness", "rfc7874")
-"""Those that read the whole file before they choose a gain."""
+"""Presets that read the whole file before choosing a gain."""
 PRESETS = (*STREAMING, *METERED)
 BACKENDS = ("sox", "inprocess")
 
 
 def choose_backend(running: Running, backend: str) -> None:
-    """Let all presets be made by this back end: a name in BACKENDS, or `auto`.
+    """Select the back end for all presets: a name in BACKENDS, or `auto`.
 
     Raises:
-        NotThereError: the product has no such choice.
+        NotThereError: the product does not have this back end.
     """
     running.set_default("media", "normalize_backend", Value(string_value=backend))
 
@@ -37,11 +37,11 @@ def choose_backend(running: Running, backend: str) -> None:
 def converted(
     running: Running, preset: str, file: Path, rate_bytes_s: float | None = None
 ) -> tuple[str, Timing]:
-    """Return the path of content that the product has normalized, and how long the upload took.
+    """Return the path of content that the product has normalized, and the time of the upload.
 
     Raises:
-        NotThereError: there is no such preset.
-        MeasurementError: it was not normalized.
+        NotThereError: the product does not have this preset.
+        MeasurementError: the content was not normalized.
     """
     if preset not in PRESET_NAMES:
         raise NotThereError(f"there is no preset {preset}")
@@ -56,9 +56,9 @@ def converted(
 
 
 def converter_cpu_s(running: Running) -> float:
-    """Return the CPU time that all converters of the product have had: without workers and Envoy.
+    """Return the CPU time of all converters of the product, without workers and Envoy.
 
-    Exact to 10 ms a process, the kernel's tick.
+    Exact to 10 ms per process, the kernel's tick.
     """
     servers = {running.envoy_pid, *running.worker_pids}
     total = 0.0
@@ -72,10 +72,10 @@ def converter_cpu_s(running: Running) -> float:
 
 
 def command_cpu_s(command: Sequence[str], source: Path, **environment: str) -> float:
-    """Return the CPU time of a command that reads a file on stdin and whose output is dropped.
+    """Return the CPU time of a command that reads a file on stdin; its output is dropped.
 
     Raises:
-        MeasurementError: it failed.
+        MeasurementError: the command failed.
     """
     before = children_cpu_s()
     with source.open("rb") as audio:
@@ -94,6 +94,6 @@ def command_cpu_s(command: Sequence[str], source: Path, **environment: str) -> f
 
 
 def children_cpu_s() -> float:
-    """Return the CPU time of all that this process has started and waited for."""
+    """Return the CPU time of all ended children of this process."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

@@ -1,4 +1,4 @@
-"""The import of a set of prompts, against `xargs -P2 sox`, which writes no rows and no fsync."""
+"""The import of a set of prompts, against `xargs -P2 sox`, which has no rows and no fsync."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LANGUAGES = (
     *("en-us", "en-gb", "en-au", "en-ca", "en-nz", "en-ie", "en-za", "en-in", "fr-fr", "fr-ca"),
     *("de-de", "de-at", "de-ch", "es-es", "es-mx", "it-it", "nl-nl", "nl-be", "pl-pl", "pt-pt"),
 )
-"""Each round imports another language: what is there already might cost less."""
+"""Each round imports another language, as existing prompts might cost less."""
 
 
 class PromptImport:
     """The contest; both sides are timed as whole processes."""
 
     def __init__(self, services: Services, prompts: Path, folder: Path) -> None:
-        """Keep the sides, the folder with the WAV files, and a folder for what sox makes."""
+        """Keep the sides, the folder of the WAV files, and a folder for sox's output."""
         self._services = services
         self._prompts = prompts
         self._folder = folder
@@ -38,7 +38,7 @@ class PromptImport:
         self._rounds = 0
 
     def contest(self) -> Contest:
-        """Return it."""
+        """Return the contest."""
         files = len(self._wav_files())
         title = f"import of {files} prompts: {_XARGS}"
         sides = {
@@ -59,7 +59,7 @@ class PromptImport:
         command = [sys.executable, "-m", "kazoo_media", "prompts", "import"]
         command += [str(self._prompts), language]
         environment = os.environ | {"KAZOO_MEDIA_DATA_DIR": str(ours.data_dir)}
-        # An installed command has its bytecode; the warm-up makes that of a fresh checkout.
+        # An installed command has bytecode; the warm-up compiles that of a fresh checkout.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         sample = _timed(command, environment)
         last = self._wav_files()[-1].stem

@@ -1,6 +1,6 @@
-"""What is measured: the built product twice, with and without normalization, and the peers.
+"""The measured services: the product with and without normalization, and the peers.
 
-Each is started when it is first asked for and stopped with the ExitStack.
+Each is started at its first use and stopped with the ExitStack.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Running:
     data_dir: Path
 
     def set_default(self, category: str, key: str, value: Value) -> None:
-        """Let a setting have this value; it counts from the next request on.
+        """Set a setting; the value applies to the next request.
 
         Raises:
-            NotThereError: the product does not know the setting, or not the value.
+            NotThereError: the product does not have the setting or the value.
         """
         metadata = (("authorization", f"Bearer {self.endpoint.token}"),)
         request = SetDefaultSettingRequest(category=category, key=key, value=value)
@@ -51,15 +51,15 @@ class Running:
 
 
 class Services:
-    """Everything that a contest may need."""
+    """The services that a contest may need."""
 
     def __init__(self, stack: ExitStack, folder: Path, size_bytes: int) -> None:
-        """Keep where to store.
+        """Keep the folder and the limits.
 
         Args:
-            stack: Stops what was started.
-            folder: An empty folder with a short path: sockets lie in it.
-            size_bytes: The largest upload that is to be accepted.
+            stack: Stops the started services.
+            folder: An empty folder with a short path, as it will contain sockets.
+            size_bytes: Size of the largest upload.
         """
         self._stack = stack
         self._folder = folder
@@ -67,22 +67,22 @@ class Services:
 
     @cached_property
     def plain(self) -> Running:
-        """The product as it is installed."""
+        """Return the product with its default settings."""
         return self._started("plain", normalize=False)
 
     @cached_property
     def normalizing(self) -> Running:
-        """The product with normalization on."""
+        """Return the product with normalization on."""
         return self._started("normalizing", normalize=True)
 
     @cached_property
     def peers(self) -> Peers:
-        """Starlette, and nginx where it is installed, behind an Envoy of their own."""
+        """Return Starlette and, if installed, nginx, behind their own Envoy."""
         folder = Path(tempfile.mkdtemp(prefix="peers", dir=self._folder))
         return self._stack.enter_context(running_peers(folder))
 
     def _started(self, name: str, *, normalize: bool) -> Running:
-        # Of its own for each try: the next contest starts it again when this one fails.
+        # A new stack for each attempt: if this one fails, the next contest starts it again.
         product = Product(Path(tempfile.mkdtemp(prefix=name, dir=self._folder)))
         try:
             product.start()

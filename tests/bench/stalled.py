@@ -1,4 +1,4 @@
-"""Peak memory of worker and Envoy while 32 uploads and 32 downloads stand still."""
+"""Peak memory of worker and Envoy during 32 stalled uploads and 32 stalled downloads."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from tests.bench.transfers import stored
 
 
 class Stalled:
-    """The contest; it comes first, on processes that have done nothing yet."""
+    """The contest; it comes first, on fresh processes."""
 
     def __init__(self, services: Services, folder: Path, size_bytes: int) -> None:
-        """Keep the sides, a folder for audio, and the size of what is downloaded."""
+        """Keep the sides, a folder for audio, and the size of the download."""
         self._services = services
         self._folder = folder
         self._size_bytes = size_bytes
 
     def contest(self) -> Contest:
-        """Return it."""
+        """Return the contest."""
         titles = {
             "idle": "memory, idle",
             "uploads": f"peak memory, {STALLED_CLIENTS} stalled uploads",

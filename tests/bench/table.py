@@ -1,4 +1,4 @@
-"""Contests and the lines of the table that they give."""
+"""Contests and the lines of their table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 
 Sample = Mapping[str, float]
 Samples = Mapping[str, Sequence[Sample]]
-"""What each side gave, round by round."""
+"""The results of each side, round by round."""
 
 
 class Better(Enum):
@@ -25,10 +25,10 @@ class Line:
     """One line of the table.
 
     Attributes:
-        metric: Which of a sample's values it shows.
-        unit: Of the value.
-        ours, peer: Names of the sides; one that is missing makes a line that says so.
-        mark: Least ratio, or most difference; None where no mark is set.
+        metric: The value of a sample that it shows.
+        unit: Unit of the value.
+        ours, peer: Names of the sides; the line says if one is missing.
+        mark: Minimum ratio or maximum difference; None: no mark.
     """
 
     title: str
@@ -81,13 +81,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Sides that do the same, one after the other, round by round.
+    """Sides that do the same work in turn, round by round.
 
     Attributes:
-        name: For `--only`.
-        sides: What measures each side once; the order is the order within a round.
-        warm_up: Whether a round that does not count goes first.
-        most_rounds: Where a round takes long, or says it all.
+        name: Name for `--only`.
+        sides: Functions that measure each side once, in the order of a round.
+        warm_up: Whether the first round does not count.
+        most_rounds: Maximum number of rounds, if a round is long or one is sufficient.
     """
 
     name: str

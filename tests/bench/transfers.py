@@ -15,13 +15,13 @@ from tests.bench.table import Better, Contest, Line, Sample
 
 _PACED_BYTES = 32 * 1024 * 1024
 _PACED_BYTES_S = 16_000_000
-"""A fast client's line, which one converter keeps up with. At the speed of the loopback interface
-the tail mostly tells how much lies in the sockets' buffers when the last byte is handed over."""
+"""Speed of a fast client, which one converter can follow. At the speed of the loopback interface
+the tail mainly depends on the bytes in the sockets' buffers when the last byte is handed over."""
 _NGINX_PATH = "/files/{}.wav"
 
 
 class Transfers:
-    """The contests in which a file goes up or down."""
+    """The contests with uploads and downloads of a file."""
 
     def __init__(self, services: Services, folder: Path, size_bytes: int) -> None:
         """Keep the sides, a folder for the audio, and its size."""
@@ -32,7 +32,7 @@ class Transfers:
         self._nginx_files = 0
 
     def contests(self) -> list[Contest]:
-        """Return them in the order in which they are measured."""
+        """Return the contests in the order of their measurement."""
         return [self._upload(), self._normalized(), self._tail(), self._download()]
 
     def _upload(self) -> Contest:
@@ -153,7 +153,7 @@ class Transfers:
 
 
 def stored(endpoint: Endpoint, file: Path) -> str:
-    """Return the path of content that was just uploaded."""
+    """Return the path of freshly uploaded content."""
     path = f"{endpoint.media_path}/{create_media(endpoint)}/raw"
     upload(endpoint, "POST", path, file)
     return path
@@ -162,7 +162,7 @@ def stored(endpoint: Endpoint, file: Path) -> str:
 def _uploaded(
     endpoint: Endpoint, file: Path, suffix: str = "", rate_bytes_s: float | None = None
 ) -> Timing:
-    """Upload a file to a new media, when all earlier ones have reached the disk."""
+    """Upload a file to a new media after all earlier data has reached the disk."""
     path = f"{endpoint.media_path}/{create_media(endpoint)}/raw{suffix}"
     os.sync()
     return upload(endpoint, "POST", path, file, rate_bytes_s)

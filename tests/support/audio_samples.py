@@ -1,6 +1,4 @@
-"""Audio made for tests, and what can be measured of audio: all of it by numpy, the real sox and the
-real ffmpeg.
-"""
+"""Audio for tests and measurements of audio, by numpy, the real sox and the real ffmpeg."""
 
 from __future__ import annotations
 
@@ -26,12 +24,12 @@ _FFMPEG = str(find_ffmpeg())
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What `measure` found, after decoding everything.
+    """The result of `measure`, which decodes the whole file.
 
     Attributes:
         level_db: RMS over all channels, 0 dB is full scale; -inf for silence.
-        peak_db: Largest sample.
-        frequency_hertz: Of the strongest partial of the first channel.
+        peak_db: Level of the largest sample.
+        frequency_hertz: Frequency of the strongest partial of the first channel.
     """
 
     duration_s: float
@@ -51,7 +49,7 @@ def tone(
     frequency_hertz: float = 440.0,
     level_db: float = -12.0,
 ) -> bytes:
-    """Return a WAV with a sine of that RMS level."""
+    """Return a WAV with a sine of this RMS level."""
     phase = 2 * np.pi * frequency_hertz * np.arange(round(seconds * rate)) / rate
     return wav_bytes(np.sin(phase) * np.sqrt(2) * 10 ** (level_db / 20), rate, channels, bits)
 
@@ -65,13 +63,13 @@ def noise(
     level_db: float = -20.0,
     seed: int = 1,
 ) -> bytes:
-    """Return a WAV with white noise of that RMS level, the same for the same seed."""
+    """Return a WAV with white noise of this RMS level; equal seeds give equal noise."""
     samples = np.random.default_rng(seed).standard_normal(round(seconds * rate))
     return wav_bytes(samples * 10 ** (level_db / 20), rate, channels, bits)
 
 
 def silence(seconds: float = 1.0, *, rate: int = 8000, channels: int = 1, bits: int = 16) -> bytes:
-    """Return a WAV with nothing but zeros."""
+    """Return a WAV with zeros."""
     return wav_bytes(np.zeros(round(seconds * rate)), rate, channels, bits)
 
 
@@ -94,12 +92,12 @@ def wav_bytes(samples: NDArray[np.float64], rate: int, channels: int, bits: int)
 
 
 def encoded(wav: bytes, coded: CodedFormat, *options: str, effects: tuple[str, ...] = ()) -> bytes:
-    """Return the WAV in another format, made by sox with these output options and effects."""
+    """Return the WAV converted by sox with these output options and effects."""
     return _sox("-t", "wav", "-", *options, "-t", coded, "-", *effects, data=wav)
 
 
 def contained(wav: bytes, name: str, *options: str) -> bytes:
-    """Return the WAV in the container that the file name has, made by ffmpeg with these options."""
+    """Return the WAV converted by ffmpeg with these options; the file name gives the container."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         argv = [_FFMPEG, "-v", "error", "-i", "pipe:0", *options, str(path)]
@@ -108,7 +106,7 @@ def contained(wav: bytes, name: str, *options: str) -> bytes:
 
 
 def shown_duration_s(path: Path) -> float:
-    """Return how long a file is as ffmpeg shows it, by its header alone."""
+    """Return the duration that ffmpeg reads from the header of a file."""
     shown = subprocess.run([_FFMPEG, "-i", str(path)], capture_output=True, check=False).stderr
     match = re.search(rb"Duration: (\d+):(\d+):(\d+\.\d+)", shown)
     assert match is not None, shown.decode()
@@ -117,13 +115,13 @@ def shown_duration_s(path: Path) -> float:
 
 
 def with_data_size(wav: bytes, size: int) -> bytes:
-    """Return the WAV with another size of its audio in the header, as broken recorders write it."""
+    """Return the WAV with another size of its audio in the header, like broken recorders do."""
     at = wav.index(b"data") + 4
     return wav[:at] + size.to_bytes(4, "little") + wav[at + 4 :]
 
 
 def measure(data: bytes, coded: CodedFormat = "wav") -> Measured:
-    """Return what the audio is; fails when sox can not read it."""
+    """Return the measurement of the audio; fails if sox cannot read it."""
     # Decoded as AU: unlike WAV its header never has a wrong length on a pipe.
     decoded = _sox("-t", coded, "-", "-b", "16", "-e", "signed-integer", "-t", "au", "-", data=data)
     offset, rate, channels = (int.from_bytes(decoded[at : at + 4], "big") for at in (4, 16, 20))

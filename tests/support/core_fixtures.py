@@ -34,12 +34,12 @@ from tests.support.memory_metadata import MemoryMetadataStore
 
 @cache
 def private_key() -> rsa.RSAPrivateKey:
-    """Return one key for all tests of a run: making one takes a tenth of a second."""
+    """Return one key for all tests of a run: generating a key takes a tenth of a second."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def make_login_limit(clock: Callable[[], float] = time.monotonic) -> LoginLimit:
-    """Return a login limit that the test does not share."""
+    """Return a login limit for one test alone."""
     descriptor = os.memfd_create("login_limit")
     login_limit = LoginLimit(descriptor, clock)
     weakref.finalize(login_limit, os.close, descriptor)
@@ -51,7 +51,7 @@ class CoreUnderTest:
     """A wired core, its stores, and an admin who may call it.
 
     Attributes:
-        api_key: The admin's.
+        api_key: The admin's API key.
     """
 
     core: Core
@@ -69,8 +69,9 @@ async def make_core(
     with_ffmpeg: bool = True,
     pool: ConverterPool | None = None,
 ) -> CoreUnderTest:
-    """Return a core with a master account; on memory stores unless others are given. Without a
-    pool, programs convert everything.
+    """Return a core with a master account, by default on memory stores.
+
+    Without a pool, programs make all conversions.
     """
     metadata = metadata or MemoryMetadataStore()
     blobs = blobs or MemoryBlobStore()
@@ -113,6 +114,6 @@ async def stored_bytes(
 async def replace_content(
     core: Core, scope: WriteScope, media_id: str, declared: Declared, source: Source
 ) -> Media:
-    """Return a media after a whole upload."""
+    """Return a media after a complete upload."""
     upload = await core.uploads.begin(scope, media_id)
     return (await upload.receive(declared, source)).after

@@ -20,12 +20,12 @@ class Front:
     """A running gateway.
 
     Attributes:
-        socket: Where the worker must listen; one after the other may.
-        grpc_target: Where gRPC clients reach it.
+        socket: The socket on which a worker must listen; several may do so in turn.
+        grpc_target: Address for gRPC clients.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Start it, with its files in this folder, and return when its gRPC port is open."""
+        """Start Envoy with its files in this folder; return when its gRPC port is open."""
         port = free_port()
         self.socket = folder / "worker.sock"
         self.grpc_target = f"127.0.0.1:{port}"
@@ -42,6 +42,6 @@ class Front:
         wait_until(lambda: is_open(port), "the gateway's gRPC port is open")
 
     def stop(self) -> None:
-        """End it."""
+        """Stop Envoy."""
         self._process.kill()
         self._process.wait()

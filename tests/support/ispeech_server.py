@@ -1,4 +1,4 @@
-"""A server that speaks the protocol of iSpeech, as well or as badly as a test tells it."""
+"""A server with the protocol of iSpeech; tests choose its failures."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 
 @dataclass
 class ISpeechServer:
-    """What it was asked, and what it answers.
+    """The received requests and the answer to them.
 
     Attributes:
         count: How often the body is repeated.
-        is_cut: It leaves in the middle of its answer.
-        silent_s: It waits so long before every 100 bytes of its body.
+        is_cut: Whether it disconnects in the middle of its answer.
+        silent_s: Pause before every 100 bytes of the body.
     """
 
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -33,7 +33,7 @@ class ISpeechServer:
     url: str = ""
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the body as it is sent."""
+        """Yield the body in the pieces in which it is sent."""
         size = 100 if self.silent_s else len(self.body) or 1
         for _ in range(self.count):
             for start in range(0, len(self.body), size):

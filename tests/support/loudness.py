@@ -1,4 +1,4 @@
-"""Loudness by libebur128, which shares nothing with the product's own meter."""
+"""Loudness by libebur128, which is independent of the product's own meter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyebur128 import MeasurementMode, R128State, get_loudness_global
 
 _METER_HERTZ = 48_000
-"""The rate for which ITU-R BS.1770 gives its filters."""
+"""The rate for which ITU-R BS.1770 specifies its filters."""
 
 
 def independent_loudness(samples: NDArray[np.float64], rate_hertz: int) -> float | None:

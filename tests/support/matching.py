@@ -1,4 +1,4 @@
-"""The plain meaning of a media query: what every driver's SQL has to agree with."""
+"""The reference meaning of a media query, with which every driver's SQL has to agree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MISSING = object()
 
 
 def matches(media: Media, query: MediaQuery) -> bool:
-    """Tell whether a media is in the range of ids and times of a query and passes its filters."""
+    """Return whether a media is in the range of ids and times of a query and passes its filters."""
     return (
         _within_ids(media.id, query)
         and _within(media.created_ms, query.created_from_ms, query.created_to_ms)
@@ -22,7 +22,7 @@ def matches(media: Media, query: MediaQuery) -> bool:
 
 
 def passes(media: Media, condition: Filter) -> bool:
-    """Tell whether a media passes one filter."""
+    """Return whether a media passes one filter."""
     value = _value_at(media, condition.path)
     match condition.operator:
         case FilterOperator.EQUALS:

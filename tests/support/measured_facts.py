@@ -1,4 +1,4 @@
-"""What is measured after an upload, and so may stand in a document that is read later."""
+"""The facts that are measured after an upload, so that only a later read may show them."""
 
 from __future__ import annotations
 

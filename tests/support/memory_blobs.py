@@ -19,7 +19,7 @@ from kazoo_media.model import unix_time_ms
 
 
 class MemoryBlobStore(BlobStore):
-    """Bytes that live as long as the object."""
+    """Blobs in memory."""
 
     def __init__(self) -> None:
         self._published: dict[str, bytes] = {}
@@ -35,7 +35,7 @@ class MemoryBlobStore(BlobStore):
     @override
     async def publish(self, writers: Sequence[BlobWriter]) -> None:
         keys = [each.key for each in cast("Sequence[_MemoryWriter]", writers)]
-        if not self._unpublished.keys() >= set(keys):  # deleted meanwhile
+        if not self._unpublished.keys() >= set(keys):  # deleted since
             for key in keys:
                 self._unpublished.pop(key, None)
             raise StoreUnavailableError
@@ -63,7 +63,7 @@ class MemoryBlobStore(BlobStore):
         pass
 
     def touch(self, key: str) -> None:
-        """Note that a blob was written to."""
+        """Record that a blob was written to."""
         self._modified_ms[key] = unix_time_ms()
 
     def discard(self, key: str) -> None:

@@ -29,7 +29,7 @@ from tests.support.matching import matches
 
 
 class MemoryMetadataStore(MetadataStore):
-    """Rows that live as long as the object. No method awaits, so each is atomic on its loop."""
+    """Rows in memory. No method awaits, so each is atomic on its loop."""
 
     def __init__(self) -> None:
         self._media: dict[tuple[str, str], Media] = {}
@@ -339,7 +339,7 @@ class MemoryMetadataStore(MetadataStore):
                 self._peaks[media.account_id, each.blob_key] = each.peaks
 
     def _put_sounds(self, media: Media, current: Media) -> Content | None:
-        """Return the content of a media; what is known of a blob already is kept."""
+        """Return the content of a media; known facts of a blob are kept."""
         before, content = current.content, media.content
         known = {each.blob_key: each for each in before.renditions} if before else {}
         for each in content.renditions if content else ():

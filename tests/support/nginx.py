@@ -1,4 +1,4 @@
-"""nginx as an operator may put it in front of a worker."""
+"""nginx in front of a worker, as an operator may run it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ http {{
 
 @contextmanager
 def nginx(folder: Path, worker_port: int) -> Iterator[str]:
-    """Run nginx and give host:port where it passes gRPC on to a worker."""
+    """Run nginx and yield host:port, where it passes gRPC to a worker."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program is not None, "`make setup-test` installs nginx"
     port = free_port()

@@ -1,4 +1,4 @@
-"""Processes that a test's own code started."""
+"""Processes that the code of a test has started."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ _ZYGOTE = "kazoo_media.audio.pool.zygote"
 
 
 def programs() -> list[psutil.Process]:
-    """Return the programs that run below this process, without the products and gateways that
-    other tests of the session keep.
+    """Return the programs that run below this process.
+
+    Products and gateways that other tests of the session keep running are excluded.
     """
     kept = ("python", "envoy")
     return [
@@ -20,7 +21,7 @@ def programs() -> list[psutil.Process]:
 
 
 def zygotes(ancestor: psutil.Process | None = None) -> list[psutil.Process]:
-    """Return the processes below this one, or below another, that fork converters."""
+    """Return the zygotes below this process or another."""
     return [
         each
         for each in (ancestor or psutil.Process()).children(recursive=True)

@@ -1,4 +1,4 @@
-"""The built product as a test starts it: `kazoo-media serve` in a folder of its own."""
+"""The built product for tests: `kazoo-media serve` with its own data folder."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ _START_S = 30.0
 
 
 def _ports() -> Iterator[int]:
-    """Yield ports, again and again, that neither another process of the same test run takes nor
-    the system for outgoing connections, which begin at 32768.
+    """Yield ports in a cycle that other processes of the same test run do not use.
+
+    They are below 32768, where the system's ports for outgoing connections begin.
     """
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     own = range(10_000 + number % 20 * 1000, 11_000 + number % 20 * 1000)
-    start = random.randrange(len(own))  # another run on this machine begins elsewhere
+    start = random.randrange(len(own))  # concurrent runs on this machine begin at different ports
     return itertools.cycle([*own[start:], *own[:start]])
 
 
@@ -37,7 +38,7 @@ _own_ports = _ports()
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on, another one each time."""
+    """Return a free TCP port, a different one each time."""
     for port in _own_ports:
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -47,13 +48,13 @@ def free_port() -> int:
 
 
 def is_open(port: int) -> bool:
-    """Tell whether something listens on a TCP port."""
+    """Return whether a process listens on a TCP port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = _START_S) -> None:
-    """Return when the condition holds; fail the test, naming it, when it does not in time."""
+    """Return when the condition holds; fail the test with its name if it does not in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"not in {timeout_s} s: {what}"
@@ -64,11 +65,11 @@ class Product:
     """`kazoo-media serve`, its workers and its Envoy.
 
     Attributes:
-        data_dir: The data folder; it outlives `stop`, so that a second Product can take it over.
+        data_dir: The data folder. It survives `stop`, so that a second Product can use it.
     """
 
     def __init__(self, folder: Path, **variables: str) -> None:
-        """Keep a folder for data and output; `variables` are without `KAZOO_MEDIA_`."""
+        """Keep a folder for data and output; names in `variables` omit `KAZOO_MEDIA_`."""
         self.data_dir = folder / "data"
         self._out, self._err = folder / "stdout", folder / "stderr"
         wanted = {
@@ -99,7 +100,7 @@ class Product:
             )
 
     def command(self) -> list[str]:
-        """Return what `launch` starts."""
+        """Return the command that `launch` starts."""
         return [sys.executable, "-m", "kazoo_media", "serve"]
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 40.0) -> int:
@@ -109,7 +110,7 @@ class Product:
         return self.process.wait(timeout_s)
 
     def kill(self) -> None:
-        """End the supervisor with -9, as a crash would."""
+        """Kill the supervisor with SIGKILL, like a crash."""
         self.process.kill()
         self.process.wait()
 
@@ -130,16 +131,16 @@ class Product:
         return self._process
 
     def is_running(self) -> bool:
-        """Tell whether the supervisor runs."""
+        """Return whether the supervisor is running."""
         return self.process.poll() is None
 
     def is_ready(self) -> bool:
-        """Tell whether it has printed its `ready` line."""
+        """Return whether it has printed its `ready` line."""
         return any(line.startswith("ready") for line in self.output().splitlines())
 
     @property
     def bootstrap(self) -> Bootstrap:
-        """Return what bootstrap.json says."""
+        """Return the content of bootstrap.json."""
         found = Bootstrap.read(self.data_dir)
         assert found is not None, "there is no bootstrap.json"
         return found
@@ -178,21 +179,21 @@ class Product:
         return next(each for each in self._children() if _command(each)[0].endswith("/envoy"))
 
     def kill_worker(self, index: int = 0) -> int:
-        """End a worker with -9 and return its process id."""
+        """Kill a worker with SIGKILL and return its process id."""
         worker = self.workers()[index]
         worker.kill()
         return worker.pid
 
     def output(self) -> str:
-        """Return what was printed."""
+        """Return the text on stdout."""
         return self._out.read_text() if self._out.exists() else ""
 
     def log(self) -> str:
-        """Return what was logged, by all processes."""
+        """Return the logs of all processes."""
         return self._err.read_text(errors="replace") if self._err.exists() else ""
 
     def log_lines(self) -> list[dict[str, object]]:
-        """Return the logged lines, every one of which is JSON; the last may be on its way yet."""
+        """Return the complete log lines, each of which is JSON; the last may be incomplete."""
         return [json.loads(line) for line in self.log().split("\n")[:-1]]
 
     def _children(self) -> list[psutil.Process]:
@@ -200,7 +201,7 @@ class Product:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Tell whether a process has not ended."""
+    """Return whether a process is running."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""`kazoo-media worker --listen` as a test starts it, alone or behind an operator's Envoy."""
+"""`kazoo-media worker --listen` for tests, alone or behind an operator's Envoy."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class StandaloneWorker(Product):
     """A worker without a gateway.
 
     Attributes:
-        port: Where it listens.
+        port: The port on which it listens.
     """
 
     def __init__(self, folder: Path, *options: str, **variables: str) -> None:
-        """Keep a folder for data and output; `variables` are without `KAZOO_MEDIA_`."""
+        """Keep a folder for data and output; names in `variables` omit `KAZOO_MEDIA_`."""
         super().__init__(folder, **variables)
         self.port = free_port()
         self._options = options

@@ -1,4 +1,4 @@
-"""Uploads whose messages are all known before."""
+"""Uploads with messages that are all known in advance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 async def upload_whole(
     target: str, messages: Iterable[UploadContentRequest], metadata: tuple[tuple[str, str], ...]
 ) -> UploadContentResponse:
-    """Send messages, whatever the service says meanwhile, and return its answer.
+    """Send messages and return the answer of the service.
 
     grpc.aio's own client loses the status of some calls that end while it still sends
     (grpc/grpc#36066); the blocking one does not.

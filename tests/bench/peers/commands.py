@@ -1,4 +1,4 @@
-"""What converts at a shell, too: sox, ffmpeg, ffmpeg-normalize."""
+"""Converters on the command line: sox, ffmpeg, ffmpeg-normalize."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SOX_32 = ("sox", "-t", "wav", "-", "-r", "8000", "-c", "1", "-C", "32.7", "-t", 
 _METERED = ("gain", "-6", "channels", "1", "highpass", "60", "rate", "8000")
 _LOUDNESS_LUFS, _HIGHEST_DBFS = -19.0, -1.0
 _RMS_ABOVE_LUFS = 0.76
-"""RMS of telephone speech above its loudness, on average."""
+"""Average difference between RMS and loudness of telephone speech."""
 
 
 def ffmpeg_command() -> list[str]:
-    """Return what gives the same as SOX_32."""
+    """Return the ffmpeg command that is equivalent to SOX_32."""
     quiet = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-f", "wav"]
     target = ["-ar", "8000", "-ac", "1", "-c:a", "libmp3lame", "-b:a", "32k", "-f", "mp3"]
     return [*quiet, "-i", "pipe:0", *target, "pipe:1"]
@@ -31,7 +31,7 @@ def ffmpeg_normalize_command(source: Path, target: Path) -> tuple[list[str], dic
     """Return command and environment for two passes of ffmpeg's loudnorm.
 
     Raises:
-        NotThereError: it is not installed.
+        NotThereError: ffmpeg-normalize is not installed.
     """
     program = Path(sys.executable).parent / "ffmpeg-normalize"
     if not program.exists():
@@ -43,7 +43,7 @@ def ffmpeg_normalize_command(source: Path, target: Path) -> tuple[list[str], dic
 
 
 def normalize_in_two_passes(source: Path, target: Path) -> None:
-    """Let sox measure a file, and then convert it with one gain.
+    """Measure a file with sox, then convert it with one gain.
 
     Raises:
         MeasurementError: sox failed.
@@ -53,10 +53,10 @@ def normalize_in_two_passes(source: Path, target: Path) -> None:
 
 
 def gain_effect(stats: str) -> list[str]:
-    """Return the effect that brings audio to the wanted loudness, with a limiter if it is needed.
+    """Return the effect that raises audio to the target loudness, with a limiter if needed.
 
     Args:
-        stats: What sox prints about it.
+        stats: The output of sox's `stats`.
     """
     found = [
         re.search(rf"^{name} lev dB\s+(-?[\d.]+)", stats, re.MULTILINE) for name in ("RMS", "Pk")

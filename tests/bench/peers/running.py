@@ -27,7 +27,7 @@ WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "268435456",
     "MALLOC_TOP_PAD_": "16777216",
 }
-"""What the product gives its workers: both sides have it."""
+"""Environment that the product gives its workers; both sides have it."""
 _HERE = Path(__file__).parent
 _START_S = 20
 _STOP_S = 10
@@ -35,10 +35,10 @@ _STOP_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Peers that run.
+    """Running peers.
 
     Attributes:
-        endpoint: Envoy's; it leads to Starlette, and below `/files/` to nginx.
+        endpoint: Envoy's address; it leads to Starlette, and below `/files/` to nginx.
         nginx: Whether nginx is installed.
     """
 
@@ -50,10 +50,10 @@ class Peers:
 
 @contextmanager
 def running_peers(folder: Path) -> Iterator[Peers]:
-    """Yield peers that store in a folder; they are stopped afterwards.
+    """Yield peers that store in a folder; they are stopped on exit.
 
     Raises:
-        MeasurementError: one did not start.
+        MeasurementError: a peer did not start.
     """
     port = _free_port()
     binary = nginx_binary()
@@ -84,7 +84,7 @@ def running_starlette(folder: Path) -> Iterator[tuple[int, str]]:
 
 
 def nginx_binary() -> str | None:
-    """Return where nginx is, None when it is not installed."""
+    """Return the path of nginx, or None if it is not installed."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
@@ -97,7 +97,7 @@ def _running_nginx(binary: str | None, folder: Path) -> Iterator[None]:
     configuration = _filled("nginx.conf", folder, 0)
     command = [binary, "-e", str(folder / "error.log"), "-c", str(configuration)]
     if os.geteuid() == 0:
-        command += ["-g", "user root;"]  # its own user could not enter the folder
+        command += ["-g", "user root;"]  # nginx's own user could not enter the folder
     with _running(folder, command, lambda: _answers(str(folder / "nginx.sock"), None)):
         yield
 
@@ -130,7 +130,7 @@ def _running(
 
 
 def _answers(host: str, port: int | None) -> bool:
-    """Return whether something listens on a port, or on a unix socket when there is no port."""
+    """Return whether a process listens on a port or, without a port, on a unix socket."""
     family = socket.AF_UNIX if port is None else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as connection, suppress(OSError):
         connection.connect(host if port is None else (host, port))
@@ -139,7 +139,7 @@ def _answers(host: str, port: int | None) -> bool:
 
 
 def _filled(name: str, folder: Path, port: int) -> Path:
-    """Return a configuration of this folder with its places filled in."""
+    """Return a configuration template of this folder with its values filled in."""
     text = Template((_HERE / name).read_text()).safe_substitute(folder=folder, port=port)
     path = folder / name
     path.write_text(text)

@@ -1,10 +1,9 @@
 """The peer: the same media service as a Starlette application, written to be fast.
 
-It does the work of the product and nothing else: RS256 token with a cache, upload hashed and
-written to a file while it arrives, optionally through sox to a second one at the same time, fsync
-of file and folder, one durable SQLite transaction, metadata by one indexed read, download from
-disk. What the product does beyond that (prompts, languages, limits, resumption, discovery of the
-audio's format) it does not do: that only makes it a harder peer.
+It does the core work of the product: RS256 token with a cache, upload hashed and written to a file
+while it arrives, optionally through sox to a second one at the same time, fsync of file and folder,
+one durable SQLite transaction, metadata by one indexed read, download from disk. It omits the rest
+(prompts, languages, limits, resumption, recognition of formats), which makes it a harder peer.
 
     python -m tests.bench.peers.starlette_app FOLDER SOCKET ACCOUNT_ID
 
@@ -55,7 +54,7 @@ create table if not exists account (
 
 
 class Rows:
-    """Media rows in SQLite: written on one thread, read where asked."""
+    """Media rows in SQLite: written on one thread, read on the loop."""
 
     def __init__(self, path: Path, account_id: str) -> None:
         self._writer = apsw.Connection(str(path))
@@ -74,7 +73,7 @@ class Rows:
         """Return one row, read on the loop as the product does: by its key it takes microseconds.
 
         Raises:
-            HTTPException: there is none.
+            HTTPException: the row does not exist.
         """
         sql = f"select {columns} from media where account_id = ? and media_id = ?"
         row = self._reader.execute(sql, (account_id, media_id)).fetchone()
@@ -89,7 +88,7 @@ class Rows:
         return [(str(media_id), str(document)) for media_id, document in rows]
 
     def key_generation(self, account_id: str) -> int | None:
-        """Return which tokens of an account are good, None when it does not exist."""
+        """Return the key generation of an account's valid tokens; None: no such account."""
         sql = "select key_generation from account where account_id = ?"
         row = self._reader.execute(sql, (account_id,)).fetchone()
         return None if row is None else int(row[0])
@@ -111,7 +110,7 @@ class StoredFile:
         self._pending: asyncio.Future[None] | None = None
 
     async def write(self, batch: bytearray) -> None:
-        """Start to store a batch when the one before is stored."""
+        """Start to store a batch once the previous one is stored."""
         await self.settle()
         self.size_bytes += len(batch)
         self._pending = asyncio.get_running_loop().run_in_executor(None, self._store, batch)
@@ -202,7 +201,7 @@ class Service:
         return LargeFileResponse(self._blobs / blob, headers=headers, media_type="audio/x-wav")
 
     async def upload(self, request: Request) -> Response:
-        """Store the body; with `?normalize` also what sox makes of it, fed while it arrives."""
+        """Store the body; with `?normalize` also the output of sox, which is fed meanwhile."""
         account_id = self._account_of(request)
         media_id = request.path_params["media_id"]
         (text,) = self._rows.read("document", account_id, media_id)
@@ -251,10 +250,10 @@ class Service:
                 sox.stdin.close()
 
     def _account_of(self, request: Request) -> str:
-        """Return the account of the path, after its token was found good for it.
+        """Return the account of the path after checking the token.
 
-        As in the product a token seen before costs no signature check, but a read of the account:
-        its API key may have been replaced meanwhile.
+        As in the product, a known token needs no signature check, only a read of the account: its
+        API key may have been replaced.
         """
         token = request.headers.get("x-auth-token", "")
         account_id, generation, expires_s = self._verified.get(token) or self._verify(token)
@@ -274,7 +273,7 @@ class Service:
 
 
 async def _collect(sox: asyncio.subprocess.Process, normalized: StoredFile) -> None:
-    """Store what sox writes until it ends."""
+    """Store the output of sox until it ends."""
     assert sox.stdout is not None
     while batch := await sox.stdout.read(_BATCH_BYTES):
         await normalized.write(bytearray(batch))
@@ -294,7 +293,7 @@ def _envelope(
     status: int = 200,
     paging: Mapping[str, object] = _NO_PAGING,
 ) -> Response:
-    """Return what the product returns: Kazoo's envelope with a revision, that is also the ETag."""
+    """Return the product's answer: Kazoo's envelope with a revision, which is also the ETag."""
     text = orjson.dumps(document)
     revision = hashlib.md5(text, usedforsecurity=False).hexdigest()
     body = {

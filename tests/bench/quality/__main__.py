@@ -35,7 +35,7 @@ def quality(
         Path | None, typer.Option(help="Where the PNG goes.", show_default="the temporary folder")
     ] = None,
 ) -> None:
-    """Measure what every preset and back end makes of prompts and of hostile inputs."""
+    """Measure the output of every preset and back end for prompts and hostile inputs."""
     console = Console()
     console.width = max(console.width, _LEAST_WIDTH)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What is converted: prompts as they come, and hostile inputs made of them."""
+"""The inputs: unchanged prompts, and hostile inputs made from them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Mono = NDArray[np.float64]
 
 _HOSTILE_HERTZ = 44_100
 _HOSTILE_S = 40
-"""Longer than what is encoded in one go at its end."""
+"""Longer than audio that is encoded in one piece."""
 _SHORTEST_S, _LONGEST_S = 1.5, 9.0
-"""PESQ wants a sentence."""
+"""PESQ needs a sentence."""
 _LOUD_LUFS = -12.6
 _SENTENCES = (
     "Please enter your mailbox number, followed by the pound key.",
@@ -44,13 +44,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything that is converted.
+    """All inputs.
 
     Attributes:
         speech: Prompts, for narrowband measures.
         wideband: Speech at 22 kHz.
         recorded: Whether people spoke the prompts.
-        whence: Where the prompts come from, for a person.
+        whence: The origin of the prompts, for a person.
     """
 
     speech: Sequence[Source]
@@ -64,9 +64,9 @@ def prepare(folder: Path, prompts: Path | None, count: int) -> Inputs:
     """Return the inputs, written to a folder.
 
     Args:
-        folder: Where to.
+        folder: The destination.
         prompts: A folder of WAV files; None: espeak-ng speaks some.
-        count: How many of the prompts.
+        count: Number of prompts.
     """
     spoken = [_spoken(folder / f"spoken-{n}.wav", text) for n, text in enumerate(_SENTENCES)]
     if prompts is None:
@@ -87,10 +87,10 @@ def prepare(folder: Path, prompts: Path | None, count: int) -> Inputs:
 
 
 def hostile_samples(speech: Mono) -> Mapping[str, NDArray[np.float64]]:
-    """Return what uploads may sound like, by name.
+    """Return samples of difficult uploads by name.
 
     Args:
-        speech: Of any level, at 44.1 kHz.
+        speech: Speech at 44.1 kHz, of any level.
     """
     length = _HOSTILE_S * _HOSTILE_HERTZ
     speech = np.resize(speech, length)
@@ -99,7 +99,7 @@ def hostile_samples(speech: Mono) -> Mapping[str, NDArray[np.float64]]:
     half = np.where(np.arange(length) < length // 2, 0.0, -25.0)
     wave = np.sin(np.arange(length) * 2 * np.pi * 440 / _HOSTILE_HERTZ)
     clicks = amplified(loud, -18)
-    # A millisecond each second: one gain for all would clip them, a limiter is needed.
+    # One millisecond per second: a single gain would clip them, so a limiter is needed.
     clicks[np.arange(length) % _HOSTILE_HERTZ < _HOSTILE_HERTZ // 1000] = 1.0
     noise = np.random.default_rng(1).uniform(-0.25, 0.25, length)
     return {
@@ -118,13 +118,13 @@ def hostile_samples(speech: Mono) -> Mapping[str, NDArray[np.float64]]:
 
 
 def amplified(samples: Mono, decibels: float) -> Mono:
-    """Return them louder, clipped at full scale."""
+    """Return the samples louder, clipped at full scale."""
     clipped: Mono = np.clip(samples * 10 ** (decibels / 20), -1, 1)
     return clipped
 
 
 def _chosen(folder: Path, count: int) -> list[Source]:
-    """Return prompts of a usual length, evenly from all."""
+    """Return prompts of a usual length, evenly selected."""
     paths = sorted(folder.glob("*.wav"))
     usual = [p for p in paths if _SHORTEST_S <= soundfile.info(p).duration <= _LONGEST_S] or paths
     step = max(1, len(usual) // count)

@@ -1,4 +1,4 @@
-"""Measures of audio by other means than the product's: soundfile decodes, libebur128 meters.
+"""Measures of audio, independent of the product: soundfile decodes, libebur128 meters.
 
 Samples are float, shape (frames, channels), full scale is 1.0.
 """
@@ -37,30 +37,30 @@ class Audio:
 
     @property
     def duration_s(self) -> float:
-        """Its length."""
+        """Return the duration."""
         return len(self.samples) / self.rate_hertz
 
     @property
     def mono(self) -> NDArray[np.float64]:
-        """The mean of its channels."""
+        """Return the mean of the channels."""
         mean: NDArray[np.float64] = self.samples.mean(axis=1)
         return mean
 
     def at(self, rate_hertz: int) -> NDArray[np.float64]:
-        """Return it in mono at another rate."""
+        """Return the audio in mono at another rate."""
         changed: NDArray[np.float64] = soxr.resample(self.mono, self.rate_hertz, rate_hertz)
         return changed
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """How loud audio is.
+    """The levels of audio.
 
     Attributes:
-        loudness_lufs: None: nothing passes the meter's gate.
-        true_peak_dbfs: Between the samples, too; None: digital silence.
-        peak_dbfs: Of the samples; likewise.
-        clipped_samples: Those at full scale or beyond.
+        loudness_lufs: Integrated loudness; None: nothing passes the meter's gate.
+        true_peak_dbfs: Peak including values between samples; None: digital silence.
+        peak_dbfs: Peak of the samples; None: digital silence.
+        clipped_samples: Number of samples at full scale or beyond.
     """
 
     loudness_lufs: float | None
@@ -70,7 +70,7 @@ class Levels:
 
 
 def decoded(data: bytes) -> Audio:
-    """Return audio of any format that libsndfile reads; a lossy one may go beyond full scale."""
+    """Return audio of any format that libsndfile reads; lossy ones may exceed full scale."""
     samples, rate_hertz = soundfile.read(io.BytesIO(data), dtype="float64", always_2d=True)
     return Audio(samples, rate_hertz)
 
@@ -83,7 +83,7 @@ def levels(audio: Audio) -> Levels:
 
 
 def true_peak(audio: Audio) -> float:
-    """Return the largest value of the signal that the samples stand for.
+    """Return the largest value of the signal that the samples represent.
 
     Source: ITU-R BS.1770-4, annex 2, with twice its oversampling: the rates here are lower.
     """
@@ -111,7 +111,7 @@ def bandwidth_hertz(audio: Audio) -> float:
 
 
 def band_db(audio: Audio) -> float:
-    """Return how much of all energy lies at 3-3.4 kHz, where telephone speech has its edge."""
+    """Return the share of energy at 3-3.4 kHz, the upper edge of telephone speech."""
     frequencies, power = spectrum(audio)
     inside = (frequencies >= _BAND_HERTZ[0]) & (frequencies <= _BAND_HERTZ[1])
     return 10 * math.log10(max(power[inside].sum(), 1e-30) / max(power.sum(), 1e-30))
@@ -120,7 +120,7 @@ def band_db(audio: Audio) -> float:
 def aligned(
     reference: NDArray[np.float64], degraded: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return both, of one length, without the delay that a codec adds."""
+    """Return both, aligned by the codec's delay and of equal length."""
     size = 1 << (len(reference) + len(degraded)).bit_length()
     spectra = np.fft.rfft(degraded, size) * np.conj(np.fft.rfft(reference, size))
     delay = int(np.argmax(np.fft.irfft(spectra, size)))
@@ -131,8 +131,9 @@ def aligned(
 
 
 def pesq_of(reference: Audio, degraded: Audio, rate_hertz: int) -> float | None:
-    """Return MOS-LQO, narrowband at 8 kHz or wideband at 16; None without the package, or where
-    it finds no speech.
+    """Return MOS-LQO, narrowband at 8 kHz or wideband at 16 kHz.
+
+    None: the package is not installed, or it finds no speech.
 
     Source: ITU-T P.862, P.862.2.
     """
@@ -147,7 +148,7 @@ def pesq_of(reference: Audio, degraded: Audio, rate_hertz: int) -> float | None:
 
 
 def package(name: str) -> Any | None:
-    """Return a package of the benchmark's extras, None where it is not installed."""
+    """Return a package of the benchmark's extras, or None if it is not installed."""
     try:
         return __import__(name)
     except ImportError:
@@ -155,7 +156,7 @@ def package(name: str) -> Any | None:
 
 
 def mean_of(values: list[float | None], of: Callable[[list[float]], float]) -> float | None:
-    """Return what `of` says of those values that there are."""
+    """Return `of` applied to the values that are not None."""
     there = [value for value in values if value is not None]
     return of(there) if there else None
 

@@ -19,7 +19,7 @@ _COLOURS = {"sox": "#4477aa", "inprocess": "#ee7733"}
 _COMMAND_COLOUR = "#777777"
 _LOUDEST_LUFS = -5.0
 _DARK_LU = 10
-"""So far from the middle colours are dark."""
+"""Distance from the middle beyond which colours are dark."""
 
 
 def write_plot(

@@ -1,4 +1,4 @@
-"""The tables, and the marks that they are held against."""
+"""The tables and their marks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MARKED = {"telephony", "loudness"}
 
 
 def speech_table(qualities: Sequence[Quality], title: str) -> Table:
-    """Return what became of the prompts, a line for each way."""
+    """Return the results of the prompts, one line per preset and back end."""
     heads: tuple[str, ...] = ("LUFS", "true peak", "clipped", "3-3.4 kHz", "99 % below")
     heads += ("PESQ", "PESQ-WB", "bytes/s", "CPU ms/s")
     table = Table("preset, back end", *heads, title=title)
@@ -60,7 +60,7 @@ def hostile_table(qualities: Sequence[Quality], hostile: Sequence[Source]) -> Ta
 
 
 def level_cell(result: Levels | str) -> str:
-    """Return three lines at most."""
+    """Return at most three lines."""
     if isinstance(result, str):
         return result[:40]
     lines = [_shown(result.loudness_lufs, "+.1f"), _shown(result.true_peak_dbfs, "+.1f")]
@@ -68,14 +68,14 @@ def level_cell(result: Levels | str) -> str:
 
 
 def marks_table(qualities: Sequence[Quality], *, recorded: bool) -> Table:
-    """Return what is wanted of telephony and loudness, and whether it is so.
+    """Return the marks of telephony and loudness, and whether they are met.
 
-    One back end is enough: what the other does not have is no fault.
+    One back end is enough: a missing one is not a fault.
 
     Args:
-        qualities: Of all ways.
-        recorded: Whether people spoke the prompts. PESQ knows no formant synthesis: its mark is
-            none for that.
+        qualities: Those of all presets and back ends.
+        recorded: Whether people spoke the prompts. PESQ is not made for formant synthesis, so its
+            mark does not apply to that.
     """
     table = Table("mark", "measured", "wanted", "", title="marks")
     there = {each.way.preset for each in qualities if each.missing is None}
@@ -90,7 +90,7 @@ def marks_table(qualities: Sequence[Quality], *, recorded: bool) -> Table:
 
 
 def marks(quality: Quality) -> Iterator[tuple[str, str, str, bool]]:
-    """Yield name, figure, wanted, and whether it is met; nothing for presets without marks."""
+    """Yield name, figure, mark, and whether it is met; nothing for presets without marks."""
     if quality.missing is not None:
         return
     if quality.way.preset == "telephony":

@@ -1,4 +1,4 @@
-"""Lets the product convert every input by every preset and back end, and measures what comes."""
+"""Converts every input by every preset and back end of the product, and measures the output."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Way:
 
     @property
     def title(self) -> str:
-        """Return what a reader calls it."""
+        """Return its name in the tables."""
         return self.preset if self.preset == COMMAND else f"{self.preset}, {self.backend}"
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechQuality:
-    """What became of one prompt.
+    """The result for one prompt.
 
     Attributes:
-        band_db: Energy at 3-3.4 kHz, above the same of the original.
-        pesq: Narrowband; None where it could not be told.
+        band_db: Energy at 3-3.4 kHz relative to the original.
+        pesq: Narrowband PESQ; None: it could not be computed.
     """
 
     audio: Audio
@@ -61,13 +61,13 @@ class SpeechQuality:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What one way gives.
+    """The results of one preset and back end.
 
     Attributes:
-        missing: Why there is nothing to see; None where there is.
-        wideband_pesq: Of speech at 16 kHz; empty where the output has less.
-        hostile: By the input's name; a text says why it could not be converted.
-        cpu_ms_per_s: CPU time of the converter for a second of audio, over all inputs.
+        missing: Why there are no results, or None.
+        wideband_pesq: PESQ of speech at 16 kHz; empty if the output has a lower rate.
+        hostile: Results by the input's name; a text says why it could not be converted.
+        cpu_ms_per_s: CPU time of the converter per second of audio, over all inputs.
     """
 
     way: Way
@@ -79,7 +79,7 @@ class Quality:
 
 
 def ways() -> list[Way]:
-    """Return all that there should be."""
+    """Return all presets and back ends to be measured."""
     return [
         Way(preset, backend)
         for preset in PRESETS
@@ -88,11 +88,11 @@ def ways() -> list[Way]:
 
 
 def measure(running: Running, way: Way, inputs: Inputs) -> Quality:
-    """Return the quality of one way; where the product has no such way, it says so."""
+    """Return the quality of one preset and back end, or why the product lacks it."""
     try:
         if way.preset != COMMAND:
             choose_backend(running, way.backend)
-        _convert(running, way, inputs.speech[0])  # what is done once is no cost of a conversion
+        _convert(running, way, inputs.speech[0])  # one-time work is not a cost of a conversion
     except MeasurementError as error:
         return Quality(way, missing=str(error))
     before = converter_cpu_s(running)
