@@ -106,7 +106,7 @@ cover: setup-test ## Run the tests with branch coverage
 
 setup-bench: setup-test $(BENCH_STAMP)
 
-# pesq comes as source: without a C compiler there is no PESQ, and all else is measured.
+# pesq is a source package: without a C compiler the table has no PESQ.
 $(BENCH_STAMP): requirements/bench.txt requirements/pesq.txt $(TEST_STAMP)
 	@echo "Installing what measures into $(VENV) ..."
 	@$(BIN)/python $(LOCKED) -r requirements/bench.txt

@@ -314,8 +314,7 @@ class Settings:
             node: Where the value applies; "": on this node, None: on all nodes.
 
         Raises:
-            ValidationError: the setting is unknown, or the value has the wrong type or is not
-                permitted.
+            ValidationError: the setting is unknown, or the value is not permitted.
         """
         del scope  # proves the permission
         setting = KNOWN.get((category, key))

@@ -117,7 +117,7 @@ def rendition_kind(text: str) -> RenditionKind:
     """Return the rendition that a parameter names.
 
     Raises:
-        ValidationError: there is no such kind.
+        ValidationError: no rendition has this kind.
     """
     kinds = [str(kind) for kind in RenditionKind]
     if text not in kinds:

@@ -54,8 +54,7 @@ class Download:
         """Yield exactly the bytes of the range, at most 512 KiB at once.
 
         Raises:
-            StoreUnavailableError: the bytes cannot be read to the end; the answer must not look
-                complete.
+            StoreUnavailableError: the bytes cannot be read; the answer must not look complete.
         """
         return self._reader.read(self._span.offset, self._span.length)
 

@@ -114,8 +114,7 @@ class Library:
         Raises:
             ValidationError: the document breaks rules; the error has all violations.
             ConflictError: the id exists, perhaps soft-deleted.
-            SpeechFailedError: the document requests speech and the provider failed; nothing was
-                added.
+            SpeechFailedError: the provider of the requested speech failed; nothing was added.
         """
         document = validated(data, None, await self._settings.get(DEFAULT_LANGUAGE))
         media_id = _checked_id(document, media_id or new_media_id())

@@ -9,11 +9,11 @@ Theory of operation:
    sets the pace.
 4. The end is either complete or an error (`intake.py`). On an error both blobs are discarded; the
    previous content was never touched.
-5. Both blobs are durable before the single metadata transaction that makes them the content. The
-   answer follows.
+5. Both blobs are durable before the single metadata transaction that makes them the content. Only
+   then does the client get its answer.
 
-A failed conversion does not fail the upload: the original is kept and served, and the document says
-why.
+If the conversion fails, the upload still succeeds: the original is kept and served, and the
+document has the error.
 """
 
 from __future__ import annotations

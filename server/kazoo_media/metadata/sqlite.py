@@ -56,8 +56,7 @@ class SqliteMetadataStore(MetadataStore):
 
         Args:
             path: The database; its folder exists.
-            shared: Whether several processes write; they take turns through a lock file beside
-                the database.
+            shared: Whether several processes write; a lock file beside the database orders them.
 
         Raises:
             SchemaError: the file has a newer schema, or was not made by kazoo-media.

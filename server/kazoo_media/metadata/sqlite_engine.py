@@ -11,8 +11,8 @@ Theory of operation, writes:
    of its tasks gets the error. The thread continues with the next batch.
 
 A read on the loop costs a fraction of a read in a thread, which competes with the loop for the
-interpreter's lock at every row. It may take a few milliseconds; a slower read is started again in
-a thread.
+interpreter's lock at every row. A read that takes longer than a few milliseconds is started again
+in a thread, off the loop.
 
 If several processes share a database, a lock file is held around each transaction: SQLite polls
 while it waits, and under load one process can starve for seconds.

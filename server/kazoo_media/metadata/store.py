@@ -3,8 +3,7 @@
 A driver implements all of them on one database; a class of the core takes those that it uses.
 Drivers check only what is written here; the core has checked ids, documents and permissions. Every
 method is atomic, and durable when it returns. A method never touches rows of an account other than
-the given one. A store is safe for concurrent use by all tasks of one event loop and by several
-processes.
+the given one. All tasks of one event loop, and several processes, may use a store concurrently.
 
 Theory of operation, blobs (storage rules 1 to 4):
 

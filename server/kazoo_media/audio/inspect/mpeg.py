@@ -44,8 +44,7 @@ class MpegFrame:
 def mpeg_frame(second: int, third: int) -> MpegFrame | None:
     """Return the frame whose header is 0xff and these two bytes, or None if they are invalid.
 
-    Free-format streams (no bit rate in the header) are not recognised: the header does not give
-    their length.
+    Free-format streams are not recognised: without a bit rate the length of a frame is unknown.
 
     Source: ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; 13818-3, 2.4.2.3; MPEG 2.5 by custom.
     """

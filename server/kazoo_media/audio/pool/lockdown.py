@@ -49,8 +49,7 @@ def lock_down() -> bool:
 def become_converter(parent: int) -> None:
     """Turn a fork into a converter.
 
-    It leads its own process group, has low priority, cannot fork, and is killed when its parent
-    ends.
+    It leads a process group, has low priority, cannot fork, and is killed when its parent ends.
     """
     os.setpgid(0, 0)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -88,25 +88,25 @@ class ConverterPool:
             await converter.wait()
 
     async def _start(self, job: Job | Measurement, limits: ConversionLimits) -> Run:
-        with ExitStack() as ours, ExitStack() as childs:
+        with ExitStack() as service_side, ExitStack() as converter_side:
             only_measures = isinstance(job, Measurement)
             feeding, source = input_pipe(MEASURED_PIPE_BYTES) if only_measures else input_pipe()
             stdin = WritePipe(feeding)
-            ours.callback(stdin.close)
-            childs.callback(os.close, source)
+            service_side.callback(stdin.close)
+            converter_side.callback(os.close, source)
             descriptors, reading = [source], None
             if isinstance(job, Job):
                 reading, sink = output_pipe()
-                childs.callback(os.close, sink)
+                converter_side.callback(os.close, sink)
                 descriptors.append(sink)
             stdout = ReadPipe(reading)
-            ours.callback(stdout.close)
+            service_side.callback(stdout.close)
             if isinstance(job, Job) and job.hears_all_first:
                 spool = await asyncio.to_thread(tempfile.TemporaryFile, dir=self._folder)
-                descriptors.append(childs.enter_context(spool).fileno())
+                descriptors.append(converter_side.enter_context(spool).fileno())
             run = (await self._give(job, descriptors)).begin(stdin, stdout)
             run.allow_cpu(limits.cpu_s)  # there is nothing to read yet
-            ours.pop_all()
+            service_side.pop_all()
             return run
 
     async def _give(self, job: Job | Measurement, descriptors: Sequence[int]) -> Converter:

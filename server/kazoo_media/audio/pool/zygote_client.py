@@ -48,15 +48,15 @@ class ZygoteClient:
         Raises:
             OSError: it cannot be started, or it ended during the start.
         """
-        ours, theirs = channel()
-        with theirs:
+        service_end, other_end = channel()
+        with other_end:
             try:
-                popen = await asyncio.to_thread(_spawn, theirs.fileno(), folder)
+                popen = await asyncio.to_thread(_spawn, other_end.fileno(), folder)
             except BaseException:
-                ours.close()
+                service_end.close()
                 raise
-        ours.setblocking(False)  # noqa: FBT003
-        zygote = cls(popen, ours)
+        service_end.setblocking(False)  # noqa: FBT003
+        zygote = cls(popen, service_end)
         try:
             ready = await zygote._next_answer()
         except BaseException:
@@ -77,15 +77,15 @@ class ZygoteClient:
         Raises:
             OSError: the zygote has ended or cannot fork.
         """
-        ours, theirs = channel()
-        with theirs, ExitStack() as opened:
-            opened.callback(ours.close)
-            answer = await self._ask({"do": "fork"}, theirs.fileno())
+        service_end, other_end = channel()
+        with other_end, ExitStack() as opened:
+            opened.callback(service_end.close)
+            answer = await self._ask({"do": "fork"}, other_end.fileno())
             if "pid" not in answer:
                 raise OSError(errno.EAGAIN, answer["problem"])
-            ours.setblocking(False)  # noqa: FBT003
+            service_end.setblocking(False)  # noqa: FBT003
             opened.pop_all()
-            return answer["pid"], ours
+            return answer["pid"], service_end
 
     async def reap(self, pid: int) -> int:
         """Return the exit code of a converter, minus the signal if one ended it.

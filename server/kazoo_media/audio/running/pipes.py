@@ -116,27 +116,26 @@ class ReadPipe(_PipeEnd):
 def input_pipe(size_bytes: int = _INPUT_PIPE_BYTES) -> tuple[int, int]:
     """Return the service's end and the child's end of an input pipe.
 
-    By default it has room for one message of an upload. The service's ends of all pipes are
-    non-blocking.
+    By default it has room for one message of an upload. All ends of the service are non-blocking.
     """
-    childs, ours = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(ours, False)
-    _enlarge(ours, size_bytes)
-    return ours, childs
+    child_end, service_end = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(service_end, False)
+    _enlarge(service_end, size_bytes)
+    return service_end, child_end
 
 
 def output_pipe() -> tuple[int, int]:
     """Return the service's end and the child's end of an output pipe."""
-    ours, childs = error_pipe()
-    _enlarge(ours, _OUTPUT_PIPE_BYTES)
-    return ours, childs
+    service_end, child_end = error_pipe()
+    _enlarge(service_end, _OUTPUT_PIPE_BYTES)
+    return service_end, child_end
 
 
 def error_pipe() -> tuple[int, int]:
     """Return the service's end and the child's end of a pipe for error messages."""
-    ours, childs = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(ours, False)
-    return ours, childs
+    service_end, child_end = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(service_end, False)
+    return service_end, child_end
 
 
 def _enlarge(fd: int, size_bytes: int) -> None:

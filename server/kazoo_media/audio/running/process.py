@@ -19,7 +19,7 @@ from kazoo_media.audio.running.pipes import ReadPipe, WritePipe, error_pipe, inp
 from kazoo_media.audio.running.verdict import report_of
 
 _STDERR_BYTES = 8 * 1024
-_PIPE_BYTES = 64 * 1024  # what may still lie in the pipe of stderr
+_PIPE_BYTES = 64 * 1024  # capacity of the pipe of stderr
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +151,13 @@ class ConverterProcess:
 def _spawn(
     argv: Sequence[str], limits: ConversionLimits, spool_bytes: int, folder: Path
 ) -> _Spawned:
-    with ExitStack() as ours, ExitStack() as childs:
+    with ExitStack() as service_side, ExitStack() as child_side:
         fds = []
         for new_pipe in (input_pipe, output_pipe, error_pipe):
-            our_end, child_end = new_pipe()
-            ours.callback(os.close, our_end)
-            childs.callback(os.close, child_end)
-            fds.append((our_end, child_end))
+            service_end, child_end = new_pipe()
+            service_side.callback(os.close, service_end)
+            child_side.callback(os.close, child_end)
+            fds.append((service_end, child_end))
         popen = subprocess.Popen(
             argv,
             stdin=fds[0][1],
@@ -167,8 +167,8 @@ def _spawn(
             env=environment(folder),
             start_new_session=True,
         )
-        ours.callback(popen.wait)
-        ours.callback(kill_group, popen.pid)
+        service_side.callback(popen.wait)
+        service_side.callback(kill_group, popen.pid)
         # The child waits at its stdin: it reads nothing before it has these limits.
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, popen.pid, NICE)
@@ -181,7 +181,7 @@ def _spawn(
         ):
             limit(popen.pid, kind, value, value)
         pidfd = os.pidfd_open(popen.pid)
-        ours.pop_all()
+        service_side.pop_all()
         return _Spawned(popen, pidfd, fds[0][0], fds[1][0], fds[2][0])
 
 
