@@ -25,7 +25,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from kazoo_media.crossbar.v2 import crossbar_service_pb2
 from kazoo_media.transport.http1.server import WorkerServer
-from kazoo_media.transport.serializers import POISON, pass_through
+from kazoo_media.transport.serializers import POISON, Pieces, pass_through
 from kazoo_media.transport.standard_services import add_standard_services
 from tests.gateway.probe import SERVICE as PROBE
 from tests.gateway.probe import Probe
@@ -105,7 +105,7 @@ async def _unary(call: _Call, requests: AsyncIterator[Any]) -> HttpBody:
     return answer
 
 
-async def _stream(call: _Call, request: Any) -> AsyncIterator[HttpBody | bytes]:
+async def _stream(call: _Call, request: Any) -> AsyncIterator[HttpBody | Pieces]:
     call.take(request)
     await call.fail()
     if "chunks" not in call.options:
@@ -119,7 +119,7 @@ async def _stream(call: _Call, request: Any) -> AsyncIterator[HttpBody | bytes]:
     await call.send_headers(count * len(_CHUNK))
     for index in range(count):
         if call.options.get("do") == "poison" and index == count // 2:
-            yield POISON
+            yield (POISON,)
             await call.context.abort(grpc.StatusCode.INTERNAL, "")
         if call.options.get("do") == "abort" and index == count // 2:
             await call.context.abort(grpc.StatusCode.INTERNAL, "")
@@ -147,7 +147,7 @@ def _handler(method: Any) -> Any:
             _say("cancelled", call)
             raise
 
-    async def stream(request: Any, context: Any) -> AsyncIterator[HttpBody | bytes]:
+    async def stream(request: Any, context: Any) -> AsyncIterator[HttpBody | Pieces]:
         async for message in _stream(_Call(method.name, context), request):
             yield message
 

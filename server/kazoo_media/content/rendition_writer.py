@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from kazoo_media.blobs.store import BlobStore, BlobWriter
 from kazoo_media.errors import StoreUnavailableError
 
-_BATCH_BYTES = 1024 * 1024
-_QUEUED_BATCHES = 1
+_BATCH_BYTES = 512 * 1024
 _INLINE_HASH_BYTES = 256 * 1024
 """Hashing less than this takes a quarter of a ms, less than handing it to a thread."""
 
@@ -18,7 +17,8 @@ _INLINE_HASH_BYTES = 256 * 1024
 class RenditionWriter:
     """One blob being written. A producer calls `write`, then `finish`; then it can be published.
 
-    At most two batches of 1 MiB are held: a slow store slows the producer down.
+    At most two batches of 512 KiB are held, one of which is being stored: a slow store slows the
+    producer down.
     """
 
     def __init__(self, blobs: BlobStore, key: str, tasks: asyncio.TaskGroup) -> None:
@@ -32,7 +32,6 @@ class RenditionWriter:
         self._head_was_overwritten = False
         self._batch: list[bytes] = []
         self._batch_bytes = 0
-        self._queue: asyncio.Queue[tuple[list[bytes], bool]] | None = None
         self._storing: asyncio.Task[None] | None = None
 
     @property
@@ -49,7 +48,7 @@ class RenditionWriter:
         self._batch_bytes += len(chunk)
         self.size_bytes += len(chunk)
         if self._batch_bytes >= _BATCH_BYTES:
-            await self._hand_over(last=False)
+            await self._hand_over()
 
     async def finish(self) -> None:
         """End the input. All of it is now hashed and in the store.
@@ -63,7 +62,7 @@ class RenditionWriter:
             await self._hash(self._batch)
             self._batch = []
         else:
-            await self._hand_over(last=True)
+            await self._hand_over()
             await self._storing
 
     async def overwrite_head(self, head: bytes) -> None:
@@ -99,24 +98,21 @@ class RenditionWriter:
             async for chunk in reader.read(0, self.size_bytes):
                 await self._hash([chunk])
 
-    async def _hand_over(self, *, last: bool) -> None:
-        if self._queue is None:
-            self._queue = asyncio.Queue(_QUEUED_BATCHES)
-            self._storing = self._tasks.create_task(self._store(self._queue))
+    async def _hand_over(self) -> None:
+        """Store the batch when the one before is stored."""
+        if self._storing is not None:
+            await self._storing
         batch, self._batch, self._batch_bytes = self._batch, [], 0
-        await self._queue.put((batch, last))
+        self._storing = self._tasks.create_task(self._store(batch))
 
-    async def _store(self, queue: asyncio.Queue[tuple[list[bytes], bool]]) -> None:
-        """Hash and store batches up to the last one."""
-        self._writer = await self._blobs.create(self.key)
-        last = False
-        while not last:
-            batch, last = await queue.get()
-            hashing = self._tasks.create_task(self._hash(batch))
-            # Not gathered: `gather` ends when one is cancelled, while a thread still writes into
-            # the file, which is closed next.
-            await self._writer.write(batch)
-            await hashing
+    async def _store(self, batch: list[bytes]) -> None:
+        if self._writer is None:
+            self._writer = await self._blobs.create(self.key)
+        hashing = self._tasks.create_task(self._hash(batch))
+        # Not gathered: `gather` ends when one is cancelled, while a thread still writes into the
+        # file, which is closed next.
+        await self._writer.write(batch)
+        await hashing
 
     async def _hash(self, chunks: Sequence[bytes]) -> None:
         if sum(map(len, chunks)) < _INLINE_HASH_BYTES:

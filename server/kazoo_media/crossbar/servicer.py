@@ -53,7 +53,7 @@ from kazoo_media.errors import (
 )
 from kazoo_media.model import SYSTEM_ACCOUNT_ID
 from kazoo_media.transport.context import Call, Context
-from kazoo_media.transport.serializers import POISON, Malformed
+from kazoo_media.transport.serializers import POISON, Malformed, Pieces
 
 _log = structlog.get_logger()
 
@@ -103,12 +103,12 @@ class CrossbarServicer:
 
     def streaming(
         self, locate: Locate
-    ) -> Callable[[Message | Malformed, Context], AsyncGenerator[HttpBody | bytes, None]]:
+    ) -> Callable[[Message | Malformed, Context], AsyncGenerator[HttpBody | Pieces, None]]:
         """Return the handler of an rpc without a request body."""
 
         async def answer(
             message: Message | Malformed, context: Context
-        ) -> AsyncGenerator[HttpBody | bytes, None]:
+        ) -> AsyncGenerator[HttpBody | Pieces, None]:
             request = _request(context, message, locate)
             found = await self._answer(request, message, None)
             rest = found.rest
@@ -117,10 +117,11 @@ class CrossbarServicer:
                 if request.only_headers:
                     yield HttpBody(content_type=found.content_type)
                     return
-                data = found.data
+                data, found.data = found.data, b""
                 yield HttpBody(content_type=found.content_type, data=data[:MESSAGE_BYTES])
                 for start in range(MESSAGE_BYTES, len(data), MESSAGE_BYTES):
                     yield HttpBody(data=data[start : start + MESSAGE_BYTES])
+                del data  # a slow client may need hours for the rest
                 if rest is not None:
                     async for piece in _unbroken(rest):
                         yield piece
@@ -268,7 +269,7 @@ def _metadata(answer: Answer) -> list[tuple[str, str]]:
     return metadata
 
 
-async def _unbroken(rest: AsyncIterator[bytes]) -> AsyncGenerator[HttpBody | bytes, None]:
+async def _unbroken(rest: AsyncIterator[bytes]) -> AsyncGenerator[HttpBody | Pieces, None]:
     """Yield the rest of a body; after a failure, a message that breaks the transfer.
 
     Status and headers have been sent, so nothing else can report the failure to the client.
@@ -278,11 +279,11 @@ async def _unbroken(rest: AsyncIterator[bytes]) -> AsyncGenerator[HttpBody | byt
             yield _framed(data)
     except Exception:  # noqa: BLE001 - after any failure the client must see a broken transfer
         _log.exception("a REST answer broke off")
-        yield POISON
+        yield (POISON,)
 
 
-def _framed(data: bytes) -> bytes:
-    """Return the serialized `HttpBody(data=data)`, without the two copies that protobuf makes.
+def _framed(data: bytes) -> Pieces:
+    """Return the pieces of the serialized `HttpBody(data=data)`, without a copy of the data.
 
     Args:
         data: At least one byte.
@@ -295,4 +296,4 @@ def _framed(data: bytes) -> bytes:
         head.append(rest & 0x7F | 0x80)
         rest >>= 7
     head.append(rest)
-    return b"".join((head, data))
+    return bytes(head), data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -11,6 +11,9 @@ POISON = b"\xff\xff\xff\xff"
 """Invalid protobuf. As a message of a transcoded download it makes Envoy reset the HTTP stream: a
 gRPC error status after the first byte would look like a complete answer. Only for calls through the
 gateway; native clients get the status."""
+
+Pieces: TypeAlias = tuple[bytes, ...]
+"""A serialized message in pieces: our own engine sends them without joining them."""
 
 _Request = TypeVar("_Request", bound=Message)
 
@@ -22,9 +25,9 @@ class Malformed:
 MALFORMED = Malformed()
 
 
-def pass_through(message: Message | bytes) -> bytes:
-    """Return the bytes of a message; bytes are returned unchanged."""
-    return message if isinstance(message, bytes) else message.SerializeToString()
+def pass_through(message: Message | Pieces) -> bytes:
+    """Return the bytes of a message."""
+    return b"".join(message) if isinstance(message, tuple) else message.SerializeToString()
 
 
 def lenient(message_class: type[_Request]) -> Callable[[bytes], _Request | Malformed]:

@@ -9,9 +9,9 @@ from kazoo_media.transport.serializers import MALFORMED, POISON, lenient, pass_t
 from kazoo_media.v1.media_service_pb2 import DownloadContentResponse, GetMediaRequest
 
 
-def test_bytes_pass_and_messages_are_serialized() -> None:
+def test_pieces_are_joined_and_messages_are_serialized() -> None:
     message = DownloadContentResponse(data=b"abc")
-    assert pass_through(b"\x00\xff") == b"\x00\xff"
+    assert pass_through((b"\x00", b"\xff")) == b"\x00\xff"
     assert pass_through(message) == message.SerializeToString()
 
 

@@ -89,11 +89,14 @@ class Exchange:
         return self._is_cancelled
 
     async def write(self, message: Any) -> None:  # noqa: ANN401 - of any rpc
-        """Send a message; return when there is room for the next."""
+        """Send a message, which may be in serialized pieces; return when there is room for the
+        next.
+        """
         serialize = self._handler.response_serializer
-        data = serialize(message) if serialize else message
+        if not isinstance(message, tuple):
+            message = (serialize(message) if serialize else message,)
         self._send_head()
-        self._send(wire.chunk(data))
+        self._send(wire.chunk(message))
         await self._outlet.drained()
 
     def start(self) -> asyncio.Task[None]:

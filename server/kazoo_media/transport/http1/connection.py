@@ -32,7 +32,7 @@ _HEALTH_PATH = b"/healthz"
 _JOINED_BYTES = 64 << 10
 """Pieces up to this size are written as one."""
 
-_UNSENT_BYTES = 1 << 20
+_UNSENT_BYTES = 256 << 10
 """A call waits while more than this is unsent."""
 
 

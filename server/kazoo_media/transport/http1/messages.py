@@ -17,7 +17,7 @@ from kazoo_media.transport.refused import RefusedError
 _MESSAGE_LIMIT_BYTES = 4 << 20
 """gRPC's default."""
 
-_HIGH_BYTES = 1 << 20
+_HIGH_BYTES = 256 << 10
 """No more is read while this much is unread; the memory of a stalled upload."""
 
 _LOW_BYTES = _HIGH_BYTES // 2

@@ -47,11 +47,11 @@ def head(metadata: Metadata) -> bytes:
     return b"%b%btransfer-encoding: chunked\r\n\r\n" % (_HEAD, lines(metadata))
 
 
-def chunk(message: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return a message with its prefix in a chunk."""
-    size = len(message)
+def chunk(message: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the pieces of a message, with its prefix, in a chunk."""
+    size = sum(map(len, message))
     before = b"%x\r\n\x00%b" % (size + PREFIX_BYTES, size.to_bytes(4, "big"))
-    return before, message, b"\r\n"
+    return before, *message, b"\r\n"
 
 
 def end(code: int, details: str, trailing: bytes) -> bytes:

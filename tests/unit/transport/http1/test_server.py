@@ -61,7 +61,7 @@ class _Service:
 
     async def _large(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
         del context
-        for _ in range(12):  # more than a socket takes, less than a call waits for
+        for _ in range(6):  # more than a socket takes, less than a call waits for
             yield request * 65536
 
     async def _stubborn(self, request: bytes, context: Any) -> None:
@@ -160,7 +160,7 @@ async def test_what_follows_an_early_answer_is_dropped(running: _Running) -> Non
 async def test_an_upload_that_nobody_took_does_not_stop_the_next_call(running: _Running) -> None:
     reader, writer = await running.connect()
     writer.transport.set_write_buffer_limits(0)
-    writer.write(_HEAD % (b"refuse", b"") + _LARGE * 17 + _END)
+    writer.write(_HEAD % (b"refuse", b"") + _LARGE * 5 + _END)
     await writer.drain()
     other_reader, other_writer = await running.connect()
     other_writer.write(_HEAD % (b"echo", b"") + _MESSAGE + _END)
