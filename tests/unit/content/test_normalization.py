@@ -11,7 +11,7 @@ import pytest
 
 from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.errors import TooLargeError
+from kazoo_media.errors import NotAudioError, TooLargeError
 from kazoo_media.media.downloads import ByteRange
 from kazoo_media.media.uploads import Declared
 from kazoo_media.model import Media
@@ -135,6 +135,20 @@ async def test_what_only_ffmpeg_reads_is_normalized(
     assert media.document["content_type"] == "audio/mpeg"
     assert heard.duration_s == pytest.approx(SECONDS, abs=0.3)
     assert heard.frequency_hertz == pytest.approx(FREQUENCY_HERTZ, abs=5)
+
+
+@pytest.mark.parametrize(("streaming", "queued"), [(1, 0), (0, 1)])
+async def test_an_upload_that_ended_makes_room_for_the_next(
+    tested: CoreUnderTest, streaming: int, queued: int
+) -> None:
+    await _set(tested, "media", "max_streaming_conversions", streaming)
+    await _set(tested, "media", "max_queued_conversions", queued)
+
+    for _ in range(2):
+        with pytest.raises(NotAudioError):
+            await _uploaded(tested, b"%PDF-1.7" + bytes(1000))
+        media, _ = await _uploaded(tested, tone(0.1))
+        assert media.document["content_type"] == "audio/mpeg"
 
 
 async def test_a_preset_takes_what_ffmpeg_decodes(tested: CoreUnderTest) -> None:

@@ -131,8 +131,13 @@ async def test_a_message_may_be_as_large_as_the_limit_and_no_larger(*, compresse
 async def test_a_message_that_inflates_over_the_limit_is_refused_without_being_made() -> None:
     messages = _messages(_Flow(), "gzip")
     messages.feed(_framed(gzip.compress(bytes(64 << 20)), compressed=True))
-    with pytest.raises(RefusedError, match="limit") as caught:
-        await anext(messages)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RefusedError, match="limit") as caught:
+            await anext(messages)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
     assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
