@@ -82,7 +82,7 @@ async def test_telephony_reads_what_can_be_uploaded(convert: Convert, source: Au
 
 def test_sox_has_no_chain_for_a_level_that_only_the_end_of_the_audio_tells() -> None:
     for preset in ("loudness", "rfc7874"):
-        with pytest.raises(ValueError, match="sox can not"):
+        with pytest.raises(ValueError, match="sox cannot"):
             PRESETS[preset].effects()
 
 
