@@ -1,7 +1,6 @@
 """Ids in requests and answers.
 
-An id in a request is always percent-decoded twice: `fr-fr%2Fvm-x` and `fr-fr%252Fvm-x` name the
-same prompt.
+An id in a request is always percent-decoded twice: `fr-fr%2Fvm-x` and `fr-fr%252Fvm-x` are equal.
 
 Source: Kazoo cb_context.erl, path_token.
 """

@@ -57,8 +57,7 @@ _LOCATE: Mapping[str, Locate] = {
 def add_crossbar(registry: Registry, core: Core, *, node_name: str, version: str) -> None:
     """Register the REST surface with a server.
 
-    The generated function is not used: these handlers must be able to send bytes that are not a
-    protobuf message.
+    The generated function is not used, as these handlers also send bytes that are not protobuf.
     """
     servicer = CrossbarServicer(core, node_name, version)
     handlers = {}
