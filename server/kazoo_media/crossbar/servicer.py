@@ -118,9 +118,9 @@ class CrossbarServicer:
                     yield HttpBody(content_type=found.content_type)
                     return
                 data, found.data = found.data, b""
-                yield HttpBody(content_type=found.content_type, data=data[:MESSAGE_BYTES])
+                yield _framed(data[:MESSAGE_BYTES], found.content_type)
                 for start in range(MESSAGE_BYTES, len(data), MESSAGE_BYTES):
-                    yield HttpBody(data=data[start : start + MESSAGE_BYTES])
+                    yield _framed(data[start : start + MESSAGE_BYTES])
                 del data  # a slow client may need hours for the rest
                 if rest is not None:
                     async for piece in _unbroken(rest):
@@ -282,15 +282,12 @@ async def _unbroken(rest: AsyncIterator[bytes]) -> AsyncGenerator[HttpBody | Pie
         yield (POISON,)
 
 
-def _framed(data: bytes) -> Pieces:
-    """Return the pieces of the serialized `HttpBody(data=data)`, without a copy of the data.
-
-    Args:
-        data: At least one byte.
+def _framed(data: bytes, content_type: str = "") -> Pieces:
+    """Return the pieces of a serialized HttpBody, without a copy of the data.
 
     Source: protobuf encoding, field 2 of wire type 2.
     """
-    head = bytearray(b"\x12")
+    head = bytearray(HttpBody(content_type=content_type).SerializeToString() + b"\x12")
     rest = len(data)
     while rest > 0x7F:
         head.append(rest & 0x7F | 0x80)
