@@ -10,7 +10,7 @@ _FIRST_FRAMES = 8
 _FEWEST_IN_A_ROW = 64  # below this, the overhead of numpy's rows exceeds the cost of halving
 
 
-class Waveform:
+class Outline:
     """Lowest and highest sample of stretches of equal length; when full, pairs are merged."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kazoo_media.audio.inprocess.loudness import LoudnessMeter
-from kazoo_media.audio.inprocess.outline import Waveform
+from kazoo_media.audio.inprocess.outline import Outline
 from kazoo_media.audio.inprocess.stages import decibels
 from kazoo_media.audio.jobs import Sound
 
@@ -24,7 +24,7 @@ class SoundMeter:
         self._channels = channel_count
         self._highest = highest
         self.loudness = LoudnessMeter(sample_rate_hertz, channel_count)
-        self._waveform = Waveform()
+        self._outline = Outline()
         self._frames = 0
         self._clipped = 0
         self._peak = 0.0
@@ -34,7 +34,7 @@ class SoundMeter:
         if not len(samples):
             return
         self._frames += len(samples)
-        peak = self._waveform.feed(samples)
+        peak = self._outline.feed(samples)
         self._peak = max(self._peak, peak)
         if peak >= self._highest:
             self._clipped += int(np.count_nonzero(np.abs(samples) >= self._highest))
@@ -50,5 +50,5 @@ class SoundMeter:
             duration_ms=round(self._frames * 1000 / self._rate),
             sample_rate_hertz=self._rate,
             channel_count=self._channels,
-            peaks=self._waveform.peaks(gain),
+            peaks=self._outline.peaks(gain),
         )

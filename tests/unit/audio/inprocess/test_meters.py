@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kazoo_media.audio.inprocess.limiter import Limiter, PeakMeter
 from kazoo_media.audio.inprocess.loudness import LoudnessMeter
-from kazoo_media.audio.inprocess.outline import MOST_STRETCHES, Waveform
+from kazoo_media.audio.inprocess.outline import MOST_STRETCHES, Outline
 from kazoo_media.audio.inprocess.sound_meter import SoundMeter
 from kazoo_media.audio.inprocess.speech_level import SpeechLevelMeter
 from tests.support.loudness import independent_loudness
@@ -155,9 +155,9 @@ def test_a_waveform_holds_the_bounds_of_every_stretch(
     frames: int, chunk: int, channels: int
 ) -> None:
     samples = np.random.default_rng(frames).uniform(-1, 1, (frames, channels)).astype(np.float32)
-    waveform = Waveform()
-    peaks = [waveform.feed(samples[at : at + chunk]) for at in range(0, frames, chunk)]
-    pairs = np.frombuffer(waveform.peaks(), np.int8).reshape(-1, 2)
+    outline = Outline()
+    peaks = [outline.feed(samples[at : at + chunk]) for at in range(0, frames, chunk)]
+    pairs = np.frombuffer(outline.peaks(), np.int8).reshape(-1, 2)
     assert max(peaks, default=0.0) == (np.abs(samples).max() if frames else 0.0)
     assert len(pairs) <= MOST_STRETCHES
     length = 8
