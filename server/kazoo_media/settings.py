@@ -277,10 +277,7 @@ class Settings:
         return (await self.now())[setting]
 
     async def now(self) -> SettingValues:
-        """Return the values of all settings at this moment.
-
-        For callers that need several values: each `get` asks the store for the revision.
-        """
+        """Return all current values; unlike several `get`, one look at the store's revision."""
         await self._refresh()
         return SettingValues(self._rows, self._node_name)
 
