@@ -54,7 +54,7 @@ class Metadata:
                 "ours": lambda: self._document(self._ours()),
                 "starlette": lambda: self._document(self._peer()),
             },
-            _lines("GET metadata", 0.25),
+            _lines("GET metadata", requests=0.5),
         )
         a_list = Contest(
             "lists",
@@ -62,7 +62,7 @@ class Metadata:
                 "ours": lambda: self._list(self._ours()),
                 "starlette": lambda: self._list(self._peer()),
             },
-            _lines(f"GET a list of {_LISTED}", None),
+            _lines(f"GET a list of {_LISTED}", worker=0.7),
         )
         return [document, a_list]
 
@@ -89,10 +89,11 @@ class Metadata:
         return self._media_ids[endpoint.port]
 
 
-def _lines(title: str, mark: float | None) -> list[Line]:
+def _lines(title: str, *, requests: float | None = None, worker: float | None = None) -> list[Line]:
+    """Return the lines with the marks of requests a second and of the worker's time."""
     return [
-        Line(f"{title}, {CONNECTIONS} connections", "per_s", "/s", Better.MORE, mark),
-        Line(f"{title}: processor time, worker", "worker_us", "us", Better.LESS),
+        Line(f"{title}, {CONNECTIONS} connections", "per_s", "/s", Better.MORE, requests),
+        Line(f"{title}: processor time, worker", "worker_us", "us", Better.LESS, worker),
         Line(f"{title}: processor time, Envoy", "envoy_us", "us", Better.LESS),
     ]
 

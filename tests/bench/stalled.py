@@ -19,6 +19,8 @@ from tests.bench.services import Services
 from tests.bench.table import Better, Contest, Line, Sample
 from tests.bench.transfers import stored
 
+_MARK_MIB = 3
+
 
 class Stalled:
     """The contest; it comes first, on fresh processes."""
@@ -40,6 +42,16 @@ class Stalled:
             Line(f"{title}: {part}", f"{metric} {part}", "MB", Better.LESS)
             for metric, title in titles.items()
             for part in ("worker", "Envoy")
+        ]
+        lines += [
+            Line(
+                f"a stalled {each}: worker and Envoy above idle",
+                each,
+                "MiB",
+                Better.AT_MOST,
+                _MARK_MIB,
+            )
+            for each in ("upload", "download")
         ]
         sides = {"ours": self._ours, "starlette": self._starlette}
         return Contest("memory", sides, lines, warm_up=False, most_rounds=1)
@@ -69,7 +81,15 @@ class Stalled:
         path = stored(endpoint, music)
         downloads = peak(lambda: stalled_downloads(endpoint, path))
         return {
+            "upload": _each_mib(uploads, idle),
+            "download": _each_mib(downloads, idle),
+        } | {
             f"{metric} {part}": value
             for metric, memory in (("idle", idle), ("uploads", uploads), ("downloads", downloads))
             for part, value in (("worker", memory.worker), ("Envoy", memory.envoy))
         }
+
+
+def _each_mib(peak: Memory, idle: Memory) -> float:
+    """Return what each of the transfers takes."""
+    return (peak.total - idle.total) * 1_000_000 / STALLED_CLIENTS / (1 << 20)

@@ -18,6 +18,7 @@ class Better(Enum):
     MORE = "ours / peer"
     LESS = "peer / ours"
     DIFFERENCE = "ours - peer"
+    AT_MOST = "ours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Line:
         metric: The value of a sample that it shows.
         unit: Unit of the value.
         ours, peer: Names of the sides; the line says if one is missing.
-        mark: Minimum ratio or maximum difference; None: no mark.
+        mark: Minimum ratio, maximum difference, or with AT_MOST the maximum of ours; None: no mark.
     """
 
     title: str
@@ -63,11 +64,13 @@ class Line:
                 return peer / ours, peer / ours >= mark
             case Better.DIFFERENCE:
                 return ours - peer, ours - peer <= mark
+            case Better.AT_MOST:
+                return peer / ours, ours <= mark
 
     def _mark(self) -> str:
         if self.mark is None:
             return ""
-        if self.better is Better.DIFFERENCE:
+        if self.better in {Better.DIFFERENCE, Better.AT_MOST}:
             return f"<= {self.mark:.0f} {self.unit}"
         return f">= {self.mark:g}"
 

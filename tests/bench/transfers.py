@@ -94,7 +94,7 @@ class Transfers:
         if nginx_binary():
             sides["nginx"] = lambda: self._rate(self._downloaded(self._starlette, self._nginx_path))
         lines = [
-            Line(title, "mb_s", "MB/s", Better.MORE, 0.5),
+            Line(title, "mb_s", "MB/s", Better.MORE, 0.8),
             Line(f"{title}: nginx", "mb_s", "MB/s", Better.MORE, peer="nginx"),
         ]
         return Contest("download", sides, lines)
