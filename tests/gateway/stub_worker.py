@@ -33,9 +33,8 @@ from tests.gateway.probe import Probe
 _SERVICE = crossbar_service_pb2.DESCRIPTOR.services_by_name["CrossbarService"]
 _CHUNK = bytes(512 * 1024)
 _FACTORIES = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
+    False: grpc.unary_stream_rpc_method_handler,
+    True: grpc.stream_stream_rpc_method_handler,
 }
 
 
@@ -90,7 +89,7 @@ class _Call:
             raise RuntimeError("a secret of the worker")
 
 
-async def _unary(call: _Call, requests: AsyncIterator[Any]) -> HttpBody:
+async def _collect(call: _Call, requests: AsyncIterator[Any]) -> AsyncIterator[HttpBody]:
     await call.fail()
     if "early" not in call.options:
         async for request in requests:
@@ -102,7 +101,9 @@ async def _unary(call: _Call, requests: AsyncIterator[Any]) -> HttpBody:
     await asyncio.sleep(0.2 if "log" in call.options else 0)
     answer = call.answer()
     await call.send_headers(len(answer.data))
-    return answer
+    for start in range(0, len(answer.data), len(_CHUNK)):
+        data = answer.data[start : start + len(_CHUNK)]
+        yield HttpBody(content_type="application/json", data=data)
 
 
 async def _stream(call: _Call, request: Any) -> AsyncIterator[HttpBody | Pieces]:
@@ -139,10 +140,13 @@ def _say(event: str, call: _Call) -> None:
 
 
 def _handler(method: Any) -> Any:
-    async def unary(requests: AsyncIterator[Any], context: Any) -> HttpBody:
+    async def collect(
+        requests: AsyncIterator[Any], context: Any
+    ) -> AsyncIterator[HttpBody | Pieces]:
         call = _Call(method.name, context)
         try:
-            return await _unary(call, requests)
+            async for message in _collect(call, requests):
+                yield message
         except asyncio.CancelledError:
             _say("cancelled", call)
             raise
@@ -151,9 +155,9 @@ def _handler(method: Any) -> Any:
         async for message in _stream(_Call(method.name, context), request):
             yield message
 
-    factory: Any = _FACTORIES[method.client_streaming, method.server_streaming]
+    factory: Any = _FACTORIES[method.client_streaming]
     return factory(
-        stream if method.server_streaming else unary,
+        collect if method.client_streaming else stream,
         request_deserializer=GetMessageClass(method.input_type).FromString,
         response_serializer=pass_through,
     )

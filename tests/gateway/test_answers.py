@@ -150,7 +150,7 @@ def test_audio_is_not_compressed(http: httpx.Client) -> None:
     assert answer.headers["content-length"] == "524288"
 
 
-def test_json_answers_over_a_mebibyte_pass(http: httpx.Client) -> None:
+def test_long_json_answers_to_writes_pass(http: httpx.Client) -> None:
     answer = http.post("/v2/media/M?pad=9000000", content=b"{}")
     assert answer.status_code == 200
     assert len(answer.content) > 9_000_000

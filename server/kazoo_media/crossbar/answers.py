@@ -9,7 +9,7 @@ JSON = "application/json"
 CSV = "text/csv"
 
 MESSAGE_BYTES = 512 * 1024
-"""Maximum size of one message; Envoy's transcoder refuses more than 1 MiB."""
+"""Maximum size of one message; the gateway's `max_response_body_size` is a little more."""
 
 
 @dataclass(slots=True)

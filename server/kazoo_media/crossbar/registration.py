@@ -63,13 +63,12 @@ def add_crossbar(registry: Registry, core: Core, *, node_name: str, version: str
     handlers = {}
     for method in _SERVICE.methods:
         codecs = lenient(GetMessageClass(method.input_type)), pass_through
-        locate = _LOCATE[method.name]
-        if method.client_streaming:
-            handlers[method.name] = grpc.stream_unary_rpc_method_handler(
-                servicer.collecting(locate), *codecs
-            )
-        else:
-            handlers[method.name] = grpc.unary_stream_rpc_method_handler(
-                servicer.streaming(locate), *codecs
-            )
+        has_body = method.client_streaming
+        factory = (
+            grpc.stream_stream_rpc_method_handler
+            if has_body
+            else grpc.unary_stream_rpc_method_handler
+        )
+        answer = servicer.handler(_LOCATE[method.name], has_body=has_body)
+        handlers[method.name] = factory(answer, *codecs)
     registry.add_registered_method_handlers(_SERVICE.full_name, handlers)

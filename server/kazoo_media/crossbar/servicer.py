@@ -26,7 +26,7 @@ from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
 from kazoo_media.crossbar.authentication import LogIns, authenticate
-from kazoo_media.crossbar.bodies import Body, Piece, read_envelope
+from kazoo_media.crossbar.bodies import Body, read_envelope
 from kazoo_media.crossbar.content import Contents
 from kazoo_media.crossbar.content_types import JSON_TYPES
 from kazoo_media.crossbar.cors import EXPOSED, preflight
@@ -53,7 +53,7 @@ from kazoo_media.errors import (
 )
 from kazoo_media.model import SYSTEM_ACCOUNT_ID
 from kazoo_media.transport.context import Call, Context
-from kazoo_media.transport.serializers import POISON, Malformed, Pieces
+from kazoo_media.transport.serializers import MALFORMED, POISON, Malformed, Pieces
 
 _log = structlog.get_logger()
 
@@ -101,16 +101,21 @@ class CrossbarServicer:
             Operation.DELETE_MEDIA: documents.delete,
         }
 
-    def streaming(
-        self, locate: Locate
-    ) -> Callable[[Message | Malformed, Context], AsyncGenerator[HttpBody | Pieces, None]]:
-        """Return the handler of an rpc without a request body."""
+    def handler(
+        self, locate: Locate, *, has_body: bool
+    ) -> Callable[[Any, Context], AsyncGenerator[HttpBody | Pieces, None]]:
+        """Return the handler of an rpc; a request with a body is a stream of messages."""
 
         async def answer(
-            message: Message | Malformed, context: Context
+            received: Any,  # noqa: ANN401 - a message of any rpc, or an iterator of them
+            context: Context,
         ) -> AsyncGenerator[HttpBody | Pieces, None]:
-            request = _request(context, message, locate)
-            found = await self._answer(request, message, None)
+            first = await anext(received, MALFORMED) if has_body else received
+            request = _request(context, first, locate)
+            body = None
+            if has_body and not isinstance(first, Malformed):
+                body = Body(first.body.data, received, request.size_bytes)
+            found = await self._answer(request, first, body)
             rest = found.rest
             try:
                 await context.send_initial_metadata(_metadata(found))
@@ -128,28 +133,6 @@ class CrossbarServicer:
             finally:
                 if rest is not None:
                     await rest.aclose()
-
-        return answer
-
-    def collecting(
-        self, locate: Locate
-    ) -> Callable[[AsyncIterator[Message | Malformed], Context], Awaitable[HttpBody]]:
-        """Return the handler of an rpc with a request body."""
-
-        async def answer(
-            messages: AsyncIterator[Message | Malformed], context: Context
-        ) -> HttpBody:
-            first = await anext(messages, Malformed())
-            request = _request(context, first, locate)
-            pieces = cast("AsyncIterator[Piece]", messages)
-            body = None
-            if not isinstance(first, Malformed):
-                data = cast("Piece", first).body.data
-                body = Body(data, pieces, request.size_bytes)
-            found = await self._answer(request, first, body)
-            await context.send_initial_metadata(_metadata(found))
-            data = b"" if request.only_headers else found.data
-            return HttpBody(content_type=found.content_type, data=data)
 
         return answer
 

@@ -40,6 +40,18 @@ def test_a_prompt_is_named_by_its_language_and_prompt_id(rest: Rest, tenant: Ten
     assert again.data == {"message": "conflicting documents"}
 
 
+def test_a_document_of_nearly_five_mebibytes_is_stored_and_answered(
+    rest: Rest, tenant: Tenant
+) -> None:
+    note = "0123456789" * 500_000
+    created = ask(rest, tenant, "PUT {M}", {"data": {"name": "Long", "note": note}})
+    assert (created.status, created.data["note"] == note) == (201, True)
+    item = f"{{M}}/{created.data['id']}"
+    patched = ask(rest, tenant, f"PATCH {item}", {"data": {"name": "Longer"}})
+    assert (patched.status, patched.data["note"] == note) == (200, True)
+    assert ask(rest, tenant, f"GET {item}").data == patched.data
+
+
 def test_a_chosen_id_is_taken_once(rest: Rest, tenant: Tenant) -> None:
     assert create(rest, tenant, id="my-id") == "my-id"
     assert ask(rest, tenant, "PUT {M}", {"data": {"name": "x", "id": "my-id"}}).status == 409
