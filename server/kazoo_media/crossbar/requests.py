@@ -49,7 +49,8 @@ class Request:
 
     def parameter(self, name: str) -> str:
         """Return a parameter of the query or else of the envelope; "" if both lack it."""
-        return self.query_value(name) or _text(self.envelope.get(name))
+        value = self.query_value(name)
+        return value if value or not self.envelope else _text(self.envelope.get(name))
 
     @property
     def data(self) -> Mapping[str, Any]:

@@ -121,13 +121,14 @@ class Connection(asyncio.Protocol, Outlet):
         if self._parser.get_method() != b"POST":
             return
         handler = self._find(self._path.decode("latin-1"))
-        if not wire.is_grpc(self._headers):
+        request = wire.request_of(self._headers)
+        if not request.is_grpc:
             self._transport.write(wire.NO_GRPC)
         elif handler is None:
             code = grpc.StatusCode.UNIMPLEMENTED.value[0]
             self._transport.write(wire.only_status(code, "unknown method", b""))
         else:
-            self._begin(handler)
+            self._begin(handler, request)
 
     def on_body(self, body: bytes) -> None:
         """Give the call a part of its request, unless it is answered already."""
@@ -182,19 +183,17 @@ class Connection(asyncio.Protocol, Outlet):
         """Return when the connection is closed and all bytes are sent."""
         await self._lost.wait()
 
-    def _begin(self, handler: Handler) -> None:
-        metadata = wire.metadata_of(self._headers)
-        encoding, timeout_s = wire.call_options(self._headers)
+    def _begin(self, handler: Handler, request: wire.Request) -> None:
         deserialize, transport = handler.request_deserializer, self._transport
         messages = Messages(
-            deserialize, encoding, transport.pause_reading, transport.resume_reading
+            deserialize, request.encoding, transport.pause_reading, transport.resume_reading
         )
-        self._exchange = Exchange(handler, metadata, messages, self)
+        self._exchange = Exchange(handler, request.metadata, messages, self)
         call = self._exchange.start()
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
-        if timeout_s is not None:
-            self._deadline = self._loop.call_later(timeout_s, self._exchange.expire)
+        if request.timeout_s is not None:
+            self._deadline = self._loop.call_later(request.timeout_s, self._exchange.expire)
 
     def _flush(self) -> None:
         if self._flushing is not None:

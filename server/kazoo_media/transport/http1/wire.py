@@ -12,6 +12,7 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import quote
 
@@ -36,6 +37,23 @@ _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNIT_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\n"
+
+
+@dataclass(slots=True)
+class Request:
+    """What the headers of a request say.
+
+    Attributes:
+        is_grpc: Whether the content type is gRPC's. Any web page can make a browser send other
+            types, together with its user's client certificate.
+        encoding: Of compressed messages.
+        timeout_s: The client's; None: none.
+    """
+
+    metadata: Metadata
+    is_grpc: bool = False
+    encoding: str = "identity"
+    timeout_s: float | None = None
 
 
 def head(metadata: Metadata) -> bytes:
@@ -73,35 +91,23 @@ def lines(metadata: Metadata) -> bytes:
     return "".join([_line(key, value) for key, value in metadata]).encode("ascii")
 
 
-def metadata_of(headers: Headers) -> Metadata:
-    """Return the headers of a request as metadata."""
-    found: list[tuple[str, str | bytes]] = []
+def request_of(headers: Headers) -> Request:
+    """Return what the headers of a request say."""
+    metadata: list[tuple[str, str | bytes]] = []
+    request = Request(metadata)
     for name, text in headers:
         key = name.decode("latin-1")
         if key.endswith("-bin"):
-            found += [(key, _from_base64(each)) for each in text.split(b",")]
-        else:
-            found.append((key, text.decode("latin-1")))
-    return found
-
-
-def is_grpc(headers: Headers) -> bool:
-    """Return whether the content type of a request is gRPC's.
-
-    Any web page can make a browser send other types, together with its user's client certificate.
-    """
-    return any(n == b"content-type" and text.startswith(b"application/grpc") for n, text in headers)
-
-
-def call_options(headers: Headers) -> tuple[str, float | None]:
-    """Return the encoding of compressed messages and the client's timeout, None: no timeout."""
-    encoding, timeout_s = "identity", None
-    for name, text in headers:
-        if name == b"grpc-encoding":
-            encoding = text.decode("latin-1")
-        elif name == b"grpc-timeout" and (found := _TIMEOUT.fullmatch(text)):
-            timeout_s = int(found[1]) * _UNIT_S[found[2]]
-    return encoding, timeout_s
+            metadata += [(key, _from_base64(each)) for each in text.split(b",")]
+            continue
+        metadata.append((key, text.decode("latin-1")))
+        if key == "content-type":
+            request.is_grpc = text.startswith(b"application/grpc")
+        elif key == "grpc-encoding":
+            request.encoding = text.decode("latin-1")
+        elif key == "grpc-timeout" and (found := _TIMEOUT.fullmatch(text)):
+            request.timeout_s = int(found[1]) * _UNIT_S[found[2]]
+    return request
 
 
 def _status(code: int, details: str) -> bytes:
