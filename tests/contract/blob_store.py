@@ -143,7 +143,7 @@ class BlobStoreContract:
             assert await read(reader, offset, length) == data[offset : offset + length]
 
     async def test_one_reader_serves_many_ranges_at_once(self, store: BlobStore) -> None:
-        data = noise(3 * READ_CHUNK_BYTES)
+        data = noise(6 * READ_CHUNK_BYTES)
         reader = await store.open(await stored(store, data))
         assert reader is not None
         async with reader:
@@ -176,7 +176,7 @@ class BlobStoreContract:
         assert await content(store, key) == data
 
     async def test_deleting_does_not_disturb_an_open_reader(self, store: BlobStore) -> None:
-        data = noise(3 * READ_CHUNK_BYTES)
+        data = noise(6 * READ_CHUNK_BYTES)
         key = await stored(store, data)
         reader = await store.open(key)
         assert reader is not None

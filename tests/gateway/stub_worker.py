@@ -31,7 +31,7 @@ from tests.gateway.probe import SERVICE as PROBE
 from tests.gateway.probe import Probe
 
 _SERVICE = crossbar_service_pb2.DESCRIPTOR.services_by_name["CrossbarService"]
-_CHUNK = bytes(512 * 1024)
+_CHUNK = bytes(256 * 1024)
 _FACTORIES = {
     False: grpc.unary_stream_rpc_method_handler,
     True: grpc.stream_stream_rpc_method_handler,

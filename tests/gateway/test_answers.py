@@ -147,7 +147,7 @@ def test_what_has_an_etag_is_not_compressed(http: httpx.Client) -> None:
 def test_audio_is_not_compressed(http: httpx.Client) -> None:
     answer = http.get("/v2/media/M/raw?chunks=1")
     assert "content-encoding" not in answer.headers
-    assert answer.headers["content-length"] == "524288"
+    assert answer.headers["content-length"] == "262144"
 
 
 def test_long_json_answers_to_writes_pass(http: httpx.Client) -> None:

@@ -32,7 +32,7 @@ def test_a_download_of_many_messages_is_complete(
 ) -> None:
     client: httpx.Client = request.getfixturevalue(protocol)
     answer = client.get("/v2/media/M/raw?chunks=40")
-    assert len(answer.content) == 40 * 512 * 1024
+    assert len(answer.content) == 40 * 256 * 1024
     assert answer.headers["content-type"] == "audio/wav"
 
 
@@ -117,7 +117,7 @@ def test_stalled_downloads_do_not_stop_other_requests(
         assert connection.recv(12) == b"HTTP/1.1 200"
     for _ in range(20):
         assert http.get("/v2/media").status_code == 200
-    assert len(http.get("/v2/media/M/raw?chunks=20").content) == 20 * 512 * 1024
+    assert len(http.get("/v2/media/M/raw?chunks=20").content) == 20 * 256 * 1024
     assert exchange(gateway.rest_port, b"GET /v2/media HTTP/1.0\r\n\r\n").status == 200
 
 

@@ -38,7 +38,7 @@ from kazoo_media.errors import StorageFullError, StoreUnavailableError
 T = TypeVar("T")
 
 _THREADS = 8
-_HELD_BYTES = 1024 * 1024
+_HELD_BYTES = 256 * 1024
 
 
 class LocalBlobStore(BlobStore):

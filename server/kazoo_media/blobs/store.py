@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-READ_CHUNK_BYTES = 512 * 1024
+READ_CHUNK_BYTES = 256 * 1024
 """Maximum bytes that a reader yields at once: well below Envoy's limit for one message."""
 
 

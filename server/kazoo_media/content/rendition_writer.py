@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from kazoo_media.blobs.store import BlobStore, BlobWriter
 from kazoo_media.errors import StoreUnavailableError
 
-_BATCH_BYTES = 512 * 1024
+_BATCH_BYTES = 256 * 1024
 _INLINE_HASH_BYTES = 256 * 1024
 """Hashing less than this takes a quarter of a ms, less than handing it to a thread."""
 
@@ -17,7 +17,7 @@ _INLINE_HASH_BYTES = 256 * 1024
 class RenditionWriter:
     """One blob being written. A producer calls `write`, then `finish`; then it can be published.
 
-    At most two batches of 512 KiB are held, one of which is being stored: a slow store slows the
+    At most two batches of 256 KiB are held, one of which is being stored: a slow store slows the
     producer down.
     """
 

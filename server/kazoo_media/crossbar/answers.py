@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 JSON = "application/json"
 CSV = "text/csv"
 
-MESSAGE_BYTES = 512 * 1024
+MESSAGE_BYTES = 256 * 1024
 """Maximum size of one message; the gateway's `max_response_body_size` is a little more."""
 
 

@@ -51,7 +51,7 @@ class Download:
         self._span = span
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Yield exactly the bytes of the range, at most 512 KiB at once.
+        """Yield exactly the bytes of the range, at most 256 KiB at once.
 
         Raises:
             StoreUnavailableError: the bytes cannot be read; the answer must not look complete.

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-    "MALLOC_TOP_PAD_": str(16 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
+    "MALLOC_TOP_PAD_": str(1 << 20),
 }
-"""Environment of a worker. Without it a worker returns the memory of each message to the kernel and
-requests it again: half of an upload's CPU time. glibc reads it before Python starts."""
+"""Environment of a worker; glibc reads it before Python starts. By default a worker returns the
+memory of each message to the kernel and requests it again, and what one thread has freed is of no
+use to the others: with one arena 32 stalled downloads take a third less."""
+
 
 
 class StartError(Exception):
