@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kazoo_media.access.accounts import Accounts
+from kazoo_media.access.log_ins import LogIns
 from kazoo_media.access.login_limit import LoginLimit
 from kazoo_media.access.tokens import Tokens
 from kazoo_media.access.users import Users
@@ -33,7 +34,7 @@ class Core:
 
     accounts: Accounts
     users: Users
-    login_limit: LoginLimit
+    log_ins: LogIns
     settings: Settings
     speech: Speech
     library: Library
@@ -79,10 +80,11 @@ async def build_core(
     measuring = Measuring(metadata, renditions, settings, converters)
     library = Library(metadata, settings, speech, measuring)
     accounts = Accounts(metadata, tokens)
+    users = Users(metadata, accounts)
     return Core(
         accounts=accounts,
-        users=Users(metadata, accounts),
-        login_limit=login_limit,
+        users=users,
+        log_ins=LogIns(accounts, users, login_limit),
         settings=settings,
         speech=speech,
         library=library,

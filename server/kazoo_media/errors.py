@@ -222,15 +222,20 @@ class StaleRevisionError(_DatastoreConflictError):
     text = "{media_id!r} was changed by another caller: read it again"
 
 
+class NameTakenError(MediaError):
+    """Another account has this name or realm."""
+
+    code, reason = Code.ALREADY_EXISTS, "NAME_TAKEN"
+    http_status, kazoo_message = 409, "datastore_conflict"
+    text = "another account has the {field} {value!r}: choose a different one"
+
+
 class PreconditionFailedError(MediaError):
     """The stored document has another revision than the request requires."""
 
     code, reason = Code.FAILED_PRECONDITION, "PRECONDITION_FAILED"
     http_status, kazoo_message = 412, "precondition_failed"
     text = "the document has revision {actual!r}, not {expected!r}: read it again"
-
-    def __init__(self, expected: str, actual: str) -> None:
-        super().__init__(expected=expected, actual=actual)
 
 
 class _TargetError(MediaError):
@@ -286,9 +291,6 @@ class NotAudioError(_FileError):
     reason, violation = "NOT_AUDIO", "invalid"
     text = "the file is {found}, not audio"
 
-    def __init__(self, found: str) -> None:
-        super().__init__(found=found)
-
 
 class TooLargeError(_FileError):
     """The request has more bytes than allowed."""
@@ -327,9 +329,6 @@ class RangeNotSatisfiableError(MediaError):
     http_status, kazoo_message = 416, "range_not_satisfiable"
     response_headers = (("content-range", "bytes */{size_bytes}"),)  # RFC 9110, 14.4
     text = "the range starts after the last byte: the audio has {size_bytes} bytes"
-
-    def __init__(self, size_bytes: int) -> None:
-        super().__init__(size_bytes=size_bytes)
 
 
 class _RetryLaterError(MediaError):

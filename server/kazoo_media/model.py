@@ -234,7 +234,9 @@ class Account:
     """One tenant.
 
     Attributes:
+        name: Unique among all accounts, compared by `account_key`.
         ancestor_ids: The root first, the parent last; empty for the master account.
+        realm: Unique among all accounts, compared without case; "": none.
         key_generation: Number of the current API key; tokens of older generations are invalid.
     """
 
@@ -249,7 +251,7 @@ class Account:
 
 
 def account_key(name: str) -> str:
-    """Return the form of an account's name that logins compare: lower-case letters and digits.
+    """Return the form in which names of accounts are compared: lower-case letters and digits.
 
     Source: Kazoo kzd_accounts:normalize_name/1.
     """

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from kazoo_media.errors import ConflictError
+from kazoo_media.errors import ConflictError, NameTakenError
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Account, User, account_key
 
@@ -36,17 +37,67 @@ class AccountStoreContract:
         assert await store.find_account("second") is None
         assert await store.list_accounts("x", "", 9) == []
 
-    async def test_accounts_are_found_by_the_letters_of_their_name_or_by_realm(
+    async def test_an_account_is_found_by_the_letters_of_its_name_or_by_realm(
         self, store: MetadataStore
     ) -> None:
-        first = replace(_account("a"), name="My Company, Inc.", realm="SIP.example.com")
-        second = replace(_account("b"), name="mycompanyinc")
-        for account in (first, second, replace(_account("c"), name="other")):
-            await store.insert_account(account, f"key of {account.id}")
-        assert await store.find_accounts(account_key("MY company-inc"), "") == [first, second]
-        assert await store.find_accounts("", "sip.example.com") == [first]
-        assert await store.find_accounts("", "") == []
-        assert await store.find_accounts("nobody", "") == []
+        account = replace(_account("a"), name="My Company, Inc.", realm="SIP.example.com")
+        for each in (account, replace(_account("c"), name="?!")):
+            await store.insert_account(each, f"key of {each.id}")
+        assert await store.find_named_account(account_key("MY company-inc"), "") == account
+        assert await store.find_named_account("", "sip.example.com") == account
+        assert await store.find_named_account("mycompanyinc", "other.example") == account
+        assert await store.find_named_account("nobody", "sip.example.com") is None
+        assert await store.find_named_account("", "") is None
+
+    @pytest.mark.parametrize(
+        ("field", "first", "second"),
+        [
+            ("name", "My Company", "My Company"),
+            ("name", "My Company", "MY-COMPANY!"),
+            ("name", "Ünï", "üNÏ"),
+            ("realm", "sip.example.com", "SIP.example.COM"),
+            ("realm", "bücher.example", "BÜCHER.example"),
+        ],
+    )
+    async def test_a_name_and_a_realm_belong_to_one_account(
+        self, store: MetadataStore, field: str, first: str, second: str
+    ) -> None:
+        one: dict[str, Any] = {field: first}
+        other: dict[str, Any] = {field: second}
+        await store.insert_account(replace(_account("a", "p"), **one), "first")
+        with pytest.raises(NameTakenError) as refused:
+            await store.insert_account(replace(_account("b", "q"), **other), "second")
+        assert refused.value.facts == {"field": field, "value": second}
+        assert await store.get_account("b") is None
+        assert await store.find_account("second") is None
+        assert await store.list_accounts("q", "", 9) == []
+
+    async def test_a_taken_name_is_reported_before_a_taken_realm_and_a_taken_id_before_both(
+        self, store: MetadataStore
+    ) -> None:
+        await store.insert_account(replace(_account("a"), realm="a.example"), "a")
+        await store.insert_account(replace(_account("b"), realm="b.example"), "b")
+        both = replace(_account("c"), name="name of b", realm="a.example")
+        with pytest.raises(NameTakenError) as refused:
+            await store.insert_account(both, "c")
+        assert refused.value.facts["field"] == "name"
+        with pytest.raises(ConflictError):
+            await store.insert_account(replace(both, id="a"), "c")
+
+    async def test_accounts_without_a_realm_or_a_letter_in_the_name_do_not_conflict(
+        self, store: MetadataStore
+    ) -> None:
+        for account_id in ("a", "b"):
+            await store.insert_account(replace(_account(account_id), name="?!"), account_id)
+        assert len(await store.list_accounts(None, "", 9)) == 2
+
+    async def test_of_accounts_that_race_for_a_name_one_gets_it(self, store: MetadataStore) -> None:
+        racing = [replace(_account(str(n)), name="Acme") for n in range(10)]
+        results = await asyncio.gather(
+            *(store.insert_account(each, each.id) for each in racing), return_exceptions=True
+        )
+        assert [each for each in results if not isinstance(each, NameTakenError)] == [None]
+        assert len(await store.list_accounts(None, "", 99)) == 1
 
     async def test_a_user_is_found_by_any_credential_of_the_own_account(
         self, store: MetadataStore

@@ -30,6 +30,7 @@ from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from kazoo_media.v1.settings_service_pb2 import SetDefaultSettingRequest
 from kazoo_media.v1.settings_service_pb2_grpc import SettingsServiceStub
 from tests.gateway.wire import Answer, read_answer
+from tests.support.names import unique_name
 from tests.support.product import Product, wait_until
 
 HANG_S = 30.0
@@ -72,7 +73,7 @@ class Tenant:
     @contextmanager
     def new_tenant(self) -> Iterator[Self]:
         """Give a new account below this one."""
-        request = accounts_pb.CreateAccountRequest(name="tenant")
+        request = accounts_pb.CreateAccountRequest(name=unique_name("tenant"))
         created = AccountServiceStub(self.channel).CreateAccount(request, metadata=self.metadata)
         with self.log_in(self.product, created.api_key) as tenant:
             yield tenant

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.support.names import unique_name
+
 
 class Shell:
     """Runs commands in a folder, with the product's data folder in the environment."""
@@ -54,5 +56,6 @@ class Shell:
 
     def account(self, *options: str) -> dict[str, Any]:
         """Return a new account with its key."""
-        made: dict[str, Any] = json.loads(self.ok("accounts", "create", "Acme", "--json", *options))
+        command = ("accounts", "create", unique_name("Acme"), "--json", *options)
+        made: dict[str, Any] = json.loads(self.ok(*command))
         return made

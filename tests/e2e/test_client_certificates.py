@@ -26,6 +26,7 @@ from kazoo_media.v1.account_service_pb2_grpc import AccountServiceStub
 from tests.e2e.shell import Shell
 from tests.support.audio_samples import tone
 from tests.support.certificates import Certificate, local_server
+from tests.support.names import unique_name
 from tests.support.product import Product
 from tests.support.standalone import StandaloneWorker
 
@@ -77,7 +78,7 @@ async def admin(secured: Secured) -> AsyncIterator[Client]:
 @pytest.fixture
 async def account(admin: Client) -> tuple[str, str]:
     """Return a new account and its API key."""
-    made = await admin.create_account(CreateAccountRequest(name="Recorders"))
+    made = await admin.create_account(CreateAccountRequest(name=unique_name("Recorders")))
     return made.account.id, made.api_key
 
 
@@ -112,7 +113,9 @@ async def test_a_mapped_name_works_for_its_account_and_those_below(
         alternative = (x509.DNSName("another.example"), x509.DNSName(name))
     own = secured.certificate(*alternative, common_name="" if alternative else name)
     account_id, _ = account
-    child = await admin.create_account(CreateAccountRequest(name="Below", parent_id=account_id))
+    child = await admin.create_account(
+        CreateAccountRequest(name=unique_name("Below"), parent_id=account_id)
+    )
     await put_names(admin, **{name: account_id})
     async with secured.client(own) as client:
         assert await client.account_id() == account_id
@@ -182,7 +185,7 @@ async def test_a_mapping_ends_at_once_when_it_is_taken_away(
 async def test_a_token_wins_over_the_certificate(
     secured: Secured, admin: Client, account: tuple[str, str]
 ) -> None:
-    other = await admin.create_account(CreateAccountRequest(name="Other"))
+    other = await admin.create_account(CreateAccountRequest(name=unique_name("Other")))
     await put_names(admin, **{"both.example": account[0]})
     both = secured.certificate(x509.DNSName("both.example"))
     assert await own_account(secured, both) == account[0]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.audio_samples import tone
+from tests.support.names import unique_name
 from tests.support.product import Product
 
 pytestmark = pytest.mark.e2e
@@ -58,7 +59,8 @@ def audio(tmp_path: Path) -> Path:
 @pytest.fixture
 def account(product: Product) -> dict[str, str]:
     """Return a new account: `id` and `api_key`."""
-    command = [sys.executable, "-m", "kazoo_media", "accounts", "create", "Acme", "--json"]
+    command = [sys.executable, "-m", "kazoo_media", "accounts", "create", unique_name("Acme")]
+    command += ["--json"]
     environment = os.environ | {"KAZOO_MEDIA_DATA_DIR": str(product.data_dir)}
     made: dict[str, str] = json.loads(subprocess.check_output(command, env=environment))
     return made

@@ -178,6 +178,16 @@ def test_without_bootstrap_json_no_second_account_is_made(tmp_path: Path) -> Non
         assert answer.status_code == 201
 
 
+def test_a_first_start_that_crashed_after_making_the_account_is_continued(tmp_path: Path) -> None:
+    with Product(tmp_path) as first:
+        account_id = first.account_id
+    (first.data_dir / "bootstrap.json").unlink()
+    (first.data_dir / "bootstrap.begun").touch()
+    with Product(tmp_path) as second, log_in(second) as client:
+        assert second.account_id == account_id
+        assert client.get(f"/v2/accounts/{account_id}/media").status_code == 200
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_everything_and_leaves_nothing_behind(
     tmp_path: Path, number: signal.Signals

@@ -30,6 +30,7 @@ from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest
 from tests.support.core_fixtures import CoreUnderTest, make_core
 from tests.support.memory_blobs import MemoryBlobStore
+from tests.support.names import unique_name
 
 _Result = TypeVar("_Result")
 Metadata = tuple[tuple[str, str], ...]
@@ -148,7 +149,7 @@ class Service:
     async def tenant(self, **fields: Any) -> Tenant:
         """Return a new account below the master account."""
         accounts = self.core.accounts
-        fields = {"parent_id": "", "name": "tenant"} | fields
+        fields = {"parent_id": "", "name": unique_name("tenant")} | fields
         _, api_key = await accounts.create(self._admin, **fields)
         return await self._logged_in(api_key)
 

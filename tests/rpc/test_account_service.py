@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -18,6 +19,7 @@ from kazoo_media.v1.account_service_pb2 import (
 )
 from kazoo_media.v1.account_service_pb2_grpc import AccountServiceStub
 from tests.rpc.service import Live, Tenant, ThreadedService, refused
+from tests.support.names import unique_name
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +30,17 @@ def grpc_stub_cls() -> type[AccountServiceStub]:
 @pytest.fixture
 def other(grpc_server: ThreadedService) -> Tenant:
     """Return an account that is no relation of the tenant."""
-    return grpc_server.run(grpc_server.service.tenant(name="other"))
+    return grpc_server.run(grpc_server.service.tenant())
 
 
 def test_a_created_account_is_returned_with_a_working_key(
     stub: Any, grpc_stub: Any, tenant: Tenant, admin: Tenant
 ) -> None:
-    made = stub.CreateAccount(CreateAccountRequest(name="child", realm="sip.example.com"))
+    name = unique_name("child")
+    made = stub.CreateAccount(CreateAccountRequest(name=name, realm=f"{name}.example"))
     assert stub.GetAccount(GetAccountRequest(account_id=made.account.id)).account == made.account
-    assert made.account.name == "child"
-    assert made.account.realm == "sip.example.com"
+    assert made.account.name == name
+    assert made.account.realm == f"{name}.example"
     assert list(made.account.ancestor_ids) == [admin.account_id, tenant.account_id]
     assert not made.account.superduper_admin
     assert abs(made.account.create_time.seconds - time.time()) < 60
@@ -72,21 +75,46 @@ def test_a_rotated_key_and_its_tokens_end_at_once(
     assert login.account_id == tenant.account_id
 
 
-def test_a_chosen_id_is_given_once(stub: Any, tenant: Tenant) -> None:
-    request = CreateAccountRequest(name="child", account_id=tenant.account_id[::-1])
-    assert stub.CreateAccount(request).account.id == request.account_id
+def test_a_chosen_id_is_given_once(admin_stub: Any, tenant: Tenant) -> None:
+    name = unique_name("child")
+    request = CreateAccountRequest(name=name, account_id=tenant.account_id[::-1])
+    assert admin_stub.CreateAccount(request).account.id == request.account_id
     with refused("ALREADY_EXISTS", "CONFLICT"):
+        admin_stub.CreateAccount(request)
+
+
+def test_only_an_admin_chooses_an_id(stub: Any, admin_stub: Any) -> None:
+    request = CreateAccountRequest(name=unique_name("child"), account_id=uuid4().hex)
+    with refused("PERMISSION_DENIED", "FORBIDDEN") as refusal:
         stub.CreateAccount(request)
+    assert "only superduper admins choose the id" in refusal.text
+    with refused("NOT_FOUND", "ACCOUNT_NOT_FOUND"):
+        admin_stub.GetAccount(GetAccountRequest(account_id=request.account_id))
 
 
-def test_all_broken_rules_are_reported_together(stub: Any) -> None:
+def test_a_name_and_a_realm_are_given_once_in_the_whole_tree(
+    stub: Any, admin_stub: Any, other: Tenant
+) -> None:
+    name = unique_name("Acme")
+    first = CreateAccountRequest(name=name, realm=f"{name}.example", parent_id=other.account_id)
+    admin_stub.CreateAccount(first)
+    for field, value in (("name", f"{name.upper()}!"), ("realm", f"{name.upper()}.example")):
+        fields: dict[str, Any] = {"name": unique_name("x"), field: value}
+        request = CreateAccountRequest(**fields)
+        with refused("ALREADY_EXISTS", "NAME_TAKEN") as refusal:
+            stub.CreateAccount(request)
+        assert refusal.text == f"another account has the {field} {value!r}: choose a different one"
+        assert dict(refusal.info.metadata) == {"field": field, "value": value}
+
+
+def test_all_broken_rules_are_reported_together(admin_stub: Any) -> None:
     with refused("INVALID_ARGUMENT", "VALIDATION") as refusal:
-        stub.CreateAccount(CreateAccountRequest(account_id="short"))
-    assert sorted(refusal.fields) == ["account_id", "name"]
+        admin_stub.CreateAccount(CreateAccountRequest(account_id="short", realm="r" * 254))
+    assert sorted(refusal.fields) == ["account_id", "name", "realm"]
 
 
 def test_only_an_admin_makes_an_admin(stub: Any, admin_stub: Any) -> None:
-    request = CreateAccountRequest(name="admin", superduper_admin=True)
+    request = CreateAccountRequest(name=unique_name("admin"), superduper_admin=True)
     with refused("PERMISSION_DENIED", "FORBIDDEN"):
         stub.CreateAccount(request)
     assert admin_stub.CreateAccount(request).account.superduper_admin
@@ -95,8 +123,8 @@ def test_only_an_admin_makes_an_admin(stub: Any, admin_stub: Any) -> None:
 def test_an_account_acts_on_itself_and_its_descendants_only(
     stub: Any, other: Tenant, admin: Tenant
 ) -> None:
-    child = stub.CreateAccount(CreateAccountRequest(name="child")).account
-    request = CreateAccountRequest(name="grandchild", parent_id=child.id)
+    child = stub.CreateAccount(CreateAccountRequest(name=unique_name("child"))).account
+    request = CreateAccountRequest(name=unique_name("grandchild"), parent_id=child.id)
     grandchild = stub.CreateAccount(request).account
     assert stub.GetAccount(GetAccountRequest(account_id=grandchild.id)).account == grandchild
     for stranger in (other.account_id, admin.account_id):
@@ -117,7 +145,8 @@ def test_an_unknown_account_is_not_found(stub: Any) -> None:
 
 
 def test_the_pages_of_a_list_have_all_descendants(stub: Any) -> None:
-    made = [stub.CreateAccount(CreateAccountRequest(name=f"child{n}")).account.id for n in range(5)]
+    names = [unique_name("child") for _ in range(5)]
+    made = [stub.CreateAccount(CreateAccountRequest(name=each)).account.id for each in names]
     found: list[str] = []
     request = ListAccountsRequest(page_size=2)
     while True:
@@ -158,9 +187,14 @@ def test_a_user_is_added_and_keeps_the_id_with_another_password(
 
 async def test_guessing_keys_is_slowed_down_whatever_address_a_client_claims(live: Live) -> None:
     stub: Any = AccountServiceStub(live.channel)
-    guess = IssueTokenRequest(api_key="0" * 64)
+    own = live.tenant.api_key
+    wrong = ("1" if own[0] == "0" else "0") * 64
+    guess = IssueTokenRequest(api_key=wrong)
     for number in range(BURST):
         with refused("UNAUTHENTICATED", "INVALID_CREDENTIALS"):
             await stub.IssueToken(guess, metadata=(("x-rest-peer", f"192.0.2.{number}"),))
-    with refused("RESOURCE_EXHAUSTED", "TOO_MANY_REQUESTS"):
+    with refused("RESOURCE_EXHAUSTED", "TOO_MANY_REQUESTS") as refusal:
         await stub.IssueToken(guess, metadata=(("x-rest-peer", "192.0.2.99"),))
+    assert int(refusal.info.metadata["retry_after_s"]) in (1, 2)
+    login = await stub.IssueToken(IssueTokenRequest(api_key=own))
+    assert login.account_id == live.tenant.account_id

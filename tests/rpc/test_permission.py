@@ -80,7 +80,7 @@ def call(grpc_channel: Any) -> Callable[..., Any]:
 @pytest.fixture
 def other(grpc_server: ThreadedService, grpc_stub: Any) -> Tenant:
     """Return an account that is no relation of the tenant and has audio at `m`."""
-    other = grpc_server.run(grpc_server.service.tenant(name="other"))
+    other = grpc_server.run(grpc_server.service.tenant())
     _fill(grpc_stub, other)
     return other
 

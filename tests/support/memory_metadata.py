@@ -10,7 +10,12 @@ from typing import Any
 
 from typing_extensions import override
 
-from kazoo_media.errors import ConflictError, IncompleteUploadError, StaleRevisionError
+from kazoo_media.errors import (
+    ConflictError,
+    IncompleteUploadError,
+    NameTakenError,
+    StaleRevisionError,
+)
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import (
     Account,
@@ -200,6 +205,10 @@ class MemoryMetadataStore(MetadataStore):
     async def insert_account(self, account: Account, api_key_sha256: str) -> None:
         if account.id in self._accounts:
             raise ConflictError(account.id)
+        if await self.find_named_account(account_key(account.name), ""):
+            raise NameTakenError(field="name", value=account.name)
+        if await self.find_named_account("", account.realm.lower()):
+            raise NameTakenError(field="realm", value=account.realm)
         self._accounts[account.id] = account
         self._api_keys[account.id] = api_key_sha256
 
@@ -234,16 +243,12 @@ class MemoryMetadataStore(MetadataStore):
         return account
 
     @override
-    async def find_accounts(self, name_key: str, realm: str) -> list[Account]:
-        wanted = name_key or realm
-        if not wanted:
-            return []
-        found = [
-            each
-            for each in self._accounts.values()
-            if wanted == (account_key(each.name) if name_key else each.realm.lower())
-        ]
-        return sorted(found, key=lambda each: each.id)[:100]
+    async def find_named_account(self, name_key: str, realm: str) -> Account | None:
+        for each in self._accounts.values():
+            wanted, own = (name_key, account_key(each.name)) if name_key else (realm, each.realm)
+            if wanted and wanted == own.lower():
+                return each
+        return None
 
     @override
     async def put_user(self, user: User, credential_digests: Sequence[str]) -> User:

@@ -22,10 +22,11 @@ from kazoo_media.errors import (
     Violation,
 )
 from kazoo_media.metadata.store import AccountStore
-from kazoo_media.model import SYSTEM_ACCOUNT_ID, Account, unix_time_ms
+from kazoo_media.model import SYSTEM_ACCOUNT_ID, Account, account_key, unix_time_ms
 
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
 _NAME_LIMIT = 128
+_REALM_LIMIT = 253  # Source: Kazoo's schema of accounts; RFC 1035, 2.3.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,19 +223,23 @@ class Accounts:
 
         Args:
             parent_id: "": the caller's own account.
-            account_id: "": a random id.
+            account_id: "": a random id. Only superduper admins choose one: tokens of another
+                cluster are valid for the account with the same id.
 
         Raises:
-            ValidationError: the name or id is invalid.
+            ValidationError: the name, realm or id is invalid.
             ConflictError: the id already exists.
+            NameTakenError: another account has the name or the realm.
             AccountNotFoundError: the parent does not exist.
             ForbiddenError: the caller may not act on the parent, or is not a superduper admin and
-                wants to create one.
+                wants to create one or chooses the id.
         """
         if superduper_admin:
             self.admin_scope(caller)
+        if account_id and not caller.account.superduper_admin:
+            raise ForbiddenError("only superduper admins choose the id of an account: leave it out")
         parent = await self._reachable(caller, parent_id or caller.account.id)
-        _check(name, account_id)
+        _check(name, realm, account_id)
         account = Account(
             id=account_id or secrets.token_hex(16),
             name=name,
@@ -246,7 +251,13 @@ class Accounts:
         return account, await self._insert(account)
 
     async def create_master(self, name: str) -> tuple[Account, str]:
-        """Add the root account, a superduper admin, and return it with its API key."""
+        """Add the root account, a superduper admin, and return it with its API key.
+
+        An account of this name that a crash left without a known key gets a new key instead.
+        """
+        left = await self._store.find_named_account(account_key(name), "")
+        if left is not None:
+            return left, await self._replace_key(left)
         account = Account(
             id=secrets.token_hex(16),
             name=name,
@@ -266,7 +277,11 @@ class Accounts:
             AccountNotFoundError: no account has this id.
             ForbiddenError: the caller may not act on the account.
         """
-        account = await self._reachable(caller, account_id or caller.account.id)
+        return await self._replace_key(
+            await self._reachable(caller, account_id or caller.account.id)
+        )
+
+    async def _replace_key(self, account: Account) -> str:
         api_key = secrets.token_hex(32)
         await self._store.replace_api_key(account.id, _digest(api_key))
         return api_key
@@ -294,11 +309,17 @@ def _digest(api_key: str) -> str:
     return hashlib.sha256(api_key.encode()).hexdigest()
 
 
-def _check(name: str, account_id: str) -> None:
+def _check(name: str, realm: str, account_id: str) -> None:
     violations = []
     if not 0 < len(name) <= _NAME_LIMIT:
         text = f"String must have 1 to {_NAME_LIMIT} characters"
         violations.append(Violation("name", "invalid", text, {"value": name}))
+    elif not account_key(name):
+        text = "must have a letter or a digit: only these are compared"
+        violations.append(Violation("name", "invalid", text, {"value": name}))
+    if len(realm) > _REALM_LIMIT:
+        text = f"String must not have more than {_REALM_LIMIT} characters"
+        violations.append(Violation("realm", "invalid", text, {"value": realm}))
     if account_id and not _ACCOUNT_ID.fullmatch(account_id):
         text = "must be 32 lower-case hex digits"
         violations.append(Violation("account_id", "invalid", text, {"value": account_id}))

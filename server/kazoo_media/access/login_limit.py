@@ -1,21 +1,26 @@
-"""A limit on failed log-ins, for each pair of client address and account.
+"""Limits on failed log-ins: for each client address and subject, and for each client address.
 
-The limit is a token bucket (a burst, then a rate); a successful log-in costs nothing. All workers
-count in one shared file, so more workers do not give a client more attempts.
+A subject is what the client tries to log in to: an account, or the beginning of an API key. Clients
+that share an address have own limits, unless they try the same subject; the limit of the address
+alone is far larger. A limit is a token bucket (a burst, then a rate). Only failures count. All
+workers count in one shared file, so more workers do not give a client more attempts.
 
 Theory of operation:
 
-1. A bucket is one number, the time at which it is full again; each log-in postpones it. Source:
+1. A bucket is one number, the time at which it is full again; each failure postpones it. Source:
    ITU-T I.371, the generic cell rate algorithm.
 2. The position of a bucket in the file is a keyed hash of its name, with a random key per file. Two
    names rarely share a bucket, and a client cannot search for a name that shares one with another
    client.
 3. The file is small and in the page cache: reading or writing a number takes microseconds, less
    than a change of threads. Its space is allocated at the start, so log-ins work on a full disk.
+4. A running attempt holds no place: many good log-ins at once do not refuse each other. Wrong ones
+   at once may exceed the limit by as many as run at once; callers keep that number small.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
 import math
@@ -24,11 +29,14 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from kazoo_media.errors import InvalidCredentialsError, TooManyRequestsError
 
-BURST = 30
-SECONDS_EACH = 2.0
+BURST, SECONDS_EACH = 30, 2.0
+"""Failures for one subject from one address: at once, then one in so many seconds."""
+ADDRESS_BURST, ADDRESS_SECONDS_EACH = 1000, 0.25
+"""Failures from one address for any subjects. An office's address has many users."""
 _BUCKETS = 1 << 18
 _FULL_AT = struct.Struct("d")
 _KEY_BYTES = 32
@@ -36,7 +44,7 @@ _FILE_BYTES = _KEY_BYTES + _BUCKETS * _FULL_AT.size
 
 
 class LoginLimit:
-    """Counts failed log-ins and refuses further ones above the limit."""
+    """Counts failed log-ins and refuses further ones above the limits."""
 
     def __init__(self, descriptor: int, clock: Callable[[], float] = time.monotonic) -> None:
         """Count in a file that other processes may share.
@@ -53,49 +61,48 @@ class LoginLimit:
                 os.pwrite(self._descriptor, os.urandom(_KEY_BYTES), 0)
             self._key = os.pread(self._descriptor, _KEY_BYTES, 0)
 
-    @contextmanager
-    def attempt(self, peer: str, account: str) -> Iterator[None]:
-        """Count the log-in that runs inside the block if it raises InvalidCredentialsError.
+    def check(self, peer: str, subject: str) -> None:
+        """Return if a log-in may be tried.
 
         Args:
             peer: The client's address.
-            account: The account name or realm that the client sent; "" with an API key.
+            subject: What it tries to log in to.
+
+        Raises:
+            TooManyRequestsError: too many log-ins have failed.
+        """
+        with self._locked():
+            now_s = self._clock()
+            wait_s = max(each.wait_s(now_s) for each in self._buckets(peer, subject))
+        if wait_s > 0:
+            raise TooManyRequestsError(retry_after_s=math.ceil(wait_s))
+
+    @contextmanager
+    def attempt(self, peer: str, subject: str) -> Iterator[None]:
+        """Check, and count the log-in that runs inside the block if it fails.
+
+        One that is cancelled counts as failed. Otherwise clients could avoid the limit by leaving
+        before the answer.
 
         Raises:
             TooManyRequestsError: too many log-ins have failed; the block does not run.
         """
-        position = self._position(f"{peer}\0{account}")
-        self._take(
-            position
-        )  # before the block, so that concurrent attempts cannot exceed the limit
-        refund_s = SECONDS_EACH
+        self.check(peer, subject)
         try:
             yield
-        except InvalidCredentialsError:
-            refund_s = 0.0
+        except (InvalidCredentialsError, asyncio.CancelledError):
+            with self._locked():
+                now_s = self._clock()
+                for each in self._buckets(peer, subject):
+                    each.count(now_s)
             raise
-        finally:
-            self._postpone(position, -refund_s)
 
-    def _take(self, position: int) -> None:
-        excess_s = self._postpone(position, SECONDS_EACH, limit_s=BURST * SECONDS_EACH)
-        if excess_s > 0:
-            raise TooManyRequestsError(retry_after_s=math.ceil(excess_s))
-
-    def _postpone(self, position: int, by_s: float, limit_s: float = math.inf) -> float:
-        """Postpone the time at which a bucket is full, unless it would exceed the limit.
-
-        Return by how many seconds it would exceed the limit, at most 0 if it was postponed.
-        """
-        with self._locked():
-            now_s = self._clock()
-            full_at_s: float
-            [full_at_s] = _FULL_AT.unpack(os.pread(self._descriptor, _FULL_AT.size, position))
-            postponed_s = max(full_at_s, now_s) + by_s
-            excess_s = postponed_s - now_s - limit_s
-            if excess_s <= 0:
-                os.pwrite(self._descriptor, _FULL_AT.pack(postponed_s), position)
-        return excess_s
+    def _buckets(self, peer: str, subject: str) -> Iterator[_Bucket]:
+        for name, burst, seconds_each in (
+            (f"{peer}\0{subject}", BURST, SECONDS_EACH),
+            (peer, ADDRESS_BURST, ADDRESS_SECONDS_EACH),
+        ):
+            yield _Bucket(self._descriptor, self._position(name), burst, seconds_each)
 
     def _position(self, name: str) -> int:
         digest = hashlib.blake2b(name.encode(), digest_size=8, key=self._key).digest()
@@ -109,3 +116,27 @@ class LoginLimit:
             yield
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """One number in the file, which the caller has locked."""
+
+    descriptor: int
+    position: int
+    burst: int
+    seconds_each: float
+
+    def wait_s(self, now_s: float) -> float:
+        """Return in how many seconds another failure fits; at most 0: now."""
+        return self._full_at_s(now_s) + (1 - self.burst) * self.seconds_each - now_s
+
+    def count(self, now_s: float) -> None:
+        """Postpone the time at which the bucket is full."""
+        packed = _FULL_AT.pack(self._full_at_s(now_s) + self.seconds_each)
+        os.pwrite(self.descriptor, packed, self.position)
+
+    def _full_at_s(self, now_s: float) -> float:
+        stored_s: float
+        [stored_s] = _FULL_AT.unpack(os.pread(self.descriptor, _FULL_AT.size, self.position))
+        return max(stored_s, now_s)

@@ -37,11 +37,13 @@ class Claims:
         key_generation: Generation of the account's API key when the token was issued; None in a
             token of another cluster.
         expires_s: Unix time in seconds.
+        not_before_s: Unix time in seconds from which the token is valid.
     """
 
     account_id: str
     key_generation: int | None
     expires_s: int
+    not_before_s: float
 
 
 def load_private_key(path: Path) -> rsa.RSAPrivateKey:
@@ -151,8 +153,8 @@ class Tokens:
         """Return the claims of a token. The signature of a token is checked once and remembered.
 
         Raises:
-            InvalidCredentialsError: the token is malformed, badly signed or expired, or its key or
-                issuer is unknown.
+            InvalidCredentialsError: the token is malformed, badly signed, expired or not valid
+                yet, or its key or issuer is unknown.
         """
         claims = self._verified.get(token)
         if claims is None:
@@ -160,8 +162,10 @@ class Tokens:
             self._verified[token] = claims
             if len(self._verified) > _CACHED_TOKENS:
                 self._verified.popitem(last=False)
-        if claims.expires_s <= time.time():
+        now_s = time.time()
+        if claims.expires_s <= now_s:
             self._verified.pop(token, None)
+        if not claims.not_before_s <= now_s < claims.expires_s:
             raise InvalidCredentialsError
         return claims
 
@@ -173,8 +177,13 @@ class Tokens:
                 raise InvalidCredentialsError
             own = kid not in self._trusted_keys
             generation = int(claims["key_generation"]) if own else None
-            return Claims(str(claims["account_id"]), generation, int(claims["exp"]))
-        except (JoseError, KeyError, ValueError, TypeError) as error:
+            return Claims(
+                str(claims["account_id"]),
+                generation,
+                expires_s=int(claims["exp"]),
+                not_before_s=float(claims.get("nbf", 0)),
+            )
+        except (JoseError, KeyError, ValueError, TypeError, OverflowError) as error:
             raise InvalidCredentialsError from error
 
     async def _key(self, kid: str) -> RSAKey:

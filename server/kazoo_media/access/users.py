@@ -38,7 +38,8 @@ class Users:
     def __init__(self, store: AccountStore, accounts: Accounts) -> None:
         self._store = store
         self._accounts = accounts
-        self._hashing = asyncio.Semaphore(2)
+        # Apart from log-ins, so that nobody delays those by changing passwords.
+        self._changing = asyncio.Semaphore(1)
 
     async def put(self, caller: Caller, account_id: str, name: str, password: str) -> User:
         """Add a user to an account, or change the password of the user of that name.
@@ -57,7 +58,8 @@ class Users:
         digests = []
         for algorithm in ("md5", "sha1"):
             credentials = hashlib.new(algorithm, f"{name}:{password}".encode()).hexdigest()
-            digests.append(await self._digest(account.id, credentials))
+            async with self._changing:
+                digests.append(await _digest(account.id, credentials))
         user = User(account.id, secrets.token_hex(16), name, unix_time_ms())
         return await self._store.put_user(user, digests)
 
@@ -65,6 +67,8 @@ class Users:
         self, credentials: str, account_name: str = "", account_realm: str = ""
     ) -> UserLogin:
         """Return a token for the credentials of a user.
+
+        Every call costs one slow hash, so its time does not tell whether an account exists.
 
         Args:
             credentials: Hex digest of `name:password`, MD5 or SHA-1, in upper or lower case.
@@ -74,26 +78,38 @@ class Users:
         Raises:
             InvalidCredentialsError: there is no such account, or no such user in it.
         """
-        found = await self._store.find_accounts(account_key(account_name), account_realm.lower())
-        for account in found:
-            digest = await self._digest(account.id, credentials.lower())
-            user = await self._store.find_user(account.id, digest)
-            if user is not None:
-                return UserLogin(self._accounts.issue(account, user.id), user)
-        raise InvalidCredentialsError
+        account = await self._store.find_named_account(
+            account_key(account_name), account_realm.lower()
+        )
+        account_id = account.id if account else ""
+        digest = await _digest(account_id, credentials.lower())
+        user = await self._store.find_user(account_id, digest)
+        if account is None or user is None:
+            raise InvalidCredentialsError
+        return UserLogin(self._accounts.issue(account, user.id), user)
 
-    async def _digest(self, account_id: str, credentials: str) -> str:
-        """Return the slow hash. The salt is the account's id, which is random and unique."""
-        async with self._hashing:
-            digest = await asyncio.to_thread(
-                hashlib.scrypt,
-                credentials.encode(),
-                salt=account_id.encode(),
-                n=_SCRYPT_N,
-                r=_SCRYPT_R,
-                p=_SCRYPT_P,
-            )
-        return digest.hex()
+
+async def _digest(account_id: str, credentials: str) -> str:
+    """Return the slow hash. The salt is the account's id, which is random and unique.
+
+    A cancelled caller stays until the hash is made: hashes that nobody waits for would get around
+    the caller's bound on hashes at the same time.
+    """
+    hashing = asyncio.ensure_future(
+        asyncio.to_thread(
+            hashlib.scrypt,
+            credentials.encode(),
+            salt=account_id.encode(),
+            n=_SCRYPT_N,
+            r=_SCRYPT_R,
+            p=_SCRYPT_P,
+        )
+    )
+    try:
+        return (await asyncio.shield(hashing)).hex()
+    except asyncio.CancelledError:
+        await asyncio.wait([hashing])
+        raise
 
 
 def _check(name: str, password: str) -> None:

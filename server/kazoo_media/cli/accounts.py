@@ -23,7 +23,10 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @calls_service
 async def create(  # noqa: PLR0913 - an argument for each option
     session: Session,
-    name: Annotated[str, typer.Argument(help="Name of the account, 1 to 128 characters.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="Name of the account, 1 to 128 characters; no other account has it."),
+    ],
     *,
     parent: Annotated[
         str,
@@ -31,11 +34,14 @@ async def create(  # noqa: PLR0913 - an argument for each option
             metavar="ID", show_default="the API key's account", help="Account to create it below."
         ),
     ] = "",
-    realm: Annotated[str, typer.Option(help="SIP realm.")] = "",
+    realm: Annotated[str, typer.Option(help="SIP realm; no other account has it.")] = "",
     account_id: Annotated[
         str,
         typer.Option(
-            "--id", metavar="ID", show_default="random", help="Its id, 32 lower-case hex digits."
+            "--id",
+            metavar="ID",
+            show_default="random",
+            help="Its id, 32 lower-case hex digits; only superduper admins choose it.",
         ),
     ] = "",
     superduper_admin: Annotated[

@@ -16,12 +16,10 @@ from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.documents.violations import not_listed, required, too_long, too_short, wrong_type
 from kazoo_media.errors import InvalidCredentialsError, ValidationError
-from kazoo_media.model import Account, account_key
+from kazoo_media.model import Account
 from kazoo_media.transport.context import Call
 
 _API_KEY_CHARACTERS = 64
-_ACCOUNT_CHARACTERS = 128
-"""Characters of an account's name that the login limit distinguishes; real names are shorter."""
 
 
 async def authenticate(accounts: Accounts, request: Request) -> Caller:
@@ -41,13 +39,11 @@ async def authenticate(accounts: Accounts, request: Request) -> Caller:
     return caller
 
 
-class LogIns:
-    """Answers log-in requests. Failed ones are limited per client address and account."""
+class LogInAnswers:
+    """Answers log-in requests."""
 
     def __init__(self, core: Core, envelopes: Envelopes) -> None:
-        self._accounts = core.accounts
-        self._users = core.users
-        self._login_limit = core.login_limit
+        self._log_ins = core.log_ins
         self._envelopes = envelopes
 
     async def with_key(self, request: Request) -> Answer:
@@ -59,8 +55,7 @@ class LogIns:
             TooManyRequestsError: too many log-ins have failed.
         """
         key = _checked_key(request.data.get("api_key"))
-        with self._login_limit.attempt(request.peer, ""):
-            login = await self._accounts.log_in(key)
+        login = await self._log_ins.with_key(request.peer, key)
         return self._answer(request, login, {})
 
     async def as_user(self, request: Request) -> Answer:
@@ -75,9 +70,7 @@ class LogIns:
         _check_user(data)
         name, realm = data.get("account_name") or "", data.get("account_realm") or ""
         realm = realm or data.get("realm") or ""
-        account = (account_key(name) or realm.lower())[:_ACCOUNT_CHARACTERS]
-        with self._login_limit.attempt(request.peer, account):
-            found = await self._users.log_in(data["credentials"], name, realm)
+        found = await self._log_ins.as_user(request.peer, data["credentials"], name, realm)
         return self._answer(request, found.login, {"owner_id": found.user.id})
 
     def _answer(self, request: Request, login: Login, more: Mapping[str, Any]) -> Answer:

@@ -33,7 +33,7 @@ def check_match(headers: Mapping[str, str], media: Media) -> None:
     """
     sent = headers.get("if-match")
     if sent and not _names(sent, _current(media), weak=False):
-        raise PreconditionFailedError(sent, media.revision)
+        raise PreconditionFailedError(expected=sent, actual=media.revision)
 
 
 def check_conditions(headers: Mapping[str, str], media: Media) -> None:
@@ -45,7 +45,7 @@ def check_conditions(headers: Mapping[str, str], media: Media) -> None:
     check_match(headers, media)
     sent = headers.get("if-none-match")
     if sent and _names(sent, _current(media), weak=True):
-        raise PreconditionFailedError(f"anything but {sent}", media.revision)
+        raise PreconditionFailedError(expected=f"anything but {sent}", actual=media.revision)
 
 
 def is_conditional(headers: Mapping[str, str]) -> bool:
@@ -84,7 +84,7 @@ def requested_range(
     if not sent or not _if_range_holds(headers.get("if-range"), tag, last_modified):
         return None
     if _LAST_NONE.fullmatch(sent):
-        raise RangeNotSatisfiableError(size_bytes)
+        raise RangeNotSatisfiableError(size_bytes=size_bytes)
     found = parse_range_header(sent)
     if found is None or found.units != "bytes" or len(found.ranges) != 1:
         return None

@@ -43,7 +43,7 @@ class Documents:
         if_match = request.headers.get("if-match")
         if if_match:
             validated(request.data, None, "")  # validation errors go before preconditions
-            raise PreconditionFailedError(if_match, "")
+            raise PreconditionFailedError(expected=if_match, actual="")
         media = await self._library.create(scope, request.data, _chosen_id(request.data))
         account_id = "" if scope.account_id == SYSTEM_ACCOUNT_ID else scope.account_id
         headers = {"location": location(account_id, media.id)}

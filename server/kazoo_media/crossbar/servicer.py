@@ -25,7 +25,7 @@ from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
-from kazoo_media.crossbar.authentication import LogIns, authenticate
+from kazoo_media.crossbar.authentication import LogInAnswers, authenticate
 from kazoo_media.crossbar.bodies import Body, read_envelope
 from kazoo_media.crossbar.content import Contents
 from kazoo_media.crossbar.content_types import JSON_TYPES
@@ -78,7 +78,7 @@ class CrossbarServicer:
         documents = Documents(core.library, core.measuring, self._envelopes)
         lists = Lists(core, self._envelopes)
         self._contents = Contents(core, self._envelopes)
-        log_ins = LogIns(core, self._envelopes)
+        log_ins = LogInAnswers(core, self._envelopes)
         self._log_ins = {
             Operation.LOG_IN: log_ins.with_key,
             Operation.LOG_IN_USER: log_ins.as_user,

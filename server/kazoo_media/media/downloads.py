@@ -38,7 +38,7 @@ class ByteRange:
         """
         first = max(0, size_bytes + offset) if offset < 0 else offset
         if first >= size_bytes:
-            raise RangeNotSatisfiableError(size_bytes)
+            raise RangeNotSatisfiableError(size_bytes=size_bytes)
         rest = size_bytes - first
         return cls(first, rest if length is None else min(length, rest))
 

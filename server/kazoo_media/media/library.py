@@ -336,7 +336,7 @@ def _with_speech(media: Media, spoken: Received | None) -> Media:
 
 def _check_revision(current: Media, if_revision: str) -> None:
     if if_revision and current.revision != if_revision:
-        raise PreconditionFailedError(if_revision, current.revision)
+        raise PreconditionFailedError(expected=if_revision, actual=current.revision)
 
 
 def _check_same_prompt(media_id: str, document: Mapping[str, Any]) -> None:

@@ -223,14 +223,14 @@ def _recognised(found: Head, declared: Declared, media: Media) -> tuple[AudioFor
         NotAudioError: the bytes are something else, or unknown without a declared type.
     """
     if found.label is not None:
-        raise NotAudioError(found.label)
+        raise NotAudioError(found=found.label)
     wished = essence(declared.content_type or "")
     if wished in _UNTYPED and media.content is None:
         wished = essence(media.document.get("content_type") or "")
     wished_format = format_of(wished)
     if found.format is None:
         if wished_format is None:
-            raise NotAudioError("of an unknown type")
+            raise NotAudioError(found="of an unknown type")
         return wished_format, wished
     if wished_format is not None and (
         same_format(wished, found.format.content_type)

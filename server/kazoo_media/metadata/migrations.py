@@ -5,6 +5,14 @@ from __future__ import annotations
 import importlib.resources
 
 import apsw
+import structlog
+
+from kazoo_media.metadata.account_names import Renaming, make_names_unique
+
+_UNIQUE_NAMES = 2
+"""The migration whose indexes need the names of accounts to be unique."""
+
+_log = structlog.get_logger()
 
 _VERSION_TABLE = (
     "create table if not exists schema_version"
@@ -23,6 +31,7 @@ def migrate(db: apsw.Connection) -> None:
         SchemaError: the database has a newer schema, or was not made by kazoo-media.
     """
     scripts = _scripts()
+    renamings: list[Renaming] = []
     db.execute("begin immediate")
     try:
         version = _version(db)
@@ -32,12 +41,21 @@ def migrate(db: apsw.Connection) -> None:
                 f" {max(scripts)}: start a newer kazoo-media, or restore an older database"
             )
         for number in sorted(each for each in scripts if each > version):
+            if number == _UNIQUE_NAMES:
+                renamings = make_names_unique(db)
             db.execute(scripts[number])
             db.execute("insert or replace into schema_version values (1, ?)", (number,))
         db.execute("commit")
     finally:
         if db.in_transaction:
             db.execute("rollback")
+    for each in renamings:
+        _log.warning(
+            f"account renamed: an older account has its {each.field}",
+            account_id=each.account_id,
+            before=each.before,
+            after=each.after,
+        )
 
 
 def _version(db: apsw.Connection) -> int:

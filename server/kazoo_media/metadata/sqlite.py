@@ -12,7 +12,7 @@ import apsw
 import orjson
 from typing_extensions import override
 
-from kazoo_media.errors import ConflictError, StaleRevisionError
+from kazoo_media.errors import StaleRevisionError
 from kazoo_media.metadata import sqlite_transactions as transactions
 from kazoo_media.metadata.filters import query_condition
 from kazoo_media.metadata.rows import (
@@ -24,6 +24,7 @@ from kazoo_media.metadata.rows import (
     blob_of,
     media_of,
 )
+from kazoo_media.metadata.sqlite_accounts import insert_account
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import (
@@ -35,7 +36,6 @@ from kazoo_media.model import (
     SettingRow,
     SigningKey,
     User,
-    account_key,
 )
 
 _GET_MEDIA = f"{SELECT_MEDIA} where m.account = ? and m.id = ? and m.deleted_at is null"
@@ -229,34 +229,7 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def insert_account(self, account: Account, api_key_sha256: str) -> None:
-        row = (
-            account.id,
-            account.name,
-            account.realm,
-            account.language,
-            account.superduper_admin,
-            account.created_ms,
-            orjson.dumps(account.ancestor_ids).decode(),
-            api_key_sha256,
-            account.key_generation,
-            account_key(account.name),
-            account.realm.lower(),
-        )
-
-        def insert(db: apsw.Connection) -> None:
-            db.execute(
-                "insert into account values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " on conflict do nothing",
-                row,
-            )
-            if db.changes() == 0:
-                raise ConflictError(account.id)
-            db.executemany(
-                "insert into account_ancestor values (?, ?)",
-                [(ancestor, account.id) for ancestor in account.ancestor_ids],
-            )
-
-        await self._engine.write(insert)
+        await self._engine.write(lambda db: insert_account(db, account, api_key_sha256))
 
     @override
     async def get_account(self, account_id: str) -> Account | None:
@@ -295,12 +268,12 @@ class SqliteMetadataStore(MetadataStore):
         return await self._engine.write(replace)
 
     @override
-    async def find_accounts(self, name_key: str, realm: str) -> list[Account]:
+    async def find_named_account(self, name_key: str, realm: str) -> Account | None:
         column, wanted = ("name_key", name_key) if name_key else ("realm_key", realm)
-        if not wanted:
-            return []
-        sql = f"{SELECT_ACCOUNT} where a.{column} = ? order by a.id limit 100"
-        return [account_of(row) for row in await self._read(sql, (wanted,))]
+        # The unique indexes leave out empty keys; the second condition lets SQLite use them.
+        sql = f"{SELECT_ACCOUNT} where a.{column} = ? and a.{column} <> ''"
+        row = await self._engine.read_row(sql, (wanted,))
+        return None if row is None else account_of(row)
 
     @override
     async def put_user(self, user: User, credential_digests: Sequence[str]) -> User:

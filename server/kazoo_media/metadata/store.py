@@ -218,8 +218,11 @@ class AccountStore(ABC):
     async def insert_account(self, account: Account, api_key_sha256: str) -> None:
         """Add an account.
 
+        Names are compared by `account_key`, realms in lower case. Empty ones are not compared.
+
         Raises:
             ConflictError: the id is taken.
+            NameTakenError: another account has the name or the realm.
         """
 
     @abstractmethod
@@ -245,12 +248,12 @@ class AccountStore(ABC):
         """
 
     @abstractmethod
-    async def find_accounts(self, name_key: str, realm: str) -> list[Account]:
-        """Return accounts by name or realm, ordered by id, at most 100.
+    async def find_named_account(self, name_key: str, realm: str) -> Account | None:
+        """Return the account with this name, or without a name the one with this realm, or None.
 
         Args:
             name_key: `account_key` of the name, or "".
-            realm: The realm in lower case, or "". Exactly one of the two is given.
+            realm: The realm in lower case, or "".
         """
 
     @abstractmethod

@@ -21,7 +21,7 @@ class AccountServicer(AccountServiceServicer):
         self._callers = Callers(core)
         self._accounts = core.accounts
         self._users = core.users
-        self._login_limit = core.login_limit
+        self._log_ins = core.log_ins
 
     @override
     async def CreateAccount(
@@ -78,8 +78,8 @@ class AccountServicer(AccountServiceServicer):
     async def IssueToken(
         self, request: pb.IssueTokenRequest, context: Context
     ) -> pb.IssueTokenResponse:
-        with self._login_limit.attempt(metadata_value(context, PEER_KEY) or "", ""):
-            login = await self._accounts.log_in(request.api_key)
+        peer = metadata_value(context, PEER_KEY) or ""
+        login = await self._log_ins.with_key(peer, request.api_key)
         Call.note_account(login.account.id)
         return pb.IssueTokenResponse(
             token=login.token,

@@ -35,6 +35,7 @@ from kazoo_media.transport.aio.server import StandardServer
 from kazoo_media.transport.http1.server import WorkerServer
 from tests.rpc.service import FaultyBlobStore
 from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.names import unique_name
 from tests.support.product import free_port
 
 _Result = TypeVar("_Result")
@@ -170,9 +171,9 @@ class Rest:
         """Run a coroutine in the worker's loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
 
-    def new_tenant(self, parent_id: str = "", name: str = "Tenant", realm: str = "") -> Tenant:
+    def new_tenant(self, parent_id: str = "", name: str = "", realm: str = "") -> Tenant:
         """Return a new account, empty."""
-        accounts = self.core.accounts
+        accounts, name = self.core.accounts, name or unique_name("Tenant")
         account, api_key = self.run(
             accounts.create(self._under_test.admin, parent_id=parent_id, name=name, realm=realm)
         )

@@ -76,7 +76,7 @@ def test_logging_in_gives_a_token(rest: Rest, tenant: Tenant) -> None:
     assert reply.json["revision"] == "automatic"
     assert reply.data == has(
         account_id=tenant.id,
-        account_name="Tenant",
+        account_name=tenant.account.name,
         language="en-us",
         apps=[],
         is_reseller=False,

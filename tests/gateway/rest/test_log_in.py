@@ -6,10 +6,11 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kazoo_media.access.login_limit import BURST
+from kazoo_media.access.login_limit import ADDRESS_BURST, BURST
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import Case, ask, has, table
 
@@ -152,16 +153,9 @@ def test_user_auth_is_only_for_logging_in(rest: Rest, office: Tenant, case: Case
     case.run(rest, office)
 
 
-def test_an_account_name_that_two_have_reaches_the_one_with_the_user(
-    rest: Rest, office: Tenant
-) -> None:
-    twin = rest.new_tenant(name="ANN'S-OFFICE")
-    rest.run(rest.core.users.put(rest.admin_caller, twin.id, "bob", _PASSWORD))
-    bob = hashlib.md5(f"bob:{_PASSWORD}".encode()).hexdigest()
-    for credentials, account in ((bob, twin), (_MD5, office)):
-        body = _log_in(credentials=credentials, account_name="Ann's Office")
-        reply = ask(rest, office, "PUT /v2/user_auth", body, token=False)
-        assert (reply.status, reply.data["account_id"]) == (201, account.id)
+def _wrong_key(tenant: Tenant) -> str:
+    """Return a key that begins unlike the tenant's."""
+    return ("1" if tenant.api_key[0] == "0" else "0") * 64
 
 
 def _try(rest: Rest, path: str, peer: str, **data: object) -> Reply:
@@ -190,23 +184,37 @@ def _is_refused(
 
 
 def test_guessing_keys_is_slowed_down(rest: Rest, tenant: Tenant) -> None:
-    path, peer, wrong = "/v2/api_auth", "127.0.1.1", {"api_key": "0" * 64}
+    path, peer = "/v2/api_auth", "127.0.1.1"
+    wrong = {"api_key": _wrong_key(tenant)}
     reply = _guess_until_refused(rest, path, peer, **wrong)
     assert (reply.status, reply.json["message"]) == (429, "too_many_requests")
     assert (reply.json["error"], reply.data) == ("429", {"message": "too many requests"})
     assert 1 <= int(reply.headers["retry-after"]) <= 2
     assert reply.headers["access-control-allow-origin"] == "*"
 
-    def good() -> Reply:
-        return _try(rest, path, peer, api_key=tenant.api_key)
+    def same_beginning() -> Reply:
+        return _try(rest, path, peer, api_key=wrong["api_key"][:8] + tenant.api_key[8:])
 
     def forged() -> Reply:
         headers = [("x-rest-peer", "127.0.1.3"), ("x-forwarded-for", "127.0.1.3")]
         return rest.send("PUT", path, json.dumps({"data": wrong}).encode(), headers, peer=peer)
 
-    assert _is_refused(rest, path, peer, wrong, good)
+    assert _is_refused(rest, path, peer, wrong, same_beginning)
     assert _is_refused(rest, path, peer, wrong, forged)
-    assert _try(rest, path, "127.0.1.2", api_key=tenant.api_key).status == 201
+    assert _try(rest, path, "127.0.1.2", **wrong).status == 401
+    assert _try(rest, path, peer, api_key=tenant.api_key).status == 201
+
+
+def test_an_address_that_guesses_ever_new_keys_is_refused_at_last(
+    rest: Rest, tenant: Tenant
+) -> None:
+    path, peer = "/v2/api_auth", "127.0.1.6"
+    keys = (f"{number:08}" * 8 for number in range(2 * ADDRESS_BURST))
+    replies = (_try(rest, path, peer, api_key=each) for each in keys)
+    reply = next(each for each in replies if each.status != 401)
+    assert (reply.status, reply.json["message"]) == (429, "too_many_requests")
+    assert reply.headers["retry-after"] == "1"
+    assert _try(rest, path, "127.0.1.7", api_key=tenant.api_key).status == 201
 
 
 def test_guessing_a_users_password_is_slowed_down_for_that_account(
@@ -221,6 +229,16 @@ def test_guessing_a_users_password_is_slowed_down_for_that_account(
     assert _is_refused(rest, path, peer, wrong, spelt)
     assert _try(rest, path, peer, credentials=_MD5, realm=_REALM).status == 201
     assert _try(rest, "/v2/api_auth", peer, api_key=office.api_key).status == 201
+
+
+def test_many_good_log_ins_at_once_all_succeed(rest: Rest, office: Tenant) -> None:
+    path, peer = "/v2/user_auth", "127.0.1.8"
+
+    def good(_: int) -> int:
+        return _try(rest, path, peer, credentials=_MD5, realm=_REALM).status
+
+    with ThreadPoolExecutor(2 * BURST) as clients:
+        assert set(clients.map(good, range(2 * BURST))) == {201}
 
 
 def test_good_log_ins_are_not_limited(rest: Rest, tenant: Tenant) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,12 @@ from kazoo_media.errors import (
     ConflictError,
     ForbiddenError,
     InvalidCredentialsError,
+    NameTakenError,
     ValidationError,
 )
 from kazoo_media.model import SYSTEM_ACCOUNT_ID
 from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.names import unique_name
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ async def tested() -> CoreUnderTest:
 
 async def _child(tested: CoreUnderTest, parent_id: str = "") -> tuple[Caller, str]:
     account, key = await tested.core.accounts.create(
-        tested.admin, parent_id=parent_id, name="child"
+        tested.admin, parent_id=parent_id, name=unique_name("child")
     )
     return Caller(account), key
 
@@ -126,11 +129,62 @@ async def test_a_chosen_account_id_is_used_once(tested: CoreUnderTest) -> None:
         await accounts.create(tested.admin, parent_id="", name="y", account_id=wanted)
 
 
-@pytest.mark.parametrize(("name", "account_id"), [("", ""), ("x" * 129, ""), ("x", "AB" * 16)])
-async def test_bad_names_and_ids_are_refused(
-    tested: CoreUnderTest, name: str, account_id: str
+async def test_only_an_admin_chooses_an_account_id(tested: CoreUnderTest) -> None:
+    child, _ = await _child(tested)
+    with pytest.raises(ForbiddenError, match="only superduper admins choose the id"):
+        await tested.core.accounts.create(child, parent_id="", name="x", account_id="ab" * 16)
+    assert await tested.metadata.get_account("ab" * 16) is None
+    await tested.core.accounts.create(child, parent_id="", name="x")
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"name": "MASTER!"}, "another account has the name 'MASTER!': choose a different one"),
+        (
+            {"name": "x", "realm": "SIP.example"},
+            "another account has the realm 'SIP.example': choose a different one",
+        ),
+    ],
+)
+async def test_a_name_and_a_realm_are_given_once_in_the_whole_tree(
+    tested: CoreUnderTest, fields: dict[str, Any], text: str
 ) -> None:
-    with pytest.raises(ValidationError):
-        await tested.core.accounts.create(
-            tested.admin, parent_id="", name=name, account_id=account_id
-        )
+    accounts = tested.core.accounts
+    await accounts.create(tested.admin, parent_id="", name="other", realm="sip.EXAMPLE")
+    child, _ = await _child(tested)
+    with pytest.raises(NameTakenError) as refused:
+        await accounts.create(child, parent_id="", **fields)
+    assert refused.value.http_status == 409
+    assert refused.value.kazoo_message == "datastore_conflict"
+    assert refused.value.kazoo_data == {"message": text}
+
+
+async def test_a_master_account_that_a_crash_left_without_a_known_key_gets_a_new_one(
+    tested: CoreUnderTest,
+) -> None:
+    accounts = tested.core.accounts
+    again, key = await accounts.create_master("master")
+    assert again.id == tested.admin.account.id
+    assert (await accounts.log_in(key)).account.superduper_admin
+    with pytest.raises(InvalidCredentialsError):
+        await accounts.log_in(tested.api_key)
+    assert len(await tested.metadata.list_accounts(None, "", 9)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "x" * 129}, "name"),
+        ({"name": "?!"}, "name"),
+        ({"name": "x", "account_id": "AB" * 16}, "account_id"),
+        ({"name": "x", "realm": "r" * 254}, "realm"),
+    ],
+)
+async def test_bad_names_realms_and_ids_are_refused(
+    tested: CoreUnderTest, fields: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        await tested.core.accounts.create(tested.admin, parent_id="", **fields)
+    assert [each.field for each in refused.value.violations] == [field]

@@ -144,6 +144,46 @@ async def test_a_token_that_was_verified_before_still_expires(
         await tokens.verify(token)
 
 
+@pytest.fixture
+async def cluster() -> tuple[Tokens, RSAKey]:
+    """Return tokens that trust the key `theirs` of another cluster, and that key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    tokens = Tokens(MemoryMetadataStore(), private_key(), {"theirs": pem.decode()})
+    await tokens.publish()
+    return tokens, _rsa_key(key)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own", "of another cluster"])
+async def test_a_token_is_valid_from_nbf_to_exp(
+    cluster: tuple[Tokens, RSAKey], monkeypatch: pytest.MonkeyPatch, *, own: bool
+) -> None:
+    tokens, their_key = cluster
+    header, body = _parts(tokens.issue(_ACCOUNT, 1)[0])
+    body |= {"nbf": 2_000_000_000.5, "exp": 2_000_000_060}
+    if not own:
+        header["kid"] = "theirs"
+    token = jwt.encode(header, body, _rsa_key(private_key()) if own else their_key)
+    accepted = {}
+    for now_s in (2_000_000_000.0, 2_000_000_000.5, 2_000_000_059.0, 2_000_000_060.0):
+        monkeypatch.setattr("kazoo_media.access.tokens.time.time", lambda now_s=now_s: now_s)
+        accepted[now_s - 2_000_000_000] = await _is_accepted(tokens, token)
+    assert accepted == {0.0: False, 0.5: True, 59.0: True, 60.0: False}
+
+
+@pytest.mark.parametrize("claims", [{"nbf": None}, {"nbf": "soon"}, {"nbf": [1]}, {"exp": 1e999}])
+async def test_times_that_are_not_numbers_are_refused(
+    cluster: tuple[Tokens, RSAKey], claims: dict[str, object]
+) -> None:
+    tokens, their_key = cluster
+    body = {"iss": "kazoo", "account_id": _ACCOUNT, "exp": int(time.time()) + 60}
+    header = {"alg": "RS256", "kid": "theirs"}
+    assert await _is_accepted(tokens, jwt.encode(header, body, their_key))
+    assert not await _is_accepted(tokens, jwt.encode(header, body | claims, their_key))
+
+
 def test_a_private_key_file_is_made_once_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "signing-key.pem"
     first = load_private_key(path)

@@ -1,23 +1,22 @@
-"""Users: logging in with credentials, and the limit on failed log-ins."""
+"""Users: logging in with credentials."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from contextlib import ExitStack, closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
-from kazoo_media.access.login_limit import BURST, SECONDS_EACH, LoginLimit
 from kazoo_media.access.users import Users
 from kazoo_media.errors import (
     ForbiddenError,
     InvalidCredentialsError,
-    TooManyRequestsError,
     ValidationError,
 )
-from tests.support.core_fixtures import CoreUnderTest, core_on_disk, make_core, make_login_limit
+from tests.support.core_fixtures import CoreUnderTest, core_on_disk, make_core
+from tests.support.hashes import count_hashes
 
 
 @pytest.fixture
@@ -74,14 +73,33 @@ async def test_wrong_words_and_other_accounts_are_refused(
             await users.log_in(credentials, account_name=account)
 
 
-async def test_of_two_accounts_of_one_name_the_one_with_the_user_is_meant(
-    tested: CoreUnderTest, users: Users
+@pytest.mark.parametrize(
+    ("name", "password", "account"),
+    [
+        ("ann", "secret word", {"account_name": "one"}),
+        ("ann", "secret word", {"account_realm": "one.example"}),
+        ("ann", "wrong word", {"account_name": "one"}),
+        ("bob", "secret word", {"account_name": "one"}),
+        ("ann", "secret word", {"account_name": "nobody"}),
+        ("ann", "secret word", {"account_realm": "nobody.example"}),
+        ("ann", "secret word", {"account_name": "?!"}),
+        ("ann", "secret word", {}),
+    ],
+)
+async def test_every_log_in_costs_one_hash(
+    tested: CoreUnderTest,
+    users: Users,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    password: str,
+    account: dict[str, str],
 ) -> None:
-    await _account(tested, "Same")
-    second = await _account(tested, "same")
-    await users.put(tested.admin, second, "ann", "secret word")
-    found = await users.log_in(_credentials("ann", "secret word"), account_name="SAME")
-    assert found.login.account.id == second
+    account_id = await _account(tested, "one", "one.example")
+    await users.put(tested.admin, account_id, "ann", "secret word")
+    hashes = count_hashes(monkeypatch)
+    with suppress(InvalidCredentialsError):
+        await users.log_in(_credentials(name, password), **account)
+    assert len(hashes) == 1
 
 
 async def test_a_new_password_ends_the_old_one(tested: CoreUnderTest, users: Users) -> None:
@@ -120,63 +138,3 @@ async def test_bad_names_and_short_passwords_are_refused(
 ) -> None:
     with pytest.raises(ValidationError):
         await users.put(tested.admin, "", name, password)
-
-
-class _Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def _fail(login_limit: LoginLimit, peer: str = "1.2.3.4", account: str = "one") -> None:
-    with pytest.raises(InvalidCredentialsError), login_limit.attempt(peer, account):
-        raise InvalidCredentialsError
-
-
-def test_after_too_many_failures_log_ins_are_refused_for_a_while() -> None:
-    clock = _Clock()
-    login_limit = make_login_limit(clock)
-    for _ in range(BURST):
-        _fail(login_limit)
-    with pytest.raises(TooManyRequestsError) as caught, login_limit.attempt("1.2.3.4", "one"):
-        pass
-    clock.now_s += int(caught.value.headers["retry-after"])
-    assert clock.now_s <= SECONDS_EACH
-    _fail(login_limit)
-
-
-def test_others_are_not_held_up() -> None:
-    login_limit = make_login_limit(_Clock())
-    for _ in range(BURST):
-        _fail(login_limit)
-    _fail(login_limit, peer="5.6.7.8")
-    _fail(login_limit, account="two")
-
-
-def test_all_who_have_the_file_open_count_together(tmp_path: Path) -> None:
-    with (tmp_path / "attempts").open("w+b") as one, (tmp_path / "attempts").open("r+b") as other:
-        workers = [LoginLimit(one.fileno(), _Clock()), LoginLimit(other.fileno(), _Clock())]
-        for number in range(BURST):
-            _fail(workers[number % 2])
-        for worker in workers:
-            with pytest.raises(TooManyRequestsError), worker.attempt("1.2.3.4", "one"):
-                pass
-
-
-def test_good_log_ins_cost_nothing() -> None:
-    login_limit = make_login_limit(_Clock())
-    for _ in range(10 * BURST):
-        with login_limit.attempt("1.2.3.4", "one"):
-            pass
-
-
-def test_of_many_at_once_no_more_begin_than_may_fail() -> None:
-    login_limit = make_login_limit(_Clock())
-    with ExitStack() as running:
-        for _ in range(BURST):
-            running.enter_context(login_limit.attempt("1.2.3.4", "one"))
-        with pytest.raises(TooManyRequestsError), login_limit.attempt("1.2.3.4", "one"):
-            pass
-    with login_limit.attempt("1.2.3.4", "one"):
-        pass

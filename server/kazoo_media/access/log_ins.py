@@ -1,0 +1,59 @@
+"""Log-ins, with an API key or as a user. Too many failed ones are refused."""
+
+from __future__ import annotations
+
+import asyncio
+
+from kazoo_media.access.accounts import Accounts, Login
+from kazoo_media.access.login_limit import LoginLimit
+from kazoo_media.access.users import UserLogin, Users
+from kazoo_media.model import account_key
+
+_CONCURRENT_HASHES = 2
+_KEY_PREFIX_CHARACTERS = 8
+_ACCOUNT_CHARACTERS = 253
+"""Characters of a name or realm that the limit distinguishes; real ones are not longer."""
+
+
+class LogIns:
+    """What clients may try without a token."""
+
+    def __init__(self, accounts: Accounts, users: Users, limit: LoginLimit) -> None:
+        self._accounts = accounts
+        self._users = users
+        self._limit = limit
+        self._turns = asyncio.Semaphore(_CONCURRENT_HASHES)
+
+    async def with_key(self, peer: str, api_key: str) -> Login:
+        """Return a token for an API key.
+
+        Args:
+            peer: The client's address.
+
+        Raises:
+            InvalidCredentialsError: no account has this key.
+            TooManyRequestsError: too many keys with the same beginning, or too many from this
+                address, were wrong.
+        """
+        with self._limit.attempt(peer, f"key {api_key[:_KEY_PREFIX_CHARACTERS]}"):
+            return await self._accounts.log_in(api_key)
+
+    async def as_user(
+        self, peer: str, credentials: str, account_name: str = "", account_realm: str = ""
+    ) -> UserLogin:
+        """Return a token for the credentials of a user; see `Users.log_in`.
+
+        Args:
+            peer: The client's address.
+
+        Raises:
+            InvalidCredentialsError: there is no such account, or no such user in it.
+            TooManyRequestsError: too many log-ins to this account, or too many from this address,
+                have failed.
+        """
+        account = account_key(account_name) or account_realm.lower()
+        subject = f"account {account[:_ACCOUNT_CHARACTERS]}"
+        self._limit.check(peer, subject)
+        async with self._turns:  # others may have failed while this one waited
+            with self._limit.attempt(peer, subject):
+                return await self._users.log_in(credentials, account_name, account_realm)
