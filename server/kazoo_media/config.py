@@ -66,6 +66,8 @@ class Config:
     tls_key: Path | None
     tls_client_ca: Path | None
     envoy: Path | None
+    envoy_heap_mib: int
+    worker_buffer_mib: int
     converters: frozenset[str]
     drain_s: int
     target: str
@@ -179,6 +181,20 @@ _VARIABLES = (
         "",
         "Envoy executable, version 1.40 or later; unset: the one from the extra `[gateway]`.",
         _file,
+    ),
+    Variable(
+        "envoy_heap_mib",
+        "256-65536",
+        "1024",
+        "MiB that Envoy may allocate; above, it refuses requests until it has less.",
+        _integer(256, 65536),
+    ),
+    Variable(
+        "worker_buffer_mib",
+        "16-65536",
+        "256",
+        "MiB of incomplete requests that a worker holds; above, it refuses further ones.",
+        _integer(16, 65536),
     ),
     Variable(
         "converters",

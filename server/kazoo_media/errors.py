@@ -347,6 +347,14 @@ class QueueFullError(_RetryLaterError):
     http_status, kazoo_message = 503, "conversion_queue_full"
 
 
+class OverloadedError(_RetryLaterError):
+    """The worker holds as many incomplete requests as it may."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "OVERLOADED"
+    http_status, kazoo_message = 503, "service_overloaded"
+    text = "too many incomplete requests are waiting: try again"
+
+
 class TooManyRequestsError(_RetryLaterError):
     """Too many logins have failed."""
 

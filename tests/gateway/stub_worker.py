@@ -24,11 +24,11 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message_factory import GetMessageClass
 
 from kazoo_media.crossbar.v2 import crossbar_service_pb2
-from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.transport.serializers import POISON, Pieces, pass_through
 from kazoo_media.transport.standard_services import add_standard_services
 from tests.gateway.probe import SERVICE as PROBE
 from tests.gateway.probe import Probe
+from tests.support.engines import worker_server
 
 _SERVICE = crossbar_service_pb2.DESCRIPTOR.services_by_name["CrossbarService"]
 _CHUNK = bytes(256 * 1024)
@@ -166,7 +166,7 @@ def _handler(method: Any) -> Any:
 async def _serve(path: str) -> None:
     # Standard output is for what the worker says about its calls.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    server = WorkerServer()
+    server = worker_server()
     await add_standard_services(server, [_SERVICE.full_name])
     handlers = {method.name: _handler(method) for method in _SERVICE.methods}
     server.add_registered_method_handlers(_SERVICE.full_name, handlers)

@@ -24,11 +24,13 @@ from kazoo_media.blobs.store import BlobReader, BlobWriter
 from kazoo_media.core import Core
 from kazoo_media.errors import StoreUnavailableError
 from kazoo_media.model import BlobState
+from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.registration import add_services
 from kazoo_media.transport.aio.server import StandardServer
 from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest
 from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.engines import ample_budget
 from tests.support.memory_blobs import MemoryBlobStore
 from tests.support.names import unique_name
 
@@ -171,7 +173,7 @@ async def _served(core: Core, place: Place) -> StandardServer | WorkerServer:
         add_services(standard, core)
         await standard.start(place.listen)
         return standard
-    worker = WorkerServer()
+    worker = WorkerServer(ample_budget(), Callers(core).recognize)
     add_services(worker, core)
     path = Path(place.listen)
     await asyncio.to_thread(path.unlink, missing_ok=True)

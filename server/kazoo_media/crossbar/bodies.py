@@ -18,8 +18,11 @@ from kazoo_media.errors import (
     TooLargeError,
     ValidationError,
 )
+from kazoo_media.transport.budget import Budget
 
-_JSON_LIMIT_BYTES = 5 * 1024 * 1024
+JSON_LIMIT_BYTES = 5 << 20
+STRANGER_LIMIT_BYTES = 64 << 10
+"""For log-ins, and for requests without a valid token in their head."""
 
 
 class Piece(Protocol):
@@ -62,31 +65,39 @@ class Body:
             )
 
 
-async def read_envelope(request: Request, body: Body) -> MediaError | None:
+async def read_envelope(
+    request: Request, body: Body, limit_bytes: int, budget: Budget
+) -> MediaError | None:
     """Set the request's envelope; return its error, which is reported after authentication.
 
     A body of a foreign type is read only if it starts like JSON.
 
+    Args:
+        budget: Counts the body while it is incomplete.
+
     Raises:
-        TooLargeError: the body has more than 5 MiB.
+        TooLargeError: the body has more than `limit_bytes`.
+        OverloadedError: the budget is spent.
         IncompleteUploadError: the body is shorter than its Content-Length.
     """
     kind = essence(request.content_type)
     has_envelope = kind in {"", FORM, *JSON_TYPES}
-    if has_envelope and (request.size_bytes or 0) > _JSON_LIMIT_BYTES:
-        raise TooLargeError(_JSON_LIMIT_BYTES)
+    if has_envelope and (request.size_bytes or 0) > limit_bytes:
+        raise TooLargeError(limit_bytes)
     pieces: list[bytes] = []
     total = 0
-    async for piece in body.pieces():
-        pieces.append(piece)
-        total += len(piece)
-        if total > _JSON_LIMIT_BYTES:
-            raise TooLargeError(_JSON_LIMIT_BYTES)
-        if not has_envelope and piece.strip():
-            if not b"".join(pieces).lstrip().startswith(b"{"):
-                request.foreign = True
-                return None
-            has_envelope = True
+    with budget.lease() as take:
+        async for piece in body.pieces():
+            take(len(piece))
+            pieces.append(piece)
+            total += len(piece)
+            if total > limit_bytes:
+                raise TooLargeError(limit_bytes)
+            if not has_envelope and piece.strip():
+                if not b"".join(pieces).lstrip().startswith(b"{"):
+                    request.foreign = True
+                    return None
+                has_envelope = True
     text = b"".join(pieces)
     try:
         request.envelope = _checked(_fields(text, kind), request)

@@ -12,6 +12,7 @@ from kazoo_media.core import Core
 from kazoo_media.crossbar.operations import Resource, Target
 from kazoo_media.crossbar.servicer import CrossbarServicer, Locate
 from kazoo_media.crossbar.v2 import crossbar_service_pb2
+from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.registry import Registry
 from kazoo_media.transport.serializers import lenient, pass_through
 
@@ -54,12 +55,14 @@ _LOCATE: Mapping[str, Locate] = {
 }
 
 
-def add_crossbar(registry: Registry, core: Core, *, node_name: str, version: str) -> None:
+def add_crossbar(
+    registry: Registry, core: Core, budget: Budget, *, node_name: str, version: str
+) -> None:
     """Register the REST surface with a server.
 
     The generated function is not used, as these handlers also send bytes that are not protobuf.
     """
-    servicer = CrossbarServicer(core, node_name, version)
+    servicer = CrossbarServicer(core, budget, node_name, version)
     handlers = {}
     for method in _SERVICE.methods:
         codecs = lenient(GetMessageClass(method.input_type)), pass_through

@@ -15,7 +15,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import structlog
 from google.api.httpbody_pb2 import HttpBody
@@ -26,7 +26,13 @@ from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
 from kazoo_media.crossbar.authentication import LogInAnswers, authenticate
-from kazoo_media.crossbar.bodies import Body, read_envelope
+from kazoo_media.crossbar.bodies import (
+    JSON_LIMIT_BYTES,
+    STRANGER_LIMIT_BYTES,
+    Body,
+    Piece,
+    read_envelope,
+)
 from kazoo_media.crossbar.content import Contents
 from kazoo_media.crossbar.content_types import JSON_TYPES
 from kazoo_media.crossbar.cors import EXPOSED, preflight
@@ -46,12 +52,15 @@ from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import (
     AccountNotFoundError,
     InternalError,
+    InvalidCredentialsError,
     MediaError,
     PathNotFoundError,
+    TooLargeError,
     ValidationError,
     Violation,
 )
 from kazoo_media.model import SYSTEM_ACCOUNT_ID
+from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.context import Call, Context
 from kazoo_media.transport.serializers import MALFORMED, POISON, Malformed, Pieces
 
@@ -60,9 +69,13 @@ _log = structlog.get_logger()
 _LIST_HEADERS = {"accept", "if-match", "if-none-match"}
 _LIST_TYPES = (JSON, CSV)
 _OTHER_TYPES = (JSON,)
+_LOG_INS = (Resource.LOG_IN, Resource.USER_LOG_IN)
 
 Locate = Callable[[Any, str], Target]
 """Returns the target of a request message; the text is the path as the client sent it."""
+
+_Arrived: TypeAlias = "Message | Malformed | MediaError"
+"""The first message of a request, or why it has none."""
 
 _Read = Callable[[ReadScope, Request], Awaitable[Answer]]
 _Write = Callable[[WriteScope, Request], Awaitable[Answer]]
@@ -71,8 +84,9 @@ _Write = Callable[[WriteScope, Request], Awaitable[Answer]]
 class CrossbarServicer:
     """Answers the requests that the gateway transcodes."""
 
-    def __init__(self, core: Core, node_name: str, version: str) -> None:
+    def __init__(self, core: Core, budget: Budget, node_name: str, version: str) -> None:
         self._accounts = core.accounts
+        self._budget = budget
         self._envelopes = Envelopes(node_name, version)
         self._description = described(version)
         documents = Documents(core.library, core.measuring, self._envelopes)
@@ -110,12 +124,10 @@ class CrossbarServicer:
             received: Any,  # noqa: ANN401 - a message of any rpc, or an iterator of them
             context: Context,
         ) -> AsyncGenerator[HttpBody | Pieces, None]:
-            first = await anext(received, MALFORMED) if has_body else received
-            request = _request(context, first, locate)
-            body = None
-            if has_body and not isinstance(first, Malformed):
-                body = Body(first.body.data, received, request.size_bytes)
-            found = await self._answer(request, first, body)
+            message = await _first(received) if has_body else received
+            request = _request(context, message, locate)
+            body = _body(message, received, request) if has_body else None
+            found = await self._answer(request, message, body)
             rest = found.rest
             try:
                 await context.send_initial_metadata(_metadata(found))
@@ -136,12 +148,10 @@ class CrossbarServicer:
 
         return answer
 
-    async def _answer(
-        self, request: Request, message: Message | Malformed, body: Body | None
-    ) -> Answer:
+    async def _answer(self, request: Request, message: _Arrived, body: Body | None) -> Answer:
         """Return the answer to a request, which may be an error."""
         try:
-            _check_path(message)
+            _check(message)
             answer = await self._dispatch(request, body)
         except MediaError as error:
             answer = self._envelopes.failure(request, error)
@@ -158,9 +168,9 @@ class CrossbarServicer:
             raise PathNotFoundError
         if request.verb == "OPTIONS":
             return preflight(resource)
-        operation, problem = await _operation_of(request, resource, body)
+        operation, problem = await self._operation_of(request, resource, body)
         if operation in self._log_ins:
-            _check(request, operation, problem)
+            _check_shape(request, operation, problem)
             return await self._log_ins[operation](request)
         if operation is Operation.DESCRIBE_API:
             return Answer.whole(200, self._description)
@@ -169,45 +179,81 @@ class CrossbarServicer:
         account_id = _account_id(request)
         if not operation.writes:
             read_scope = await self._accounts.read_scope(caller, account_id)
-            _check(request, operation, problem)
+            _check_shape(request, operation, problem)
             return await self._reads[operation](read_scope, request)
         scope = await self._accounts.write_scope(caller, account_id)
-        _check(request, operation, problem)
+        _check_shape(request, operation, problem)
         if operation is Operation.UPLOAD and body is not None:
             return await self._contents.upload(scope, request, body)
         return await self._writes[operation](scope, request)
 
+    async def _operation_of(
+        self, request: Request, resource: Resource, body: Body | None
+    ) -> tuple[Operation, MediaError | None]:
+        """Return the requested operation, and the error of a malformed body. Audio is not read.
 
-def _check_path(message: Message | Malformed) -> None:
+        Raises:
+            MethodNotAllowedError: the resource does not support the verb.
+        """
+        if body is None:
+            return resolved(resource.operation(request.verb), request), None
+        if request.verb == "POST":
+            request.verb = resource.tunnelled(request.query_value("verb"))
+        if request.verb != "POST" or not resource.may_tunnel:
+            resource.operation(request.verb)
+        operation = OPERATIONS[resource].get(request.verb)
+        is_json = essence(request.content_type) in JSON_TYPES
+        if (
+            operation is not None
+            and resolved(operation, request) is Operation.UPLOAD
+            and not is_json
+        ):
+            return Operation.UPLOAD, None
+        problem = await self._read_envelope(request, resource, body)
+        if request.verb == "POST":
+            request.verb = resource.tunnelled(request.parameter("verb"))
+        return resolved(resource.operation(request.verb), request), problem
+
+    async def _read_envelope(
+        self, request: Request, resource: Resource, body: Body
+    ) -> MediaError | None:
+        """Set the request's envelope; return its error, which is reported after authentication.
+
+        A body is large only if its head has a valid token: a token in the body is known too late.
+        """
+        if resource in _LOG_INS:
+            return await read_envelope(request, body, STRANGER_LIMIT_BYTES, self._budget)
+        try:
+            await authenticate(self._accounts, request)
+        except InvalidCredentialsError as stranger:
+            try:
+                return await read_envelope(request, body, STRANGER_LIMIT_BYTES, self._budget)
+            except TooLargeError:
+                raise stranger from None
+        return await read_envelope(request, body, JSON_LIMIT_BYTES, self._budget)
+
+
+async def _first(messages: AsyncIterator[Message | Malformed]) -> _Arrived:
+    try:
+        return await anext(messages, MALFORMED)
+    except MediaError as refusal:
+        return refusal
+
+
+def _body(message: Any, messages: AsyncIterator[Piece], request: Request) -> Body | None:  # noqa: ANN401 - of any rpc
+    if isinstance(message, Malformed | MediaError):
+        return None
+    return Body(message.body.data, messages, request.size_bytes)
+
+
+def _check(message: _Arrived) -> None:
+    if isinstance(message, MediaError):
+        raise message
     if isinstance(message, Malformed):
         raise ValidationError([Violation("path", "invalid", "the path must be UTF-8", {})])
 
 
-async def _operation_of(
-    request: Request, resource: Resource, body: Body | None
-) -> tuple[Operation, MediaError | None]:
-    """Return the requested operation, and the error of a malformed body. Audio is not read.
-
-    Raises:
-        MethodNotAllowedError: the resource does not support the verb.
-    """
-    if body is None:
-        return resolved(resource.operation(request.verb), request), None
-    if request.verb == "POST":
-        request.verb = resource.tunnelled(request.query_value("verb"))
-    if request.verb != "POST" or not resource.may_tunnel:
-        resource.operation(request.verb)
-    operation = OPERATIONS[resource].get(request.verb)
-    is_json = essence(request.content_type) in JSON_TYPES
-    if operation is not None and resolved(operation, request) is Operation.UPLOAD and not is_json:
-        return Operation.UPLOAD, None
-    problem = await read_envelope(request, body)
-    if request.verb == "POST":
-        request.verb = resource.tunnelled(request.parameter("verb"))
-    return resolved(resource.operation(request.verb), request), problem
-
-
-def _check(request: Request, operation: Operation, problem: MediaError | None) -> None:
+def _check_shape(request: Request, operation: Operation, problem: MediaError | None) -> None:
     """Check the shape of the body, and that the client accepts the type of the answer."""
     if problem is not None:
         raise problem
@@ -228,10 +274,11 @@ def _account_id(request: Request) -> str:
     return account_id or SYSTEM_ACCOUNT_ID
 
 
-def _request(context: Context, message: Message | Malformed, locate: Locate) -> Request:
+def _request(context: Context, message: _Arrived, locate: Locate) -> Request:
     headers = _headers(context)
     path = headers.get("x-rest-uri", "").partition("?")[0]
-    target = Target(None) if isinstance(message, Malformed) else locate(message, path)
+    has_path = not isinstance(message, Malformed | MediaError)
+    target = locate(message, path) if has_path else Target(None)
     return Request.of(target, headers, Call.begin(context).request_id)
 
 

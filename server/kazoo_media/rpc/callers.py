@@ -23,13 +23,15 @@ class Callers:
 
     async def identify(self, context: Context) -> Caller:
         """Return the caller and record its account for the access log."""
-        token = token_of(context)
-        if token is not None:
-            caller = await self._accounts.authenticate(token)
-        else:
-            caller = await self._identify_client(client_names(context))
+        if token_of(context) is None:
+            Call.note_client(client_names(context))
+        caller = await self._caller(context)
         Call.note_account(caller.account.id)
         return caller
+
+    async def recognize(self, context: Context) -> None:
+        """Return if the caller is known."""
+        await self._caller(context)
 
     async def may_read(self, context: Context, account_id: str) -> ReadScope:
         """Return the permission to read an account's media."""
@@ -45,9 +47,12 @@ class Callers:
         """Return the permission to change the service."""
         return self._accounts.admin_scope(await self.identify(context))
 
-    async def _identify_client(self, names: tuple[str, ...]) -> Caller:
+    async def _caller(self, context: Context) -> Caller:
+        token = token_of(context)
+        if token is not None:
+            return await self._accounts.authenticate(token)
+        names = client_names(context)
         if not names:
             raise InvalidCredentialsError
-        Call.note_client(names)
         account_ids = await self._settings.get(CLIENT_NAMES)
         return await self._accounts.authenticate_client(names, account_ids)

@@ -1,7 +1,7 @@
 """Envoy: its configuration for one run, its command line, its admin interface.
 
 `gateway/envoy.yaml` is a complete configuration; `overlaid` only sets addresses, worker sockets,
-TLS and absolute paths. `python -m kazoo_media.service.envoy validate` checks the file.
+TLS, limits and absolute paths. `python -m kazoo_media.service.envoy validate` checks the file.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -28,6 +29,10 @@ from kazoo_media.service.start import StartError
 _TRANSPORT_SOCKETS = "type.googleapis.com/envoy.extensions.transport_sockets"
 _ADMIN_TIMEOUT_S = 5.0
 _VERSION_TIMEOUT_S = 20.0
+_OTHER_FILES = 256
+"""Of Envoy itself and of one process beside it."""
+
+_MOST_CONNECTIONS = 50_000
 _OLDEST = (1, 40)
 _VERSION = re.compile(r"\bversion: [0-9a-f]+/(\d+)\.(\d+)\.\d+[^/]*/")
 
@@ -110,7 +115,16 @@ def overlaid(
     endpoints = [{"endpoint": {"address": {"pipe": {"path": str(path)}}}} for path in workers]
     [cluster] = document["static_resources"]["clusters"]
     cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
+    heap, connections = document["overload_manager"]["resource_monitors"]
+    heap["typed_config"]["max_heap_size_bytes"] = config.envoy_heap_mib << 20
+    connections["typed_config"]["max_active_downstream_connections"] = _most_connections()
     return document
+
+
+def _most_connections() -> int:
+    """Return how many clients the limit of open files permits: each may need a worker, too."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(_MOST_CONNECTIONS, max(files - _OTHER_FILES, files // 2) // 2)
 
 
 def _make_absolute(connection_manager: dict[str, Any]) -> None:

@@ -21,7 +21,6 @@ memory of each message to the kernel and requests it again, and what one thread 
 use to the others: with one arena 32 stalled downloads take a third less."""
 
 
-
 class StartError(Exception):
     """The service cannot be started; the text says why."""
 

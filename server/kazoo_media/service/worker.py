@@ -30,10 +30,13 @@ from kazoo_media.core import Core, Node, build_core
 from kazoo_media.crossbar.registration import add_crossbar
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.bootstrap import Bootstrap
+from kazoo_media.service.memory import give_memory_back
 from kazoo_media.service.start import StartError
 from kazoo_media.transport.aio.server import StandardServer, Tls
+from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.transport.registry import Registry
 from kazoo_media.transport.standard_services import add_standard_services
@@ -56,19 +59,22 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
         opened = await _open(config, stack, descriptor, shared=config.workers > 1)
         if index == 0:
             await _bootstrap(config, opened, partial(Bootstrap.new, config))
-        server = WorkerServer()
-        _add_crossbar(server, config, opened.core)
+        budget = Budget(config.worker_buffer_mib << 20)
+        server = WorkerServer(budget, Callers(opened.core).recognize)
+        _add_crossbar(server, config, opened.core, budget)
         status = await _add_services(server, opened.core)
         async with asyncio.TaskGroup() as tasks:
             # Only one worker sweeps: others would find the same rows.
             sweeping = index == 0 and tasks.create_task(opened.sweeper.run(_SWEEP_S))
             measuring = tasks.create_task(opened.core.measuring.run())
+            trimming = tasks.create_task(give_memory_back())
             await server.start(socket_path)
             _log.info("serving", worker=index)
             await stop.wait()
             await status.enter_graceful_shutdown()
             await server.stop(_GRACE_S)
             measuring.cancel()
+            trimming.cancel()
             if sweeping:
                 sweeping.cancel()
 
@@ -95,7 +101,8 @@ async def run_standalone_worker(
         opened = await _open(config, stack, descriptor, shared=False)
         server = StandardServer(behind_transcoder=crossbar)
         if crossbar:
-            _add_crossbar(server, config, opened.core)
+            budget = Budget(config.worker_buffer_mib << 20)
+            _add_crossbar(server, config, opened.core, budget)
         status = await _add_services(server, opened.core)
         address = await _listen(server, config, address)
         await _bootstrap(config, opened, partial(Bootstrap.of_worker, address))
@@ -103,6 +110,7 @@ async def run_standalone_worker(
             _on_signal(lambda: server.break_off() if stop.is_set() else stop.set())
             sweeping = tasks.create_task(opened.sweeper.run(_SWEEP_S))
             measuring = tasks.create_task(opened.core.measuring.run())
+            trimming = tasks.create_task(give_memory_back())
             _log.info("serving", address=address)
             announce(address)
             await stop.wait()
@@ -110,6 +118,7 @@ async def run_standalone_worker(
             await status.enter_graceful_shutdown()
             await server.stop(config.drain_s)
             measuring.cancel()
+            trimming.cancel()
             sweeping.cancel()
 
 
@@ -186,8 +195,9 @@ def _shared_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
-def _add_crossbar(registry: Registry, config: Config, core: Core) -> None:
-    add_crossbar(registry, core, node_name=config.node_name, version=version("kazoo-media"))
+def _add_crossbar(registry: Registry, config: Config, core: Core, budget: Budget) -> None:
+    release = version("kazoo-media")
+    add_crossbar(registry, core, budget, node_name=config.node_name, version=release)
 
 
 async def _add_services(registry: Registry, core: Core) -> health.aio.HealthServicer:

@@ -16,6 +16,8 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 REQUEST_ID_KEY = "x-request-id"
 PEER_KEY = "x-rest-peer"
 """Metadata key of the client's address; the gateway sets it on both listeners."""
+TRANSCODED_KEY = "x-envoy-original-path"
+"""Metadata key of calls that the gateway has made from HTTP. Clients cannot send it."""
 _REQUEST_ID_LIMIT = 128
 
 
@@ -77,8 +79,8 @@ def token_of(context: Context) -> str | None:
 
 
 def is_from_gateway(context: Context) -> bool:
-    """Return whether Envoy transcoded this call from HTTP. Clients cannot send this key."""
-    return metadata_value(context, "x-envoy-original-path") is not None
+    """Return whether Envoy transcoded this call from HTTP."""
+    return metadata_value(context, TRANSCODED_KEY) is not None
 
 
 def _metadata(context: Context) -> Iterable[tuple[str, str | bytes]]:

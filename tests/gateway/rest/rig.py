@@ -25,6 +25,7 @@ from kazoo_media.core import Core
 from kazoo_media.crossbar.registration import add_crossbar
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Account, BlobState
+from kazoo_media.rpc.callers import Callers
 from kazoo_media.service.envoy import (
     envoy_command,
     envoy_variables,
@@ -35,6 +36,7 @@ from kazoo_media.transport.aio.server import StandardServer
 from kazoo_media.transport.http1.server import WorkerServer
 from tests.rpc.service import FaultyBlobStore
 from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.engines import ample_budget
 from tests.support.names import unique_name
 from tests.support.product import free_port
 
@@ -211,11 +213,12 @@ class Rest:
         self._loop.close()
 
     async def _serve(self, folder: Path) -> tuple[WorkerServer, StandardServer]:
-        server = WorkerServer()
-        add_crossbar(server, self.core, node_name=NODE, version=VERSION)
+        budget = ample_budget()
+        server = WorkerServer(budget, Callers(self.core).recognize)
+        add_crossbar(server, self.core, budget, node_name=NODE, version=VERSION)
         await server.start(folder / "w.sock")
         reference = StandardServer(behind_transcoder=True)
-        add_crossbar(reference, self.core, node_name=NODE, version=VERSION)
+        add_crossbar(reference, self.core, budget, node_name=NODE, version=VERSION)
         await reference.start(f"unix:{self.socket}")
         return server, reference
 

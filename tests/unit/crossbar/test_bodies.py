@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from kazoo_media.crossbar.bodies import Body, read_envelope
+from kazoo_media.crossbar.bodies import JSON_LIMIT_BYTES, Body, read_envelope
 from kazoo_media.crossbar.operations import Resource, Target
 from kazoo_media.crossbar.requests import Request
-from kazoo_media.errors import IncompleteUploadError, TooLargeError
+from kazoo_media.errors import IncompleteUploadError, MediaError, TooLargeError
+from tests.support.engines import ample_budget
 
 
 @dataclass
@@ -47,10 +48,17 @@ async def test_a_body_ends_where_its_client_ended_it(size: int | None) -> None:
     assert [piece async for piece in body.pieces()] == [b"ab", b"cd"]
 
 
+async def _read(
+    request: Request, messages: _Messages, size: int | None = None
+) -> MediaError | None:
+    body = Body(b"", messages.stream(), size)
+    return await read_envelope(request, body, JSON_LIMIT_BYTES, ample_budget())
+
+
 async def test_a_foreign_body_is_not_read() -> None:
     messages = _Messages([b"\r\n", b"RIFF", b"more", b"more"])
     request = _request("audio/mp3")
-    assert await read_envelope(request, Body(b"", messages.stream(), None)) is None
+    assert await _read(request, messages) is None
     assert request.foreign
     assert messages.taken == [0, 1]
 
@@ -58,7 +66,5 @@ async def test_a_foreign_body_is_not_read() -> None:
 async def test_json_that_is_declared_too_large_is_not_read() -> None:
     messages = _Messages([b"{"])
     with pytest.raises(TooLargeError):
-        await read_envelope(
-            _request("application/json", 6_000_000), Body(b"", messages.stream(), 6_000_000)
-        )
+        await _read(_request("application/json", 6_000_000), messages, 6_000_000)
     assert messages.taken == []

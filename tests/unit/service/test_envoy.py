@@ -44,12 +44,16 @@ def test_only_validate_is_understood(capfd: pytest.CaptureFixture[str]) -> None:
     assert "validate" in capfd.readouterr().err
 
 
-def test_the_overlay_changes_addresses_sockets_and_paths_only() -> None:
-    config = Config.from_environ({"KAZOO_MEDIA_HOST": "::1", "KAZOO_MEDIA_HTTP_PORT": "1234"})
+def test_the_overlay_changes_addresses_sockets_paths_and_limits_only() -> None:
+    variables = {"HOST": "::1", "HTTP_PORT": "1234", "ENVOY_HEAP_MIB": "300"}
+    config = Config.from_environ({f"KAZOO_MEDIA_{key}": text for key, text in variables.items()})
+    limits = ".overload_manager.resource_monitors.typed_config"
     listeners, clusters = ".static_resources.listeners", ".static_resources.clusters"
     filters = f"{listeners}.filter_chains.filters.typed_config.http_filters.typed_config"
     assert difference(document(), overlaid(document(), config, Path("/run/x"), SOCKETS)) == {
         ".admin.address.pipe.path",
+        f"{limits}.max_heap_size_bytes",
+        f"{limits}.max_active_downstream_connections",
         f"{listeners}.address.socket_address.address",
         f"{listeners}.address.socket_address.port_value",
         f"{filters}.default_source_code.filename",

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 from typing import Any
+from unittest.mock import Mock
 
 import grpc
 import grpc.aio
 import pytest
 
 from kazoo_media.transport.http1.messages import Messages
+from tests.support.engines import ample_budget
 
 
 async def test_channels_that_are_collected_in_the_service_s_code_do_not_block() -> None:
     await asyncio.to_thread(lambda: asyncio.run(_leave_a_channel()))
-    messages = Messages(lambda _: gc.collect(), "identity", lambda: None, lambda: None)
+    messages = Messages(lambda _: gc.collect(), "identity", Mock(), ample_budget())
     messages.feed(bytes(5))
     assert await anext(messages) > 0
 

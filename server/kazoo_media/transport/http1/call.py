@@ -11,10 +11,12 @@ from typing import Any, NoReturn, Protocol
 import grpc.aio
 import structlog
 
+from kazoo_media.errors import MediaError
 from kazoo_media.transport.http1 import wire
 from kazoo_media.transport.http1.messages import Messages
 from kazoo_media.transport.refused import RefusedError
 from kazoo_media.transport.registry import Handler
+from kazoo_media.transport.status import DETAILS_KEY, status_of
 
 _log = structlog.get_logger()
 
@@ -111,7 +113,14 @@ class Exchange:
 
     def expire(self) -> None:
         """Cancel the call: its deadline has passed."""
-        self._status = grpc.StatusCode.DEADLINE_EXCEEDED.value[0], "the deadline has passed"
+        self._end_late("the deadline has passed")
+
+    def stall(self) -> None:
+        """Cancel the call: its request does not go on."""
+        self._end_late("a message has begun and does not go on")
+
+    def _end_late(self, details: str) -> None:
+        self._status = grpc.StatusCode.DEADLINE_EXCEEDED.value[0], details
         self._end()
         self.cancel()
 
@@ -122,6 +131,10 @@ class Exchange:
             pass  # `abort` has kept the status
         except RefusedError as refusal:
             self._status = refusal.code.value[0], refusal.details
+        except MediaError as error:
+            code, text, facts = status_of(error)
+            self._status = code.value[0], text
+            self._trailing = wire.lines(((DETAILS_KEY, facts),))
         except asyncio.CancelledError:
             if not self._is_over:
                 self._outlet.break_off()

@@ -13,7 +13,8 @@ Theory of operation:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import select
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 import grpc
@@ -21,6 +22,8 @@ import httptools
 import structlog
 from typing_extensions import override
 
+from kazoo_media.transport.budget import Budget
+from kazoo_media.transport.context import Context
 from kazoo_media.transport.http1 import wire
 from kazoo_media.transport.http1.call import Exchange, Outlet
 from kazoo_media.transport.http1.messages import Messages
@@ -44,6 +47,8 @@ class Connection(asyncio.Protocol, Outlet):
         find: Callable[[str], Handler | None],
         connections: set[Connection],
         calls: set[asyncio.Task[None]],
+        budget: Budget,
+        recognize: Callable[[Context], Awaitable[None]],
     ) -> None:
         """Keep what answers the calls.
 
@@ -51,8 +56,12 @@ class Connection(asyncio.Protocol, Outlet):
             find: Returns the method of a path, or None.
             connections: Contains this one while it is open.
             calls: Contains the running calls.
+            budget: Counts the incomplete requests of all connections.
+            recognize: Raises the error for a caller who is not known.
         """
         self._find = find
+        self._budget = budget
+        self._recognize = recognize
         self._connections = connections
         self._calls = calls
         self._loop = asyncio.get_running_loop()
@@ -173,6 +182,19 @@ class Connection(asyncio.Protocol, Outlet):
         self._forget()
         self._transport.abort()
 
+    def end_stalled(self, since_s: float) -> None:
+        """End the call if its client has left unnoticed, or if a message of it does not go on.
+
+        Args:
+            since_s: A message must have grown since this time of the monotonic clock.
+        """
+        if self._exchange is None:
+            return
+        if self._exchange.messages.is_paused and self._has_left():
+            self._transport.abort()
+        elif self._exchange.messages.has_stalled(since_s):
+            self._exchange.stall()
+
     def close_soon(self) -> None:
         """Close the connection, after the answer if a call is running."""
         self._closes = True
@@ -184,9 +206,13 @@ class Connection(asyncio.Protocol, Outlet):
         await self._lost.wait()
 
     def _begin(self, handler: Handler, request: wire.Request) -> None:
-        deserialize, transport = handler.request_deserializer, self._transport
+        recognize = None if request.is_transcoded else self._is_known
         messages = Messages(
-            deserialize, request.encoding, transport.pause_reading, transport.resume_reading
+            handler.request_deserializer,
+            request.encoding,
+            self._transport,
+            self._budget,
+            recognize,
         )
         self._exchange = Exchange(handler, request.metadata, messages, self)
         call = self._exchange.start()
@@ -194,6 +220,16 @@ class Connection(asyncio.Protocol, Outlet):
         call.add_done_callback(self._calls.discard)
         if request.timeout_s is not None:
             self._deadline = self._loop.call_later(request.timeout_s, self._exchange.expire)
+
+    def _has_left(self) -> bool:
+        """Return whether the peer has closed: a transport that does not read does not see it."""
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket"), select.POLLRDHUP)
+        return bool(poll.poll(0))
+
+    async def _is_known(self) -> None:
+        if self._exchange is not None:
+            await self._recognize(cast("Context", self._exchange))
 
     def _flush(self) -> None:
         if self._flushing is not None:
@@ -207,8 +243,10 @@ class Connection(asyncio.Protocol, Outlet):
             self._transport.write(b"".join(pieces))
 
     def _forget(self) -> None:
-        """Prepare the connection for the next call, or close it."""
-        self._exchange = None
+        """Prepare the connection for the next call."""
+        if self._exchange is not None:
+            self._exchange.messages.close()
+            self._exchange = None
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

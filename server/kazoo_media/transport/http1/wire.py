@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import quote
 
+from kazoo_media.transport.context import TRANSCODED_KEY
+
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
@@ -48,12 +50,14 @@ class Request:
             types, together with its user's client certificate.
         encoding: Of compressed messages.
         timeout_s: The client's; None: none.
+        is_transcoded: Whether the gateway has made the messages from HTTP.
     """
 
     metadata: Metadata
     is_grpc: bool = False
     encoding: str = "identity"
     timeout_s: float | None = None
+    is_transcoded: bool = False
 
 
 def head(metadata: Metadata) -> bytes:
@@ -107,6 +111,8 @@ def request_of(headers: Headers) -> Request:
             request.encoding = text.decode("latin-1")
         elif key == "grpc-timeout" and (found := _TIMEOUT.fullmatch(text)):
             request.timeout_s = int(found[1]) * _UNIT_S[found[2]]
+        elif key == TRANSCODED_KEY:
+            request.is_transcoded = True
     return request
 
 

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kazoo_media.errors import InvalidCredentialsError, OverloadedError
+from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.http1.messages import Messages
 from kazoo_media.transport.refused import RefusedError
 from kazoo_media.v1.media_service_pb2 import GetMediaRequest
+from tests.support.engines import ample_budget
 
 
 class _Flow:
@@ -22,15 +25,15 @@ class _Flow:
     def __init__(self) -> None:
         self.paused = self.resumed = 0
 
-    def pause(self) -> None:
+    def pause_reading(self) -> None:
         self.paused += 1
 
-    def resume(self) -> None:
+    def resume_reading(self) -> None:
         self.resumed += 1
 
 
 def _messages(flow: _Flow, encoding: str = "identity") -> Messages:
-    return Messages(None, encoding, flow.pause, flow.resume)
+    return Messages(None, encoding, flow, ample_budget())
 
 
 def _framed(message: bytes, *, compressed: bool = False) -> bytes:
@@ -109,11 +112,86 @@ async def test_a_compressed_message_that_is_cut_short_is_refused() -> None:
 
 async def test_what_is_no_message_of_the_rpc_is_refused() -> None:
     flow = _Flow()
-    messages = Messages(GetMediaRequest.FromString, "identity", flow.pause, flow.resume)
+    messages = Messages(GetMediaRequest.FromString, "identity", flow, ample_budget())
     messages.feed(_framed(b"\xff\xff"))
     with pytest.raises(RefusedError, match="cannot be read") as caught:
         await anext(messages)
     assert caught.value.code is grpc.StatusCode.INTERNAL
+
+
+async def _unknown() -> None:
+    raise InvalidCredentialsError
+
+
+async def test_the_large_message_of_a_stranger_is_not_received() -> None:
+    flow, budget = _Flow(), ample_budget()
+    messages = Messages(None, "identity", flow, budget, _unknown)
+    messages.feed(_framed(bytes(64 << 10)) + _framed(bytes((64 << 10) + 1))[:-1])
+    assert flow.paused == 1
+    assert await anext(messages) == bytes(64 << 10)
+    with pytest.raises(InvalidCredentialsError):
+        await anext(messages)
+    assert (flow.resumed, budget.taken_bytes) == (1, 0)
+
+
+async def test_the_large_message_of_a_known_caller_is_received_after_a_question() -> None:
+    flow, asked = _Flow(), asyncio.Event()
+
+    async def known() -> None:
+        asked.set()
+
+    messages = Messages(None, "identity", flow, ample_budget(), known)
+    messages.feed(_framed(bytes(100_000))[:9])
+    assert flow.paused == 1
+    await asked.wait()
+    await asyncio.sleep(0)
+    assert flow.resumed == 1
+    messages.feed(_framed(bytes(100_000))[9:])
+    assert await anext(messages) == bytes(100_000)
+
+
+async def test_a_stranger_cannot_inflate_more_than_he_could_send() -> None:
+    messages = Messages(None, "gzip", _Flow(), ample_budget(), _unknown)
+    messages.feed(_framed(gzip.compress(bytes(64 << 10)), compressed=True))
+    messages.feed(_framed(gzip.compress(bytes((64 << 10) + 1)), compressed=True))
+    assert await anext(messages) == bytes(64 << 10)
+    with pytest.raises(InvalidCredentialsError):
+        await anext(messages)
+
+
+async def test_half_messages_of_all_calls_have_one_budget() -> None:
+    budget = Budget(1000)
+    flows = [_Flow() for _ in range(3)]
+    calls = [Messages(None, "identity", flow, budget) for flow in flows]
+    half = _framed(bytes(600))[:-1]
+    calls[0].feed(half)
+    calls[1].feed(half)  # over it: the bytes have arrived, further ones wait
+    assert [flow.paused for flow in flows] == [0, 1, 0]
+    calls[2].feed(half)
+    with pytest.raises(OverloadedError):
+        await anext(calls[2])
+    whole = Messages(None, "identity", _Flow(), budget)
+    whole.feed(_framed(b"in one piece"))
+    assert await anext(whole) == b"in one piece"
+    calls[0].close()
+    assert flows[1].resumed == 1
+    calls[1].feed(b"\0")
+    assert await anext(calls[1]) == bytes(600)
+    for each in (*calls, whole):
+        each.close()
+    assert budget.taken_bytes == 0
+
+
+def test_tiny_pieces_take_little_more_than_their_bytes() -> None:
+    messages = _messages(_Flow())
+    message = _framed(bytes(100_000))
+    tracemalloc.start()
+    try:
+        for index in range(len(message) - 1):
+            messages.feed(message[index : index + 1])
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("compressed", [False, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
+from kazoo_media.errors import InvalidCredentialsError
+from kazoo_media.transport.budget import Budget
+from kazoo_media.transport.context import Context, metadata_value
 from kazoo_media.transport.guarded import Guarded
 from kazoo_media.transport.http1.call import Exchange
 from kazoo_media.transport.http1.server import WorkerServer
@@ -96,7 +100,8 @@ class _Running:
 
     def __init__(self, path: Path) -> None:
         self.service = _Service()
-        self.server = WorkerServer()
+        self.budget = Budget(1 << 20)
+        self.server = WorkerServer(self.budget, self._recognize)
         self.server.add_registered_method_handlers("s", self.service.handlers())
         self._path = path
         self._writers: list[asyncio.StreamWriter] = []
@@ -104,8 +109,12 @@ class _Running:
     async def start(self) -> None:
         await self.server.start(self._path)
 
+    async def _recognize(self, context: Context) -> None:
+        if metadata_value(context, "x-auth-token") != "known":
+            raise InvalidCredentialsError
+
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_unix_connection(str(self._path))
+        reader, writer = await asyncio.open_unix_connection(str(self._path), limit=1 << 20)
         self._writers.append(writer)
         return reader, writer
 
@@ -205,6 +214,55 @@ async def test_a_stream_is_refused_for_a_message_over_the_limit(running: _Runnin
         writer.write(_HEAD % (b"guarded", b"") + b"5\r\n\0\1\0\0\0\r\n")
         assert b"grpc-status: 8\r\n" in await reader.readuntil(b"\r\n\r\n")
     assert [(line["event"], line["code"]) for line in lines] == [("call", "RESOURCE_EXHAUSTED")]
+
+
+async def test_a_stranger_learns_at_once_that_a_large_message_is_not_taken(
+    running: _Running,
+) -> None:
+    reader, writer = await running.connect()
+    writer.write(_HEAD % (b"first", b"") + b"5\r\n\0\0\1\0\1\r\n")
+    assert b"grpc-status: 16\r\n" in await reader.readuntil(b"\r\n\r\n")
+    for header in (b"x-auth-token: known\r\n", b"x-envoy-original-path: /\r\n"):
+        reader, writer = await running.connect()
+        writer.write(_HEAD % (b"first", header) + b"10006\r\n\0\0\1\0\1" + bytes(65537) + b"\r\n")
+        assert b"grpc-status: 0\r\n" in await _answer(reader)
+
+
+async def test_a_call_whose_message_does_not_go_on_is_ended(running: _Running) -> None:
+    reader, writer = await running.connect()
+    writer.write(_HEAD % (b"echo", b"") + _MESSAGE)
+    other_reader, other_writer = await running.connect()
+    other_writer.write(_HEAD % (b"echo", b"") + _MESSAGE + b"5\r\n\0\0\0\0\2\r\n")
+    for each in (reader, other_reader):
+        await each.readuntil(_MESSAGE)
+    now_s = time.monotonic()
+    running.server.end_stalled(now_s + 59)
+    running.server.end_stalled(now_s + 61)
+    assert b"grpc-status: 4\r\n" in await other_reader.readuntil(b"\r\n\r\n")
+    assert running.budget.taken_bytes == 0
+    writer.write(_MESSAGE + _END)  # a pause between messages may be long
+    assert b"grpc-status: 0\r\n" in await _answer(reader)
+
+
+async def test_a_client_that_leaves_while_nobody_reads_is_noticed(running: _Running) -> None:
+    _, writer = await running.connect()
+    running.budget.take(1 << 20)
+    whole, half = _MESSAGE, b"5\r\n\0\0\0\0\2\r\n"
+    writer.write(_HEAD % (b"echo", b"") + whole)
+    await running.service.begun.wait()
+    writer.write(half)
+    await _turns(20)
+    writer.close()
+    await _turns(20)
+    assert not running.service.cancelled.is_set()
+    running.server.end_stalled(time.monotonic())
+    await running.service.cancelled.wait()
+    assert running.budget.taken_bytes == 1 << 20
+
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 async def test_a_timeout_of_nothing_is_answered(running: _Running) -> None:
