@@ -17,6 +17,9 @@ import orjson
 
 from kazoo_media.crossbar.answers import CSV, JSON
 
+_LINE_END = "\r\n"
+_FORMULA_STARTS = tuple("=+-@\t\r\n")
+
 Row = Any
 """A document, a count as (name, number), or an id."""
 
@@ -76,12 +79,18 @@ def pretty(shape: Shape) -> Layout:
 
 
 def comma_separated(shape: Shape) -> Layout:
-    """Return the layout of CSV: a line with the column names, then a line per row."""
+    """Return the layout of CSV: a line with the column names, then a line per row.
+
+    A cell that a spreadsheet would run as a formula begins with an apostrophe.
+
+    Source: OWASP, CSV Injection.
+    """
 
     def line(row: Row) -> bytes:
         return _line(_cells(row, shape.columns))
 
-    head, end = _line(shape.columns) + b"\r\n", b"\r\n"
+    end = _LINE_END.encode()
+    head = _line(shape.columns) + end
     return Layout(CSV, head, b"", end, end, b"", _joined(line, end))
 
 
@@ -107,21 +116,22 @@ def _pretty(row: Row) -> bytes:
     return orjson.dumps(row, option=orjson.OPT_INDENT_2).replace(b"\n", b"\n    ")
 
 
-def _cells(row: Row, columns: Sequence[str]) -> Sequence[object]:
+def _cells(row: Row, columns: Sequence[str]) -> Sequence[str]:
     if isinstance(row, str):
-        return (row,)
+        return (_cell(row),)
     if isinstance(row, tuple):
-        return row
+        return [_cell(each) for each in row]
     return [_cell(row.get(column)) for column in columns]
 
 
-def _cell(value: object) -> object:
+def _cell(value: object) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-def _line(cells: Sequence[object]) -> bytes:
+def _line(cells: Sequence[str]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue().encode()
+    csv.writer(text, lineterminator=_LINE_END).writerow(cells)  # it quotes cells that contain it
+    return text.getvalue().removesuffix(_LINE_END).encode()

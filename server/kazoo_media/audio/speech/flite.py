@@ -12,6 +12,15 @@ from kazoo_media.audio.speech.program import SpeechProgram
 from kazoo_media.audio.speech.provider import SpeechProvider, Voice
 
 _LOCALES = ("en-US", "en-CA", "en-AU", "en-GB")
+# Other users of the machine see arguments, so the text goes to stdin. flite then writes its output
+# in several pieces and corrects the header, which needs a file. `read` takes the first, empty line:
+# the process has its limits when the text arrives, and only then starts children.
+_SCRIPT = """
+read -r _
+file=$(mktemp ./flite-XXXXXXXX) && exec 3<>"$file" && rm -f "$file" &&
+flite -voice "$1" -f /dev/stdin -o /dev/fd/3 && cat /dev/fd/3
+"""
+_LIMITS = ConversionLimits(spool_bytes=256 * 1024 * 1024)
 _GENDERS = {"female": "slt", "male": "rms"}
 
 
@@ -30,8 +39,5 @@ class Flite(SpeechProvider):
 
     @override
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
-        # The text is an argument: if flite reads it from a file or stdin, it writes an empty WAV
-        # into a pipe. The space keeps a text from being taken for an option.
-        argv = ("flite", "-voice", voice.engine_voice, "-t", f" {text}", "-o", "/dev/stdout")
-        limits = ConversionLimits(spool_bytes=0)
-        return SpeechProgram(self.title, argv, limits, self._folder).speak("")
+        argv = ("sh", "-c", _SCRIPT, "flite", voice.engine_voice)
+        return SpeechProgram(self.title, argv, _LIMITS, self._folder).speak(f"\n{text}")

@@ -12,7 +12,9 @@ from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.running.process import ConverterProcess
 from kazoo_media.errors import SpeechFailedError
 
-_KILLED_BY_LIMIT = (-signal.SIGXCPU, -signal.SIGKILL)
+_KILLED_BY_LIMIT = {-signal.SIGXCPU, -signal.SIGKILL}
+_SHELL_SIGNAL = 128
+"""A shell reports the signal that ended its program as this plus the signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class SpeechProgram:
             return
         lines = process.complaints.strip().splitlines()
         reason = f"it ended with exit code {code}"
-        if code in _KILLED_BY_LIMIT:
+        if code in _KILLED_BY_LIMIT or _SHELL_SIGNAL - code in _KILLED_BY_LIMIT:
             reason = "it exceeded its limits"
         elif lines:
             reason = lines[-1][:200]

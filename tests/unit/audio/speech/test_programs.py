@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 import wave
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from kazoo_media.audio.conversion import ConversionLimits
@@ -155,6 +158,26 @@ async def test_flite_has_a_woman_and_a_man(tmp_path: Path) -> None:
     flite = Flite(tmp_path)
     woman = _pitch_hertz(await _spoken(flite, "female/en-US"))
     assert woman > 1.4 * _pitch_hertz(await _spoken(flite, "male/en-GB"))
+
+
+@pytest.mark.parametrize("provider", [Espeak, Flite])
+async def test_other_users_of_the_machine_do_not_see_the_text(
+    provider: type[Espeak | Flite], tmp_path: Path
+) -> None:
+    seen: set[str] = set()
+
+    def look() -> None:
+        for each in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                seen.add(" ".join([*each.cmdline(), *each.environ().values()]))
+
+    speech = asyncio.ensure_future(_spoken(provider(tmp_path), "male/en-US", "secret " * 30))
+    while not speech.done():
+        look()
+        await asyncio.sleep(0.001)
+    assert any(provider.title in each for each in seen)
+    assert not any("secret" in each for each in seen)
+    assert await asyncio.to_thread(os.listdir, tmp_path) == []
 
 
 def _script(folder: Path, text: str) -> str:
