@@ -8,8 +8,23 @@ from collections.abc import Iterator
 import grpc.aio
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.contract")
+
+# A busy machine fails no test, and every run has the same examples.
+settings.register_profile(
+    "deterministic",
+    deadline=None,
+    derandomize=True,
+    # Contract cases run in several classes, and what a fixture makes serves all examples.
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.differing_executors,
+    ],
+)
+settings.load_profile("deterministic")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kazoo_media.metadata.store import MetadataStore
@@ -75,14 +75,7 @@ def _equals(path: str, *values: str) -> Filter:
 class FilterContract:
     """Filters of `list_media`."""
 
-    @settings(
-        max_examples=150,
-        deadline=None,
-        suppress_health_check=[
-            HealthCheck.function_scoped_fixture,
-            HealthCheck.differing_executors,
-        ],
-    )
+    @settings(max_examples=150)
     @given(
         documents=st.lists(_DOCUMENTS, min_size=1, max_size=5),
         filters=st.lists(_FILTERS, min_size=1, max_size=2).map(tuple),

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kazoo_media.crossbar.operations import Resource, Target
@@ -110,7 +110,7 @@ def _request(query: str) -> Request:
     return Request.of(Target(Resource.MEDIA), headers, "id")
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(
     documents=st.lists(st.tuples(_DOCUMENTS, _TIMES, _TIMES), min_size=1, max_size=6),
     wishes=st.lists(_wishes(), max_size=4),

@@ -66,7 +66,7 @@ def test_audio_shorter_than_a_block_has_a_loudness_and_silence_has_none() -> Non
     assert LoudnessMeter(8000, 1).level() is None
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(chunk=st.integers(1, 9000))
 def test_chunks_change_no_loudness(chunk: int) -> None:
     samples = sine(440, 0.3, 1.2, 8000) + sine(30, 0.3, 1.2, 8000)
@@ -109,7 +109,7 @@ def test_a_peak_far_above_the_samples_around_it_is_seen_after_a_louder_sample() 
     assert meter.peak > 2.2
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 999), hertz=st.floats(100, 3000), chunk=st.integers(50, 3000))
 def test_the_peak_is_that_of_a_finer_signal(seed: int, hertz: float, chunk: int) -> None:
     random = np.random.default_rng(seed)
@@ -125,7 +125,7 @@ def test_the_peak_is_that_of_a_finer_signal(seed: int, hertz: float, chunk: int)
     assert meter.peak == pytest.approx(whole.peak, rel=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(chunk=st.integers(1, 5000), level=st.floats(0.2, 4), seed=st.integers(0, 99))
 def test_nothing_passes_the_ceiling_of_the_limiter(chunk: int, level: float, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -149,7 +149,7 @@ def test_the_limiter_leaves_alone_what_is_below_its_ceiling() -> None:
     np.testing.assert_array_equal(limited, samples)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(frames=st.integers(0, 70_000), chunk=st.integers(1, 40_000), channels=st.integers(1, 2))
 def test_a_waveform_holds_the_bounds_of_every_stretch(
     frames: int, chunk: int, channels: int
@@ -182,7 +182,7 @@ def test_clipped_samples_are_counted() -> None:
     assert sound.duration_ms == 12
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(gain_db=st.floats(-20, 30), quiet_db=st.floats(-60, 0))
 def test_a_sound_with_a_gain_is_that_of_louder_samples(gain_db: float, quiet_db: float) -> None:
     gain = 10 ** (gain_db / 20)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kazoo_media.audio import jobs
@@ -155,9 +155,7 @@ def test_channels_are_mixed_to_their_mean() -> None:
     assert measure(convert(job(), stereo)).peak_db == pytest.approx(-6, abs=0.1)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15)
 @given(sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=8))
 @pytest.mark.parametrize(("source", "coded"), [*_CODED, (AudioFormat.WAV, "24")])
 def test_borders_of_chunks_mean_nothing(source: AudioFormat, coded: str, sizes: list[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kazoo_media.audio.formats import AudioFormat
@@ -128,7 +128,6 @@ def test_a_rate_that_is_no_number_is_not_believed(rate: float) -> None:
     assert found.facts() == AudioFacts()
 
 
-@settings(deadline=None)
 @given(st.sampled_from(_CONTAINERS), st.binary(max_size=300), st.integers(0, 4000))
 def test_no_bytes_make_it_fail(audio_format: AudioFormat, damage: bytes, at: int) -> None:
     name = next(n for n in CONTAINERS if CONTAINERS[n][0] is audio_format)

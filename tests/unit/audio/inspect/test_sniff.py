@@ -4,7 +4,7 @@ import random
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kazoo_media.audio.formats import AudioFormat
@@ -120,7 +120,6 @@ def test_an_ogg_of_another_codec_is_unknown() -> None:
     assert sniff(ogg_page(b"Speex   1.2")).verdict is Verdict.UNKNOWN
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=600))
 def test_no_bytes_make_it_fail_and_only_the_head_counts(data: bytes) -> None:
     found = sniff(data)

@@ -6,7 +6,7 @@ import struct
 import subprocess
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kazoo_media.audio.formats import AudioFormat
@@ -117,7 +117,6 @@ def test_silence_frames_of_amr_last_as_long_as_others() -> None:
 
 
 @pytest.mark.parametrize("coded", FORMATS)
-@settings(deadline=None)
 @given(seed=st.integers(0, 1 << 32), longest=st.sampled_from([3, 50, 700, 20_000]))
 def test_the_borders_of_chunks_do_not_matter(coded: CodedFormat, seed: int, longest: int) -> None:
     data, chooser = sample(coded), random.Random(seed)
@@ -134,7 +133,6 @@ def test_the_borders_of_chunks_do_not_matter(coded: CodedFormat, seed: int, long
 
 
 @pytest.mark.parametrize("audio_format", AudioFormat)
-@settings(deadline=None)
 @given(data=st.binary(max_size=3000), cut=st.integers(0, 3000))
 def test_garbage_behind_any_magic_is_survived(
     audio_format: AudioFormat, data: bytes, cut: int

@@ -6,7 +6,7 @@ import wave
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kazoo_media.audio.inspect.wav import (
@@ -39,7 +39,6 @@ def parsed(data: bytes) -> WavHeader:
     return header
 
 
-@settings(deadline=None)
 @given(
     rate=st.integers(1, 0xFFFFFFFF),
     channels=st.integers(1, 100),
@@ -59,13 +58,11 @@ def test_a_header_is_read_as_it_was_written(
     assert (header.declared_bytes, header.data_offset) == (size, len(data))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 43))
 def test_a_header_that_is_not_complete_asks_for_more(length: int) -> None:
     assert parse_wav_header(header_bytes()[:length]) is None
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_behind_the_magic_make_it_fail_otherwise(data: bytes) -> None:
     with suppress(ValueError):
@@ -176,7 +173,6 @@ def test_the_standard_library_reads_what_was_repaired() -> None:
         assert reader.getnframes() == 16_000
 
 
-@settings(deadline=None)
 @given(total=st.integers(0, 1 << 40), bits=st.sampled_from([8, 16, 24]), channels=st.integers(1, 8))
 def test_sizes_never_overflow(total: int, bits: int, channels: int) -> None:
     head = header_bytes(bits=bits, channels=channels)
@@ -189,7 +185,6 @@ def test_sizes_never_overflow(total: int, bits: int, channels: int) -> None:
     assert size == 0xFFFFFFFF or size % (channels * bits // 8) == 0
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_what_is_no_complete_wav_comes_back_unchanged(data: bytes) -> None:
     if not data.startswith(b"RIFF"):
