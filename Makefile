@@ -17,8 +17,6 @@ TEST_SYSTEM_STAMP := $(VENV)/.test-system-packages
 PROTOS := $(shell find proto -name '*.proto')
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && echo $$p && break; done)
-# Packages come without bytecode; each of the many processes of a test run would compile them anew.
-unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # Python compiles what it imports at the first start: a tenth of the space of compiling all.
 LOCKED := $(PIP_INSTALL) --require-hashes --no-compile
