@@ -29,7 +29,7 @@ SIDE_BY_SIDE := -n logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast test-typescript check check-format check-lint check-types \
-	check-imports check-proto check-gateway fix proto cover setup-bench bench bench-quality lock audit sbom clean ci
+	check-imports check-proto check-gateway fix proto cover setup-bench bench bench-quality soak lock audit sbom clean ci
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -122,6 +122,9 @@ bench: setup-bench ## Measure side by side with the peers in tests/bench/peers; 
 
 bench-quality: setup-bench ## Measure what every preset does to prompts and to hostile inputs; tables and a plot
 	@$(BIN)/python -m tests.bench.quality
+
+soak: setup-test ## Ten minutes of ordinary traffic beside attackers: latency and memory, minute by minute
+	@$(BIN)/python -m tests.soak
 
 $(TOOLS_STAMP): requirements/tools.txt | $(BIN)/python
 	@$(BIN)/python -m venv $(TOOLS)
