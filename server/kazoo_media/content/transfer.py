@@ -12,9 +12,9 @@ from functools import partial
 
 from kazoo_media.audio.conversion import Conversion, ConversionOutcome, Refusal, Start, Started
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.duration_meter import DurationMeter
 from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.inspect.plausibility import is_too_short
-from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.audio.inspect.wav import repaired_head
 from kazoo_media.audio.jobs import Report, Sound
 from kazoo_media.blobs.store import blob_key_beside, new_blob_key

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.duration_meter import DurationMeter
 from kazoo_media.audio.inspect.plausibility import implausible
 from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, sniff
-from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.audio.inspect.wav import (
     LARGEST_HEADER_BYTES,
     WavHeader,

@@ -1,4 +1,4 @@
-"""The verdict on a conversion: a converter's exit code alone proves nothing.
+"""The evidence of a failed conversion: a converter's exit code alone proves nothing.
 
 sox exits 0 on many kinds of garbage, on truncated input and on a full disk.
 """

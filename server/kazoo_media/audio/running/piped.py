@@ -22,11 +22,11 @@ from kazoo_media.audio.conversion import (
     failure_text,
 )
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inspect.stream_facts import DurationMeter
+from kazoo_media.audio.inspect.duration_meter import DurationMeter
 from kazoo_media.audio.inspect.wav import repaired_head
 from kazoo_media.audio.jobs import Report
+from kazoo_media.audio.running.evidence import Evidence, failure_of
 from kazoo_media.audio.running.running_converter import RunningConverter
-from kazoo_media.audio.running.verdict import Evidence, failure_of
 from kazoo_media.audio.running.watchdog import Watchdog
 
 _MIB = 1024 * 1024

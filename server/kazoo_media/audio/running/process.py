@@ -14,9 +14,9 @@ from typing import Self
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.jobs import Report
+from kazoo_media.audio.running.evidence import report_of
 from kazoo_media.audio.running.limits import NICE, environment, kill_group, limit, limit_cpu
 from kazoo_media.audio.running.pipes import ReadPipe, WritePipe, error_pipe, input_pipe, output_pipe
-from kazoo_media.audio.running.verdict import report_of
 
 _STDERR_BYTES = 8 * 1024
 _PIPE_BYTES = 64 * 1024  # capacity of the pipe of stderr

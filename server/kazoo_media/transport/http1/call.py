@@ -37,7 +37,7 @@ class Outlet(Protocol):
         """Close at once, so that the answer does not look complete."""
 
 
-class Exchange:
+class Call:
     """One call. It is the context of its servicer and behaves like that of grpc.aio."""
 
     def __init__(

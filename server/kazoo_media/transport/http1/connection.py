@@ -25,7 +25,7 @@ from typing_extensions import override
 from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.context import Context
 from kazoo_media.transport.http1 import wire
-from kazoo_media.transport.http1.call import Exchange, Outlet
+from kazoo_media.transport.http1.call import Call, Outlet
 from kazoo_media.transport.http1.messages import Messages
 from kazoo_media.transport.registry import Handler
 
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol, Outlet):
         self._parser = httptools.HttpRequestParser(self)
         self._path = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._exchange: Exchange | None = None
+        self._call: Call | None = None
         self._is_whole = True
         self._closes = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -99,8 +99,8 @@ class Connection(asyncio.Protocol, Outlet):
         self._connections.discard(self)
         self._lost.set()
         self.resume_writing()
-        if self._exchange is not None:
-            self._exchange.cancel()
+        if self._call is not None:
+            self._call.cancel()
             self._forget()
 
     @override
@@ -141,14 +141,14 @@ class Connection(asyncio.Protocol, Outlet):
 
     def on_body(self, body: bytes) -> None:
         """Give the call a part of its request, unless it is answered already."""
-        if self._exchange is not None:
-            self._exchange.messages.feed(body)
+        if self._call is not None:
+            self._call.messages.feed(body)
 
     def on_message_complete(self) -> None:
         """End the request; answer the gateway's health check."""
         self._is_whole = True
-        if self._exchange is not None:
-            self._exchange.messages.end()
+        if self._call is not None:
+            self._call.messages.end()
         elif self._parser.get_method() != b"POST":
             healthy = self._path == _HEALTH_PATH
             self._transport.write(wire.HEALTHY if healthy else wire.NO_CALL)
@@ -188,17 +188,17 @@ class Connection(asyncio.Protocol, Outlet):
         Args:
             since_s: A message must have grown since this time of the monotonic clock.
         """
-        if self._exchange is None:
+        if self._call is None:
             return
-        if self._exchange.messages.is_paused and self._has_left():
+        if self._call.messages.is_paused and self._has_left():
             self._transport.abort()
-        elif self._exchange.messages.has_stalled(since_s):
-            self._exchange.stall()
+        elif self._call.messages.has_stalled(since_s):
+            self._call.stall()
 
     def close_soon(self) -> None:
         """Close the connection, after the answer if a call is running."""
         self._closes = True
-        if self._exchange is None and self._is_whole:
+        if self._call is None and self._is_whole:
             self._transport.close()
 
     async def wait_closed(self) -> None:
@@ -214,12 +214,12 @@ class Connection(asyncio.Protocol, Outlet):
             self._budget,
             recognize,
         )
-        self._exchange = Exchange(handler, request.metadata, messages, self)
-        call = self._exchange.start()
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        self._call = Call(handler, request.metadata, messages, self)
+        task = self._call.start()
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
         if request.timeout_s is not None:
-            self._deadline = self._loop.call_later(request.timeout_s, self._exchange.expire)
+            self._deadline = self._loop.call_later(request.timeout_s, self._call.expire)
 
     def _has_left(self) -> bool:
         """Return whether the peer has closed: a transport that does not read does not see it."""
@@ -228,8 +228,8 @@ class Connection(asyncio.Protocol, Outlet):
         return bool(poll.poll(0))
 
     async def _is_known(self) -> None:
-        if self._exchange is not None:
-            await self._recognize(cast("Context", self._exchange))
+        if self._call is not None:
+            await self._recognize(cast("Context", self._call))
 
     def _flush(self) -> None:
         if self._flushing is not None:
@@ -244,9 +244,9 @@ class Connection(asyncio.Protocol, Outlet):
 
     def _forget(self) -> None:
         """Prepare the connection for the next call."""
-        if self._exchange is not None:
-            self._exchange.messages.close()
-            self._exchange = None
+        if self._call is not None:
+            self._call.messages.close()
+            self._call = None
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

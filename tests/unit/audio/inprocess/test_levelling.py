@@ -12,7 +12,7 @@ import soundfile
 import soxr
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inspect.stream_facts import DurationMeter
+from kazoo_media.audio.inspect.duration_meter import DurationMeter
 from kazoo_media.audio.jobs import Report
 from tests.support.audio_samples import measure
 from tests.unit.audio.inprocess.sessions import job, run

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.duration_meter import DurationMeter
 from kazoo_media.audio.inspect.mp4 import index_comes_first
-from kazoo_media.audio.inspect.stream_facts import DurationMeter
 from kazoo_media.model import AudioFacts
 from tests.support.audio_samples import contained, tone
 from tests.unit.audio.inspect.made_containers import CONTAINERS, SECONDS, STREAMING, in_container

@@ -18,7 +18,7 @@ from kazoo_media.errors import InvalidCredentialsError
 from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.context import Context, metadata_value
 from kazoo_media.transport.guarded import Guarded
-from kazoo_media.transport.http1.call import Exchange
+from kazoo_media.transport.http1.call import Call
 from kazoo_media.transport.http1.server import WorkerServer
 
 _HEAD = (
@@ -180,20 +180,20 @@ async def test_an_upload_that_nobody_took_does_not_stop_the_next_call(running: _
     assert _MESSAGE in await _answer(reader)
 
 
-def _exchanges() -> int:
+def _live_calls() -> int:
     gc.collect()
-    return sum(isinstance(each, Exchange) for each in gc.get_objects())
+    return sum(isinstance(each, Call) for each in gc.get_objects())
 
 
 async def test_a_cancelled_call_does_not_wait_for_its_deadline(running: _Running) -> None:
-    before = _exchanges()  # of tests whose servers are still there
+    before = _live_calls()  # of tests whose servers are still there
     _, writer = await running.connect()
     writer.write(_HEAD % (b"echo", b"grpc-timeout: 8H\r\n") + _MESSAGE)
     await running.service.begun.wait()
     writer.close()
     await running.service.cancelled.wait()
     await asyncio.sleep(0)
-    assert _exchanges() == before
+    assert _live_calls() == before
 
 
 async def test_a_call_over_its_deadline_says_so_and_then_nothing_more(running: _Running) -> None:
