@@ -106,6 +106,15 @@ def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **additions}
 
 
+def user_runtime_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the user's private folder for sockets (XDG_RUNTIME_DIR), if there is one.
+
+    Source: XDG Base Directory Specification.
+    """
+    folder = Path(environ.get("XDG_RUNTIME_DIR", ""))
+    return folder if folder.is_absolute() and folder.is_dir() else None
+
+
 def variables() -> tuple[Variable, ...]:
     """Return all variables in the order of the README's table."""
     return _VARIABLES

@@ -112,8 +112,8 @@ def test_a_blob_is_durable_before_its_name_and_its_name_before_the_answer(
 ) -> None:
     calls = [each for each in traced_calls if "(blobs" in each or each == "fsync()"]
     assert calls[: calls.index(f"writev(blobs/ef/{'ef' * 16}.part)")] == [
-        "fsync(blobs)",
         "fsync()",
+        "fsync(blobs)",
         *(
             call
             for folder in ("ab", "cd")

@@ -96,32 +96,6 @@ def test_a_second_serve_on_the_data_folder_is_refused(product: Product) -> None:
     assert httpx.get(f"{product.rest_url}/healthz").status_code == 200
 
 
-@pytest.mark.parametrize("variable", ["http_port", "grpc_port"])
-def test_a_port_in_use_is_named(tmp_path: Path, variable: str) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        refused = serve(data_dir=str(tmp_path / "data"), **{variable: port})
-    assert refused.returncode == 1
-    assert f"KAZOO_MEDIA_{variable.upper()}={port}" in refused.stderr
-    assert "Address already in use" in refused.stderr
-
-
-def test_an_unknown_variable_stops_the_start(tmp_path: Path) -> None:
-    refused = serve(data_dir=str(tmp_path), worker="2")
-    assert refused.returncode == 1
-    assert "KAZOO_MEDIA_WORKER:" in refused.stderr
-    assert "KAZOO_MEDIA_WORKERS" in refused.stderr
-
-
-def test_a_worker_that_can_not_start_ends_the_start(tmp_path: Path) -> None:
-    (tmp_path / "metadata.sqlite").write_bytes(b"this is no database" * 100)
-    refused = serve(data_dir=str(tmp_path))
-    assert refused.returncode == 1
-    assert "worker-0 ended with code" in refused.stderr
-
-
 def test_a_killed_worker_is_started_again(tmp_path: Path) -> None:
     with Product(tmp_path, workers="2") as product, log_in(product) as client:
         url = create(product, client)
@@ -209,8 +183,13 @@ def test_workers_and_envoy_die_with_the_supervisor(tmp_path: Path) -> None:
     assert len(processes) == 3
     product.kill()
     wait_until(lambda: not any(map(is_alive, processes)), "no process is left")
+    runtime = product.data_dir / "run"
+    assert (runtime / "worker-1.sock").exists()
     with Product(tmp_path) as again:
         assert is_live(again)
+        assert {path.name for path in runtime.glob("*.sock")} == {"admin.sock", "worker-0.sock"}
+        assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
+    assert not runtime.exists()
 
 
 def test_a_running_upload_is_finished_before_the_stop(tmp_path: Path) -> None:

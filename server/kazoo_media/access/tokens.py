@@ -6,7 +6,6 @@ Source: RFC 7519; Kazoo kz_auth_jwt.erl for the claims `iss`, `account_id`, `exp
 from __future__ import annotations
 
 import base64
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -14,15 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
+from kazoo_media import durable
 from kazoo_media.errors import InvalidCredentialsError
 from kazoo_media.metadata.store import KeyStore
 from kazoo_media.model import SigningKey, unix_time_ms
+from kazoo_media.start_error import StartError
 
 TOKEN_LIFETIME_S = 3600
 ISSUER = "kazoo"
@@ -47,42 +49,58 @@ class Claims:
 
 
 def load_private_key(path: Path) -> rsa.RSAPrivateKey:
-    """Return the key in a PEM file; create the file with mode 0600 if it does not exist.
+    """Return the key in a PEM file; create the file durably if it does not exist.
 
     Blocking: for start-up only. Processes that start at the same time get the same key.
 
     Raises:
-        TypeError: the file holds another kind of key.
+        StartError: the file holds no RSA key.
+        OSError: it cannot be read or created.
     """
     if not path.exists():
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(pem)
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # unlike rename, does not replace another process's key
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    if not isinstance(loaded, rsa.RSAPrivateKey):
-        raise TypeError(f"{path} does not hold an RSA key: remove it to have a new one created")
-    return loaded
+        durable.create_file(path, _private_pem(key))
+    pem = path.read_bytes()
+    problem = "not an RSA key in PEM form without a password" if pem else "empty"
+    try:
+        loaded = serialization.load_pem_private_key(pem, password=None)
+        if isinstance(loaded, rsa.RSAPrivateKey):
+            return loaded
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: a password is needed
+        pass
+    remedy = "restore it, or remove it to have a new one made"
+    raise StartError.about(path, problem, remedy)
 
 
 def load_trusted_keys(folder: Path) -> dict[str, str]:
     """Return the public keys (PEM) in a folder by kid; the file names are `<kid>.pem`.
 
     Blocking: for start-up only. A folder that does not exist has no keys.
+
+    Raises:
+        StartError: a file holds no RSA key.
+        OSError: a file cannot be read.
     """
-    return {path.stem: path.read_text() for path in sorted(folder.glob("*.pem"))}
+    return {path.stem: _trusted_pem(path) for path in sorted(folder.glob("*.pem"))}
+
+
+def _trusted_pem(path: Path) -> str:
+    try:
+        pem = path.read_text()
+        RSAKey.import_key(pem)
+    except (ValueError, TypeError, JoseError, UnsupportedAlgorithm) as error:
+        raise StartError.about(
+            path, "not an RSA public key in PEM form", "replace it, or remove it"
+        ) from error
+    return pem
+
+
+def _private_pem(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 class Tokens:
@@ -110,13 +128,7 @@ class Tokens:
         digest.update(der)
         self._store = store
         self._kid = digest.finalize().hex()[:32]
-        self._signing_key = RSAKey.import_key(
-            private_key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
+        self._signing_key = RSAKey.import_key(_private_pem(private_key))
         self._public_pem = public.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()

@@ -1,9 +1,8 @@
 """Blobs as files: the blocking half of the local store, run in its threads.
 
 `<folder>/<first two hex digits>/<key>` is a published blob, `<key>.part` an unpublished one. Rename
-is atomic, so a name without `.part` is always a whole blob. The order is: fsync the file, rename
-it, fsync the folder. In any other order a power cut could leave a name without bytes or bytes
-without a name. All folders are created and made durable before the first blob.
+is atomic, so a name without `.part` is always a whole blob. All folders are created and made
+durable before the first blob.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kazoo_media import durable
 from kazoo_media.blobs.store import StoredBlob
 
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -59,22 +59,16 @@ class BlobFolder:
 
     def publish(self, fds: Mapping[str, int]) -> None:
         """Make first the bytes, then the names of blobs durable."""
-        for key, fd in fds.items():
-            os.fsync(fd)
-            os.rename(self.part_path(key), self.path(key))
-        for folder in {self.path(key).parent for key in fds}:
-            _fsync_folder(folder)
+        durable.publish((fd, self.part_path(key), self.path(key)) for key, fd in fds.items())
 
     def _make_ready(self) -> None:
         """Create all folders and make them durable; cheaper than one by one."""
-        os.makedirs(self._folder, 0o700, exist_ok=True)
+        durable.make_folder(self._folder)
         for number in range(_SUBFOLDERS):
-            # makedirs would give the parent folders the mode of the umask.
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self._folder / f"{number:02x}", 0o700)
         # This process, or one that crashed before this line, may have created them.
-        _fsync_folder(self._folder)
-        _fsync_folder(self._folder.parent)
+        durable.sync_folder(self._folder)
         self._is_ready = True
 
     def remove(self, key: str) -> None:
@@ -86,7 +80,7 @@ class BlobFolder:
                 found = True
         if found:
             # Its row is removed next: a file that came back after a power cut would have none.
-            _fsync_folder(self.path(key).parent)
+            durable.sync_folder(self.path(key).parent)
 
     def subfolders(self) -> list[str]:
         """Return the names of the folders that hold blobs."""
@@ -158,11 +152,3 @@ def _stored_blob(entry: os.DirEntry[str]) -> StoredBlob | None:
     except FileNotFoundError:
         return None
     return StoredBlob(key, status.st_size, key == entry.name, status.st_mtime_ns // 1_000_000)
-
-
-def _fsync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -47,8 +47,8 @@ async def _check(folder: Path, *, digests: bool, remove_orphans: bool) -> FsckRe
     with server_packages("fsck", "server"):
         from kazoo_media.blobs.local import LocalBlobStore  # noqa: PLC0415
         from kazoo_media.errors import MediaError  # noqa: PLC0415
-        from kazoo_media.metadata.migrations import SchemaError  # noqa: PLC0415
         from kazoo_media.metadata.sqlite import SqliteMetadataStore  # noqa: PLC0415
+        from kazoo_media.start_error import StartError  # noqa: PLC0415
         from kazoo_media.upkeep.fsck import check  # noqa: PLC0415
 
     try:
@@ -66,7 +66,7 @@ async def _check(folder: Path, *, digests: bool, remove_orphans: bool) -> FsckRe
                 progress=lambda rows: progress(rows, None),
                 remove_orphans=remove_orphans,
             )
-    except (MediaError, SchemaError) as error:
+    except (MediaError, StartError) as error:
         raise CommandError(str(error)) from error
 
 

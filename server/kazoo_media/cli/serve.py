@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,22 +13,23 @@ import typer
 from kazoo_media.cli.server_packages import server_packages
 from kazoo_media.config import Config, ConfigError
 from kazoo_media.service.bootstrap import Bootstrap
+from kazoo_media.start_error import StartError
+
+_Debug = Annotated[
+    bool, typer.Option("--debug", help="Show all log lines and a trace of a start that fails.")
+]
 
 
-def serve() -> None:
+def serve(*, debug: _Debug = False) -> None:
     """Run the service: the gateway and its workers. KAZOO_MEDIA_* variables configure it."""
     with server_packages("serve", "server,gateway"):
         from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
-        from kazoo_media.service.start import StartError  # noqa: PLC0415
         from kazoo_media.service.supervisor import Supervisor  # noqa: PLC0415
 
     configure_logging("supervisor")
-    try:
+    with _failures_reported("serve", debug=debug):
         config = Config.from_environ()
-        Supervisor(config, lambda live: _announce(config, live)).run()
-    except (ConfigError, StartError) as error:
-        typer.echo(f"kazoo-media serve: {error}", err=True)
-        raise typer.Exit(1) from None
+        Supervisor(config, lambda live: _announce(config, live), debug=debug).run()
 
 
 def worker(
@@ -40,6 +44,7 @@ def worker(
             help="Also serve the calls of a REST transcoder. Nothing else may reach the address.",
         ),
     ] = False,
+    debug: _Debug = False,
 ) -> None:
     """Run one worker without the gateway: gRPC over HTTP/2, for service meshes and other proxies.
 
@@ -56,15 +61,12 @@ def worker(
         from kazoo_media.service.worker import run_standalone_worker  # noqa: PLC0415
 
     configure_logging("worker")
-    try:
+    with _failures_reported("worker", debug=debug):
         config = Config.from_environ()
         start.permit_many_files()
         with start.locked(config.data_dir):
             serving = run_standalone_worker(config, listen, _announce_worker, crossbar=crossbar)
             uvloop.run(serving)
-    except (ConfigError, start.StartError) as error:
-        typer.echo(f"kazoo-media worker: {error}", err=True)
-        raise typer.Exit(1) from None
 
 
 def gateway_worker(
@@ -79,10 +81,21 @@ def gateway_worker(
         from kazoo_media.service.worker import run_gateway_worker  # noqa: PLC0415
 
     configure_logging(f"worker-{index}")
-    try:
+    # The supervisor reads the last line and hides the others unless it has --debug itself.
+    with _failures_reported("gateway-worker", debug=True):
         uvloop.run(run_gateway_worker(Config.from_environ(), index, socket))
-    except ConfigError as error:
-        typer.echo(f"kazoo-media worker: {error}", err=True)
+
+
+@contextmanager
+def _failures_reported(command: str, *, debug: bool) -> Iterator[None]:
+    """Report a start that fails as one line on stderr, with exit code 1."""
+    try:
+        yield
+    except (ConfigError, StartError, OSError) as error:
+        if debug:
+            traceback.print_exc()
+        text = StartError.of(error) if isinstance(error, OSError) else error
+        typer.echo(f"kazoo-media {command}: {text}", err=True)
         raise typer.Exit(1) from None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import BinaryIO, TypeAlias
 import grpc
 import grpc.aio
 
+from kazoo_media import durable
 from kazoo_media.client.errors import MediaServiceError
 from kazoo_media.client.files import create_file
 from kazoo_media.client.uploads import Progress
@@ -100,13 +100,7 @@ async def save(download: Download, destination: Path, progress: Progress) -> Non
 def _publish(file: BinaryIO, draft: Path, destination: Path) -> None:
     with file:
         file.flush()
-        os.fsync(file.fileno())
-    draft.replace(destination)
-    folder = os.open(destination.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        durable.publish([(file.fileno(), draft, destination)])
 
 
 def _discard(file: BinaryIO | None, draft: Path) -> None:

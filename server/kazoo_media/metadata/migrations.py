@@ -14,21 +14,19 @@ _UNIQUE_NAMES = 2
 
 _log = structlog.get_logger()
 
+from kazoo_media.start_error import StartError
+
 _VERSION_TABLE = (
     "create table if not exists schema_version"
     " (one integer not null primary key check (one = 1), version integer not null)"
 )
 
 
-class SchemaError(Exception):
-    """This version cannot use the database. Only a start raises it, never a request."""
-
-
 def migrate(db: apsw.Connection) -> None:
     """Apply the numbered migrations that the database does not have yet, all or none.
 
     Raises:
-        SchemaError: the database has a newer schema, or was not made by kazoo-media.
+        StartError: the database has a newer schema, or was not made by kazoo-media.
     """
     scripts = _scripts()
     renamings: list[Renaming] = []
@@ -36,9 +34,10 @@ def migrate(db: apsw.Connection) -> None:
     try:
         version = _version(db)
         if version > max(scripts):
-            raise SchemaError(
-                f"the database has schema version {version}, this program supports up to"
-                f" {max(scripts)}: start a newer kazoo-media, or restore an older database"
+            raise StartError.about(
+                db.filename,
+                f"schema version {version} is newer than {max(scripts)}",
+                "start a newer kazoo-media, or restore an older database",
             )
         for number in sorted(each for each in scripts if each > version):
             if number == _UNIQUE_NAMES:
@@ -64,11 +63,17 @@ def _version(db: apsw.Connection) -> int:
         db.execute(_VERSION_TABLE)
         return 0
     if "schema_version" not in tables:
-        raise SchemaError("the database has no schema version: kazoo-media did not make it")
+        raise _foreign(db, "no schema version")
     rows = db.execute("select version from schema_version").fetchall()
     if len(rows) != 1 or not isinstance(rows[0][0], int) or rows[0][0] < 1:
-        raise SchemaError(f"the schema version of the database cannot be read: {rows!r}")
+        raise _foreign(db, f"the schema version cannot be read: {rows!r}")
     return rows[0][0]
+
+
+def _foreign(db: apsw.Connection, problem: str) -> StartError:
+    return StartError.about(
+        db.filename, f"not a database of kazoo-media, {problem}", "restore it from a backup"
+    )
 
 
 def _scripts() -> dict[int, str]:

@@ -59,7 +59,7 @@ class SqliteMetadataStore(MetadataStore):
             shared: Whether several processes write; a lock file beside the database orders them.
 
         Raises:
-            SchemaError: the file has a newer schema, or was not made by kazoo-media.
+            StartError: the file cannot be used.
         """
         return cls(await asyncio.to_thread(partial(SqliteEngine, path, shared=shared)))
 

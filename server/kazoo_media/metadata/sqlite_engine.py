@@ -35,8 +35,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import apsw
 
+from kazoo_media import durable
 from kazoo_media.errors import MediaError, StorageFullError, StoreUnavailableError
-from kazoo_media.metadata.migrations import SchemaError, migrate
+from kazoo_media.metadata.migrations import migrate
+from kazoo_media.start_error import StartError
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[apsw.Connection], T]
@@ -57,29 +59,27 @@ class SqliteEngine:
         """Prepare the schema and open all connections; blocks.
 
         Raises:
-            SchemaError: this version cannot use the file.
-            StoreUnavailableError: the file cannot be opened.
+            StartError: this version cannot use the file.
         """
         self._shared = shared
         self._lock_fd = -1
+        self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         try:
-            # SQLite would give the files the mode of the umask.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # SQLite would give the file the mode of the umask.
+            durable.create_file(path, b"")
+            os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # its errors say more than SQLite's
             self._lock_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._writer = _open_writer(path, self._lock_fd)
-        except (apsw.Error, OSError, SchemaError) as error:
+            self._loop_reader = _open_reader(path)
+            for _ in range(_READER_THREADS):
+                self._readers.put(_open_reader(path))
+        except (apsw.Error, OSError, StartError) as error:
             if self._lock_fd >= 0:
                 os.close(self._lock_fd)
-            if isinstance(error, apsw.NotADBError):
-                raise SchemaError(f"{path} is not a database") from error
-            raise error if isinstance(error, SchemaError) else converted(error) from error
-        self._loop_reader = _open_reader(path)
+            raise _start_error(path, error) from error
         self._loop_reader.set_busy_timeout(0)
         self._loop_reader.set_progress_handler(self._is_late, _CLOCK_STEPS)
         self._deadline_s = 0.0
-        self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
-        for _ in range(_READER_THREADS):
-            self._readers.put(_open_reader(path))
         self._pool = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="sqlite-read")
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -259,6 +259,16 @@ def converted(error: apsw.Error | OSError) -> MediaError:
 
 # A full disk under the shared-memory file and an exceeded quota are reported as plain I/O errors.
 _FULL_RESULTS = (apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_WRITE)
+
+
+def _start_error(path: Path, error: apsw.Error | OSError | StartError) -> StartError:
+    if isinstance(error, StartError):
+        return error
+    if isinstance(error, OSError):
+        return StartError.of(error)
+    if isinstance(error, apsw.FullError):
+        return StartError.about(path, error, "free some space")
+    return StartError.about(path, error, "restore it from a backup")
 
 
 def _deliver(batch: Sequence[_Job]) -> None:

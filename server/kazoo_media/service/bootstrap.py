@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from kazoo_media import durable
 from kazoo_media.config import Config, ConfigError
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound here, replaced
@@ -58,6 +58,7 @@ class Bootstrap:
 
         Raises:
             ConfigError: the content is damaged.
+            OSError: the file cannot be read.
         """
         path = cls.path(data_dir)
         try:
@@ -65,23 +66,15 @@ class Bootstrap:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:
-            raise ConfigError(f"{path} is damaged: repair or remove it ({error})") from error
+            raise ConfigError(
+                f"{path}: damaged ({error}): restore it, or remove it and set KAZOO_MEDIA_API_KEY "
+                "for commands"
+            ) from error
 
     def write(self, data_dir: Path) -> None:
-        """Replace the file, mode 0600, durably: a crash leaves the old content or the new."""
-        path = self.path(data_dir)
-        draft = path.with_suffix(".draft")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(asdict(self), file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        folder = os.open(data_dir, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        """Replace the file durably."""
+        text = json.dumps(asdict(self), indent=2)
+        durable.replace_file(self.path(data_dir), f"{text}\n".encode())
 
 
 def _reachable(host: str) -> str:

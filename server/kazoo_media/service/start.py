@@ -1,14 +1,21 @@
-"""Preparation of a start: lock of the data folder, limit of open files, memory allocator."""
+"""Preparation of a start: the data folder, limit of open files, memory allocator."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import resource
+import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import structlog
+
+from kazoo_media import durable
+from kazoo_media.start_error import StartError
 
 ALLOCATOR = {
     "MALLOC_ARENA_MAX": "1",
@@ -20,32 +27,52 @@ ALLOCATOR = {
 memory of each message to the kernel and requests it again, and what one thread has freed is of no
 use to the others: with one arena 32 stalled downloads take a third less."""
 
-
-class StartError(Exception):
-    """The service cannot be started; the text says why."""
+_log = structlog.get_logger()
 
 
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
     """Make the data folder and hold its lock, which the kernel releases when the process ends.
 
+    What killed processes have left in the folder is removed. A folder that other users can access
+    is reported in the log.
+
     Raises:
-        StartError: another service has the folder, or it cannot be made.
+        StartError: another service has the folder, or it cannot be used.
     """
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.make_folder(data_dir)
         file = (data_dir / "lock").open("w")
     except OSError as error:
-        raise StartError(f"KAZOO_MEDIA_DATA_DIR={str(data_dir)!r}: {error.strerror}") from error
+        raise StartError.about(
+            f"KAZOO_MEDIA_DATA_DIR={data_dir}",
+            f"{error.strerror} ({error.filename})",
+            "set it to a folder that the service can write to",
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StartError(
-                f"{data_dir} is in use by another `kazoo-media serve` or `kazoo-media worker`: "
-                "stop it, or set KAZOO_MEDIA_DATA_DIR to another folder"
+            raise StartError.about(
+                f"KAZOO_MEDIA_DATA_DIR={data_dir}",
+                "in use by another `kazoo-media serve` or `kazoo-media worker`",
+                "stop it, or set the variable to another folder",
             ) from None
+        _report_access(data_dir)
+        durable.remove_drafts(data_dir)
+        shutil.rmtree(data_dir / "tmp", ignore_errors=True)
         yield
+
+
+def _report_access(data_dir: Path) -> None:
+    mode = stat.S_IMODE(data_dir.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        _log.warning(
+            "other users can access the data folder",
+            folder=str(data_dir),
+            mode=f"{mode:04o}",
+            remedy=f"chmod 700 {data_dir}",
+        )
 
 
 def permit_many_files() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 from grpc_health.v1 import health
 
+from kazoo_media import durable
 from kazoo_media.access.login_limit import LoginLimit
 from kazoo_media.access.tokens import load_private_key, load_trusted_keys
 from kazoo_media.audio.convert.converters import Converters
@@ -28,13 +29,16 @@ from kazoo_media.blobs.store import BlobStore
 from kazoo_media.config import Config
 from kazoo_media.core import Core, Node, build_core
 from kazoo_media.crossbar.registration import add_crossbar
+from kazoo_media.errors import MediaError
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
+from kazoo_media.service.addresses import check_address
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.service.memory import give_memory_back
-from kazoo_media.service.start import StartError
+from kazoo_media.service.tls_files import check_tls
+from kazoo_media.start_error import StartError
 from kazoo_media.transport.aio.server import StandardServer, Tls
 from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.http1.server import WorkerServer
@@ -95,6 +99,8 @@ async def run_standalone_worker(
         StartError: the address cannot be listened on, or the files for TLS cannot be used.
     """
     stop = asyncio.Event()
+    await asyncio.to_thread(check_address, address)
+    await asyncio.to_thread(check_tls, config)
     async with AsyncExitStack() as stack:
         descriptor = os.memfd_create("login_limit")
         stack.callback(os.close, descriptor)
@@ -105,7 +111,11 @@ async def run_standalone_worker(
             _add_crossbar(server, config, opened.core, budget)
         status = await _add_services(server, opened.core)
         address = await _listen(server, config, address)
-        await _bootstrap(config, opened, partial(Bootstrap.of_worker, address))
+        try:
+            await _bootstrap(config, opened, partial(Bootstrap.of_worker, address))
+        except BaseException:
+            await server.stop(0)  # otherwise its threads keep the process running
+            raise
         async with asyncio.TaskGroup() as tasks:
             _on_signal(lambda: server.break_off() if stop.is_set() else stop.set())
             sweeping = tasks.create_task(opened.sweeper.run(_SWEEP_S))
@@ -129,7 +139,8 @@ async def _listen(server: StandardServer, config: Config, address: str) -> str:
     try:
         return await server.start(address, tls)
     except (OSError, ValueError) as error:
-        raise StartError(str(error)) from error
+        remedy = "use another address, and PEM files for TLS"
+        raise StartError.about(f"--listen {address}", error, remedy) from error
 
 
 def _on_signal(act: Callable[[], object]) -> None:
@@ -154,19 +165,28 @@ async def _open(
         stack: Closes them.
         login_limit: Descriptor of the file that counts failed logins.
         shared: Whether other workers open the same stores.
+
+    Raises:
+        StartError: a file in the folder cannot be used.
     """
-    metadata = await SqliteMetadataStore.open(config.data_dir / "metadata.sqlite", shared=shared)
+    database = config.data_dir / "metadata.sqlite"
+    metadata = await SqliteMetadataStore.open(database, shared=shared)
     stack.push_async_callback(metadata.aclose)
+    await asyncio.to_thread(durable.make_folder, config.data_dir / "blobs")
     blobs = LocalBlobStore(config.data_dir / "blobs")
     stack.push_async_callback(blobs.aclose)
     converters = await _converters(config, stack)
-    core = await _core(config, metadata, blobs, converters, LoginLimit(login_limit))
+    try:
+        core = await _core(config, metadata, blobs, converters, LoginLimit(login_limit))
+    except MediaError as error:  # of the database: damage behind its first pages
+        problem = error.__cause__ or error
+        raise StartError.about(database, problem, "restore it from a backup") from error
     return _Opened(core, metadata, Sweeper(metadata, blobs))
 
 
 async def _converters(config: Config, stack: AsyncExitStack) -> Converters:
     folder = config.data_dir / "tmp"
-    await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
+    await asyncio.to_thread(durable.make_folder, folder)
     pool = None
     if await asyncio.to_thread(can_convert):
         pool = ConverterPool(folder)
@@ -226,7 +246,7 @@ async def _bootstrap(
         _log.warning("bootstrap.json is missing: commands need KAZOO_MEDIA_API_KEY")
         return
     else:
-        await asyncio.to_thread(begun.touch)
+        await asyncio.to_thread(durable.create_file, begun, b"")
         account, api_key = await opened.core.accounts.create_master("master")
         wanted = make(account.id, api_key)
     if wanted != known:

@@ -14,10 +14,10 @@ import apsw
 import pytest
 
 from kazoo_media.errors import MediaError, StorageFullError, StoreUnavailableError
-from kazoo_media.metadata.migrations import SchemaError
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
 from kazoo_media.model import Account, MediaQuery
+from kazoo_media.start_error import StartError
 from tests.contract.media_samples import ACCOUNT, make_content, make_media, upload
 
 
@@ -135,7 +135,7 @@ def _execute(path: Path, sql: str) -> None:
 async def test_a_newer_schema_is_refused_and_left_as_it_is(path: Path) -> None:
     await (await SqliteMetadataStore.open(path, shared=False)).aclose()
     _execute(path, "update schema_version set version = version + 1000")
-    with pytest.raises(SchemaError, match=r"version 1\d{3}.*newer kazoo-media"):
+    with pytest.raises(StartError, match=r"version 1\d{3}.*newer kazoo-media"):
         await SqliteMetadataStore.open(path, shared=False)
     _execute(path, "update schema_version set version = version - 1000")
     await (await SqliteMetadataStore.open(path, shared=False)).aclose()
@@ -153,20 +153,20 @@ async def test_a_newer_schema_is_refused_and_left_as_it_is(path: Path) -> None:
 async def test_an_unreadable_schema_version_is_refused(path: Path, damage: str) -> None:
     await (await SqliteMetadataStore.open(path, shared=False)).aclose()
     _execute(path, damage)
-    with pytest.raises(SchemaError, match="schema version"):
+    with pytest.raises(StartError, match="schema version"):
         await SqliteMetadataStore.open(path, shared=False)
 
 
 async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(path: Path) -> None:
     text = "not a database, " * 100
     await asyncio.to_thread(path.write_text, text)
-    with pytest.raises(SchemaError, match="not a database"):
+    with pytest.raises(StartError, match="not a database"):
         await SqliteMetadataStore.open(path, shared=False)
     assert await asyncio.to_thread(path.read_text) == text
 
 
-async def test_a_folder_that_does_not_exist_is_an_unavailable_store(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailableError):
+async def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"missing/.*No such file"):
         await SqliteMetadataStore.open(tmp_path / "missing" / "m.sqlite", shared=False)
 
 

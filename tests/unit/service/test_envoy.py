@@ -14,7 +14,7 @@ import yaml
 from kazoo_media.config import Config
 from kazoo_media.resources import gateway_folder
 from kazoo_media.service.envoy import find_envoy, main, overlaid, write_configuration
-from kazoo_media.service.start import StartError
+from kazoo_media.start_error import StartError
 
 SOCKETS = [Path("/run/x/worker-0.sock"), Path("/run/x/worker-1.sock")]
 
@@ -106,8 +106,8 @@ def test_another_envoy_of_the_version_or_later_is_taken(tmp_path: Path, version:
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("envoy  version: 9e558093/1.39.4/Clean/RELEASE/BoringSSL", "Envoy 1.39 is too old, 1.40"),
-        ("envoy  version: 9e558093/0.50.0/Clean/RELEASE/BoringSSL", "Envoy 0.50 is too old, 1.40"),
+        ("envoy  version: 9e558093/1.39.4/Clean/RELEASE/BoringSSL", "Envoy 1.39 is too old"),
+        ("envoy  version: 9e558093/0.50.0/Clean/RELEASE/BoringSSL", "Envoy 0.50 is too old"),
         ("nginx version: nginx/1.40.0", "not an Envoy"),
         ("", "not an Envoy"),
     ],

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from kazoo_media.audio.running.tethered import tethered
 from kazoo_media.config import Config
-from kazoo_media.service import tether
 from kazoo_media.service.bootstrap import Bootstrap
-from kazoo_media.service.start import StartError
 from kazoo_media.service.supervisor import Supervisor
+from kazoo_media.start_error import StartError
 from tests.support.product import free_port
 
 
@@ -55,12 +55,13 @@ def test_a_port_in_use_is_named_and_nothing_started(tmp_path: Path, variable: st
 
 
 def test_a_tethered_program_runs_as_itself() -> None:
-    command = [sys.executable, "-S", tether.__file__, str(os.getpid()), sys.executable, "-c"]
+    command = tethered([sys.executable, "-c"])
     done = subprocess.run([*command, "print('here')"], capture_output=True, text=True, check=True)
     assert done.stdout == "here\n"
 
 
 def test_a_program_whose_parent_is_gone_does_not_start() -> None:
-    command = [sys.executable, "-S", tether.__file__, "1", sys.executable, "-c"]
+    own, others = str(os.getpid()), "1"
+    command = [others if each == own else each for each in tethered([sys.executable, "-c"])]
     done = subprocess.run([*command, "print('here')"], capture_output=True, text=True, check=True)
     assert done.stdout == ""
