@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import psutil
 
 _ZYGOTE = "kazoo_media.audio.pool.zygote"
@@ -18,6 +20,12 @@ def programs() -> list[psutil.Process]:
         for each in psutil.Process().children()
         if (name := _name(each)) and not name.startswith(kept)
     ]
+
+
+def groups(parent: int) -> list[psutil.Process]:
+    """Return the members of all process groups that children of a process lead."""
+    leaders = {each.pid for each in psutil.Process(parent).children()}
+    return [each for each in psutil.process_iter() if _group(each) in leaders]
 
 
 def zygotes(ancestor: psutil.Process | None = None) -> list[psutil.Process]:
@@ -39,6 +47,13 @@ def _name(process: psutil.Process) -> str:
         return process.name()
     except psutil.NoSuchProcess:  # it ended after it was listed
         return ""
+
+
+def _group(process: psutil.Process) -> int | None:
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return None
 
 
 def _parent(process: psutil.Process) -> psutil.Process | None:

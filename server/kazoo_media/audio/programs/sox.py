@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Self
 
 from typing_extensions import override
@@ -13,6 +14,7 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.programs.sox_arguments import spools
 from kazoo_media.audio.running.piped import PipedConversion
 from kazoo_media.audio.running.process import ConverterProcess
+from kazoo_media.audio.running.tethered import tethered_program
 
 IGNORE_LENGTH = "--ignore-length"
 
@@ -91,7 +93,10 @@ class SoxConversion(PipedConversion):
             OSError: the program cannot be started.
         """
         spool_bytes = limits.spool_bytes if command.spools else 0
-        process = await ConverterProcess.start(sox_argv(command), limits, spool_bytes, temp_folder)
+        argv = sox_argv(command)
+        if PurePath(command.executable).name != "sox":  # it may ignore that its pipes close
+            argv = await asyncio.to_thread(tethered_program, argv, temp_folder)
+        process = await ConverterProcess.start(argv, limits, spool_bytes, temp_folder)
         return cls(process, command, limits, again)
 
     @property

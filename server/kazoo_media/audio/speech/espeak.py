@@ -74,5 +74,5 @@ class Espeak(SpeechProvider):
             message = f"espeak cannot read the kanji {kanji[0]!r}: write Japanese text in kana"
             raise SpeechFailedError(message)
         argv = ("espeak-ng", *_UTF_8, "-v", voice.engine_voice, "--stdin", "--stdout")
-        program = SpeechProgram(self.title, argv, _LIMITS, self._folder)
+        program = SpeechProgram(self.title, argv, _LIMITS, self._folder, ends_with_pipes=True)
         return program.speak(_PHONEMES.sub("[ ", text))

@@ -40,4 +40,5 @@ class Flite(SpeechProvider):
     @override
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
         argv = ("sh", "-c", _SCRIPT, "flite", voice.engine_voice)
-        return SpeechProgram(self.title, argv, _LIMITS, self._folder).speak(f"\n{text}")
+        program = SpeechProgram(self.title, argv, _LIMITS, self._folder, ends_with_pipes=True)
+        return program.speak(f"\n{text}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.running.process import ConverterProcess
+from kazoo_media.audio.running.tethered import tethered_program
 from kazoo_media.errors import SpeechFailedError
 
 _KILLED_BY_LIMIT = {-signal.SIGXCPU, -signal.SIGKILL}
@@ -25,12 +26,15 @@ class SpeechProgram:
         title: Its name in error messages.
         limits: Limits of CPU, memory and files; `stall_s` is the longest pause in its output.
         folder: Its working folder, for temporary files.
+        ends_with_pipes: Whether it is known to end when its pipes close. Other programs are tied
+            to this process.
     """
 
     title: str
     argv: tuple[str, ...]
     limits: ConversionLimits
     folder: Path
+    ends_with_pipes: bool = False
 
     async def speak(self, text: str) -> AsyncGenerator[bytes, None]:
         """Yield the audio that the program writes.
@@ -41,7 +45,7 @@ class SpeechProgram:
         limits = self.limits
         try:
             process = await ConverterProcess.start(
-                self.argv, limits, limits.spool_bytes, self.folder
+                await asyncio.to_thread(self._command), limits, limits.spool_bytes, self.folder
             )
         except OSError as error:
             message = f"{self.title} is not available to create TTS media: {error.strerror}"
@@ -64,6 +68,9 @@ class SpeechProgram:
             process.close()
             await process.wait()
         self._check(process)
+
+    def _command(self) -> Sequence[str]:
+        return self.argv if self.ends_with_pipes else tethered_program(self.argv, self.folder)
 
     async def _read(self, process: ConverterProcess) -> bytes:
         async with asyncio.timeout(self.limits.stall_s):

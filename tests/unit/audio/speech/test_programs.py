@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import subprocess
+import sys
 import wave
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -23,7 +25,8 @@ from kazoo_media.audio.speech.ispeech import ISpeech, ISpeechOptions
 from kazoo_media.audio.speech.program import SpeechProgram
 from kazoo_media.audio.speech.provider import LOCALES, VOICE_NAMES, SpeechProvider, Voice
 from kazoo_media.errors import SpeechFailedError
-from tests.support.processes import programs
+from tests.support.processes import groups, programs
+from tests.support.product import is_alive, wait_until
 
 
 def _voice(provider: SpeechProvider, name: str) -> Voice:
@@ -223,6 +226,45 @@ async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
     program = SpeechProgram("speaks", ("/nonexistent",), ConversionLimits(), tmp_path)
     with pytest.raises(SpeechFailedError, match="speaks is not available to create TTS media"):
         await anext(program.speak("hello"))
+
+
+@pytest.mark.parametrize("script", ["exec sleep 600", "sleep 600 & exec sleep 600", "sleep 600"])
+def test_a_command_that_ignores_its_input_dies_with_the_service(
+    tmp_path: Path, script: str
+) -> None:
+    program = Path(__file__).parent / "programs" / "speak_until_killed.py"
+    command = [sys.executable, str(program), _script(tmp_path, script), str(tmp_path)]
+    with subprocess.Popen(command) as service:
+        wait_until(
+            lambda: _names(groups(service.pid)).count("sleep") == script.count("sleep"), "it runs"
+        )
+        started = groups(service.pid)
+        service.kill()
+    wait_until(lambda: not any(map(is_alive, started)), "no process of the command is left")
+
+
+def _names(processes: list[psutil.Process]) -> list[str]:
+    names = []
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):
+            names.append(each.name())
+    return names
+
+
+async def test_a_command_finds_no_child_that_it_has_not_started(tmp_path: Path) -> None:
+    script = f"exec {sys.executable} -c 'import os; os.wait()'"
+    assert "ChildProcessError" in await _failure(tmp_path, script)
+
+
+async def test_a_command_that_is_not_needed_any_more_ends_with_its_children(
+    tmp_path: Path,
+) -> None:
+    command = SpeechCommand(_script(tmp_path, "sleep 600 & yes"), tmp_path)
+    async with aclosing(command.speak("hello", command.voices[0])) as speech:
+        await anext(speech)
+        started = groups(os.getpid())
+        assert {"yes", "sleep"} <= set(_names(started))
+    assert not any(map(is_alive, started))
 
 
 async def test_closing_the_speech_early_leaves_no_process(tmp_path: Path) -> None:
