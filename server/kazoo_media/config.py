@@ -7,19 +7,31 @@ checks and the README's table come from it.
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 PREFIX = "KAZOO_MEDIA_"
 _SECRET = "***"  # noqa: S105 - shown in place of a secret
+_LOOPBACK = "127.0.0.1"
 
 
 class ConfigError(ValueError):
     """A variable is unknown or has an invalid value. The text names it and the permitted values."""
+
+
+class Address(NamedTuple):
+    """An IP address and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,7 @@ class Config:
     host: str
     http_port: int
     grpc_port: int
+    metrics_port: Address | None
     workers: int
     node_name: str
     tls_cert: Path | None
@@ -129,6 +142,18 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _address(text: str) -> Address | None:
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    try:
+        return Address(_host(host.strip("[]") or _LOOPBACK), _integer(1, 65535)(port))
+    except ValueError:
+        raise ValueError(
+            "a port from 1 to 65535, alone or after an IP address of this machine and a colon"
+        ) from None
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
@@ -166,9 +191,16 @@ def _names(text: str) -> frozenset[str]:
 
 _VARIABLES = (
     Variable("data_dir", "path", "./var", "Folder for all stored data.", _path),
-    Variable("host", "IP address", "127.0.0.1", "Address on which both ports listen.", _host),
+    Variable("host", "IP address", _LOOPBACK, "Address on which both ports listen.", _host),
     Variable("http_port", "1-65535", "8000", "Port of the REST surface.", _integer(1, 65535)),
     Variable("grpc_port", "1-65535", "50051", "Port of the gRPC surface.", _integer(1, 65535)),
+    Variable(
+        "metrics_port",
+        "[address:]port",
+        "",
+        "Port of the Prometheus metrics, on 127.0.0.1 without an address; unset: no metrics.",
+        _address,
+    ),
     Variable("workers", "1-64", "1", "Number of worker processes.", _integer(1, 64)),
     Variable(
         "node_name", "text", "", "Name of this node in answers; unset: the host name.", _node_name
@@ -252,11 +284,15 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             "KAZOO_MEDIA_TLS_CLIENT_CA requires KAZOO_MEDIA_TLS_CERT and KAZOO_MEDIA_TLS_KEY"
         )
-    if config.http_port == config.grpc_port:
-        raise ConfigError(
-            f"KAZOO_MEDIA_HTTP_PORT and KAZOO_MEDIA_GRPC_PORT are both {config.http_port}: "
-            "use two different ports"
-        )
+    ports = {"HTTP": config.http_port, "GRPC": config.grpc_port}
+    if config.metrics_port:
+        ports["METRICS"] = config.metrics_port.port
+    for (one, port), (other, same) in itertools.combinations(ports.items(), 2):
+        if port == same:
+            raise ConfigError(
+                f"KAZOO_MEDIA_{one}_PORT and KAZOO_MEDIA_{other}_PORT are both {port}: "
+                "use two different ports"
+            )
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

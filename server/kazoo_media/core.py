@@ -25,6 +25,7 @@ from kazoo_media.media.renormalization import Renormalization
 from kazoo_media.media.uploads import Uploads
 from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.settings import Settings
 
 
@@ -69,28 +70,29 @@ async def build_core(
     blobs: BlobStore,
     converters: Converters,
     login_limit: LoginLimit,
+    metrics: Metrics = NO_METRICS,
 ) -> Core:
     """Return a core on these stores; the node's public key is in the metadata store."""
     tokens = Tokens(metadata, node.private_key, node.trusted_keys)
     await tokens.publish()
     settings = Settings(metadata, node.name, node.converters)
     renditions = Renditions(metadata, blobs)
-    normalizer = Normalizer(settings, converters)
-    speech = Speech(renditions, settings, normalizer, converters.temporary_folder)
-    measuring = Measuring(metadata, renditions, settings, converters)
+    normalizer = Normalizer(settings, converters, metrics)
+    speech = Speech(renditions, settings, normalizer, converters.temporary_folder, metrics)
+    measuring = Measuring(metadata, renditions, settings, converters, metrics)
     library = Library(metadata, settings, speech, measuring)
     accounts = Accounts(metadata, tokens)
     users = Users(metadata, accounts)
     return Core(
         accounts=accounts,
         users=users,
-        log_ins=LogIns(accounts, users, login_limit),
+        log_ins=LogIns(accounts, users, login_limit, metrics),
         settings=settings,
         speech=speech,
         library=library,
         prompts=Prompts(metadata),
         uploads=Uploads(metadata, renditions, library, settings, normalizer, measuring),
-        downloads=Downloads(renditions),
+        downloads=Downloads(renditions, metrics),
         renormalization=Renormalization(metadata, renditions, library, normalizer, measuring),
         measuring=measuring,
         waveforms=Waveforms(measuring),

@@ -66,13 +66,14 @@ class Product:
 
     Attributes:
         data_dir: The data folder. It survives `stop`, so that a second Product can use it.
+        variables: The configuration, by names without `KAZOO_MEDIA_`.
     """
 
     def __init__(self, folder: Path, **variables: str) -> None:
         """Keep a folder for data and output; names in `variables` omit `KAZOO_MEDIA_`."""
         self.data_dir = folder / "data"
         self._out, self._err = folder / "stdout", folder / "stderr"
-        wanted = {
+        self.variables = {
             "data_dir": str(self.data_dir),
             "http_port": str(free_port()),
             "grpc_port": str(free_port()),
@@ -81,7 +82,7 @@ class Product:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("KAZOO_MEDIA_")}
         self._environment = {
             **inherited,
-            **{f"KAZOO_MEDIA_{name.upper()}": value for name, value in wanted.items()},
+            **{f"KAZOO_MEDIA_{name.upper()}": value for name, value in self.variables.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None
 

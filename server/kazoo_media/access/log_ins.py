@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from kazoo_media.access.accounts import Accounts, Login
 from kazoo_media.access.login_limit import LoginLimit
 from kazoo_media.access.users import UserLogin, Users
+from kazoo_media.errors import MediaError
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.model import account_key
 
 _CONCURRENT_HASHES = 2
@@ -18,10 +22,13 @@ _ACCOUNT_CHARACTERS = 253
 class LogIns:
     """What clients may try without a token."""
 
-    def __init__(self, accounts: Accounts, users: Users, limit: LoginLimit) -> None:
+    def __init__(
+        self, accounts: Accounts, users: Users, limit: LoginLimit, metrics: Metrics = NO_METRICS
+    ) -> None:
         self._accounts = accounts
         self._users = users
         self._limit = limit
+        self._metrics = metrics
         self._turns = asyncio.Semaphore(_CONCURRENT_HASHES)
 
     async def with_key(self, peer: str, api_key: str) -> Login:
@@ -35,7 +42,8 @@ class LogIns:
             TooManyRequestsError: too many keys with the same beginning, or too many from this
                 address, were wrong.
         """
-        with self._limit.attempt(peer, f"key {api_key[:_KEY_PREFIX_CHARACTERS]}"):
+        subject = f"key {api_key[:_KEY_PREFIX_CHARACTERS]}"
+        with self._counted("key"), self._limit.attempt(peer, subject):
             return await self._accounts.log_in(api_key)
 
     async def as_user(
@@ -53,7 +61,16 @@ class LogIns:
         """
         account = account_key(account_name) or account_realm.lower()
         subject = f"account {account[:_ACCOUNT_CHARACTERS]}"
-        self._limit.check(peer, subject)
-        async with self._turns:  # others may have failed while this one waited
-            with self._limit.attempt(peer, subject):
-                return await self._users.log_in(credentials, account_name, account_realm)
+        with self._counted("user"):
+            self._limit.check(peer, subject)
+            async with self._metrics.turn("log_in", self._turns):
+                with self._limit.attempt(peer, subject):  # others may have failed meanwhile
+                    return await self._users.log_in(credentials, account_name, account_realm)
+
+    @contextmanager
+    def _counted(self, way: str) -> Iterator[None]:
+        try:
+            yield
+        except MediaError as error:
+            self._metrics.log_in_refused(way, error.reason)
+            raise

@@ -88,6 +88,11 @@ class Conversion(ABC):
     As a context manager it is killed on exit, which has no effect on one that has ended.
     """
 
+    @property
+    @abstractmethod
+    def backend(self) -> str:
+        """Return which program converts: sox, inprocess or ffmpeg, or two of them with a plus."""
+
     @abstractmethod
     async def feed(self, data: bytes) -> None:
         """Feed the next bytes; returns when the converter has taken them.

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
@@ -34,6 +35,7 @@ from kazoo_media.blobs.store import (
     StoredBlob,
 )
 from kazoo_media.errors import StorageFullError, StoreUnavailableError
+from kazoo_media.metrics import NO_METRICS, Metrics
 
 T = TypeVar("T")
 
@@ -44,9 +46,10 @@ _HELD_BYTES = 256 * 1024
 class LocalBlobStore(BlobStore):
     """Blobs below one folder; the first blob creates it. Never on a network file system."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, metrics: Metrics = NO_METRICS) -> None:
         self._folder = BlobFolder(folder)
-        self._threads = _Threads()
+        self._metrics = metrics
+        self._threads = _Threads(metrics)
 
     @override
     async def create(self, key: str) -> BlobWriter:
@@ -56,7 +59,7 @@ class LocalBlobStore(BlobStore):
     @override
     async def publish(self, writers: Sequence[BlobWriter]) -> None:
         published = cast("Sequence[_LocalWriter]", writers)
-        with _converted_errors():
+        with self._threads.converted_errors():
             await self._threads.run(lambda: self._publish(published))
 
     @override
@@ -71,15 +74,15 @@ class LocalBlobStore(BlobStore):
 
     @override
     async def delete(self, key: str) -> None:
-        with _converted_errors():
+        with self._threads.converted_errors():
             await self._threads.run(lambda: self._folder.remove(key))
 
     @override
     async def list(self) -> AsyncIterator[StoredBlob]:
-        with _converted_errors():
+        with self._threads.converted_errors():
             subfolders = await self._threads.run(self._folder.subfolders)
         for name in subfolders:
-            with _converted_errors():
+            with self._threads.converted_errors():
                 blobs = await self._threads.run(partial(self._folder.scan, name))
             for blob in blobs:
                 yield blob
@@ -90,7 +93,10 @@ class LocalBlobStore(BlobStore):
 
     def _publish(self, writers: Sequence[_LocalWriter]) -> None:
         try:
-            self._folder.publish({each.key: each.stored() for each in writers})
+            stored = {each.key: each.stored() for each in writers}
+            started = time.perf_counter()
+            self._folder.publish(stored)
+            self._metrics.synced(time.perf_counter() - started)
         except BaseException:
             for each in writers:
                 each.remove()
@@ -117,13 +123,13 @@ class _LocalWriter(BlobWriter):
     async def write(self, chunks: Sequence[bytes]) -> None:
         self._held += chunks
         if self._fd >= 0 or sum(map(len, self._held)) >= _HELD_BYTES:
-            with _converted_errors():
+            with self._threads.converted_errors():
                 await self._threads.run(self.stored)
 
     @override
     async def overwrite_head(self, head: bytes) -> None:
         if self._fd >= 0:
-            with _converted_errors():
+            with self._threads.converted_errors():
                 await self._threads.run(lambda: overwrite(self._fd, head))
         else:
             self._held = [head, b"".join(self._held)[len(head) :]]
@@ -175,7 +181,7 @@ class _LocalReader(BlobReader):
             self._fd, self.size_bytes = open_for_reading(path)
 
         try:
-            with _converted_errors(FileNotFoundError):
+            with self._threads.converted_errors(FileNotFoundError):
                 await self._threads.run(begin)
         except asyncio.CancelledError:
             await self.aclose()
@@ -186,7 +192,7 @@ class _LocalReader(BlobReader):
         end = offset + length
         ahead = self._submit(offset, end)
         while ahead is not None:
-            with _converted_errors():
+            with self._threads.converted_errors():
                 data = await self._threads.result(ahead)
             self._reads.discard(ahead)
             offset += len(data)
@@ -219,7 +225,8 @@ def _close_after(reads: Sequence[Future[bytes]], fd: int) -> None:
 class _Threads:
     """A thread pool. A task waits until its work ends, even if it is cancelled."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
@@ -242,14 +249,15 @@ class _Threads:
     def close(self) -> None:
         self._pool.shutdown()
 
-
-@contextlib.contextmanager
-def _converted_errors(passing: type[OSError] | tuple[()] = ()) -> Iterator[None]:
-    try:
-        yield
-    except passing:
-        raise
-    except (OSError, EOFError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFullError from error
-        raise StoreUnavailableError from error
+    @contextlib.contextmanager
+    def converted_errors(self, passing: type[OSError] | tuple[()] = ()) -> Iterator[None]:
+        """Raise the error of the store for an error of the system, and count it."""
+        try:
+            yield
+        except passing:
+            raise
+        except (OSError, EOFError) as error:
+            is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            failure = StorageFullError() if is_full else StoreUnavailableError()
+            self._metrics.store_failed("blobs", failure.reason)
+            raise failure from error

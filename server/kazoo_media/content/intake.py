@@ -12,6 +12,7 @@ from kazoo_media.errors import (
     IncompleteUploadError,
     TooLargeError,
 )
+from kazoo_media.metrics import NO_METRICS, Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,18 @@ class Intake:
         received_bytes: Number of bytes so far.
     """
 
-    def __init__(self, source: Source, declared: Declared, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        declared: Declared,
+        limit_bytes: int,
+        metrics: Metrics = NO_METRICS,
+    ) -> None:
         self.received_bytes = 0
         self._source = source
         self._declared_bytes = declared.size_bytes
         self._limit_bytes = limit_bytes
+        self._metrics = metrics
         self._finish: Finish | None = None
         self._held = b""
 
@@ -113,6 +121,7 @@ class Intake:
             if not chunk:
                 continue
             self.received_bytes += len(chunk)
+            self._metrics.received(len(chunk))
             if self.received_bytes > self._limit_bytes:
                 raise TooLargeError(self._limit_bytes)
             return chunk

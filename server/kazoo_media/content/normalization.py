@@ -22,10 +22,10 @@ import asyncio
 import os
 import shlex
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from kazoo_media.audio.conversion import Started
+from kazoo_media.audio.conversion import Conversion, Started
 from kazoo_media.audio.convert.converters import Backend, Converters
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.head import Head
@@ -39,6 +39,7 @@ from kazoo_media.errors import (
     QueueFullError,
     ValidationError,
 )
+from kazoo_media.metrics import Metrics
 from kazoo_media.settings import (
     MAX_QUEUED_CONVERSIONS,
     MAX_STREAMING_CONVERSIONS,
@@ -71,11 +72,13 @@ class Normalization:
     Attributes:
         streams: Whether the conversion runs during the upload; otherwise it starts later from the
             stored original.
-        turn: To be held while converting from the stored original.
+        turns: One is held while converting from the stored original.
+        queue: Name of those who wait for one.
     """
 
     streams: bool
-    turn: asyncio.Semaphore
+    turns: asyncio.Semaphore
+    queue: str
     preset: str
     executable: str
     target: AudioFormat
@@ -84,6 +87,7 @@ class Normalization:
     destination_arguments: tuple[str, ...]
     backend: Backend
     converters: Converters
+    metrics: Metrics
 
     @property
     def fingerprint(self) -> str:
@@ -97,6 +101,15 @@ class Normalization:
         elif self.target is AudioFormat.WAV:
             words.append(self.wav_encoding)
         return shlex.join(words)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Return a turn to convert a stored original, held inside its block."""
+        return self.metrics.turn(self.queue, self.turns)
+
+    def count(self, conversion: Started, result: str) -> None:
+        """Count a conversion by this preset; see `Metrics.conversion_ended`."""
+        backend = conversion.backend if isinstance(conversion, Conversion) else "none"
+        self.metrics.conversion_ended(self.preset, backend, result)
 
     async def start(self, source: AudioFormat, head: Head) -> Started:
         """Return a running conversion of the input with this head, or a refusal."""
@@ -122,14 +135,19 @@ def check_preset(preset: str) -> None:
 
 
 class Normalizer:
-    """Decides how each upload of a worker is normalized."""
+    """Decides how each upload of a worker is normalized.
 
-    def __init__(self, settings: Settings, converters: Converters) -> None:
+    Attributes:
+        metrics: Counts uploads and conversions.
+    """
+
+    def __init__(self, settings: Settings, converters: Converters, metrics: Metrics) -> None:
         self._settings = settings
         self._converters = converters
+        self.metrics = metrics
         cores = os.cpu_count() or 1
-        self._turn = asyncio.Semaphore(cores)
-        self._turn_of_stored = asyncio.Semaphore(max(1, cores - 1))
+        self._turns = asyncio.Semaphore(cores)
+        self._turns_of_stored = asyncio.Semaphore(max(1, cores - 1))
         self._streaming = 0
         self._queued = 0
 
@@ -151,7 +169,8 @@ class Normalizer:
         if not streams and self._queued >= values[MAX_QUEUED_CONVERSIONS]:
             message = "too many uploads are waiting for conversion: try again later"
             raise QueueFullError(message, _RETRY_AFTER_S)
-        normalization = self._normalization(values, preset, self._turn, streams=streams)
+        turns = self._turns, "conversion"
+        normalization = self._normalization(values, preset, turns, streams=streams)
         self._count(normalization, 1)
         try:
             yield normalization
@@ -169,19 +188,21 @@ class Normalizer:
         values = await self._settings.now()
         if not preset and not values[NORMALIZE_MEDIA]:
             raise NormalizationOffError
-        return self._normalization(values, preset, self._turn_of_stored, streams=False)
+        turns = self._turns_of_stored, "renormalization"
+        return self._normalization(values, preset, turns, streams=False)
 
     def _normalization(
         self,
         values: SettingValues,
         preset: str,
-        turn: asyncio.Semaphore,
+        turns: tuple[asyncio.Semaphore, str],
         *,
         streams: bool,
     ) -> Normalization:
         return Normalization(
             streams=streams,
-            turn=turn,
+            turns=turns[0],
+            queue=turns[1],
             preset=preset or values[NORMALIZE_PRESET],
             executable=values[NORMALIZE_EXECUTABLE],
             target=_TARGETS[values[NORMALIZATION_FORMAT]],
@@ -190,6 +211,7 @@ class Normalizer:
             destination_arguments=parse_arguments(values[NORMALIZE_DESTINATION_ARGS]),
             backend=Backend(values[NORMALIZE_BACKEND]),
             converters=self._converters,
+            metrics=self.metrics,
         )
 
     def _count(self, normalization: Normalization, change: int) -> None:
@@ -197,3 +219,4 @@ class Normalizer:
             self._streaming += change
         else:
             self._queued += change
+        self.metrics.queue_changed("streaming" if normalization.streams else "stored", change)

@@ -35,6 +35,7 @@ from kazoo_media.errors import (
     ValidationError,
     Violation,
 )
+from kazoo_media.metrics import Metrics
 from kazoo_media.model import Media
 from kazoo_media.settings import (
     MAX_UPLOAD_SIZE,
@@ -122,12 +123,14 @@ class Speech:
         settings: Settings,
         normalizer: Normalizer,
         temporary_folder: Path,
+        metrics: Metrics,
     ) -> None:
         self._renditions = renditions
         self._settings = settings
         self._normalizer = normalizer
         self._temporary_folder = temporary_folder
-        self._turn = asyncio.Semaphore(_SPEAKING_AT_ONCE)
+        self._turns = asyncio.Semaphore(_SPEAKING_AT_ONCE)
+        self._metrics = metrics
 
     @asynccontextmanager
     async def speaking(self, scope: WriteScope) -> AsyncIterator[Speaker]:
@@ -153,7 +156,11 @@ class Speech:
         title = provider.title
         speech = provider.speak(tts["text"], _voice(provider, tts["voice"]))
         limit = await self._settings.get(MAX_UPLOAD_SIZE)
-        async with self._normalizer.admit() as normalization, self._turn, aclosing(speech):
+        async with (
+            self._normalizer.admit() as normalization,
+            self._metrics.turn("speech", self._turns),
+            aclosing(speech),
+        ):
             intake = Intake(speech, Declared(), limit)
             try:
                 head = await intake.read_head()

@@ -55,6 +55,13 @@ class _Converted:
         return None if self.result is None else self.result.fallback
 
     @property
+    def ending(self) -> str:
+        """Return how the conversion ended, as it is counted."""
+        if self.writer is not None:
+            return "converted"
+        return "failed" if self.fallback is None else "retried"
+
+    @property
     def before(self) -> Sound | None:
         """Return the measurement of the input, or None."""
         return None if self.result is None else self.result.report.before
@@ -227,11 +234,11 @@ class Transfer:
         meter = DurationMeter(source_format)
         streamed = await self._streamed(head, source_format, normalization)
         conversion = converting = None
-        if isinstance(streamed, Conversion):
+        if normalization is not None and isinstance(streamed, Conversion):
             conversion = self._conversion = streamed
-            converting = tasks.create_task(self._collect(conversion, tasks))
+            converting = tasks.create_task(self._collect(conversion, normalization, tasks))
         await self._store(intake, head, writer, meter, conversion)
-        converted = _refused(streamed) if converting is None else await converting
+        converted = _refused(streamed, normalization) if converting is None else await converting
         finished = [each for each in (writer, converted.writer) if each is not None]
         await publish_renditions(self._renditions.blobs, finished)
         original = Rendition(
@@ -288,28 +295,41 @@ class Transfer:
         original: Rendition,
     ) -> _Converted:
         """Convert from the stored original in this upload's turn, then by fallbacks if it fails."""
-        async with normalization.turn:
-            converted = await self._convert_blob(await start(), original)
+        async with normalization.turn():
+            converted = await self._convert_blob(await start(), original, normalization)
             while (fallback := converted.fallback) is not None:
-                converted = await self._convert_blob(await fallback(), original)
+                converted = await self._convert_blob(await fallback(), original, normalization)
             if converted.writer is not None:
                 await publish_renditions(self._renditions.blobs, [converted.writer])
         return converted
 
-    async def _convert_blob(self, conversion: Started, original: Rendition) -> _Converted:
+    async def _convert_blob(
+        self, conversion: Started, original: Rendition, normalization: Normalization
+    ) -> _Converted:
         if isinstance(conversion, Refusal):
-            return _refused(conversion)
+            return _refused(conversion, normalization)
         self._conversion = conversion
         async with asyncio.TaskGroup() as tasks:
-            collecting = tasks.create_task(self._collect(conversion, tasks))
+            collecting = tasks.create_task(self._collect(conversion, normalization, tasks))
             async with await self._renditions.open(original) as reader:
                 async for chunk in reader.read(0, original.size_bytes):
                     await conversion.feed(chunk)
             await conversion.finish()
         return collecting.result()
 
-    async def _collect(self, conversion: Conversion, tasks: asyncio.TaskGroup) -> _Converted:
-        """Store the converter's output without publishing it."""
+    async def _collect(
+        self, conversion: Conversion, normalization: Normalization, tasks: asyncio.TaskGroup
+    ) -> _Converted:
+        """Store the converter's output without publishing it, and count the conversion."""
+        result = "cancelled"
+        try:
+            converted = await self._collected(conversion, tasks)
+            result = converted.ending
+        finally:
+            normalization.count(conversion, result)
+        return converted
+
+    async def _collected(self, conversion: Conversion, tasks: asyncio.TaskGroup) -> _Converted:
         writer = self._new_writer(self._normalized_key, tasks)
         async for chunk in conversion.output():
             await writer.write(chunk)
@@ -340,9 +360,10 @@ def _content(
     return Content(with_sound(original, converted.before), converted.rendition(normalization))
 
 
-def _refused(streamed: Started | None) -> _Converted:
-    """Return the result of a conversion that was not started."""
-    if isinstance(streamed, Refusal):
+def _refused(streamed: Started | None, normalization: Normalization | None) -> _Converted:
+    """Return the result of a conversion that was not started, and count it."""
+    if isinstance(streamed, Refusal) and normalization is not None:
+        normalization.count(streamed, "refused")
         return _Converted(None, ConversionOutcome(Report(streamed.error)))
     return _Converted()
 

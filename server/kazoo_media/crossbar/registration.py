@@ -12,6 +12,7 @@ from kazoo_media.core import Core
 from kazoo_media.crossbar.operations import Resource, Target
 from kazoo_media.crossbar.servicer import CrossbarServicer, Locate
 from kazoo_media.crossbar.v2 import crossbar_service_pb2
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.registry import Registry
 from kazoo_media.transport.serializers import lenient, pass_through
@@ -56,13 +57,19 @@ _LOCATE: Mapping[str, Locate] = {
 
 
 def add_crossbar(
-    registry: Registry, core: Core, budget: Budget, *, node_name: str, version: str
+    registry: Registry,
+    core: Core,
+    budget: Budget,
+    metrics: Metrics = NO_METRICS,
+    *,
+    node_name: str,
+    version: str,
 ) -> None:
     """Register the REST surface with a server.
 
     The generated function is not used, as these handlers also send bytes that are not protobuf.
     """
-    servicer = CrossbarServicer(core, budget, node_name, version)
+    servicer = CrossbarServicer(core, budget, metrics, node_name, version)
     handlers = {}
     for method in _SERVICE.methods:
         codecs = lenient(GetMessageClass(method.input_type)), pass_through
@@ -72,6 +79,6 @@ def add_crossbar(
             if has_body
             else grpc.unary_stream_rpc_method_handler
         )
-        answer = servicer.handler(_LOCATE[method.name], has_body=has_body)
+        answer = servicer.handler(method.name, _LOCATE[method.name], has_body=has_body)
         handlers[method.name] = factory(answer, *codecs)
     registry.add_registered_method_handlers(_SERVICE.full_name, handlers)

@@ -15,6 +15,8 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import structlog
@@ -59,6 +61,7 @@ from kazoo_media.errors import (
     ValidationError,
     Violation,
 )
+from kazoo_media.metrics import Metrics
 from kazoo_media.model import SYSTEM_ACCOUNT_ID
 from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.context import Call, Context
@@ -69,6 +72,9 @@ _log = structlog.get_logger()
 _LIST_HEADERS = {"accept", "if-match", "if-none-match"}
 _LIST_TYPES = (JSON, CSV)
 _OTHER_TYPES = (JSON,)
+_CLIENT_LEFT = 499
+"""nginx's number for it; counted, never sent."""
+
 _LOG_INS = (Resource.LOG_IN, Resource.USER_LOG_IN)
 
 Locate = Callable[[Any, str], Target]
@@ -84,9 +90,12 @@ _Write = Callable[[WriteScope, Request], Awaitable[Answer]]
 class CrossbarServicer:
     """Answers the requests that the gateway transcodes."""
 
-    def __init__(self, core: Core, budget: Budget, node_name: str, version: str) -> None:
+    def __init__(
+        self, core: Core, budget: Budget, metrics: Metrics, node_name: str, version: str
+    ) -> None:
         self._accounts = core.accounts
         self._budget = budget
+        self._metrics = metrics
         self._envelopes = Envelopes(node_name, version)
         self._description = described(version)
         documents = Documents(core.library, core.measuring, self._envelopes)
@@ -116,33 +125,37 @@ class CrossbarServicer:
         }
 
     def handler(
-        self, locate: Locate, *, has_body: bool
+        self, rpc: str, locate: Locate, *, has_body: bool
     ) -> Callable[[Any, Context], AsyncGenerator[HttpBody | Pieces, None]]:
         """Return the handler of an rpc; a request with a body is a stream of messages."""
+        count = partial(self._metrics.call_ended, "rest", rpc)
 
         async def answer(
             received: Any,  # noqa: ANN401 - a message of any rpc, or an iterator of them
             context: Context,
         ) -> AsyncGenerator[HttpBody | Pieces, None]:
-            message = await _first(received) if has_body else received
-            request = _request(context, message, locate)
-            body = _body(message, received, request) if has_body else None
-            found = await self._answer(request, message, body)
-            rest = found.rest
+            ending, rest = _Ending(), None
             try:
+                message = await _first(received) if has_body else received
+                request = _request(context, message, locate)
+                body = _body(message, received, request) if has_body else None
+                found = await self._answer(request, message, body)
+                rest = found.rest
                 await context.send_initial_metadata(_metadata(found))
                 if request.only_headers:
                     yield HttpBody(content_type=found.content_type)
-                    return
-                data, found.data = found.data, b""
-                yield _framed(data[:MESSAGE_BYTES], found.content_type)
-                for start in range(MESSAGE_BYTES, len(data), MESSAGE_BYTES):
-                    yield _framed(data[start : start + MESSAGE_BYTES])
-                del data  # a slow client may need hours for the rest
-                if rest is not None:
-                    async for piece in _unbroken(rest):
-                        yield piece
+                else:
+                    data, found.data = found.data, b""
+                    yield _framed(data[:MESSAGE_BYTES], found.content_type)
+                    for start in range(MESSAGE_BYTES, len(data), MESSAGE_BYTES):
+                        yield _framed(data[start : start + MESSAGE_BYTES])
+                    del data  # a slow client may need hours for the rest
+                    if rest is not None:
+                        async for piece in _unbroken(rest, ending):
+                            yield piece
+                ending.note_sent(found.status)
             finally:
+                count(str(ending.status))
                 if rest is not None:
                     await rest.aclose()
 
@@ -299,7 +312,25 @@ def _metadata(answer: Answer) -> list[tuple[str, str]]:
     return metadata
 
 
-async def _unbroken(rest: AsyncIterator[bytes]) -> AsyncGenerator[HttpBody | Pieces, None]:
+@dataclass(slots=True)
+class _Ending:
+    """How a call is counted: by its status once all is sent."""
+
+    status: int = _CLIENT_LEFT
+
+    def note_sent(self, status: int) -> None:
+        """Count the status unless the answer broke off."""
+        if self.status == _CLIENT_LEFT:
+            self.status = status
+
+    def note_broken(self) -> None:
+        """Count a failure: the status that the client has got does not tell it."""
+        self.status = InternalError.http_status
+
+
+async def _unbroken(
+    rest: AsyncIterator[bytes], ending: _Ending
+) -> AsyncGenerator[HttpBody | Pieces, None]:
     """Yield the rest of a body; after a failure, a message that breaks the transfer.
 
     Status and headers have been sent, so nothing else can report the failure to the client.
@@ -309,6 +340,7 @@ async def _unbroken(rest: AsyncIterator[bytes]) -> AsyncGenerator[HttpBody | Pie
             yield _framed(data)
     except Exception:  # noqa: BLE001 - after any failure the client must see a broken transfer
         _log.exception("a REST answer broke off")
+        ending.note_broken()
         yield (POISON,)
 
 

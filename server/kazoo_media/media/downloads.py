@@ -14,6 +14,7 @@ from kazoo_media.errors import (
     NotAcceptableError,
     RangeNotSatisfiableError,
 )
+from kazoo_media.metrics import Metrics
 from kazoo_media.model import Media, Rendition, RenditionKind
 
 
@@ -46,17 +47,20 @@ class ByteRange:
 class Download:
     """A part of an existing rendition. It stays readable if the media is replaced or deleted."""
 
-    def __init__(self, reader: BlobReader, span: ByteRange) -> None:
+    def __init__(self, reader: BlobReader, span: ByteRange, metrics: Metrics) -> None:
         self._reader = reader
         self._span = span
+        self._metrics = metrics
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncIterator[bytes]:
         """Yield exactly the bytes of the range, at most 256 KiB at once.
 
         Raises:
             StoreUnavailableError: the bytes cannot be read; the answer must not look complete.
         """
-        return self._reader.read(self._span.offset, self._span.length)
+        async for chunk in self._reader.read(self._span.offset, self._span.length):
+            self._metrics.sent(len(chunk))
+            yield chunk
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,8 +77,9 @@ class Download:
 class Downloads:
     """Selects and opens renditions."""
 
-    def __init__(self, renditions: Renditions) -> None:
+    def __init__(self, renditions: Renditions, metrics: Metrics) -> None:
         self._renditions = renditions
+        self._metrics = metrics
 
     def select(self, media: Media, kind: RenditionKind | None) -> Rendition:
         """Return a rendition; None selects the normalized one or, without one, the original.
@@ -99,4 +104,4 @@ class Downloads:
         Raises:
             StoreUnavailableError: the blob is missing or damaged.
         """
-        return Download(await self._renditions.open(rendition), span)
+        return Download(await self._renditions.open(rendition), span, self._metrics)

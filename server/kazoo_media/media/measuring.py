@@ -30,6 +30,7 @@ from kazoo_media.content.transfer import cause_of, with_sound
 from kazoo_media.documents.rules import conversion_outcome, with_content_keys
 from kazoo_media.errors import MediaError, NoPeaksError, StaleRevisionError, StoreUnavailableError
 from kazoo_media.metadata.store import MediaStore
+from kazoo_media.metrics import Metrics
 from kazoo_media.model import Content, Media, Rendition
 from kazoo_media.settings import NORMALIZE_EXECUTABLE, Settings
 
@@ -44,14 +45,20 @@ class Measuring:
     """Measures the renditions of stored media."""
 
     def __init__(
-        self, store: MediaStore, renditions: Renditions, settings: Settings, converters: Converters
+        self,
+        store: MediaStore,
+        renditions: Renditions,
+        settings: Settings,
+        converters: Converters,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._renditions = renditions
         self._settings = settings
         self._converters = converters
         self._waiting: asyncio.Queue[tuple[str, str]] = asyncio.Queue(_MOST_WAITING)
-        self._turn = asyncio.Semaphore(os.cpu_count() or 1)
+        self._turns = asyncio.Semaphore(os.cpu_count() or 1)
+        self._metrics = metrics
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._failed: dict[str, float] = {}  # loop time by blob key, the oldest first
 
@@ -59,6 +66,7 @@ class Measuring:
         """Measure the media passed to `soon`, until cancelled."""
         while True:
             account_id, media_id = await self._waiting.get()
+            self._metrics.queue_changed("background_measurement", -1)
             try:
                 media = await self._store.get_media(account_id, media_id)
                 if media is None:
@@ -74,6 +82,7 @@ class Measuring:
         """Measure a media in the background if a measurement is missing."""
         if self._missing(media) and not self._waiting.full():
             self._waiting.put_nowait((media.account_id, media.id))
+            self._metrics.queue_changed("background_measurement", 1)
 
     async def measured(self, media: Media) -> Media:
         """Return a media with the measurements of its renditions, as far as they are possible.
@@ -112,7 +121,7 @@ class Measuring:
         async with self._locks.setdefault(key, asyncio.Lock()):
             peaks = await self._renditions.rows.get_peaks(media.account_id, key)
             if peaks is None:
-                async with self._turn:
+                async with self._metrics.turn("measurement", self._turns):
                     sound = await self._sound(rendition)
                 peaks = sound.peaks
                 await self._keep(media, key, sound)

@@ -18,7 +18,8 @@ document has the error.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -39,6 +40,8 @@ from kazoo_media.content.transfer import Received, Transfer
 from kazoo_media.documents.rules import with_content_keys
 from kazoo_media.errors import (
     ConflictError,
+    InternalError,
+    MediaError,
     NotAudioError,
     StaleRevisionError,
     TooLargeError,
@@ -150,9 +153,13 @@ class Upload:
                 upload no longer fits it.
             StorageFullError, StoreUnavailableError: a store failed.
         """
+        with self._counted():
+            return await self._receive(declared, source)
+
+    async def _receive(self, declared: Declared, source: Source) -> Change:
         _check_declared(declared, self._limit_bytes)
         async with self._normalizer.admit(declared.preset) as normalization:
-            intake = Intake(source, declared, self._limit_bytes)
+            intake = Intake(source, declared, self._limit_bytes, self._normalizer.metrics)
             head = await intake.read_head()
             source_format, content_type = _recognised(head, declared, self._change.after)
             transfer = Transfer(self._renditions, self._account_id)
@@ -164,6 +171,21 @@ class Upload:
             except BaseException:
                 await transfer.discard()
                 raise
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        result = "CANCELLED"
+        try:
+            yield
+            result = "STORED"
+        except MediaError as error:
+            result = error.reason
+            raise
+        except Exception:
+            result = InternalError.reason
+            raise
+        finally:
+            self._normalizer.metrics.upload_ended(result)
 
     async def _commit(self, declared: Declared, received: Received) -> Change:
         """Make the content live; keep concurrent changes of the document."""

@@ -8,13 +8,12 @@ import apsw
 import structlog
 
 from kazoo_media.metadata.account_names import Renaming, make_names_unique
+from kazoo_media.start_error import StartError
 
 _UNIQUE_NAMES = 2
 """The migration whose indexes need the names of accounts to be unique."""
 
 _log = structlog.get_logger()
-
-from kazoo_media.start_error import StartError
 
 _VERSION_TABLE = (
     "create table if not exists schema_version"

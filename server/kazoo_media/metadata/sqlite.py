@@ -27,6 +27,7 @@ from kazoo_media.metadata.rows import (
 from kazoo_media.metadata.sqlite_accounts import insert_account
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
 from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.model import (
     Account,
     BlobRow,
@@ -51,7 +52,7 @@ class SqliteMetadataStore(MetadataStore):
         self._engine = engine
 
     @classmethod
-    async def open(cls, path: Path, *, shared: bool) -> Self:
+    async def open(cls, path: Path, *, shared: bool, metrics: Metrics = NO_METRICS) -> Self:
         """Return the store in a file, which is made or migrated if necessary.
 
         Args:
@@ -61,7 +62,8 @@ class SqliteMetadataStore(MetadataStore):
         Raises:
             StartError: the file cannot be used.
         """
-        return cls(await asyncio.to_thread(partial(SqliteEngine, path, shared=shared)))
+        engine = partial(SqliteEngine, path, shared=shared, metrics=metrics)
+        return cls(await asyncio.to_thread(engine))
 
     @override
     async def aclose(self) -> None:

@@ -38,6 +38,7 @@ import apsw
 from kazoo_media import durable
 from kazoo_media.errors import MediaError, StorageFullError, StoreUnavailableError
 from kazoo_media.metadata.migrations import migrate
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.start_error import StartError
 
 T = TypeVar("T")
@@ -55,13 +56,14 @@ _CLOCK_STEPS = 50
 class SqliteEngine:
     """The connections of one process to one database."""
 
-    def __init__(self, path: Path, *, shared: bool) -> None:
+    def __init__(self, path: Path, *, shared: bool, metrics: Metrics = NO_METRICS) -> None:
         """Prepare the schema and open all connections; blocks.
 
         Raises:
             StartError: this version cannot use the file.
         """
         self._shared = shared
+        self._metrics = metrics
         self._lock_fd = -1
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         try:
@@ -117,7 +119,7 @@ class SqliteEngine:
         except (apsw.BusyError, apsw.InterruptError):
             return await self.read(lambda db: db.execute(sql, bindings).fetchall())
         except apsw.Error as error:
-            raise converted(error) from error
+            raise self._counted(error) from error
 
     async def read_row(self, sql: str, bindings: Sequence[str]) -> tuple[Any, ...] | None:
         """Return the first row, read on the loop."""
@@ -140,6 +142,12 @@ class SqliteEngine:
         self._writer.close()
         os.close(self._lock_fd)
 
+    def _counted(self, error: apsw.Error | OSError) -> MediaError:
+        """Return the MediaError for an error, and count it."""
+        failure = converted(error)
+        self._metrics.store_failed("metadata", failure.reason)
+        return failure
+
     def _is_late(self) -> bool:
         return time.monotonic() > self._deadline_s
 
@@ -148,7 +156,7 @@ class SqliteEngine:
         try:
             return work(db)
         except apsw.Error as error:
-            raise converted(error) from error
+            raise self._counted(error) from error
         finally:
             self._readers.put(db)
 
@@ -158,6 +166,9 @@ class SqliteEngine:
             batch, last = self._take()
             if batch:
                 self._commit(batch)
+                for job in batch:
+                    if isinstance(job.error, apsw.Error | OSError):
+                        self._counted(job.error)
                 _deliver(batch)
 
     def _take(self) -> tuple[list[_Job], bool]:
@@ -198,7 +209,9 @@ class SqliteEngine:
                 if not db.in_transaction:
                     # SQLite rolled back the whole transaction, not just this job.
                     raise job.error if isinstance(job.error, apsw.Error) else apsw.AbortError
+            started = time.perf_counter()
             db.execute("commit")
+            self._metrics.committed(time.perf_counter() - started)
             return True
         finally:
             if db.in_transaction:

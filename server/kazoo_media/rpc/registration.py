@@ -7,6 +7,7 @@ from typing import cast
 import grpc.aio
 
 from kazoo_media.core import Core
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.rpc.accounts import AccountServicer
 from kazoo_media.rpc.languages import LanguageServicer
 from kazoo_media.rpc.media import MediaServicer
@@ -29,9 +30,11 @@ SERVICE_NAMES = tuple(service.full_name for service in SERVICES)
 """Full names of the typed services, for health and reflection."""
 
 
-def add_services(registry: Registry, core: Core) -> None:
+def add_services(registry: Registry, core: Core, metrics: Metrics = NO_METRICS) -> None:
     """Register every typed service."""
-    server = cast("grpc.aio.Server", Guarded(registry))  # the type that generated code expects
+    server = cast(
+        "grpc.aio.Server", Guarded(registry, metrics)
+    )  # the type that generated code expects
     account_service_pb2_grpc.add_AccountServiceServicer_to_server(AccountServicer(core), server)
     language_service_pb2_grpc.add_LanguageServiceServicer_to_server(LanguageServicer(core), server)
     media_service_pb2_grpc.add_MediaServiceServicer_to_server(MediaServicer(core), server)

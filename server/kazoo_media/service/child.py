@@ -38,6 +38,7 @@ class Child:
         command: Sequence[str],
         variables: Mapping[str, str],
         refusal: Callable[[str], StartError | None],
+        forget: Callable[[], None] = lambda: None,
     ) -> None:
         """Keep what to run.
 
@@ -46,11 +47,13 @@ class Child:
             command: Program and arguments.
             variables: Additions to the environment.
             refusal: Returns why the process did not start, from its log; None if it has no reason.
+            forget: Called whenever the process has ended.
         """
         self._name = name
         self._command = tethered(command)
         self._variables = variables
         self._refusal = refusal
+        self._forget = forget
         self._process: asyncio.subprocess.Process | None = None
         self._ending = asyncio.Event()
         self._restarts = False
@@ -116,6 +119,7 @@ class Child:
         finally:
             os.close(sink)
         code = await self._process.wait()
+        await asyncio.to_thread(self._forget)
         # Children of the process may live a moment longer and keep the pipe open.
         await asyncio.to_thread(forwarding.join, _LAST_LINES_S)
         return code

@@ -211,6 +211,10 @@ class Admin:
         body = self._ask("GET", f"/stats?format=json&filter={wanted}")
         return sum(int(each.get("value", 0)) for each in json.loads(body)["stats"])
 
+    def statistics(self, wanted: str) -> str:
+        """Return the statistics whose names match a regular expression, as Prometheus text."""
+        return self._ask("GET", f"/stats/prometheus?filter={quote(wanted)}").decode()
+
     def _ask(self, method: str, path: str) -> bytes:
         with _UnixConnection(self._path) as connection:
             connection.request(method, path)

@@ -22,7 +22,8 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -39,6 +40,14 @@ from kazoo_media.service.envoy import (
     find_envoy,
     write_configuration,
 )
+from kazoo_media.service.gateway_metrics import GatewayCollector
+from kazoo_media.service.metrics import (
+    forget_worker,
+    metrics_folder,
+    published,
+    shared_registry,
+)
+from kazoo_media.service.metrics_port import serving_metrics
 from kazoo_media.service.runtime import runtime_folder
 from kazoo_media.service.start import ALLOCATOR, locked, permit_many_files
 from kazoo_media.start_error import StartError
@@ -89,7 +98,12 @@ class Supervisor:
             permit_many_files()
             indices = range(config.workers)
             self._sockets = [runtime / f"worker-{index}.sock" for index in indices]
-            workers = [_worker(index, path) for index, path in enumerate(self._sockets)]
+            metrics = metrics_folder(runtime)
+            metrics.mkdir()
+            workers = [
+                _worker(index, path, partial(forget_worker, metrics, index))
+                for index, path in enumerate(self._sockets)
+            ]
             configuration = write_configuration(config, runtime, self._sockets)
             envoy = Child(
                 "envoy",
@@ -100,7 +114,16 @@ class Supervisor:
             self._children = [*workers, envoy]
             if self._debug:
                 self._show_lines()
-            asyncio.run(self._supervise(workers, envoy, Admin(runtime)))
+            asyncio.run(self._run(workers, envoy, Admin(runtime), metrics))
+
+    async def _run(
+        self, workers: Sequence[Child], envoy: Child, admin: Admin, metrics: Path
+    ) -> None:
+        async with AsyncExitStack() as stack:
+            if self._config.metrics_port:
+                publish = partial(published, shared_registry(metrics, GatewayCollector(admin)))
+                await stack.enter_async_context(serving_metrics(self._config.metrics_port, publish))
+            await self._supervise(workers, envoy, admin)
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
@@ -173,10 +196,10 @@ async def _end_all(children: Sequence[Child]) -> None:
             tasks.create_task(child.end())
 
 
-def _worker(index: int, path: Path) -> Child:
+def _worker(index: int, path: Path, forget: Callable[[], None]) -> Child:
     command = [sys.executable, "-m", "kazoo_media", WORKER_COMMAND]
     command += ["--index", str(index), "--socket", str(path)]
-    return Child(f"worker-{index}", command, ALLOCATOR, _worker_refusal)
+    return Child(f"worker-{index}", command, ALLOCATOR, _worker_refusal, forget)
 
 
 def _worker_refusal(log: str) -> StartError | None:

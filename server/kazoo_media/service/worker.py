@@ -25,18 +25,25 @@ from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.audio.pool.pool import ConverterPool, can_convert
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.blobs.local import LocalBlobStore
-from kazoo_media.blobs.store import BlobStore
 from kazoo_media.config import Config
 from kazoo_media.core import Core, Node, build_core
 from kazoo_media.crossbar.registration import add_crossbar
 from kazoo_media.errors import MediaError
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.addresses import check_address
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.service.memory import give_memory_back
+from kazoo_media.service.metrics import (
+    PrometheusMetrics,
+    metrics_folder,
+    own_registry,
+    published,
+)
+from kazoo_media.service.metrics_port import serving_metrics
 from kazoo_media.service.tls_files import check_tls
 from kazoo_media.start_error import StartError
 from kazoo_media.transport.aio.server import StandardServer, Tls
@@ -60,13 +67,18 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
     async with AsyncExitStack() as stack:
         descriptor = await asyncio.to_thread(_shared_file, socket_path.with_name("login_limit"))
         stack.callback(os.close, descriptor)
-        opened = await _open(config, stack, descriptor, shared=config.workers > 1)
+        metrics = NO_METRICS
+        if config.metrics_port:
+            folder = metrics_folder(socket_path.parent)
+            metrics = await asyncio.to_thread(PrometheusMetrics.shared, folder, index)
+        is_shared = config.workers > 1
+        opened = await _open(config, stack, descriptor, metrics, shared=is_shared)
         if index == 0:
             await _bootstrap(config, opened, partial(Bootstrap.new, config))
         budget = Budget(config.worker_buffer_mib << 20)
         server = WorkerServer(budget, Callers(opened.core).recognize)
-        _add_crossbar(server, config, opened.core, budget)
-        status = await _add_services(server, opened.core)
+        _add_crossbar(server, config, opened, budget)
+        status = await _add_services(server, opened)
         async with asyncio.TaskGroup() as tasks:
             # Only one worker sweeps: others would find the same rows.
             sweeping = index == 0 and tasks.create_task(opened.sweeper.run(_SWEEP_S))
@@ -104,12 +116,13 @@ async def run_standalone_worker(
     async with AsyncExitStack() as stack:
         descriptor = os.memfd_create("login_limit")
         stack.callback(os.close, descriptor)
-        opened = await _open(config, stack, descriptor, shared=False)
+        metrics = await _own_metrics(config, stack)
+        opened = await _open(config, stack, descriptor, metrics, shared=False)
         server = StandardServer(behind_transcoder=crossbar)
         if crossbar:
             budget = Budget(config.worker_buffer_mib << 20)
-            _add_crossbar(server, config, opened.core, budget)
-        status = await _add_services(server, opened.core)
+            _add_crossbar(server, config, opened, budget)
+        status = await _add_services(server, opened)
         address = await _listen(server, config, address)
         try:
             await _bootstrap(config, opened, partial(Bootstrap.of_worker, address))
@@ -153,10 +166,11 @@ class _Opened:
     core: Core
     metadata: MetadataStore
     sweeper: Sweeper
+    metrics: Metrics
 
 
 async def _open(
-    config: Config, stack: AsyncExitStack, login_limit: int, *, shared: bool
+    config: Config, stack: AsyncExitStack, login_limit: int, metrics: Metrics, *, shared: bool
 ) -> _Opened:
     """Open the stores and wire the core.
 
@@ -164,24 +178,27 @@ async def _open(
         config: Names their folder.
         stack: Closes them.
         login_limit: Descriptor of the file that counts failed logins.
+        metrics: Counts what happens in all of it.
         shared: Whether other workers open the same stores.
 
     Raises:
         StartError: a file in the folder cannot be used.
     """
     database = config.data_dir / "metadata.sqlite"
-    metadata = await SqliteMetadataStore.open(database, shared=shared)
+    metadata = await SqliteMetadataStore.open(database, shared=shared, metrics=metrics)
     stack.push_async_callback(metadata.aclose)
     await asyncio.to_thread(durable.make_folder, config.data_dir / "blobs")
-    blobs = LocalBlobStore(config.data_dir / "blobs")
+    blobs = LocalBlobStore(config.data_dir / "blobs", metrics)
     stack.push_async_callback(blobs.aclose)
     converters = await _converters(config, stack)
+    node = await asyncio.to_thread(_node, config)
     try:
-        core = await _core(config, metadata, blobs, converters, LoginLimit(login_limit))
+        limit = LoginLimit(login_limit)
+        core = await build_core(node, metadata, blobs, converters, limit, metrics)
     except MediaError as error:  # of the database: damage behind its first pages
         problem = error.__cause__ or error
         raise StartError.about(database, problem, "restore it from a backup") from error
-    return _Opened(core, metadata, Sweeper(metadata, blobs))
+    return _Opened(core, metadata, Sweeper(metadata, blobs, metrics=metrics), metrics)
 
 
 async def _converters(config: Config, stack: AsyncExitStack) -> Converters:
@@ -194,20 +211,24 @@ async def _converters(config: Config, stack: AsyncExitStack) -> Converters:
     return Converters(folder, pool, await asyncio.to_thread(find_ffmpeg))
 
 
-async def _core(
-    config: Config,
-    metadata: MetadataStore,
-    blobs: BlobStore,
-    converters: Converters,
-    login_limit: LoginLimit,
-) -> Core:
-    node = Node(
+def _node(config: Config) -> Node:
+    """Read what belongs to this node; blocks."""
+    return Node(
         config.node_name,
-        await asyncio.to_thread(load_private_key, config.data_dir / "signing-key.pem"),
-        await asyncio.to_thread(load_trusted_keys, config.data_dir / "trusted_keys"),
+        load_private_key(config.data_dir / "signing-key.pem"),
+        load_trusted_keys(config.data_dir / "trusted_keys"),
         config.converters,
     )
-    return await build_core(node, metadata, blobs, converters, login_limit)
+
+
+async def _own_metrics(config: Config, stack: AsyncExitStack) -> Metrics:
+    """Return the metrics of a worker that serves them itself, until the stack ends."""
+    if config.metrics_port is None:
+        return NO_METRICS
+    registry = own_registry()
+    publish = partial(published, registry)
+    await stack.enter_async_context(serving_metrics(config.metrics_port, publish))
+    return PrometheusMetrics(registry)
 
 
 def _shared_file(path: Path) -> int:
@@ -215,13 +236,14 @@ def _shared_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
-def _add_crossbar(registry: Registry, config: Config, core: Core, budget: Budget) -> None:
+def _add_crossbar(registry: Registry, config: Config, opened: _Opened, budget: Budget) -> None:
     release = version("kazoo-media")
-    add_crossbar(registry, core, budget, node_name=config.node_name, version=release)
+    core, metrics = opened.core, opened.metrics
+    add_crossbar(registry, core, budget, metrics, node_name=config.node_name, version=release)
 
 
-async def _add_services(registry: Registry, core: Core) -> health.aio.HealthServicer:
-    add_services(registry, core)
+async def _add_services(registry: Registry, opened: _Opened) -> health.aio.HealthServicer:
+    add_services(registry, opened.core, opened.metrics)
     return await add_standard_services(registry, SERVICE_NAMES)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import structlog
 
 from kazoo_media.errors import InternalError, MediaError
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.transport.context import REQUEST_ID_KEY, Call, Context
 from kazoo_media.transport.refused import RefusedError
 from kazoo_media.transport.registry import Handler, Registry
@@ -26,15 +28,16 @@ class Guarded:
     are wrapped when they are registered: an interceptor would cost one more task per call.
     """
 
-    def __init__(self, server: Registry) -> None:
+    def __init__(self, server: Registry, metrics: Metrics = NO_METRICS) -> None:
         self._server = server
+        self._metrics = metrics
 
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, Handler]
     ) -> None:
         """Register the methods of a service."""
         wrapped = {
-            name: _wrap(f"/{service_name}/{name}", handler)
+            name: _wrap(_Method(service_name, name, self._metrics), handler)
             for name, handler in method_handlers.items()
         }
         self._server.add_registered_method_handlers(service_name, wrapped)
@@ -43,7 +46,14 @@ class Guarded:
         """Do nothing: generated code registers the same handlers by name."""
 
 
-def _wrap(method: str, handler: Handler) -> Handler:
+@dataclass(frozen=True, slots=True)
+class _Method:
+    service_name: str
+    name: str
+    metrics: Metrics
+
+
+def _wrap(method: _Method, handler: Handler) -> Handler:
     codecs = handler.request_deserializer, handler.response_serializer
     if handler.unary_unary:
         return grpc.unary_unary_rpc_method_handler(_single(method, handler.unary_unary), *codecs)
@@ -54,7 +64,7 @@ def _wrap(method: str, handler: Handler) -> Handler:
     return grpc.stream_stream_rpc_method_handler(_stream(method, handler.stream_stream), *codecs)
 
 
-def _single(method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
+def _single(method: _Method, behaviour: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a behaviour with one response. Its request is a message or an iterator."""
 
     async def answer(request: object, context: Context) -> object:
@@ -64,7 +74,7 @@ def _single(method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
     return answer
 
 
-def _stream(method: str, behaviour: Any) -> Callable[..., Any]:  # noqa: ANN401 - of two types
+def _stream(method: _Method, behaviour: Any) -> Callable[..., Any]:  # noqa: ANN401 - of two types
     """Wrap a behaviour with a stream of responses. Its request is a message or an iterator."""
 
     async def answer(request: object, context: Context) -> AsyncIterator[object]:
@@ -76,11 +86,12 @@ def _stream(method: str, behaviour: Any) -> Callable[..., Any]:  # noqa: ANN401 
 
 
 @asynccontextmanager
-async def _guarded(method: str, context: Context) -> AsyncIterator[None]:
+async def _guarded(method: _Method, context: Context) -> AsyncIterator[None]:
     call = Call.begin(context)
     # Trailing: initial metadata of its own would cost another 60 us.
     context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
     started = time.perf_counter()
+    path = f"/{method.service_name}/{method.name}"
     code = "CANCELLED"
     failure: MediaError | None = None
     try:
@@ -92,13 +103,15 @@ async def _guarded(method: str, context: Context) -> AsyncIterator[None]:
         code = refusal.code.name
         raise
     except Exception:  # noqa: BLE001 - the only place: no internal text reaches a client
-        _log.exception("unexpected failure", method=method, request_id=call.request_id)
+        _log.exception("unexpected failure", method=path, request_id=call.request_id)
         failure = InternalError()
     finally:
+        code = failure.code.name if failure else code
+        method.metrics.call_ended("grpc", method.name, code)
         _log.info(
             "call",
-            method=method,
-            code=failure.code.name if failure else code,
+            method=path,
+            code=code,
             ms=round((time.perf_counter() - started) * 1000, 1),
             request_id=call.request_id,
             account_id=call.account_id,

@@ -21,6 +21,7 @@ import structlog
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.errors import MediaError
 from kazoo_media.metadata.store import BlobRows
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.model import BlobRow, unix_time_ms
 
 _BATCH_ROWS = 100
@@ -55,6 +56,7 @@ class Sweeper:
         pending_grace_ms: int = _HOUR_MS,
         dead_grace_ms: int = 6 * _HOUR_MS,
         clock: Callable[[], int] = unix_time_ms,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         """Sweep these stores.
 
@@ -68,6 +70,7 @@ class Sweeper:
         self._pending_grace_ms = pending_grace_ms
         self._dead_grace_ms = dead_grace_ms
         self._clock = clock
+        self._metrics = metrics
 
     async def sweep(self) -> SweepReport:
         """Expire abandoned uploads and remove dead blobs whose grace period is over.
@@ -95,7 +98,9 @@ class Sweeper:
                 report = await self.sweep()
             except MediaError as error:
                 _log.warning("sweep failed", error=error.message, reason=error.reason)
+                self._metrics.sweep_ended("failed")
             else:
+                self._count(report)
                 if report.expired or report.removed or report.failed:
                     _log.info(
                         "swept",
@@ -104,6 +109,12 @@ class Sweeper:
                         failed=report.failed,
                     )
             await asyncio.sleep(interval_s)
+
+    def _count(self, report: SweepReport) -> None:
+        self._metrics.sweep_ended("done")
+        self._metrics.swept("expired", report.expired)
+        self._metrics.swept("removed", report.removed)
+        self._metrics.swept("failed", report.failed)
 
     async def _delete(self, row: BlobRow) -> bool:
         """Delete a blob and return whether that succeeded."""

@@ -36,6 +36,11 @@ class PooledConversion(PipedConversion):
         run = await pool.start(replace(job, ignore_length=head.ignores_length), limits)
         return cls(run, job.source, job.target, limits, fallback)
 
+    @property
+    @override
+    def backend(self) -> str:
+        return "inprocess"
+
 
 class PooledMeasuring(PipedConversion):
     """One measurement. It has no output; its report has the measurement of the input."""
@@ -55,6 +60,11 @@ class PooledMeasuring(PipedConversion):
         """
         run = await pool.start(Measurement(source), limits)
         return cls(run, source, source, limits, fallback)
+
+    @property
+    @override
+    def backend(self) -> str:
+        return "inprocess"
 
     @override
     def _judge(self, report: Report) -> str | None:

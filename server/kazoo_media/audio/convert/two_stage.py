@@ -29,6 +29,12 @@ class TwoStageConversion(Conversion):
         self._ended: ConversionOutcome | None = None  # why there is no second stage, or no longer
         self._decoded = ConversionOutcome()
 
+    @property
+    @override
+    def backend(self) -> str:
+        stages = [self._decoder] if self._second is None else [self._decoder, self._second]
+        return "+".join(each.backend for each in stages)
+
     @override
     async def feed(self, data: bytes) -> None:
         await self._decoder.feed(data)

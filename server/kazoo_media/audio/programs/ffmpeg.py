@@ -129,6 +129,11 @@ class FfmpegDecoding(PipedConversion):
         process = await _FfmpegProcess.start(argv, limits, spool_bytes, temp_folder)
         return cls(process, source, AudioFormat.WAV, limits)
 
+    @property
+    @override
+    def backend(self) -> str:
+        return "ffmpeg"
+
     @override
     def _judge(self, report: Report) -> str | None:
         reason = super()._judge(report)

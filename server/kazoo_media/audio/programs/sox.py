@@ -101,6 +101,11 @@ class SoxConversion(PipedConversion):
 
     @property
     @override
+    def backend(self) -> str:
+        return "sox"
+
+    @property
+    @override
     def _length_is_known(self) -> bool:
         # Arguments may change the interpretation of the input and so its length.
         return not set(self._command.source_arguments) - {IGNORE_LENGTH}

@@ -43,6 +43,11 @@ class Uploading(Conversion):
         self._starting = False
         self._begun = asyncio.Event()
 
+    @property
+    @override
+    def backend(self) -> str:
+        return "" if self._conversion is None else self._conversion.backend
+
     @override
     async def feed(self, data: bytes) -> None:
         if self._conversion is not None:

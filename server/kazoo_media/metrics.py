@@ -1,0 +1,85 @@
+"""What the product counts, without a word about how it is published."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Metrics:
+    """Counts nothing; the service's own subclass publishes what it counts (`service/metrics.py`).
+
+    Every text comes from a small fixed set: never an id, an account or a word of a client.
+    """
+
+    def call_ended(self, surface: str, rpc: str, code: str) -> None:
+        """Count a call.
+
+        Args:
+            surface: "rest" or "grpc".
+            rpc: Name of the method, without its service.
+            code: HTTP status or name of the gRPC code.
+        """
+
+    def received(self, size_bytes: int) -> None:
+        """Count bytes of audio from clients."""
+
+    def sent(self, size_bytes: int) -> None:
+        """Count bytes of audio to clients."""
+
+    def upload_ended(self, result: str) -> None:
+        """Count an upload; the result is STORED, CANCELLED or the reason of its error."""
+
+    def conversion_ended(self, preset: str, backend: str, result: str) -> None:
+        """Count a conversion.
+
+        Args:
+            preset: Its preset.
+            backend: See `Conversion.backend`; "none": it was refused.
+            result: "converted", "failed", "retried" (another conversion of the same input
+                follows), "refused" or "cancelled".
+        """
+
+    def queue_changed(self, queue: str, change: int) -> None:
+        """Add to the number of those who wait in a queue or hold a place in it."""
+
+    def waited(self, queue: str, seconds: float) -> None:
+        """Record how long one waited for a turn."""
+
+    def committed(self, seconds: float) -> None:
+        """Record how long a metadata transaction took to become durable."""
+
+    def synced(self, seconds: float) -> None:
+        """Record how long the bytes and names of blobs took to become durable."""
+
+    def store_failed(self, store: str, reason: str) -> None:
+        """Count a failure of a store ("metadata" or "blobs") by the reason of its error."""
+
+    def log_in_refused(self, way: str, reason: str) -> None:
+        """Count a refused log-in; the way is "key" or "user"."""
+
+    def swept(self, result: str, blobs: int = 1) -> None:
+        """Count blobs that a sweep expired, removed or failed to remove."""
+
+    def sweep_ended(self, result: str) -> None:
+        """Count a sweep, "done" or "failed"."""
+
+    @asynccontextmanager
+    async def turn(self, queue: str, turns: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Hold one of the turns inside the block; count the wait for it."""
+        started = time.perf_counter()
+        self.queue_changed(queue, 1)
+        try:
+            await turns.acquire()
+        finally:
+            self.queue_changed(queue, -1)
+        try:
+            self.waited(queue, time.perf_counter() - started)
+            yield
+        finally:
+            turns.release()
+
+
+NO_METRICS = Metrics()
