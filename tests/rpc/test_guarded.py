@@ -18,6 +18,7 @@ from kazoo_media.transport.guarded import Guarded
 from kazoo_media.v1.media_service_pb2 import GetMediaRequest
 from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from tests.rpc.service import Live, refusal_of
+from tests.support.counted import Counted
 
 _SECRET = "the password is in /etc/x"  # what a plain exception may say
 
@@ -64,9 +65,14 @@ _SERVICE = "kazoo_media.v1.ProbeService"
 
 
 @pytest.fixture
-async def channel() -> AsyncIterator[grpc.aio.Channel]:
+def metrics() -> Counted:
+    return Counted()
+
+
+@pytest.fixture
+async def channel(metrics: Counted) -> AsyncIterator[grpc.aio.Channel]:
     server = StandardServer(behind_transcoder=True)
-    Guarded(server).add_registered_method_handlers(_SERVICE, _HANDLERS)
+    Guarded(server, metrics).add_registered_method_handlers(_SERVICE, _HANDLERS)
     with tempfile.TemporaryDirectory() as folder:
         address = await server.start(f"unix:{folder}/s")
         async with grpc.aio.insecure_channel(address) as channel:
@@ -174,3 +180,15 @@ async def test_the_typed_services_name_the_caller_in_the_access_log(live: Live) 
         await stub.GetMedia(request, metadata=live.tenant.metadata)
     (line,) = lines
     assert (line["code"], line["account_id"]) == ("NOT_FOUND", live.tenant.account_id)
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+async def test_every_call_is_counted_by_how_it_ended(
+    channel: grpc.aio.Channel, metrics: Counted, kind: str
+) -> None:
+    await _call(channel, kind, b"hello")
+    for failing in (b"known", b"unknown"):
+        with capture_logs(), pytest.raises(grpc.aio.AioRpcError):
+            await _call(channel, kind, failing)
+    for code in ("OK", "NOT_FOUND", "INTERNAL"):
+        assert metrics.value("requests_total", surface="grpc", rpc=kind, code=code) == 1

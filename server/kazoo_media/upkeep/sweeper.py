@@ -111,10 +111,10 @@ class Sweeper:
             await asyncio.sleep(interval_s)
 
     def _count(self, report: SweepReport) -> None:
-        self._metrics.sweep_ended("done")
         self._metrics.swept("expired", report.expired)
         self._metrics.swept("removed", report.removed)
         self._metrics.swept("failed", report.failed)
+        self._metrics.sweep_ended("done")
 
     async def _delete(self, row: BlobRow) -> bool:
         """Delete a blob and return whether that succeeded."""

@@ -13,6 +13,7 @@ from kazoo_media.access.log_ins import LogIns
 from kazoo_media.access.login_limit import ADDRESS_BURST, BURST
 from kazoo_media.errors import InvalidCredentialsError, TooManyRequestsError
 from tests.support.core_fixtures import CoreUnderTest, make_core, make_login_limit
+from tests.support.counted import Counted
 from tests.support.hashes import count_hashes
 
 _PEER = "192.0.2.1"
@@ -120,3 +121,18 @@ async def test_clients_that_leave_start_no_more_hashes_than_run_at_once(
     outcomes = await _outcomes(*guesses)
     assert outcomes.count(asyncio.CancelledError) == _AT_ONCE
     assert running == BURST
+
+
+async def test_refused_log_ins_are_counted_by_way_and_reason(tested: CoreUnderTest) -> None:
+    metrics = Counted()
+    limit = make_login_limit(lambda: 1.0)
+    log_ins = LogIns(tested.core.accounts, tested.core.users, limit, metrics)
+    await _outcomes(*(log_ins.with_key(_PEER, "0" * 64) for _ in range(BURST + 3)))
+    await _outcomes(log_ins.as_user(_PEER, "0" * 32, "master"))
+    await log_ins.as_user(_PEER, _GOOD, "master")
+    for way, reason, count in (
+        ("key", "INVALID_CREDENTIALS", BURST),
+        ("key", "TOO_MANY_REQUESTS", 3),
+        ("user", "INVALID_CREDENTIALS", 1),
+    ):
+        assert metrics.value("log_ins_refused_total", way=way, reason=reason) == count

@@ -16,6 +16,7 @@ from kazoo_media.blobs.local_files import BlobFolder, read_exactly, write_all
 from kazoo_media.blobs.store import READ_CHUNK_BYTES
 from kazoo_media.errors import StorageFullError, StoreUnavailableError
 from tests.contract.blob_store import MIB, content, names, noise, stored, written
+from tests.support.counted import Counted
 
 KEY = "0f" * 16
 LARGE = noise(MIB)
@@ -248,3 +249,22 @@ async def test_a_folder_that_was_cleared_away_is_made_again(
     await asyncio.to_thread(_clear_away_empty_folders, folder)
     await store.publish([await written(store, KEY, b"def")])
     assert await content(store, KEY) == b"def"
+
+
+async def test_publications_and_failures_are_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = Counted()
+    store = LocalBlobStore(folder, metrics)
+    await stored(store, b"abc")
+    assert metrics.value("fsync_seconds_count") == 1
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageFullError):
+        await stored(store, b"abc")
+    reason = StorageFullError.reason
+    assert metrics.value("store_errors_total", store="blobs", reason=reason) == 1
+    await store.aclose()

@@ -19,6 +19,7 @@ from kazoo_media.metadata.sqlite_engine import SqliteEngine
 from kazoo_media.model import Account, MediaQuery
 from kazoo_media.start_error import StartError
 from tests.contract.media_samples import ACCOUNT, make_content, make_media, upload
+from tests.support.counted import Counted
 
 
 @pytest.fixture
@@ -285,4 +286,18 @@ async def test_a_damaged_database_is_an_unavailable_store(path: Path) -> None:
         with pytest.raises(StoreUnavailableError):
             await attempt
     assert await store.get_media(ACCOUNT, "m") is not None
+    await store.aclose()
+
+
+async def test_commits_and_failures_are_counted(path: Path) -> None:
+    metrics = Counted()
+    store = await SqliteMetadataStore.open(path, shared=False, metrics=metrics)
+    await store.insert_media(make_media())
+    assert metrics.value("commit_seconds_count") == 1
+    _execute(path, "drop table account; drop table setting")
+    for attempt in (store.get_account("a"), store.remove_setting("a", "b", "c")):
+        with pytest.raises(StoreUnavailableError):
+            await attempt
+    reason = StoreUnavailableError.reason
+    assert metrics.value("store_errors_total", store="metadata", reason=reason) == 2
     await store.aclose()

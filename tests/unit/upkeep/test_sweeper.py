@@ -12,6 +12,7 @@ from kazoo_media.model import BlobRow, BlobState
 from kazoo_media.upkeep.sweeper import Sweeper, SweepReport
 from tests.contract.blob_store import names
 from tests.contract.media_samples import ACCOUNT, keys_of, make_content, make_media, saved_with
+from tests.support.counted import Counted
 from tests.support.memory_blobs import MemoryBlobStore
 from tests.support.memory_metadata import MemoryMetadataStore
 
@@ -167,3 +168,24 @@ async def test_the_loop_survives_a_store_that_is_down_for_a_while(swept: Swept) 
         task.cancel()
     assert await swept.rows() == {}
     assert await names(swept.blobs) == set()
+
+
+async def test_sweeps_and_blobs_are_counted(swept: Swept) -> None:
+    swept_once = asyncio.Event()
+
+    class Noticed(Counted):
+        def sweep_ended(self, result: str) -> None:
+            super().sweep_ended(result)
+            swept_once.set()
+
+    metrics = Noticed()
+    stuck, *_ = await swept.put_dead(3)
+    swept.blobs.stuck.add(stuck)
+    swept.clock.now_ms += 7 * HOUR_MS
+    sweeper = Sweeper(swept.metadata, swept.blobs, clock=swept.clock, metrics=metrics)
+    running = asyncio.ensure_future(sweeper.run(3600))
+    await swept_once.wait()
+    running.cancel()
+    assert metrics.value("sweeps_total", result="done") == 1
+    assert metrics.value("swept_blobs_total", result="removed") == 2
+    assert metrics.value("swept_blobs_total", result="failed") == 1
