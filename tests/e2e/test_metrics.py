@@ -107,7 +107,7 @@ def test_calls_uploads_and_conversions_are_counted_by_how_they_ended(product: Pr
         tenant.create(_SECRETIVE)
         assert tenant.upload(_SECRETIVE, audio, "telephony") == 200
         assert tenant.upload(_SECRETIVE, audio, "kazoo") == 200
-        assert tenant.upload(_SECRETIVE, b"%PDF-1.7 no audio", "telephony") == 415
+        assert tenant.upload(_SECRETIVE, b"%PDF-1.7 no audio", "telephony") == 400
         assert tenant.upload(_SECRETIVE, audio[:60], "telephony") == 200  # cannot be converted
         assert tenant.get(f"{_SECRETIVE}/raw") == 200
         with tenant.begun_upload(_SECRETIVE):
@@ -117,7 +117,7 @@ def test_calls_uploads_and_conversions_are_counted_by_how_they_ended(product: Pr
         calls = counts(product, "kazoo_media_requests_total")
         assert calls["201", "CreateMedia", "rest"] == 1
         assert calls["200", "UploadRaw", "rest"] == 3
-        assert calls["415", "UploadRaw", "rest"] == 1
+        assert calls["400", "UploadRaw", "rest"] == 1
         assert calls["200", "DownloadRaw", "rest"] == 1
         stored = dict(uploads(product))
         assert stored.pop(("STORED",)) == 3
@@ -209,6 +209,7 @@ def test_without_envoy_the_workers_metrics_are_served(product: Product) -> None:
     with product:
         assert counts(product, "kazoo_media_gateway_up") == {(): 1}
         product.envoy().kill()
+        assert counts(product, "kazoo_media_sweeps_total")["done",] == 1
         wait_until(lambda: counts(product, "kazoo_media_gateway_up") == {(): 1}, "Envoy is back")
         assert counts(product, "envoy_cluster_membership_healthy")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kazoo_media.config import Config, ConfigError, variables
+from kazoo_media.config import Address, Config, ConfigError, variables
 
 
 def config(**values: str) -> Config:
@@ -122,3 +122,34 @@ def test_secrets_are_never_shown() -> None:
 def test_what_is_shown_can_be_read_again() -> None:
     shown = config(converters="b,a", workers="3").describe()
     assert Config.from_environ(shown).describe() == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("9100", Address("127.0.0.1", 9100)),
+        ("0.0.0.0:9100", Address("0.0.0.0", 9100)),
+        ("[::1]:9100", Address("::1", 9100)),
+        ("", None),
+    ],
+)
+def test_metrics_are_local_unless_an_address_is_given(given: str, address: Address | None) -> None:
+    assert config(metrics_port=given).metrics_port == address
+
+
+@pytest.mark.parametrize(
+    "given", ["0", "65536", "localhost:9100", "9100:127.0.0.1", "a", ":", "1:2:3"]
+)
+def test_an_invalid_address_of_the_metrics_is_refused(given: str) -> None:
+    with pytest.raises(ConfigError, match=r"KAZOO_MEDIA_METRICS_PORT=.*port from 1 to 65535"):
+        config(metrics_port=given)
+
+
+def test_no_two_ports_may_be_the_same() -> None:
+    with pytest.raises(ConfigError, match="HTTP_PORT and KAZOO_MEDIA_METRICS_PORT are both 8000"):
+        config(metrics_port="8000")
+
+
+def test_an_address_is_shown_as_it_is_typed() -> None:
+    shown = config(metrics_port="[::1]:9100").describe()
+    assert shown["KAZOO_MEDIA_METRICS_PORT"] == "[::1]:9100"
