@@ -10,9 +10,15 @@ import os
 import resource
 import signal
 import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.pool.system_calls import SystemCalls
 from kazoo_media.audio.running.limits import NICE
+
+if TYPE_CHECKING:
+    from pyseccomp import SyscallFilter
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -26,12 +32,28 @@ _TCP_RIGHTS, _SCOPES = 0b11, 0b11
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def lock_down() -> bool:
-    """Restrict the process; return whether landlock is in force.
+@dataclass(frozen=True, slots=True)
+class Lockdown:
+    """The restrictions that are in force.
 
-    Landlock forbids opening files, TCP connections and signals to other processes. Resource limits
-    are set in any case.
+    Attributes:
+        files: Whether landlock forbids opening files, TCP connections and signals to other
+            processes.
+        calls: The filters of system calls; None if this system cannot restrict them.
     """
+
+    files: bool
+    calls: SystemCalls | None
+
+    @property
+    def missing(self) -> list[str]:
+        """Return the names of the restrictions that this system does not offer."""
+        offered = {"landlock": self.files, "seccomp": self.calls}
+        return [name for name, is_in_force in offered.items() if not is_in_force]
+
+
+def lock_down() -> Lockdown:
+    """Restrict the process: its files, its system calls and, in any case, its resources."""
     limits = ConversionLimits()
     with open("/proc/self/statm", encoding="ascii") as statm:
         address_space = int(statm.read().split()[0]) * resource.getpagesize()
@@ -43,10 +65,11 @@ def lock_down() -> bool:
     ):
         _lower(kind, value)
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    return _close_off()
+    calls = SystemCalls.prepare()  # before landlock, which keeps it from opening libseccomp
+    return Lockdown(_close_off(), calls if calls and _load(calls.of_zygote) else None)
 
 
-def become_converter(parent: int) -> None:
+def become_converter(parent: int, lockdown: Lockdown) -> None:
     """Turn a fork into a converter.
 
     It leads a process group, has low priority, cannot fork, and is killed when its parent ends.
@@ -56,13 +79,24 @@ def become_converter(parent: int) -> None:
     if os.getppid() != parent:  # it ended before prctl was called
         os._exit(0)
     os.nice(NICE)
-    _lower(resource.RLIMIT_NPROC, 0)
+    _lower(resource.RLIMIT_NPROC, 0)  # which does not count for root
+    if lockdown.calls is not None:
+        lockdown.calls.of_converter.load()
 
 
 def _lower(kind: int, value: int) -> None:
     hard = resource.getrlimit(kind)[1]
     least = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(kind, (least, least))
+
+
+def _load(calls: SyscallFilter) -> bool:
+    """Put a filter in force; return False if the kernel cannot."""
+    try:
+        calls.load()
+    except OSError:
+        return False
+    return True
 
 
 def _close_off() -> bool:

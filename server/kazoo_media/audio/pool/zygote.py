@@ -18,7 +18,7 @@ from typing import Any
 
 from kazoo_media.audio.inprocess.session import warm_up
 from kazoo_media.audio.pool.converter_main import converter_main
-from kazoo_media.audio.pool.lockdown import become_converter, lock_down
+from kazoo_media.audio.pool.lockdown import Lockdown, become_converter, lock_down
 from kazoo_media.audio.pool.messages import receive, send
 
 
@@ -28,19 +28,20 @@ def main() -> None:
     warm_up()
     gc.collect()
     gc.freeze()  # the collector writes into objects: their pages would not stay shared
-    send(control, {"locked": lock_down()})
+    lockdown = lock_down()
+    send(control, {"missing": lockdown.missing})
     while True:
         request, descriptors = receive(control)
         if request is None:
             return
         if request["do"] == "fork":
-            answer = _fork(control, descriptors[0])
+            answer = _fork(control, descriptors[0], lockdown)
         else:
             answer = {"exit_code": _reap(request["pid"])}
         send(control, answer)
 
 
-def _fork(control: socket.socket, descriptor: int) -> dict[str, Any]:
+def _fork(control: socket.socket, descriptor: int, lockdown: Lockdown) -> dict[str, Any]:
     parent = os.getpid()
     try:
         pid = os.fork()
@@ -49,8 +50,9 @@ def _fork(control: socket.socket, descriptor: int) -> dict[str, Any]:
         return {"problem": error.strerror}
     if pid == 0:
         control.close()
-        become_converter(parent)
-        converter_main(socket.socket(fileno=descriptor))
+        channel = socket.socket(fileno=descriptor)
+        become_converter(parent, lockdown)
+        converter_main(channel)
         os._exit(0)
     os.close(descriptor)
     with suppress(OSError):  # the child does it as well; either may come first

@@ -62,8 +62,8 @@ class ZygoteClient:
         except BaseException:
             await zygote.aclose()
             raise
-        if not ready["locked"]:
-            _log.warning("converters can access the file system: this kernel has no landlock")
+        if ready["missing"]:
+            _log.warning("converter processes are less confined here", missing=ready["missing"])
         return zygote
 
     @property
