@@ -166,8 +166,8 @@ def test_a_metadata_write_is_durable_before_it_is_acknowledged(traced_calls: lis
 
 
 def _on_a_small_disk(folder: Path, *command: str | Path) -> list[str | Path] | None:
-    """Return the command in a namespace where the folder is a disk of 6 MiB, None if refused."""
-    mount = 'mount -t tmpfs -o size=6m none "$0" && exec "$@"'
+    """Return the command in a namespace where the folder is a disk of 16 MiB, None if refused."""
+    mount = 'mount -t tmpfs -o size=16m none "$0" && exec "$@"'
     # -r: who is not root becomes it in a user namespace.
     for options in ("-m", "-rm"):
         prefix: list[str | Path] = ["unshare", options, "sh", "-c", mount, folder]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import grpc
 import pytest
 from typing_extensions import override
 
+from kazoo_media.v1 import media_service_pb2 as media_pb
 from tests.contract.upload_promises import wav
 from tests.e2e.clients import GrpcUpload, Tenant
 from tests.rpc.service import refusal_of
@@ -32,34 +34,39 @@ class ConfinedProduct(Product):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._mount_point = self.data_dir
-        self._mount_point.mkdir()
+        self.mount_point = self.data_dir
+        self.mount_point.mkdir()
 
     @override
     def command(self) -> list[str]:
         script = 'mount -t tmpfs -o size=24m,mode=700 tmpfs "$0" && exec "$@"'
-        return ["unshare", "-m", "sh", "-c", script, str(self._mount_point), *super().command()]
+        return ["unshare", "-m", "sh", "-c", script, str(self.mount_point), *super().command()]
 
     @override
     def launch(self) -> None:
         super().launch()
         # Where that disk is for those who do not see it.
-        self.data_dir = Path(f"/proc/{self.process.pid}/root{self._mount_point}")
+        self.data_dir = Path(f"/proc/{self.process.pid}/root{self.mount_point}")
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting a small disk is not permitted here")
 def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
     small, kept = wav(1_000_000, seed=1), wav(3_000_000, seed=2)
     with ConfinedProduct(tmp_path) as product, Tenant.log_in(product) as admin:
+        doomed = [admin.with_audio(wav(1000, seed=number)) for number in range(4)]
         media_id = admin.with_audio(kept)
         before = admin.document(media_id)
         larger_than_the_disk = wav(30_000_000, seed=3)
         expect_full(admin, media_id, larger_than_the_disk)
+        forget_waveforms(product)
         filler = product.data_dir / "filler"
         fill(filler)
         expect_full(admin, media_id, small)
         assert admin.document(media_id) == before
         assert admin.download(media_id) == kept
+        fill(product.data_dir / "filler2")
+        expect_reads_and_deletions(admin, media_id, doomed)
+        (product.data_dir / "filler2").unlink()
         filler.unlink()
         assert admin.document(media_id) == before
         admin.upload(media_id, small)
@@ -77,6 +84,38 @@ def expect_full(admin: Tenant, media_id: str, audio: bytes) -> None:
         upload.finish()
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert refusal_of(refused.value).info.reason == "STORAGE_FULL"
+
+
+def forget_waveforms(product: ConfinedProduct) -> None:
+    """Make the next request for a waveform measure the audio again."""
+    program = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]);"
+        " db.execute('delete from peaks'); db.commit()"
+    )
+    # SQLite resolves links, so it finds the database only where that disk is mounted.
+    entering = ["nsenter", "-m", "-t", str(product.process.pid), sys.executable, "-c", program]
+    subprocess.run([*entering, product.mount_point / "metadata.sqlite"], check=True)
+
+
+def expect_reads_and_deletions(admin: Tenant, media_id: str, doomed: list[str]) -> None:
+    """Check that waveforms are answered and media deleted, on both surfaces."""
+    peaks = admin.http.get(f"{admin.path(media_id)}/peaks?buckets=5")
+    assert peaks.status_code == 200, peaks.text
+    rpc_peaks = admin.stub.GetPeaks(
+        media_pb.GetPeaksRequest(account_id=admin.account_id, media_id=media_id, bucket_count=5),
+        metadata=admin.metadata,
+    )
+    assert list(rpc_peaks.data) == peaks.json()["data"] != []
+    for number, doomed_id in enumerate(doomed):
+        if number % 2:
+            answer = admin.http.delete(admin.path(doomed_id))
+            assert answer.status_code == 200, answer.text
+        else:
+            request = media_pb.DeleteMediaRequest(
+                account_id=admin.account_id, media_id=doomed_id, hard=number == 0
+            )
+            admin.stub.DeleteMedia(request, metadata=admin.metadata)
+        assert admin.http.get(admin.path(doomed_id)).status_code == 404
 
 
 def fill(path: Path) -> None:

@@ -28,7 +28,13 @@ from kazoo_media.blobs.store import BlobReader
 from kazoo_media.content.renditions import Renditions, head_of
 from kazoo_media.content.transfer import cause_of, with_sound
 from kazoo_media.documents.rules import conversion_outcome, with_content_keys
-from kazoo_media.errors import MediaError, NoPeaksError, StaleRevisionError, StoreUnavailableError
+from kazoo_media.errors import (
+    MediaError,
+    NoPeaksError,
+    StaleRevisionError,
+    StorageFullError,
+    StoreUnavailableError,
+)
 from kazoo_media.metadata.store import MediaStore
 from kazoo_media.metrics import Metrics
 from kazoo_media.model import Content, Media, Rendition
@@ -149,13 +155,19 @@ class Measuring:
         return await self._store.get_media(media.account_id, media.id) or media
 
     async def _put(self, media: Media, content: Content) -> bool:
-        """Store a media with more facts of its content; return False if it has changed."""
+        """Store a media with more facts of its content; return False if it has changed.
+
+        On a full disk nothing is stored.
+        """
         document = with_content_keys(media.document, content, conversion_outcome(media.document))
         after = replace(media, content=content, document=document)
         try:
             await self._renditions.rows.put_measured(after, media.document)
         except StaleRevisionError:
             return False
+        except StorageFullError:
+            for each in content.renditions:
+                self._note_failure(each.blob_key)
         return True
 
     async def _sound(self, rendition: Rendition) -> Sound:

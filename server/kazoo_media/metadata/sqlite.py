@@ -92,6 +92,7 @@ class SqliteMetadataStore(MetadataStore):
             "update media set deleted_at = ?"
             " where account = ? and id = ? and rev = ? and deleted_at is null",
             (now_ms, account_id, media_id, expected_revision),
+            frees_space=True,
         )
         if changed == 0:
             raise StaleRevisionError(media_id)
@@ -103,7 +104,8 @@ class SqliteMetadataStore(MetadataStore):
         await self._engine.write(
             lambda db: transactions.remove_media(
                 db, account_id, media_id, expected_revision, now_ms
-            )
+            ),
+            frees_space=True,
         )
 
     @override
@@ -111,7 +113,8 @@ class SqliteMetadataStore(MetadataStore):
         self, account_id: str, deleted_until_ms: int, limit: int, now_ms: int
     ) -> int:
         return await self._engine.write(
-            lambda db: transactions.purge_media(db, account_id, deleted_until_ms, limit, now_ms)
+            lambda db: transactions.purge_media(db, account_id, deleted_until_ms, limit, now_ms),
+            frees_space=True,
         )
 
     @override
@@ -194,7 +197,7 @@ class SqliteMetadataStore(MetadataStore):
     @override
     async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> list[str]:
         return await self._engine.write(
-            lambda db: transactions.abandon_blobs(db, account_id, keys, now_ms)
+            lambda db: transactions.abandon_blobs(db, account_id, keys, now_ms), frees_space=True
         )
 
     @override
@@ -202,6 +205,7 @@ class SqliteMetadataStore(MetadataStore):
         return await self._write(
             "update blob set state = 'dead', touched = ? where state = 'pending' and touched < ?",
             (now_ms, untouched_since_ms),
+            frees_space=True,
         )
 
     @override
@@ -222,7 +226,7 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:
-        await self._engine.write(lambda db: transactions.forget_blobs(db, rows))
+        await self._engine.write(lambda db: transactions.forget_blobs(db, rows), frees_space=True)
 
     @override
     async def list_blobs(self, start: str, limit: int) -> list[BlobRow]:
@@ -348,12 +352,14 @@ class SqliteMetadataStore(MetadataStore):
     async def _read(self, sql: str, bindings: Sequence[str | int | None]) -> list[Row]:
         return await self._engine.read(lambda db: db.execute(sql, bindings).fetchall())
 
-    async def _write(self, sql: str, bindings: Sequence[str | int]) -> int:
+    async def _write(
+        self, sql: str, bindings: Sequence[str | int], *, frees_space: bool = False
+    ) -> int:
         def change(db: apsw.Connection) -> int:
             db.execute(sql, bindings)
             return db.changes()
 
-        return await self._engine.write(change)
+        return await self._engine.write(change, frees_space=frees_space)
 
     async def _write_many(self, sql: str, rows: Sequence[Sequence[str | int]]) -> None:
         def change(db: apsw.Connection) -> None:

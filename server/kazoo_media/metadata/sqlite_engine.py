@@ -9,6 +9,7 @@ Theory of operation, writes:
 3. One COMMIT and one fsync serve the batch. Only then do the tasks get their results.
 4. If the transaction itself fails (disk full, I/O error), nothing of the batch is stored, and each
    of its tasks gets the error. The thread continues with the next batch.
+5. Jobs that free space and fail for lack of it are run again with space from the reserve.
 
 A read on the loop costs a fraction of a read in a thread, which competes with the loop for the
 interpreter's lock at every row. A read that takes longer than a few milliseconds is started again
@@ -38,6 +39,7 @@ import apsw
 from kazoo_media import durable
 from kazoo_media.errors import MediaError, StorageFullError, StoreUnavailableError
 from kazoo_media.metadata.migrations import migrate
+from kazoo_media.metadata.reserve import Reserve
 from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.start_error import StartError
 
@@ -75,6 +77,7 @@ class SqliteEngine:
             self._loop_reader = _open_reader(path)
             for _ in range(_READER_THREADS):
                 self._readers.put(_open_reader(path))
+            self._reserve = Reserve(path.with_name(f"{path.name}.reserve"))
         except (apsw.Error, OSError, StartError) as error:
             if self._lock_fd >= 0:
                 os.close(self._lock_fd)
@@ -88,15 +91,18 @@ class SqliteEngine:
         self._thread = threading.Thread(target=self._serve_writes, name="sqlite-write", daemon=True)
         self._thread.start()
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, frees_space: bool = False) -> T:
         """Return the result of `work` once its transaction is durable.
+
+        Args:
+            frees_space: Whether the work removes something and so may use the reserve.
 
         Raises:
             MediaError: `work` raised it, or the transaction failed.
         """
         if self._closed:
             raise StoreUnavailableError
-        job = _Job(work, asyncio.get_running_loop())
+        job = _Job(work, asyncio.get_running_loop(), frees_space=frees_space)
         self._jobs.put(job)
         return await job.future  # type: ignore[no-any-return]
 
@@ -140,6 +146,7 @@ class SqliteEngine:
             self._readers.get().close()
         self._loop_reader.close()
         self._writer.close()
+        self._reserve.close()
         os.close(self._lock_fd)
 
     def _counted(self, error: apsw.Error | OSError) -> MediaError:
@@ -187,8 +194,22 @@ class SqliteEngine:
     def _commit(self, batch: Sequence[_Job]) -> None:
         try:
             with _flocked(self._lock_fd) if self._shared else contextlib.nullcontext():
-                if not self._transact(batch, apart=False):
-                    self._transact(batch, apart=True)
+                self._attempt(batch)
+                freeing = [job for job in batch if job.frees_space]
+                while (short := [job for job in freeing if job.lacks_space]) and (
+                    self._reserve.release()
+                ):
+                    self._attempt(short)
+                self._reserve.refill()
+        except OSError as error:
+            for job in batch:
+                job.error = error
+
+    def _attempt(self, batch: Sequence[_Job]) -> None:
+        """Run the batch; if its transaction fails, each of its jobs has the error."""
+        try:
+            if not self._transact(batch, apart=False):
+                self._transact(batch, apart=True)
         except (apsw.Error, OSError) as error:
             for job in batch:
                 job.error = error
@@ -221,12 +242,20 @@ class SqliteEngine:
 class _Job:
     """One write that a task waits for."""
 
-    def __init__(self, work: Work[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, work: Work[Any], loop: asyncio.AbstractEventLoop, *, frees_space: bool
+    ) -> None:
         self._work = work
         self.loop = loop
+        self.frees_space = frees_space
         self.future: asyncio.Future[Any] = loop.create_future()
         self.error: BaseException | None = None
         self._result: Any = None
+
+    @property
+    def lacks_space(self) -> bool:
+        """Return whether the job failed because the disk is full."""
+        return isinstance(self.error, apsw.Error | OSError) and _is_full(self.error)
 
     def run(self, db: apsw.Connection, *, apart: bool) -> None:
         """Run the job, with `apart` in a savepoint. A cancelled job is not started."""
@@ -260,14 +289,13 @@ class _Job:
 
 def converted(error: apsw.Error | OSError) -> MediaError:
     """Return the MediaError for an error of SQLite or the operating system."""
+    return StorageFullError() if _is_full(error) else StoreUnavailableError()
+
+
+def _is_full(error: apsw.Error | OSError) -> bool:
     if isinstance(error, OSError):
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    else:
-        full = (
-            isinstance(error, apsw.FullError)
-            or getattr(error, "extendedresult", 0) in _FULL_RESULTS
-        )
-    return StorageFullError() if full else StoreUnavailableError()
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, apsw.FullError) or getattr(error, "extendedresult", 0) in _FULL_RESULTS
 
 
 # A full disk under the shared-memory file and an exceeded quota are reported as plain I/O errors.

@@ -6,10 +6,12 @@ import asyncio
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.errors import StorageFullError
+from kazoo_media.metadata.reserve import RESERVE_BYTES
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import Media, MediaQuery
 
@@ -63,15 +65,39 @@ async def _check_metadata(folder: Path) -> None:
         each for each, result in zip(media[100:], results, strict=True) if result is None
     ]
     assert await metadata.list_media("a", MediaQuery(1000)) == accepted
+    await _check_removal(metadata, accepted[:90], filler.parent)
+    accepted = accepted[90:]
+    assert await metadata.list_media("a", MediaQuery(1000)) == accepted
     await asyncio.to_thread(os.unlink, filler)
+    await metadata.bump_settings_revision()
+    assert _reserved_bytes(folder) == RESERVE_BYTES, "the reserve was not made again"
     for each in media:
-        if each not in accepted:
+        if each not in accepted and each not in media[:90:3]:
             await metadata.insert_media(each)
-    assert await metadata.list_media("a", MediaQuery(1000)) == media
+    expected = [each for each in media if each not in media[:90:3]]
+    assert await metadata.list_media("a", MediaQuery(1000)) == expected
     await metadata.aclose()
     metadata = await SqliteMetadataStore.open(folder / "m.sqlite", shared=False)
-    assert await metadata.list_media("a", MediaQuery(1000)) == media
+    assert await metadata.list_media("a", MediaQuery(1000)) == expected
     await metadata.aclose()
+
+
+async def _check_removal(
+    metadata: SqliteMetadataStore, media: Sequence[Media], folder: Path
+) -> None:
+    """Remove media on a full disk, each third softly, while other writes are refused."""
+    for number, each in enumerate(media):
+        await asyncio.to_thread(_fill, folder / f"filler{number}")
+        remove = metadata.remove_media if number % 3 else metadata.soft_delete_media
+        await remove("a", each.id, each.revision, 2)
+    assert await metadata.purge_media("a", 1, 100, 3) == 0
+    await metadata.expire_pending(1, 2)
+    for number in range(len(media)):
+        await asyncio.to_thread(os.unlink, folder / f"filler{number}")
+
+
+def _reserved_bytes(folder: Path) -> int:
+    return (folder / "m.sqlite.reserve").stat().st_blocks * 512
 
 
 asyncio.run({"blobs": _check_blobs, "metadata": _check_metadata}[sys.argv[1]](Path(sys.argv[2])))
