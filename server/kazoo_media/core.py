@@ -14,6 +14,7 @@ from kazoo_media.access.tokens import Tokens
 from kazoo_media.access.users import Users
 from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.blobs.store import BlobStore
+from kazoo_media.content.damage import Damage
 from kazoo_media.content.normalization import Normalizer
 from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.speech import Speech
@@ -76,7 +77,7 @@ async def build_core(
     tokens = Tokens(metadata, node.private_key, node.trusted_keys)
     await tokens.publish()
     settings = Settings(metadata, node.name, node.converters)
-    renditions = Renditions(metadata, blobs)
+    renditions = Renditions(metadata, blobs, Damage(metadata))
     normalizer = Normalizer(settings, converters, metrics)
     speech = Speech(renditions, settings, normalizer, converters.temporary_folder, metrics)
     measuring = Measuring(metadata, renditions, settings, converters, metrics)

@@ -51,6 +51,7 @@ class Rendition:
             equal conversions. None: not known; always None for an original.
         peaks: Lowest and highest sample of stretches of equal length, as pairs of int8. Set only
             on the way into a store; not read back with a media.
+        is_damaged: Whether the last check found other bytes in the blob store than those committed.
     """
 
     kind: RenditionKind
@@ -61,6 +62,7 @@ class Rendition:
     facts: AudioFacts = field(default_factory=AudioFacts)
     normalization: str | None = None
     peaks: bytes | None = field(default=None, compare=False)
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,11 @@ class Content:
     def renditions(self) -> tuple[Rendition, ...]:
         """Return all renditions, the preferred one first."""
         return (self.original,) if self.normalized is None else (self.normalized, self.original)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Return whether a rendition is damaged."""
+        return any(each.is_damaged for each in self.renditions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +226,7 @@ class BlobRow:
         touched_ms: When the state last changed or a running upload last refreshed it.
         size_bytes: None while pending.
         sha256: None while pending.
+        is_damaged: See `Rendition`.
     """
 
     account_id: str
@@ -227,6 +235,7 @@ class BlobRow:
     touched_ms: int
     size_bytes: int | None = None
     sha256: str | None = None
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ read until the store's settings revision changes: every worker applies a change 
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import re
 from collections.abc import Callable, Mapping
@@ -207,11 +208,7 @@ TTS_COMMAND = Setting(
     names_program=True,
 )
 TTS_URL_ISPEECH = Setting(
-    "speech",
-    "tts_url_ispeech",
-    "http://api.ispeech.org/api/json",
-    "URL of the iSpeech API.",
-    _url,
+    "speech", "tts_url_ispeech", "http://api.ispeech.org/api/json", "URL of the iSpeech API.", _url
 )
 TTS_API_KEY = Setting("speech", "tts_api_key", "", "API key for iSpeech.")
 TTS_SPEED = Setting("speech", "tts_speed", 0, "Speaking rate for iSpeech.", _between(-10, 10))
@@ -242,6 +239,13 @@ CACHE_MAX_AGE_S = Setting(
     0,
     "Seconds for which a switch may cache audio without revalidation; 0: it revalidates each time.",
     _between(0, 31_536_000),
+)
+SCRUB_DAYS = Setting(
+    "blobs",
+    "scrub_days",
+    30,
+    "Days in which all stored audio is read and compared with its SHA-256; 0: never.",
+    _between(0, 3650),
 )
 
 KNOWN: Mapping[tuple[str, str], Setting[Any]] = {
@@ -383,16 +387,9 @@ def _coerced(value: object, kind: type) -> object | None:
         text = str(value).strip()
         return int(text) if text.lstrip("-").isdecimal() else None
     if kind is dict and isinstance(value, str):
-        value = _parsed(value)
+        with contextlib.suppress(orjson.JSONDecodeError):
+            value = orjson.loads(value)
     return value if kind in (str, dict) and isinstance(value, kind) else None
-
-
-def _parsed(text: str) -> object:
-    """Return the value of JSON text, or None if it is invalid."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
 
 
 def _violation(field: str, message: str) -> ValidationError:

@@ -339,3 +339,15 @@ class BlobStoreContract:
             if not task.cancelled():
                 await task.result().discard()
         assert await names(store) == set()
+
+    @pytest.mark.parametrize("size_bytes", [0, 1, MIB + 1])
+    async def test_a_read_in_the_background_gives_the_same_bytes(
+        self, store: BlobStore, size_bytes: int
+    ) -> None:
+        data = noise(size_bytes)
+        key = await stored(store, data)
+        reader = await store.open(key, in_background=True)
+        assert reader is not None
+        async with reader:
+            assert b"".join([each async for each in reader.read(0, size_bytes)]) == data
+        assert await store.open(new_blob_key(), in_background=True) is None

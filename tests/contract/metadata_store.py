@@ -7,6 +7,7 @@ from typing import ClassVar
 from kazoo_media.metadata.store import MetadataStore
 from tests.contract.metadata_accounts import AccountStoreContract
 from tests.contract.metadata_blobs import BlobRowsContract
+from tests.contract.metadata_damage import DamageRowsContract
 from tests.contract.metadata_keys import KeyStoreContract
 from tests.contract.metadata_media import MediaStoreContract
 from tests.contract.metadata_prompts import PromptStoreContract
@@ -17,6 +18,7 @@ class MetadataStoreContract(
     MediaStoreContract,
     PromptStoreContract,
     BlobRowsContract,
+    DamageRowsContract,
     AccountStoreContract,
     KeyStoreContract,
     SettingStoreContract,

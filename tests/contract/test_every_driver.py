@@ -17,6 +17,7 @@ from kazoo_media.blobs.store import BlobStore
 from kazoo_media.metadata.store import (
     AccountStore,
     BlobRows,
+    DamageRows,
     KeyStore,
     MediaStore,
     MetadataStore,
@@ -66,7 +67,15 @@ def test_every_driver_in_the_package_has_a_suite(
 
 
 def test_every_contract_of_a_metadata_store_is_narrow_and_has_a_suite() -> None:
-    contracts = (MediaStore, PromptStore, BlobRows, AccountStore, KeyStore, SettingStore)
+    contracts = (
+        MediaStore,
+        PromptStore,
+        BlobRows,
+        DamageRows,
+        AccountStore,
+        KeyStore,
+        SettingStore,
+    )
     assert set(MetadataStore.__bases__) == set(contracts)
     for contract in contracts:
         methods = [name for name, _ in inspect.getmembers(contract, inspect.isfunction)]

@@ -63,8 +63,8 @@ class FaultyBlobStore(MemoryBlobStore):
         return await super().create(key)
 
     @override
-    async def open(self, key: str) -> BlobReader | None:
-        reader = await super().open(key)
+    async def open(self, key: str, *, in_background: bool = False) -> BlobReader | None:
+        reader = await super().open(key, in_background=in_background)
         return None if reader is None else _FaultyReader(self, reader)
 
 

@@ -105,9 +105,10 @@ async def stored_bytes(
     core: Core, scope: ReadScope, media_id: str, kind: RenditionKind | None
 ) -> bytes:
     """Return the audio of a media; None: of the rendition that is served."""
-    rendition = core.downloads.select(await core.library.get(scope, media_id), kind)
+    media = await core.library.get(scope, media_id)
+    rendition = core.downloads.select(media, kind)
     whole = ByteRange(0, rendition.size_bytes)
-    async with await core.downloads.open(rendition, whole) as download:
+    async with await core.downloads.open(media, rendition, whole) as download:
         return b"".join([chunk async for chunk in download.chunks()])
 
 

@@ -43,7 +43,8 @@ class MemoryBlobStore(BlobStore):
             self._published[key] = bytes(self._unpublished.pop(key))
 
     @override
-    async def open(self, key: str) -> BlobReader | None:
+    async def open(self, key: str, *, in_background: bool = False) -> BlobReader | None:
+        del in_background
         data = self._published.get(key)
         return None if data is None else _MemoryReader(data)
 

@@ -13,12 +13,10 @@ from typing_extensions import override
 from kazoo_media.errors import (
     ConflictError,
     IncompleteUploadError,
-    NameTakenError,
     StaleRevisionError,
 )
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import (
-    Account,
     BlobRow,
     BlobState,
     Content,
@@ -27,23 +25,21 @@ from kazoo_media.model import (
     MediaQuery,
     SettingRow,
     SigningKey,
-    User,
-    account_key,
 )
 from tests.support.matching import matches
+from tests.support.memory_accounts import MemoryAccountStore
 
 
-class MemoryMetadataStore(MetadataStore):
+class MemoryMetadataStore(MemoryAccountStore, MetadataStore):
     """Rows in memory. No method awaits, so each is atomic on its loop."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._media: dict[tuple[str, str], Media] = {}
         self._deleted: dict[tuple[str, str], int] = {}
         self._blobs: dict[tuple[str, str], BlobRow] = {}
         self._peaks: dict[tuple[str, str], bytes] = {}
-        self._accounts: dict[str, Account] = {}
-        self._api_keys: dict[str, str] = {}
-        self._users: dict[tuple[str, str], tuple[User, tuple[str, ...]]] = {}
+        self._checked_ms: dict[str, int] = {}
         self._signing_keys: dict[str, SigningKey] = {}
         self._settings: dict[tuple[str, str, str], SettingRow] = {}
         self._settings_revision = 0
@@ -202,67 +198,37 @@ class MemoryMetadataStore(MetadataStore):
         return sorted(rows, key=lambda each: each.key)[:limit]
 
     @override
-    async def insert_account(self, account: Account, api_key_sha256: str) -> None:
-        if account.id in self._accounts:
-            raise ConflictError(account.id)
-        if await self.find_named_account(account_key(account.name), ""):
-            raise NameTakenError(field="name", value=account.name)
-        if await self.find_named_account("", account.realm.lower()):
-            raise NameTakenError(field="realm", value=account.realm)
-        self._accounts[account.id] = account
-        self._api_keys[account.id] = api_key_sha256
+    async def list_unchecked(
+        self, checked_before_ms: int, limit: int, *, damaged: bool
+    ) -> list[BlobRow]:
+        def checked_ms(row: BlobRow) -> int:
+            return self._checked_ms.get(row.key, row.touched_ms)
 
-    @override
-    async def get_account(self, account_id: str) -> Account | None:
-        return self._accounts.get(account_id)
-
-    @override
-    async def find_account(self, api_key_sha256: str) -> Account | None:
-        for account_id, digest in self._api_keys.items():
-            if digest == api_key_sha256:
-                return self._accounts[account_id]
-        return None
-
-    @override
-    async def list_accounts(self, ancestor_id: str | None, start: str, limit: int) -> list[Account]:
-        found = [
+        rows = [
             each
-            for each in self._accounts.values()
-            if each.id >= start and (ancestor_id is None or ancestor_id in each.ancestor_ids)
+            for each in self._blobs.values()
+            if each.state is BlobState.LIVE
+            and each.is_damaged == damaged
+            and checked_ms(each) < checked_before_ms
         ]
-        return sorted(found, key=lambda each: each.id)[:limit]
+        return sorted(rows, key=checked_ms)[:limit]
 
     @override
-    async def replace_api_key(self, account_id: str, api_key_sha256: str) -> Account | None:
-        account = self._accounts.get(account_id)
-        if account is None:
-            return None
-        account = replace(account, key_generation=account.key_generation + 1)
-        self._accounts[account_id] = account
-        self._api_keys[account_id] = api_key_sha256
-        return account
+    async def put_checked(self, rows: Sequence[BlobRow], now_ms: int) -> None:
+        self._checked_ms.update({each.key: now_ms for each in rows})
 
     @override
-    async def find_named_account(self, name_key: str, realm: str) -> Account | None:
-        for each in self._accounts.values():
-            wanted, own = (name_key, account_key(each.name)) if name_key else (realm, each.realm)
-            if wanted and wanted == own.lower():
-                return each
-        return None
+    async def find_media(self, account_id: str, key: str) -> Media | None:
+        found = (each for each in self._live(account_id) if key in _blob_keys(each))
+        return copy.deepcopy(next(found, None))
 
     @override
-    async def put_user(self, user: User, credential_digests: Sequence[str]) -> User:
-        key = (user.account_id, user.name)
-        known, _ = self._users.setdefault(key, (user, ()))
-        self._users[key] = known, tuple(credential_digests)
-        return known
-
-    @override
-    async def find_user(self, account_id: str, credential_digest: str) -> User | None:
-        for user, digests in self._users.values():
-            if user.account_id == account_id and credential_digest in digests:
-                return user
-        return None
+    async def put_damage(self, media: Media, expected_revision: str) -> None:
+        current = self._expect(media.account_id, media.id, expected_revision)
+        self._put(replace(current, content=media.content), media)
+        for each in media.content.renditions if media.content else ():
+            row = self._blobs[media.account_id, each.blob_key]
+            self._blobs[media.account_id, each.blob_key] = replace(row, is_damaged=each.is_damaged)
 
     @override
     async def add_signing_key(self, key: SigningKey) -> None:

@@ -22,7 +22,10 @@ from typing_extensions import override
 
 from kazoo_media.blobs.local_files import (
     BlobFolder,
+    close_uncached,
+    let_others_go_first,
     open_for_reading,
+    open_uncached,
     overwrite,
     read_exactly,
     write_all,
@@ -49,7 +52,8 @@ class LocalBlobStore(BlobStore):
     def __init__(self, folder: Path, metrics: Metrics = NO_METRICS) -> None:
         self._folder = BlobFolder(folder)
         self._metrics = metrics
-        self._threads = _Threads(metrics)
+        self._threads = _Threads(metrics, _THREADS)
+        self._background = _Threads(metrics, 1, let_others_go_first)
 
     @override
     async def create(self, key: str) -> BlobWriter:
@@ -63,9 +67,12 @@ class LocalBlobStore(BlobStore):
             await self._threads.run(lambda: self._publish(published))
 
     @override
-    async def open(self, key: str) -> BlobReader | None:
+    async def open(self, key: str, *, in_background: bool = False) -> BlobReader | None:
         path = self._folder.path(key)
-        reader = _LocalReader(self._threads)
+        if in_background:
+            reader = _LocalReader(self._background, open_uncached, close_uncached)
+        else:
+            reader = _LocalReader(self._threads)
         try:
             await reader.begin(path)
         except FileNotFoundError:
@@ -90,6 +97,7 @@ class LocalBlobStore(BlobStore):
     @override
     async def aclose(self) -> None:
         await asyncio.to_thread(self._threads.close)
+        await asyncio.to_thread(self._background.close)
 
     def _publish(self, writers: Sequence[_LocalWriter]) -> None:
         try:
@@ -164,8 +172,15 @@ class _LocalWriter(BlobWriter):
 
 
 class _LocalReader(BlobReader):
-    def __init__(self, threads: _Threads) -> None:
+    def __init__(
+        self,
+        threads: _Threads,
+        opening: Callable[[Path], tuple[int, int]] = open_for_reading,
+        closing: Callable[[int], None] = os.close,
+    ) -> None:
         self._threads = threads
+        self._opening = opening
+        self._closing = closing
         self._fd = -1
         self._reads: set[Future[bytes]] = set()
         self.size_bytes = 0
@@ -178,7 +193,7 @@ class _LocalReader(BlobReader):
         """
 
         def begin() -> None:
-            self._fd, self.size_bytes = open_for_reading(path)
+            self._fd, self.size_bytes = self._opening(path)
 
         try:
             with self._threads.converted_errors(FileNotFoundError):
@@ -205,7 +220,7 @@ class _LocalReader(BlobReader):
         fd, self._fd = self._fd, -1
         if fd >= 0:
             reads = tuple(self._reads)
-            await self._threads.run(lambda: _close_after(reads, fd))
+            await self._threads.run(lambda: self._close_after(reads, fd))
 
     def _submit(self, offset: int, end: int) -> Future[bytes] | None:
         if offset >= end:
@@ -215,19 +230,20 @@ class _LocalReader(BlobReader):
         self._reads.add(read)
         return read
 
-
-def _close_after(reads: Sequence[Future[bytes]], fd: int) -> None:
-    # The reads were queued earlier, so each has a thread already: no deadlock.
-    wait(reads)
-    os.close(fd)
+    def _close_after(self, reads: Sequence[Future[bytes]], fd: int) -> None:
+        # The reads were queued earlier, so each has a thread already: no deadlock.
+        wait(reads)
+        self._closing(fd)
 
 
 class _Threads:
     """A thread pool. A task waits until its work ends, even if it is cancelled."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(
+        self, metrics: Metrics, count: int, initializer: Callable[[], None] | None = None
+    ) -> None:
         self._metrics = metrics
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+        self._pool = ThreadPoolExecutor(count, "blobs", initializer)
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
         return self._pool.submit(work)

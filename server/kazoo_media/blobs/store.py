@@ -124,8 +124,13 @@ class BlobStore(ABC):
         """
 
     @abstractmethod
-    async def open(self, key: str) -> BlobReader | None:
-        """Return a reader of a published blob, or None."""
+    async def open(self, key: str, *, in_background: bool = False) -> BlobReader | None:
+        """Return a reader of a published blob, or None.
+
+        Args:
+            in_background: Whether other reads and writes go first, and the bytes come from the
+                storage itself, not from a cache.
+        """
 
     @abstractmethod
     async def delete(self, key: str) -> None:

@@ -33,6 +33,7 @@ def fsck(
 
     The service may be running. The exit code is 1 if audio is lost or damaged.
     Files that no media uses, which a crash can leave behind, do not count.
+    Documents show from then on what was found to be damaged, or to be right again.
     """
     with failures_reported():
         folder = Config.from_environ().data_dir
@@ -48,8 +49,11 @@ async def _check(folder: Path, *, digests: bool, remove_orphans: bool) -> FsckRe
         from kazoo_media.blobs.local import LocalBlobStore  # noqa: PLC0415
         from kazoo_media.errors import MediaError  # noqa: PLC0415
         from kazoo_media.metadata.sqlite import SqliteMetadataStore  # noqa: PLC0415
+        from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
         from kazoo_media.start_error import StartError  # noqa: PLC0415
         from kazoo_media.upkeep.fsck import check  # noqa: PLC0415
+
+    configure_logging("fsck")
 
     try:
         async with AsyncExitStack() as stack:
@@ -91,13 +95,20 @@ def _lock(folder: Path) -> Iterator[bool]:
 
 
 def _print(report: FsckReport) -> None:
-    from kazoo_media.upkeep.fsck import FindingKind  # noqa: PLC0415 - imported already
+    from kazoo_media.upkeep.examination import FindingKind  # noqa: PLC0415 - imported already
 
     if report.findings:
         print_table(
-            ("finding", "account", "blob", "expected", "found"),
+            ("finding", "account", "media", "blob", "expected", "found"),
             (
-                (each.kind.value, each.account_id, each.key, each.expected, each.actual)
+                (
+                    each.kind.value,
+                    each.account_id,
+                    each.media_id,
+                    each.key,
+                    each.expected,
+                    each.actual,
+                )
                 for each in report.findings
             ),
         )

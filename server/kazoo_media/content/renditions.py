@@ -1,14 +1,32 @@
-"""Stored renditions: their rows are in the metadata store, their bytes in the blob store."""
+"""Stored renditions: their rows are in the metadata store, their bytes in the blob store.
+
+Small blobs are checked against their digest whenever they are read. Large ones are checked in the
+background (`upkeep/scrub.py`); from then on a damaged one is refused.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+
+import structlog
+from typing_extensions import override
 
 from kazoo_media.audio.inspect.head import MOST_HEAD_BYTES, Head, judged
 from kazoo_media.blobs.store import BlobReader, BlobStore
-from kazoo_media.errors import StoreUnavailableError
+from kazoo_media.content.damage import Damage
+from kazoo_media.errors import ContentDamagedError, StorageFullError, StoreUnavailableError
 from kazoo_media.metadata.store import BlobRows
-from kazoo_media.model import Rendition
+from kazoo_media.model import Media, Rendition, RenditionKind
+
+MOST_CHECKED_BYTES = 1024**2
+"""Blobs up to this size are read as a whole and checked before a byte of them is used."""
+
+_HASHED_ON_LOOP_BYTES = 32 * 1024
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,28 +35,75 @@ class Renditions:
 
     rows: BlobRows
     blobs: BlobStore
+    damage: Damage
 
     async def find(self, rendition: Rendition) -> BlobReader | None:
         """Return a reader of exactly the committed bytes.
 
-        None: the blob is missing, or its size differs from that in its row.
-        """
-        reader = await self.blobs.open(rendition.blob_key)
-        if reader is None or reader.size_bytes == rendition.size_bytes:
-            return reader
-        await reader.aclose()
-        return None
-
-    async def open(self, rendition: Rendition) -> BlobReader:
-        """Return a reader of exactly the committed bytes.
+        None: the blob is missing, has another size or digest, or is large and known to be damaged.
 
         Raises:
-            StoreUnavailableError: the blob is missing or has another size.
+            StoreUnavailableError: the blob store failed.
+        """
+        is_small = rendition.size_bytes <= MOST_CHECKED_BYTES
+        if rendition.is_damaged and not is_small:
+            return None
+        reader = await self.blobs.open(rendition.blob_key)
+        if reader is None:
+            return None
+        if reader.size_bytes == rendition.size_bytes and not is_small:
+            return reader
+        async with reader:
+            if reader.size_bytes != rendition.size_bytes:
+                return None
+            chunks = [chunk async for chunk in reader.read(0, reader.size_bytes)]
+        return _Held(chunks) if await _sha256(chunks) == rendition.sha256 else None
+
+    async def open(self, media: Media, rendition: Rendition) -> BlobReader:
+        """Return a reader of exactly the committed bytes of a rendition of a media.
+
+        Damage that is found, or has gone, is shown in the document from then on.
+
+        Raises:
+            ContentDamagedError: the blob is missing or damaged.
+            StoreUnavailableError: the blob store failed.
         """
         reader = await self.find(rendition)
+        is_damaged = reader is None
+        if is_damaged != rendition.is_damaged:
+            try:
+                await self.damage.note(media, rendition.blob_key, is_damaged=is_damaged)
+            except (StorageFullError, StoreUnavailableError) as error:
+                _log.warning(
+                    "a finding about damage was not stored",
+                    media_id=media.id,
+                    is_damaged=is_damaged,
+                    reason=error.reason,
+                )
         if reader is None:
-            raise StoreUnavailableError
+            raise ContentDamagedError(media.id, rendition.kind, _remedy(media, rendition))
         return reader
+
+
+class _Held(BlobReader):
+    """Checked bytes in memory."""
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self._chunks = chunks
+        self.size_bytes = sum(map(len, chunks))
+
+    @override
+    async def read(self, offset: int, length: int) -> AsyncIterator[bytes]:
+        start, end = 0, offset + length
+        for chunk in self._chunks:
+            part = chunk[max(0, offset - start) : max(0, end - start)]
+            start += len(chunk)
+            if part:
+                yield part
+
+    @override
+    async def aclose(self) -> None:
+        self._chunks = []
 
 
 async def head_of(reader: BlobReader) -> Head:
@@ -49,3 +114,24 @@ async def head_of(reader: BlobReader) -> Head:
     """
     chunks = reader.read(0, min(MOST_HEAD_BYTES, reader.size_bytes))
     return judged(b"".join([chunk async for chunk in chunks]))
+
+
+async def _sha256(chunks: list[bytes]) -> str:
+    digest = hashlib.sha256()
+
+    def update() -> None:
+        for chunk in chunks:
+            digest.update(chunk)
+
+    if sum(map(len, chunks)) <= _HASHED_ON_LOOP_BYTES:
+        update()
+    else:
+        await asyncio.to_thread(update)
+    return digest.hexdigest()
+
+
+def _remedy(media: Media, rendition: Rendition) -> str:
+    original = media.content.original if media.content else rendition
+    if rendition.kind is RenditionKind.NORMALIZED and not original.is_damaged:
+        return "normalize it again from its original, or upload it again"
+    return "upload it again, or restore it from a backup"

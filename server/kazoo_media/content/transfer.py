@@ -22,7 +22,7 @@ from kazoo_media.content.intake import Intake
 from kazoo_media.content.normalization import Normalization
 from kazoo_media.content.rendition_writer import RenditionWriter, publish_renditions
 from kazoo_media.content.renditions import Renditions
-from kazoo_media.errors import MediaError
+from kazoo_media.errors import MediaError, StoreUnavailableError
 from kazoo_media.model import Content, Rendition, RenditionKind, unix_time_ms
 
 _TOUCH_INTERVAL_S = 600
@@ -311,7 +311,10 @@ class Transfer:
         self._conversion = conversion
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(self._collect(conversion, normalization, tasks))
-            async with await self._renditions.open(original) as reader:
+            reader = await self._renditions.find(original)
+            if reader is None:
+                raise StoreUnavailableError
+            async with reader:
                 async for chunk in reader.read(0, original.size_bytes):
                     await conversion.feed(chunk)
             await conversion.finish()

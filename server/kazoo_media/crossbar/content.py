@@ -82,22 +82,23 @@ class Contents:
         )
         whole = ByteRange(0, rendition.size_bytes)
         if request.only_headers:
+            async with await self._downloads.open(media, rendition, whole):
+                pass  # a HEAD of damaged audio fails as its GET does
             return Answer(200, b"", rendition.content_type, headers, size_bytes=whole.length)
         part = requested_range(request.headers, rendition.size_bytes, tag, last_modified)
         if part is not None:
             last = part.offset + part.length - 1
             headers["content-range"] = f"bytes {part.offset}-{last}/{rendition.size_bytes}"
-        return await self._streamed(rendition, part or whole, 206 if part else 200, headers)
-
-    async def _streamed(
-        self, rendition: Rendition, part: ByteRange, status: int, headers: dict[str, str]
-    ) -> Answer:
-        stream = self._pieces(rendition, part)
+        span = part or whole
+        stream = self._pieces(media, rendition, span)
         first = await anext(stream)  # up to here a failure is still a proper error
-        return Answer(status, first, rendition.content_type, headers, stream, part.length)
+        status = 206 if part else 200
+        return Answer(status, first, rendition.content_type, headers, stream, span.length)
 
-    async def _pieces(self, rendition: Rendition, part: ByteRange) -> AsyncGenerator[bytes, None]:
-        async with await self._downloads.open(rendition, part) as download:
+    async def _pieces(
+        self, media: Media, rendition: Rendition, part: ByteRange
+    ) -> AsyncGenerator[bytes, None]:
+        async with await self._downloads.open(media, rendition, part) as download:
             async for chunk in download.chunks():
                 yield chunk
 

@@ -19,6 +19,7 @@ _CONTENT_KEYS = ("content_type", "content_length")
 _FACT_KEYS = tuple(each.name for each in fields(AudioFacts))
 _SERVICE_KEYS = (
     "attachment_name",
+    "damaged",
     "normalization_error",
     "normalization_warning",
     "normalization_preset",
@@ -86,6 +87,8 @@ def with_content_keys(
     result["renditions"] = {str(each.kind): _rendition_keys(each) for each in content.renditions}
     if served.normalization is not None:
         result["normalization_preset"] = served.normalization.partition(" ")[0]
+    if content.is_damaged:
+        result["damaged"] = True
     result.update(outcome)
     return result
 
@@ -96,6 +99,7 @@ def _rendition_keys(rendition: Rendition) -> dict[str, Any]:
         "content_type": rendition.content_type,
         "content_length": rendition.size_bytes,
         **{key: value for key, value in facts.items() if value is not None},
+        **({"damaged": True} if rendition.is_damaged else {}),
     }
 
 

@@ -98,10 +98,12 @@ class Downloads:
         have = [str(rendition.kind) for rendition in media.content.renditions]
         raise NotAcceptableError(f"there is no {kind} rendition", have)
 
-    async def open(self, rendition: Rendition, span: ByteRange) -> Download:
+    async def open(self, media: Media, rendition: Rendition, span: ByteRange) -> Download:
         """Return a download of an open blob.
 
         Raises:
-            StoreUnavailableError: the blob is missing or damaged.
+            ContentDamagedError: the stored bytes are not those that were committed.
+            StoreUnavailableError: the blob store failed.
         """
-        return Download(await self._renditions.open(rendition), span, self._metrics)
+        reader = await self._renditions.open(media, rendition)
+        return Download(reader, span, self._metrics)

@@ -29,6 +29,7 @@ from kazoo_media.content.renditions import Renditions, head_of
 from kazoo_media.content.transfer import cause_of, with_sound
 from kazoo_media.documents.rules import conversion_outcome, with_content_keys
 from kazoo_media.errors import (
+    ContentDamagedError,
     MediaError,
     NoPeaksError,
     StaleRevisionError,
@@ -104,6 +105,8 @@ class Measuring:
             except (NoPeaksError, StoreUnavailableError):
                 self._note_failure(rendition.blob_key)
                 continue
+            except ContentDamagedError:
+                self._note_failure(rendition.blob_key)
             media = await self._store.get_media(media.account_id, media.id) or media
         return await self._told(media)
 
@@ -112,6 +115,7 @@ class Measuring:
 
         Raises:
             NoPeaksError: the audio cannot be measured; the text says why.
+            ContentDamagedError: the stored bytes are not those that were committed.
             StoreUnavailableError: a store failed.
         """
         peaks = await self._renditions.rows.get_peaks(media.account_id, rendition.blob_key)
@@ -128,7 +132,7 @@ class Measuring:
             peaks = await self._renditions.rows.get_peaks(media.account_id, key)
             if peaks is None:
                 async with self._metrics.turn("measurement", self._turns):
-                    sound = await self._sound(rendition)
+                    sound = await self._sound(media, rendition)
                 peaks = sound.peaks
                 await self._keep(media, key, sound)
         return peaks
@@ -170,8 +174,8 @@ class Measuring:
                 self._note_failure(each.blob_key)
         return True
 
-    async def _sound(self, rendition: Rendition) -> Sound:
-        async with await self._renditions.open(rendition) as reader:
+    async def _sound(self, media: Media, rendition: Rendition) -> Sound:
+        async with await self._renditions.open(media, rendition) as reader:
             head = await head_of(reader)
             source = head.format or format_of(rendition.content_type)
             if source is None:

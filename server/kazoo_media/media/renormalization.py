@@ -25,6 +25,7 @@ from kazoo_media.content.renditions import Renditions, head_of
 from kazoo_media.content.transfer import Received, Transfer
 from kazoo_media.documents.rules import with_content_keys
 from kazoo_media.errors import (
+    ContentDamagedError,
     ContentNotFoundError,
     NormalizationFailedError,
     StaleRevisionError,
@@ -88,7 +89,8 @@ class Renormalization:
                 raise ContentNotFoundError(media_id)
             normalization = await self._normalizer.of_stored(preset)
             known = media.content.normalized
-            if not force and known and known.normalization == normalization.fingerprint:
+            as_wanted = known and known.normalization == normalization.fingerprint
+            if as_wanted and not force and not (known and known.is_damaged):
                 return Renormalized(media, converted=False)
             try:
                 media = await self._convert(scope, media, media.content.original, normalization)
@@ -128,6 +130,8 @@ class Renormalization:
                 raise StaleRevisionError(media_id)
             if content.original.facts.clipped_samples is None:  # it may have been measured since
                 content = replace(content, original=live.original)
+            is_damaged = live.original.is_damaged
+            content = replace(content, original=replace(content.original, is_damaged=is_damaged))
             name = current.document.get("attachment_name")
             outcome = received.outcome | ({"attachment_name": name} if name else {})
             now_ms = unix_time_ms()
@@ -146,9 +150,10 @@ class Renormalization:
             return changed
 
     async def _head_of(self, media: Media, original: Rendition) -> Head:
-        reader = await self._renditions.find(original)
-        if reader is None:
+        try:
+            reader = await self._renditions.open(media, original)
+        except ContentDamagedError as error:
             text = f"the original of {media.id!r} is missing or damaged: see `kazoo-media fsck`"
-            raise NormalizationFailedError(text)
+            raise NormalizationFailedError(text) from error
         async with reader:
             return await head_of(reader)

@@ -45,6 +45,7 @@ class Waveforms:
         Raises:
             ValidationError: the number of buckets is not 1..MOST_BUCKETS.
             NoPeaksError: the audio cannot be measured; the text says why.
+            ContentDamagedError: the stored bytes are not those that were committed.
             StoreUnavailableError: a store failed.
         """
         check_buckets(buckets)

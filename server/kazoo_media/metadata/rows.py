@@ -20,7 +20,7 @@ from kazoo_media.model import (
 Row: TypeAlias = tuple[Any, ...]
 
 _RENDITION = (
-    "{0}.content_type, {0}.size, {0}.sha256, {0}.normalization, {0}.duration_ms,"
+    "{0}.content_type, {0}.size, {0}.sha256, {0}.normalization, {0}.damaged, {0}.duration_ms,"
     " {0}.sample_rate_hertz, {0}.channel_count, {0}.codec, {0}.loudness_lufs, {0}.peak_dbfs,"
     " {0}.clipped_samples"
 )
@@ -34,7 +34,7 @@ SELECT_MEDIA = (
 )
 """One statement, so that the document and both renditions are consistent."""
 
-SELECT_BLOB = "select account, key, state, touched, size, sha256 from blob"
+SELECT_BLOB = "select account, key, state, touched, size, sha256, damaged from blob"
 
 SELECT_ACCOUNT = (
     "select a.id, a.name, a.ancestors, a.created, a.realm, a.language, a.superduper_admin,"
@@ -57,20 +57,29 @@ def media_of(row: Row) -> Media:
 
 def _content(row: Row) -> Content:
     normalized = None
-    if row[18] is not None:
-        normalized = _rendition(RenditionKind.NORMALIZED, row[18:])
-    return Content(_rendition(RenditionKind.ORIGINAL, row[6:18]), normalized)
+    if row[19] is not None:
+        normalized = _rendition(RenditionKind.NORMALIZED, row[19:])
+    return Content(_rendition(RenditionKind.ORIGINAL, row[6:19]), normalized)
 
 
 def _rendition(kind: RenditionKind, row: Row) -> Rendition:
-    key, content_type, size, sha256, normalization, *facts = row
-    return Rendition(kind, key, content_type, size, sha256, AudioFacts(*facts), normalization)
+    key, content_type, size, sha256, normalization, damaged, *facts = row
+    return Rendition(
+        kind,
+        key,
+        content_type,
+        size,
+        sha256,
+        AudioFacts(*facts),
+        normalization,
+        is_damaged=bool(damaged),
+    )
 
 
 def blob_of(row: Row) -> BlobRow:
     """Return the blob of a row of SELECT_BLOB."""
-    account_id, key, state, touched, size, sha256 = row
-    return BlobRow(account_id, key, BlobState(state), touched, size, sha256)
+    account_id, key, state, touched, size, sha256, damaged = row
+    return BlobRow(account_id, key, BlobState(state), touched, size, sha256, bool(damaged))
 
 
 def account_of(row: Row) -> Account:

@@ -40,6 +40,10 @@ from kazoo_media.model import (
 )
 
 _GET_MEDIA = f"{SELECT_MEDIA} where m.account = ? and m.id = ? and m.deleted_at is null"
+_FIND_MEDIA = (
+    f"{SELECT_MEDIA} where m.account = ? and (m.original_key = ? or m.normalized_key = ?)"
+    " and m.deleted_at is null"
+)
 _GET_ACCOUNT = f"{SELECT_ACCOUNT} where a.id = ?"
 _FIND_ACCOUNT = f"{SELECT_ACCOUNT} where a.api_key_sha256 = ?"
 _BUMP_SETTINGS = "update settings_revision set revision = revision + 1"
@@ -232,6 +236,33 @@ class SqliteMetadataStore(MetadataStore):
     async def list_blobs(self, start: str, limit: int) -> list[BlobRow]:
         sql = f"{SELECT_BLOB} where key > ? order by key limit ?"
         return [blob_of(row) for row in await self._read(sql, (start, limit))]
+
+    @override
+    async def list_unchecked(
+        self, checked_before_ms: int, limit: int, *, damaged: bool
+    ) -> list[BlobRow]:
+        sql = (
+            f"{SELECT_BLOB} where state = 'live' and damaged = ? and checked < ?"
+            " order by checked limit ?"
+        )
+        rows = await self._read(sql, (int(damaged), checked_before_ms, limit))
+        return [blob_of(row) for row in rows]
+
+    @override
+    async def put_checked(self, rows: Sequence[BlobRow], now_ms: int) -> None:
+        await self._write_many(
+            "update blob set checked = ? where account = ? and key = ?",
+            [(now_ms, each.account_id, each.key) for each in rows],
+        )
+
+    @override
+    async def find_media(self, account_id: str, key: str) -> Media | None:
+        rows = await self._read(_FIND_MEDIA, (account_id, key, key))
+        return media_of(rows[0]) if rows else None
+
+    @override
+    async def put_damage(self, media: Media, expected_revision: str) -> None:
+        await self._engine.write(lambda db: transactions.put_damage(db, media, expected_revision))
 
     @override
     async def insert_account(self, account: Account, api_key_sha256: str) -> None:

@@ -146,11 +146,12 @@ def _make_content_live(db: apsw.Connection, media: Media, previous: list[str], n
 
 def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_ms: int) -> None:
     db.execute(
-        "update blob set state = 'live', touched = ?, size = ?, sha256 = ?, content_type = ?,"
-        " duration_ms = ?, sample_rate_hertz = ?, channel_count = ?, codec = ?, loudness_lufs = ?,"
-        " peak_dbfs = ?, clipped_samples = ?, normalization = ?"
+        "update blob set state = 'live', touched = ?, checked = ?, size = ?, sha256 = ?,"
+        " content_type = ?, duration_ms = ?, sample_rate_hertz = ?, channel_count = ?, codec = ?,"
+        " loudness_lufs = ?, peak_dbfs = ?, clipped_samples = ?, normalization = ?"
         " where account = ? and key = ? and state = 'pending'",
         (
+            now_ms,
             now_ms,
             rendition.size_bytes,
             rendition.sha256,
@@ -178,6 +179,18 @@ def put_measured(db: apsw.Connection, media: Media, known: Mapping[str, Any]) ->
     for each in media.content.renditions if media.content else ():
         _put_facts(db, media.account_id, each)
         _put_peaks(db, media.account_id, each)
+
+
+def put_damage(db: apsw.Connection, media: Media, expected_revision: str) -> None:
+    """Store which renditions are damaged; see the contract."""
+    replace_document(db, media, expected_revision)
+    db.executemany(
+        "update blob set damaged = ? where account = ? and key = ?",
+        [
+            (int(each.is_damaged), media.account_id, each.blob_key)
+            for each in (media.content.renditions if media.content else ())
+        ],
+    )
 
 
 def _put_facts(db: apsw.Connection, account_id: str, rendition: Rendition) -> None:

@@ -1,4 +1,4 @@
-"""The contracts of a metadata store: media, prompts, blob rows, accounts, signing keys, settings.
+"""The contracts of a metadata store: media, prompts, blobs, accounts, signing keys, settings.
 
 A driver implements all of them on one database; a class of the core takes those that it uses.
 Drivers check only what is written here; the core has checked ids, documents and permissions. Every
@@ -211,6 +211,43 @@ class BlobRows(ABC):
         """Return rows of all accounts and states with key > `start`, by key, at most `limit`."""
 
 
+class DamageRows(ABC):
+    """When live blobs were last checked against their digests, and which of them are damaged.
+
+    A commit counts as a check: the digest was computed from the bytes that were written.
+    """
+
+    @abstractmethod
+    async def list_unchecked(
+        self, checked_before_ms: int, limit: int, *, damaged: bool
+    ) -> list[BlobRow]:
+        """Return live blobs of all accounts whose last check was before a time.
+
+        They are the damaged ones or all others, the longest unchecked first, at most `limit`.
+        """
+
+    @abstractmethod
+    async def put_checked(self, rows: Sequence[BlobRow], now_ms: int) -> None:
+        """Store the time of the check of these blobs."""
+
+    @abstractmethod
+    async def find_media(self, account_id: str, key: str) -> Media | None:
+        """Return the live media whose content has this blob, or None.
+
+        It may read all media of the account: for rare cases.
+        """
+
+    @abstractmethod
+    async def put_damage(self, media: Media, expected_revision: str) -> None:
+        """Store which renditions of a live media are damaged.
+
+        Document and revision are stored in the same transaction; the modified time stays.
+
+        Raises:
+            StaleRevisionError: no live media has this id and `expected_revision`. Nothing changed.
+        """
+
+
 class AccountStore(ABC):
     """Accounts and their users. Only digests of API keys and credentials are stored."""
 
@@ -304,7 +341,9 @@ class SettingStore(ABC):
         """Remove a value if it exists."""
 
 
-class MetadataStore(MediaStore, PromptStore, BlobRows, AccountStore, KeyStore, SettingStore):
+class MetadataStore(
+    MediaStore, PromptStore, BlobRows, DamageRows, AccountStore, KeyStore, SettingStore
+):
     """One database: the contract of a driver."""
 
     @abstractmethod

@@ -32,6 +32,7 @@ TYPED_KEYS = frozenset({"name", "language", "media_source", "tts", *_OPTIONAL_FI
 _WRITTEN_BY_SERVICE = ("content_type", "normalization_error", "normalization_warning")
 _IN_RENDITIONS = (
     "content_length",
+    "damaged",
     "normalization_preset",
     "renditions",
     *(each.name for each in fields(AudioFacts)),
@@ -76,6 +77,7 @@ def media_message(media: Media) -> media_pb2.Media:
             message.extra.fields[key].CopyFrom(to_value(value))
     if media.content is not None:
         message.content_length = media.content.served.size_bytes
+        message.damaged = media.content.is_damaged
         message.renditions.extend(map(rendition_message, reversed(media.content.renditions)))
     return message
 
@@ -89,6 +91,7 @@ def rendition_message(rendition: Rendition) -> media_pb2.Rendition:
         size_bytes=rendition.size_bytes,
         sha256=rendition.sha256,
         normalization=rendition.normalization,
+        damaged=rendition.is_damaged,
         **{each.name: getattr(facts, each.name) for each in fields(facts)},
     )
 

@@ -151,7 +151,7 @@ class MediaServicer(MediaServiceServicer):
         media = await self._library.get(scope, required("media_id", request.media_id))
         rendition = self._downloads.select(media, requested_kind(request))
         span = requested_range(request, rendition.size_bytes)
-        async with await self._downloads.open(rendition, span) as download:
+        async with await self._downloads.open(media, rendition, span) as download:
             async for response in responses(rendition, span, download):
                 yield response
 

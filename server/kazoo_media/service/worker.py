@@ -51,9 +51,10 @@ from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.transport.registry import Registry
 from kazoo_media.transport.standard_services import add_standard_services
+from kazoo_media.upkeep.scrub import Scrub
 from kazoo_media.upkeep.sweeper import Sweeper
 
-_SWEEP_S = 300.0
+_UPKEEP_S = 300.0
 _GRACE_S = 3.0
 """How long running calls may continue after SIGTERM; the supervisor has drained already."""
 
@@ -80,8 +81,8 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
         _add_crossbar(server, config, opened, budget)
         status = await _add_services(server, opened)
         async with asyncio.TaskGroup() as tasks:
-            # Only one worker sweeps: others would find the same rows.
-            sweeping = index == 0 and tasks.create_task(opened.sweeper.run(_SWEEP_S))
+            # Only one worker keeps the stores in order: others would find the same rows.
+            upkeep = _upkeep(tasks, opened) if index == 0 else []
             measuring = tasks.create_task(opened.core.measuring.run())
             trimming = tasks.create_task(give_memory_back())
             await server.start(socket_path)
@@ -91,8 +92,8 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
             await server.stop(_GRACE_S)
             measuring.cancel()
             trimming.cancel()
-            if sweeping:
-                sweeping.cancel()
+            for each in upkeep:
+                each.cancel()
 
 
 async def run_standalone_worker(
@@ -131,7 +132,7 @@ async def run_standalone_worker(
             raise
         async with asyncio.TaskGroup() as tasks:
             _on_signal(lambda: server.break_off() if stop.is_set() else stop.set())
-            sweeping = tasks.create_task(opened.sweeper.run(_SWEEP_S))
+            upkeep = _upkeep(tasks, opened)
             measuring = tasks.create_task(opened.core.measuring.run())
             trimming = tasks.create_task(give_memory_back())
             _log.info("serving", address=address)
@@ -142,7 +143,15 @@ async def run_standalone_worker(
             await server.stop(config.drain_s)
             measuring.cancel()
             trimming.cancel()
-            sweeping.cancel()
+            for each in upkeep:
+                each.cancel()
+
+
+def _upkeep(tasks: asyncio.TaskGroup, opened: _Opened) -> list[asyncio.Task[None]]:
+    return [
+        tasks.create_task(opened.sweeper.run(_UPKEEP_S)),
+        tasks.create_task(opened.scrub.run(_UPKEEP_S)),
+    ]
 
 
 async def _listen(server: StandardServer, config: Config, address: str) -> str:
@@ -166,6 +175,7 @@ class _Opened:
     core: Core
     metadata: MetadataStore
     sweeper: Sweeper
+    scrub: Scrub
     metrics: Metrics
 
 
@@ -198,7 +208,9 @@ async def _open(
     except MediaError as error:  # of the database: damage behind its first pages
         problem = error.__cause__ or error
         raise StartError.about(database, problem, "restore it from a backup") from error
-    return _Opened(core, metadata, Sweeper(metadata, blobs, metrics=metrics), metrics)
+    sweeper = Sweeper(metadata, blobs, metrics=metrics)
+    scrub = Scrub(metadata, blobs, core.settings)
+    return _Opened(core, metadata, sweeper, scrub, metrics)
 
 
 async def _converters(config: Config, stack: AsyncExitStack) -> Converters:

@@ -6,46 +6,16 @@ file, so a running upload is not reported. A blob that seems lost is checked a s
 
 from __future__ import annotations
 
-import asyncio
-import enum
-import hashlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kazoo_media.blobs.store import BlobReader, BlobStore, StoredBlob
-from kazoo_media.errors import StoreUnavailableError
-from kazoo_media.metadata.store import BlobRows
+from kazoo_media.blobs.store import BlobStore, StoredBlob
+from kazoo_media.content.damage import Damage
+from kazoo_media.metadata.store import BlobRows, DamageRows, MetadataStore
 from kazoo_media.model import BlobRow, BlobState
+from kazoo_media.upkeep.examination import Finding, FindingKind, examine
 
 _PAGE_ROWS = 1000
-
-
-class FindingKind(enum.StrEnum):
-    """What is wrong with a blob."""
-
-    MISSING = "missing"
-    WRONG_SIZE = "wrong size"
-    WRONG_DIGEST = "wrong digest"
-    UNREADABLE = "unreadable"
-    ORPHAN = "file without a row"
-    LEFTOVER = "unpublished leftover"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One difference between the stores.
-
-    Attributes:
-        account_id: Empty if there is no row.
-        expected: The value of the row, as text; empty if there is no row.
-        actual: The value of the blob store, as text; empty if there is no file.
-    """
-
-    kind: FindingKind
-    key: str
-    account_id: str = ""
-    expected: str = ""
-    actual: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +37,7 @@ class FsckReport:
 
 
 async def check(
-    metadata: BlobRows,
+    metadata: MetadataStore,
     blobs: BlobStore,
     *,
     read_digests: bool,
@@ -76,10 +46,13 @@ async def check(
 ) -> FsckReport:
     """Return all differences between rows and files.
 
+    Damage that is found, or has gone, is shown in the documents from then on.
+
     Args:
-        read_digests: Also read every live blob and compare its SHA-256.
+        read_digests: Read every live blob and compare its SHA-256; otherwise only those that are
+            known to be damaged.
         progress: Called with the number of rows checked so far.
-        remove_orphans: Remove files without a row, published or not; otherwise nothing is changed.
+        remove_orphans: Remove files without a row, published or not.
 
     Raises:
         MediaError: a store failed.
@@ -93,7 +66,10 @@ async def check(
         leftover = files.pop((row.key, False), None)
         if row.state is BlobState.LIVE:
             live_count += 1
-            findings += await _check_live(blobs, row, published, read_digests=read_digests)
+            read_digest = read_digests or row.is_damaged
+            if read_digest or published is None or published.size_bytes != row.size_bytes:
+                found = await _check_live(metadata, blobs, row, read_digest=read_digest)
+                findings += [found] if found else []
             if leftover is not None:
                 findings.append(_without_row(leftover))
         row_count += 1
@@ -119,31 +95,12 @@ def _without_row(blob: StoredBlob) -> Finding:
 
 
 async def _check_live(
-    blobs: BlobStore, row: BlobRow, listed: StoredBlob | None, *, read_digests: bool
-) -> list[Finding]:
-    if listed is not None and listed.size_bytes == row.size_bytes and not read_digests:
-        return []
-    reader = await blobs.open(row.key)
-    if reader is None:
-        return [_finding(FindingKind.MISSING, row, f"{row.size_bytes} bytes", "")]
-    async with reader:
-        if reader.size_bytes != row.size_bytes:
-            expected, actual = f"{row.size_bytes} bytes", f"{reader.size_bytes} bytes"
-            return [_finding(FindingKind.WRONG_SIZE, row, expected, actual)]
-        return await _check_digest(reader, row) if read_digests else []
-
-
-async def _check_digest(reader: BlobReader, row: BlobRow) -> list[Finding]:
-    digest = hashlib.sha256()
-    try:
-        async for chunk in reader.read(0, reader.size_bytes):
-            await asyncio.to_thread(digest.update, chunk)
-    except StoreUnavailableError:
-        return [_finding(FindingKind.UNREADABLE, row, row.sha256 or "", "")]
-    if digest.hexdigest() == row.sha256:
-        return []
-    return [_finding(FindingKind.WRONG_DIGEST, row, row.sha256 or "", digest.hexdigest())]
-
-
-def _finding(kind: FindingKind, row: BlobRow, expected: str, actual: str) -> Finding:
-    return Finding(kind, row.key, row.account_id, expected, actual)
+    rows: DamageRows, blobs: BlobStore, row: BlobRow, *, read_digest: bool
+) -> Finding | None:
+    """Return what is wrong with a live blob; store whether it is damaged if that has changed."""
+    finding = await examine(row, await blobs.open(row.key), read_digest=read_digest)
+    is_damaged = finding is not None
+    if not is_damaged and not row.is_damaged:
+        return None
+    media_id = await Damage(rows).note_blob(row.account_id, row.key, is_damaged=is_damaged)
+    return None if finding is None else replace(finding, media_id=media_id)

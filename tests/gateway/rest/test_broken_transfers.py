@@ -161,4 +161,4 @@ def test_what_is_missing_is_an_error_before_the_first_byte(rest: Rest, tenant: T
     upload(rest, tenant, media_id, tone(0.1))
     rest.run(rest.remove_blobs_of(tenant.id, media_id))
     reply = ask(rest, tenant, f"GET {{M}}/{media_id}/raw")
-    assert (reply.status, reply.json["message"]) == (503, "datastore_unreachable")
+    assert (reply.status, reply.json["message"]) == (500, "content_damaged")

@@ -6,13 +6,21 @@ import asyncio
 import errno
 import os
 import stat
+import threading
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from kazoo_media.blobs.local import LocalBlobStore
-from kazoo_media.blobs.local_files import BlobFolder, read_exactly, write_all
+from kazoo_media.blobs.local_files import (
+    BlobFolder,
+    let_others_go_first,
+    read_exactly,
+    write_all,
+)
 from kazoo_media.blobs.store import READ_CHUNK_BYTES
 from kazoo_media.errors import StorageFullError, StoreUnavailableError
 from tests.contract.blob_store import MIB, content, names, noise, stored, written
@@ -268,3 +276,13 @@ async def test_publications_and_failures_are_counted(
     reason = StorageFullError.reason
     assert metrics.value("store_errors_total", store="blobs", reason=reason) == 1
     await store.aclose()
+
+
+def test_only_the_background_has_the_idle_class_of_disk_access() -> None:
+    def background() -> int:
+        let_others_go_first()
+        return int(psutil.Process(threading.get_native_id()).ionice().ioclass)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(background).result() == psutil.IOPRIO_CLASS_IDLE
+    assert psutil.Process().ionice().ioclass != psutil.IOPRIO_CLASS_IDLE

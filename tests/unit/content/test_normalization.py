@@ -47,7 +47,7 @@ async def _uploaded(
     )
     rendition = tested.core.downloads.select(media, None)
     span = ByteRange(0, rendition.size_bytes)
-    async with await tested.core.downloads.open(rendition, span) as download:
+    async with await tested.core.downloads.open(media, rendition, span) as download:
         return media, b"".join([chunk async for chunk in download.chunks()])
 
 

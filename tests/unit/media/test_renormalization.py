@@ -14,6 +14,7 @@ from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobReader
 from kazoo_media.errors import (
+    ContentDamagedError,
     ContentNotFoundError,
     MediaNotFoundError,
     NormalizationFailedError,
@@ -40,8 +41,9 @@ class _ObservedBlobs(LocalBlobStore):
     on_open: Callable[[], Awaitable[object]] | None = None
 
     @override
-    async def open(self, key: str) -> BlobReader | None:
-        reader, observer, self.on_open = await super().open(key), self.on_open, None
+    async def open(self, key: str, *, in_background: bool = False) -> BlobReader | None:
+        reader = await super().open(key, in_background=in_background)
+        observer, self.on_open = self.on_open, None
         if observer is not None:
             await observer()
         return reader
@@ -82,7 +84,9 @@ class _Again:
     async def audio(self, kind: RenditionKind | None = None) -> bytes:
         rendition = self.tested.core.downloads.select(await self.media(), kind)
         span = ByteRange(0, rendition.size_bytes)
-        async with await self.tested.core.downloads.open(rendition, span) as download:
+        async with await self.tested.core.downloads.open(
+            await self.media(), rendition, span
+        ) as download:
             return b"".join([chunk async for chunk in download.chunks()])
 
     async def expect_untouched(self) -> None:
@@ -250,7 +254,24 @@ async def test_a_lost_original_is_named(again: _Again) -> None:
     await again.blobs.delete(content.original.blob_key)
     with pytest.raises(NormalizationFailedError, match="original of 'm' is missing or damaged"):
         await again.normalize(preset="telephony")
-    assert (await again.media(), await again.audio()) == again.before
+    media = await again.media()
+    assert media.document["renditions"]["original"]["damaged"]
+    assert (media.content.normalized if media.content else None) == content.normalized
+    assert await again.audio() == again.before[1]
+
+
+async def test_a_damaged_rendition_is_made_again_from_its_original(again: _Again) -> None:
+    assert again.before
+    media, audio = again.before
+    assert media.content is not None
+    assert media.content.normalized is not None
+    await again.blobs.delete(media.content.normalized.blob_key)
+    with pytest.raises(ContentDamagedError, match="normalize it again from its original"):
+        await again.audio()
+    assert (await again.media()).document["damaged"]
+    assert (await again.normalize())[1]
+    assert await again.audio() == audio
+    assert "damaged" not in (await again.media()).document
 
 
 async def test_a_prompt_of_the_system_scope_is_a_media_like_any_other(again: _Again) -> None:

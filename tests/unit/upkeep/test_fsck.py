@@ -13,7 +13,8 @@ import pytest
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import new_blob_key
 from kazoo_media.model import Content, Rendition, RenditionKind
-from kazoo_media.upkeep.fsck import Finding, FindingKind, FsckReport, check
+from kazoo_media.upkeep.examination import Finding, FindingKind
+from kazoo_media.upkeep.fsck import FsckReport, check
 from tests.contract.blob_store import MIB, names, noise, stored
 from tests.contract.media_samples import ACCOUNT, make_media, saved_with
 from tests.support.memory_metadata import MemoryMetadataStore
@@ -93,8 +94,8 @@ async def test_every_damage_is_found(checked: Checked) -> None:
     writer = await checked.blobs.create(leftover)
     await writer.write([noise(MIB)])
     expected = {
-        Finding(FindingKind.MISSING, missing, ACCOUNT, "10 bytes", ""),
-        Finding(FindingKind.WRONG_SIZE, short, ACCOUNT, "10 bytes", "4 bytes"),
+        Finding(FindingKind.MISSING, missing, ACCOUNT, "10 bytes", "", "missing"),
+        Finding(FindingKind.WRONG_SIZE, short, ACCOUNT, "10 bytes", "4 bytes", "short"),
         Finding(FindingKind.ORPHAN, orphan, actual="3 bytes"),
         Finding(FindingKind.LEFTOVER, leftover, actual=f"{MIB} bytes"),
     }
@@ -104,7 +105,7 @@ async def test_every_damage_is_found(checked: Checked) -> None:
     assert replace(report, findings=()) == FsckReport(4, 4, 5, 0, ())
     report = await checked.check(read_digests=True)
     other = hashlib.sha256(DATA[::-1]).hexdigest()
-    wrong = Finding(FindingKind.WRONG_DIGEST, changed, ACCOUNT, DIGEST, other)
+    wrong = Finding(FindingKind.WRONG_DIGEST, changed, ACCOUNT, DIGEST, other, "changed")
     assert set(report.findings) == {*expected, wrong}
     assert await names(checked.blobs) == before
     await writer.discard()
@@ -120,7 +121,9 @@ async def test_a_blob_that_can_not_be_read_is_a_finding(
 
     monkeypatch.setattr(os, "pread", fail)
     report = await checked.check(read_digests=True)
-    assert report.findings == (Finding(FindingKind.UNREADABLE, broken, ACCOUNT, DIGEST, ""),)
+    assert report.findings == (
+        Finding(FindingKind.UNREADABLE, broken, ACCOUNT, DIGEST, "", "broken"),
+    )
 
 
 async def test_only_files_without_a_row_are_removed(checked: Checked) -> None:

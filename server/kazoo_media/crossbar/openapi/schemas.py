@@ -16,6 +16,10 @@ Schema = dict[str, Any]
 
 _STRING: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
+_DAMAGED: Schema = {
+    "const": True,
+    "description": "The stored audio is not what was stored once, and is not served",
+}
 _FACTS: Mapping[str, Schema] = {
     "duration_ms": _COUNT,
     "sample_rate_hertz": _COUNT,
@@ -154,6 +158,7 @@ def _stored_document() -> Schema:
         "normalization_warning": _STRING,
         "normalization_preset": _STRING,
         "attachment_name": _STRING,
+        "damaged": _DAMAGED,
         "_read_only": {"type": "object", "description": "Only in the answer to DELETE"},
     }
     properties = {key: rule.schema for key, rule in RULES.items()} | owned
@@ -162,7 +167,8 @@ def _stored_document() -> Schema:
 
 def _rendition() -> Schema:
     about = {"content_type": _STRING, "content_length": _COUNT}
-    return {"type": "object", "properties": {**about, **_FACTS}, "required": list(about)}
+    properties = {**about, **_FACTS, "damaged": _DAMAGED}
+    return {"type": "object", "properties": properties, "required": list(about)}
 
 
 def _sent_document(*, required: bool) -> Schema:
