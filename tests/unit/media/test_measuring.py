@@ -16,6 +16,7 @@ from kazoo_media.access.accounts import AdminScope, WriteScope
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.blobs.store import BlobReader
 from kazoo_media.content.intake import Declared
+from kazoo_media.errors import StorageFullError
 from kazoo_media.model import Media
 from tests.support.audio_samples import encoded, noise, tone, wav_bytes, with_data_size
 from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
@@ -339,3 +340,23 @@ def _opened(tested: CoreUnderTest, monkeypatch: pytest.MonkeyPatch) -> list[str]
 
     monkeypatch.setattr(tested.blobs, "open", counting)
     return opened
+
+
+async def test_what_a_full_disk_cannot_store_is_answered_all_the_same(
+    tested: CoreUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = await _uploaded(tested, tone(1.0))
+
+    async def refuse(*_: object) -> None:
+        raise StorageFullError
+
+    downloads, waveforms = tested.core.downloads, tested.core.waveforms
+    with monkeypatch.context() as patch:
+        patch.setattr(tested.metadata, "put_measured", refuse)
+        found = await tested.core.library.get(_SCOPE, media.id)
+        assert (await tested.core.measuring.measured(found)).document["name"] == "n"
+        waveform = await waveforms.waveform(found, downloads.select(found, None), 5)
+        assert waveform.length == 5
+        assert "clipped_samples" not in (await _stored(tested, media))["original"]
+    assert await waveforms.waveform(found, downloads.select(found, None), 5) == waveform
+    assert "clipped_samples" in (await _stored(tested, media))["original"]
