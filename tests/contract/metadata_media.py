@@ -232,6 +232,17 @@ class MediaStoreContract(FilterContract):
         assert listed == [("en-us/hello", media.document)]
         assert list(listed[0].document) == list(media.document)
 
+    async def test_of_a_large_document_a_list_has_at_least_what_it_shows(
+        self, store: MetadataStore
+    ) -> None:
+        shown = {"name": 'a "b"', "language": "en", "content_type": "audio/mp3"}
+        media = replace(make_media("x"), document={**shown, "note": "x" * 5000, "list": [1]})
+        await store.insert_media(media)
+        [(media_id, listed)] = await store.list_documents(ACCOUNT, MediaQuery(9))
+        assert media_id == "x"
+        assert {key: listed[key] for key in shown} == shown
+        assert listed.get("prompt_id") is None
+
     async def test_a_deleted_document_is_not_listed(self, store: MetadataStore) -> None:
         gone = make_media("b")
         for media in (make_media("a"), gone, make_media("c")):

@@ -7,7 +7,7 @@ import hashlib
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest
 from tests.support.core_fixtures import CoreUnderTest, make_core
 from tests.support.engines import ample_budget
+from tests.support.loop_watch import LoopWatch, watched
 from tests.support.memory_blobs import MemoryBlobStore
 from tests.support.names import unique_name
 
@@ -193,6 +194,10 @@ class ThreadedService:
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Return what a coroutine returns that runs beside the server."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    def watched(self) -> AbstractContextManager[LoopWatch]:
+        """Watch the server's loop."""
+        return watched(self._loop)
 
     def stop(self) -> None:
         self.run(self.service.stop())

@@ -56,7 +56,7 @@ class LogInAnswers:
         """
         key = _checked_key(request.data.get("api_key"))
         login = await self._log_ins.with_key(request.peer, key)
-        return self._answer(request, login, {})
+        return await self._answer(request, login, {})
 
     async def as_user(self, request: Request) -> Answer:
         """Return the answer with a new token for a user's credentials.
@@ -71,11 +71,11 @@ class LogInAnswers:
         name, realm = data.get("account_name") or "", data.get("account_realm") or ""
         realm = realm or data.get("realm") or ""
         found = await self._log_ins.as_user(request.peer, data["credentials"], name, realm)
-        return self._answer(request, found.login, {"owner_id": found.user.id})
+        return await self._answer(request, found.login, {"owner_id": found.user.id})
 
-    def _answer(self, request: Request, login: Login, more: Mapping[str, Any]) -> Answer:
+    async def _answer(self, request: Request, login: Login, more: Mapping[str, Any]) -> Answer:
         Call.note_account(login.account.id)
-        data = self._envelopes.success(
+        data = await self._envelopes.success(
             request,
             {**_account_fields(login.account), **more},
             revision="automatic",

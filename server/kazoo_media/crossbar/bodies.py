@@ -10,7 +10,14 @@ from urllib.parse import parse_qsl
 from kazoo_media.audio.formats import essence
 from kazoo_media.crossbar.content_types import FORM, JSON_TYPES
 from kazoo_media.crossbar.json_text import invalid_json, parsed
+from kazoo_media.crossbar.limits import (
+    FORM_BYTES,
+    PARAMETER_CHARACTERS,
+    check_length,
+    check_parameters,
+)
 from kazoo_media.crossbar.requests import Request
+from kazoo_media.documents.large import computed
 from kazoo_media.documents.violations import required, wrong_type
 from kazoo_media.errors import (
     IncompleteUploadError,
@@ -100,7 +107,7 @@ async def read_envelope(
                 has_envelope = True
     text = b"".join(pieces)
     try:
-        request.envelope = _checked(_fields(text, kind), request)
+        request.envelope = _checked(await computed(lambda: _fields(text, kind), text), request)
     except MediaError as error:
         return error
     return None
@@ -111,8 +118,16 @@ def _fields(text: bytes, kind: str) -> object:
     if not start:
         return {"data": {}}
     if kind == FORM and start != b"{":
-        return dict(parse_qsl(text.decode(errors="replace"), keep_blank_values=True))
+        return _form(text)
     return parsed(text)
+
+
+def _form(text: bytes) -> Mapping[str, str]:
+    if len(text) > FORM_BYTES:
+        raise TooLargeError(FORM_BYTES)
+    fields = text.decode(errors="replace")
+    check_parameters("form", fields)
+    return dict(parse_qsl(fields, keep_blank_values=True))
 
 
 def _checked(fields: object, request: Request) -> Mapping[str, Any]:
@@ -125,7 +140,12 @@ def _checked(fields: object, request: Request) -> Mapping[str, Any]:
     envelope = {
         key.lower().replace("-", "_"): value for key, value in fields.items() if value is not None
     }
-    request.envelope = {key: value for key, value in envelope.items() if key != "data"}
+    parameters = {key: value for key, value in envelope.items() if key != "data"}
+    texts = {key: value for key, value in parameters.items() if isinstance(value, str)}
+    long = [key for key, text in texts.items() if len(text) > PARAMETER_CHARACTERS]
+    request.envelope = {key: value for key, value in parameters.items() if key not in long}
+    for key in long:
+        check_length(key, texts[key])
     if "data" not in envelope:
         raise ValidationError([replace(required("data"), extra={"value": envelope})])
     data = envelope["data"]

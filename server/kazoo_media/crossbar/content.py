@@ -50,13 +50,19 @@ class Contents:
         if essence(request.content_type) in JSON_TYPES:
             raise EmptyContentError
         encoding = request.headers.get("content-transfer-encoding", "")
-        audio = await unwrapped(request.content_type, encoding, request.size_bytes, body.pieces())
+        audio = await unwrapped(
+            request.content_type,
+            encoding,
+            request.size_bytes,
+            body.pieces(),
+            upload.limit_bytes,
+        )
         name = request.parameter("filename")
         declared = Declared(
             audio.content_type or None, audio.size_bytes, name, request.query_value("preset")
         )
         change = await upload.receive(declared, audio.pieces)
-        return self._envelopes.of_media(request, change.after)
+        return await self._envelopes.of_media(request, change.after)
 
     async def download(self, scope: ReadScope, request: Request) -> Answer:
         """Return audio or a part of it, or 304 if the client has it already."""

@@ -18,6 +18,7 @@ from kazoo_media.crossbar.conditions import (
 from kazoo_media.crossbar.envelopes import Envelopes, public
 from kazoo_media.crossbar.identifiers import decoded, location, twice_decoded
 from kazoo_media.crossbar.requests import Request
+from kazoo_media.documents.large import computed
 from kazoo_media.documents.rules import validated
 from kazoo_media.documents.violations import wrong_type
 from kazoo_media.errors import (
@@ -42,12 +43,13 @@ class Documents:
         """Create a document; answer 201 with its Location."""
         if_match = request.headers.get("if-match")
         if if_match:
-            validated(request.data, None, "")  # validation errors go before preconditions
+            # Validation errors go before preconditions.
+            await computed(lambda: validated(request.data, None, ""), request.data)
             raise PreconditionFailedError(expected=if_match, actual="")
         media = await self._library.create(scope, request.data, _chosen_id(request.data))
         account_id = "" if scope.account_id == SYSTEM_ACCOUNT_ID else scope.account_id
         headers = {"location": location(account_id, media.id)}
-        return self._envelopes.of_media(request, media, 201, headers)
+        return await self._envelopes.of_media(request, media, 201, headers)
 
     async def get(self, scope: ReadScope, request: Request) -> Answer:
         """Return a document, or 304 if the client has it already."""
@@ -58,22 +60,22 @@ class Documents:
             return Answer(304, headers=headers)
         media = await self._measuring.measured(media)
         headers["etag"] = f'"{media.revision}"'
-        return self._envelopes.of_media(request, media, headers=headers)
+        return await self._envelopes.of_media(request, media, headers=headers)
 
     async def update(self, scope: WriteScope, request: Request) -> Answer:
         """Replace a document."""
         media_id = decoded(request.target.name)
         revision = await self._expected_revision(scope, request, media_id)
         data = request.data
-        media = await self._library.update(scope, media_id, lambda _: data, revision)
-        return self._envelopes.of_media(request, media)
+        media = await self._library.update(scope, media_id, lambda _: data, data, revision)
+        return await self._envelopes.of_media(request, media)
 
     async def patch(self, scope: WriteScope, request: Request) -> Answer:
         """Merge changes into a document."""
         media_id = decoded(request.target.name)
         revision = await self._expected_revision(scope, request, media_id)
         media = await self._library.patch(scope, media_id, request.data, revision)
-        return self._envelopes.of_media(request, media)
+        return await self._envelopes.of_media(request, media)
 
     async def delete(self, scope: WriteScope, request: Request) -> Answer:
         """Delete a document and return the deleted document."""
@@ -88,7 +90,8 @@ class Documents:
             revision = pinned_revision(request.headers, media)
         media = await self._library.delete(scope, media_id, hard=hard, if_revision=revision)
         data = {**public(media), "_read_only": {"deleted": True}}
-        return Answer.whole(200, self._envelopes.success(request, data, revision=media.revision))
+        body = await self._envelopes.success(request, data, revision=media.revision)
+        return Answer.whole(200, body)
 
     async def _expected_revision(self, scope: WriteScope, request: Request, media_id: str) -> str:
         """Return the revision that the document must have to be changed; "": any.

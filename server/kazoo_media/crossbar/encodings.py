@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from kazoo_media.audio.formats import essence
 from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM
 from kazoo_media.crossbar.multipart import MultipartFile
-from kazoo_media.errors import ValidationError, Violation
+from kazoo_media.errors import TooLargeError, ValidationError, Violation
 
 _DATA_URI_BYTES = 1024
 _WHITESPACE = b" \t\r\n"
+_STEP_BYTES = 64 * 1024
+_USELESS_BYTES = 64 * 1024
+"""A text that has no character of base64 for longer is refused."""
 
 Pieces = AsyncGenerator[bytes, None]
 
@@ -32,43 +35,50 @@ class Wrapped:
 
 
 async def unwrapped(
-    content_type: str, transfer_encoding: str, size_bytes: int | None, pieces: Pieces
+    content_type: str,
+    transfer_encoding: str,
+    size_bytes: int | None,
+    pieces: Pieces,
+    limit_bytes: int,
 ) -> Wrapped:
     """Return the audio in a body, reading no more than is needed to know its type.
+
+    Args:
+        limit_bytes: Maximum size of a base64 text.
 
     Raises:
         ValidationError: the base64 text or multipart body cannot be decoded.
         EmptyContentError: a multipart body has no file.
         IncompleteUploadError: the body ended early.
+        TooLargeError: the base64 text, or what surrounds a file, is too large.
     """
-    kind = essence(content_type)
-    if kind.startswith("multipart/"):
+    if essence(content_type).startswith("multipart/"):
         part = await MultipartFile.open(content_type, pieces)
-        return await unwrapped(part.content_type, part.transfer_encoding, None, part.pieces())
+        content_type, transfer_encoding = part.content_type, part.transfer_encoding
+        size_bytes, pieces = None, part.pieces()
+    kind = essence(content_type)
     if kind in BASE64_TYPES:
-        return await _opened_base64(pieces, "")
+        return await _opened_base64(pieces, "", limit_bytes)
     if transfer_encoding.strip().lower() == "base64":
-        return await _opened_base64(pieces, content_type)
+        return await _opened_base64(pieces, content_type, limit_bytes)
     return Wrapped("" if kind == FORM else content_type, size_bytes, pieces)
 
 
-async def _opened_base64(pieces: Pieces, content_type: str) -> Wrapped:
-    """Read the text before the payload: a quote (JSON) and `data:<type>;base64,`."""
+async def _opened_base64(pieces: Pieces, content_type: str, limit_bytes: int) -> Wrapped:
+    """Read the text before the payload, `data:<type>;base64,`."""
+    text = _characters(pieces, limit_bytes)
     head = b""
-    async for piece in pieces:
-        head += piece
-        if _head_is_complete(head.lstrip(_WHITESPACE + b'"')):
+    async for some in text:
+        head += some
+        if _head_is_complete(head):
             break
-    head = head.lstrip()
-    quoted = head.startswith(b'"')
-    head = head[1:].lstrip() if quoted else head
     if head[:5].lower() == b"data:":
         uri, comma, head = head.partition(b",")
-        uri = uri.replace(b"\\", b"").lower()  # PHP writes a slash in JSON as `\/`
+        uri = uri.lower()
         if not comma or not uri.endswith(b";base64"):
             raise _undecodable()
         content_type = content_type or essence(uri[5:].decode("ascii", "replace"))
-    return Wrapped(content_type, None, _payload(head, pieces, quoted=quoted))
+    return Wrapped(content_type, None, _payload(head, text))
 
 
 def _head_is_complete(head: bytes) -> bool:
@@ -77,45 +87,51 @@ def _head_is_complete(head: bytes) -> bool:
     return head[:5].lower() != b"data:" or b"," in head or len(head) > _DATA_URI_BYTES
 
 
-async def _payload(head: bytes, pieces: Pieces, *, quoted: bool) -> Pieces:
-    decoder = _Base64(quoted=quoted)
-    if decoded := decoder.decode(head):
-        yield decoded
-    async for piece in pieces:
-        if decoded := decoder.decode(piece):
-            yield decoded
-    if decoded := decoder.finish():
-        yield decoded
+async def _characters(pieces: Pieces, limit_bytes: int) -> Pieces:
+    """Yield the characters of a base64 text, at least one at a time.
 
-
-class _Base64:
-    """Decodes base64 piece by piece.
-
-    The last four characters are held back until the end: only there may be padding.
+    Raises:
+        ValidationError: the text ends in an escape, or has none of them for too long.
+        TooLargeError: the text is too large.
     """
+    text = _Text()
+    received = useless = 0
+    async for piece in pieces:
+        received += len(piece)
+        if received > limit_bytes:
+            raise TooLargeError(limit_bytes)
+        for start in range(0, len(piece), _STEP_BYTES):
+            step = piece[start : start + _STEP_BYTES]
+            if characters := text.characters(step):
+                useless = 0
+                yield characters
+                continue
+            useless += len(step)
+            if useless > _USELESS_BYTES:
+                raise _undecodable()
+    text.finish()
 
-    def __init__(self, *, quoted: bool) -> None:
-        self._quoted = quoted
-        self._pending = b""
+
+class _Text:
+    """Removes white space and, if the text is a JSON string, its quotes and escapes."""
+
+    def __init__(self) -> None:
+        self._has_begun = False
+        self._is_quoted = False
         self._escape = b""
 
-    def decode(self, text: bytes) -> bytes:
-        """Return the bytes that can be decoded so far."""
-        pending = self._pending + (
-            self._unquoted(text) if self._quoted else text.translate(None, _WHITESPACE)
-        )
-        size = max(0, len(pending) - 1) // 4 * 4
-        block, self._pending = pending[:size], pending[size:]
-        if b"=" in block:
-            raise _undecodable()
-        return _decoded(block)
+    def characters(self, piece: bytes) -> bytes:
+        """Return what is left of a piece."""
+        if not self._has_begun:
+            piece = piece.lstrip(_WHITESPACE)
+            self._has_begun = bool(piece)
+            self._is_quoted = piece.startswith(b'"')
+        return self._unquoted(piece) if self._is_quoted else piece.translate(None, _WHITESPACE)
 
-    def finish(self) -> bytes:
-        """Return the remaining bytes; missing padding is added."""
+    def finish(self) -> None:
+        """Check that no escape is open."""
         if self._escape:
             raise _undecodable()
-        block = self._pending.rstrip(b"=")
-        return _decoded(block + b"=" * (-len(block) % 4))
 
     def _unquoted(self, text: bytes) -> bytes:
         text = self._escape + text
@@ -126,9 +142,28 @@ class _Base64:
         return text.translate(None, _WHITESPACE + b'\\"')
 
 
+async def _payload(head: bytes, text: Pieces) -> Pieces:
+    """Yield the decoded bytes; missing padding is added.
+
+    The last four characters are held back until the end: only there may be padding.
+    """
+    pending = head
+    async for some in text:
+        pending += some
+        size = (len(pending) - 1) // 4 * 4
+        block, pending = pending[:size], pending[size:]
+        if b"=" in block:
+            raise _undecodable()
+        if block:
+            yield _decoded(block)
+    pending = pending.rstrip(b"=")
+    if pending:
+        yield _decoded(pending + b"=" * (-len(pending) % 4))
+
+
 def _decoded(block: bytes) -> bytes:
     try:
-        return binascii.a2b_base64(block, strict_mode=True) if block else b""
+        return binascii.a2b_base64(block, strict_mode=True)
     except binascii.Error as error:
         raise _undecodable() from error
 

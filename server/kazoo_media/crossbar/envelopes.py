@@ -12,6 +12,7 @@ import orjson
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.identifiers import written
 from kazoo_media.crossbar.requests import Request
+from kazoo_media.documents.large import computed
 from kazoo_media.errors import MediaError
 from kazoo_media.model import Media
 
@@ -23,7 +24,7 @@ class Envelopes:
         self._node_name = node_name
         self._version = version
 
-    def of_media(
+    async def of_media(
         self,
         request: Request,
         media: Media,
@@ -31,23 +32,23 @@ class Envelopes:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Return the answer with a document."""
-        data = self.success(request, public(media), revision=media.revision)
+        data = await self.success(request, public(media), revision=media.revision)
         return Answer.whole(status, data, headers)
 
-    def success(self, request: Request, data: object, **extra: object) -> bytes:
-        """Return an envelope.
+    async def success(self, request: Request, data: object, **extra: object) -> bytes:
+        """Return an envelope, written off the event loop if it is large.
 
         Args:
             extra: Further keys, for example `revision`; they replace common ones like `auth_token`.
         """
         envelope = {"data": data, **self._common(request, "success"), **extra}
-        return _serialized(request, envelope)
+        return await computed(lambda: _serialized(request, envelope), data)
 
     def tail(self, request: Request, extra: Mapping[str, Any]) -> bytes:
         """Return the text after a streamed `{"data":...`: a comma, the other keys, the brace."""
         return b"," + _serialized(request, {**self._common(request, "success"), **extra})[1:]
 
-    def failure(self, request: Request, error: MediaError) -> Answer:
+    async def failure(self, request: Request, error: MediaError) -> Answer:
         """Return the answer for an error."""
         envelope = {
             **self._common(request, "error"),
@@ -56,7 +57,8 @@ class Envelopes:
             "data": error.kazoo_data,
         }
         envelope.setdefault("auth_token", "undefined")
-        return Answer.whole(error.http_status, _serialized(request, envelope), error.headers)
+        text = await computed(lambda: _serialized(request, envelope), envelope["data"])
+        return Answer.whole(error.http_status, text, error.headers)
 
     def _common(self, request: Request, status: str) -> dict[str, Any]:
         common = {

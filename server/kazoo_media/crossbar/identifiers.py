@@ -11,6 +11,7 @@ import base64
 import binascii
 from urllib.parse import quote, unquote
 
+from kazoo_media.crossbar.limits import check_length
 from kazoo_media.errors import ValidationError, Violation
 
 _TERM_VERSION = 131
@@ -36,8 +37,9 @@ def twice_decoded(identifier: str) -> str:
     """Return an id from a JSON body, which was not decoded before.
 
     Raises:
-        ValidationError: the id is not UTF-8 or has a NUL.
+        ValidationError: the id is too long, is not UTF-8, or has a NUL.
     """
+    check_length("id", identifier)
     return decoded(decoded(identifier))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from kazoo_media.crossbar.limits import PARTS_LIMIT
+from kazoo_media.documents.violations import too_many
 from kazoo_media.errors import (
     EmptyContentError,
     IncompleteUploadError,
@@ -17,6 +20,8 @@ from kazoo_media.errors import (
 
 _OTHER_PARTS_BYTES = 5 * 1024 * 1024
 """Maximum size of everything in the body except the file."""
+
+_STEP_BYTES = 64 * 1024
 
 
 class MultipartFile:
@@ -38,6 +43,7 @@ class MultipartFile:
         self._ended = False
         self._headers: dict[str, str] = {}
         self._header: list[bytes] = [b"", b""]
+        self._parts = 0
         self._parser = MultipartParser(
             boundary,
             {
@@ -63,9 +69,12 @@ class MultipartFile:
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
             raise _unreadable()
-        file = cls(boundary, source)
+        try:
+            file = cls(boundary, source)
+        except FormParserError as error:  # the boundary is too long
+            raise _unreadable() from error
         async for piece in source:
-            file._feed(piece)
+            await file._feed(piece)
             if file._found:
                 return file
         raise EmptyContentError
@@ -78,20 +87,27 @@ class MultipartFile:
             IncompleteUploadError: the body ended early.
             TooLargeError: the other parts are too large.
         """
-        for piece in self._taken():
+        if piece := self._taken():
             yield piece
         async for body in self._source:
-            self._feed(body)
-            for piece in self._taken():
+            await self._feed(body)
+            if piece := self._taken():
                 yield piece
         if not self._ended:
             raise IncompleteUploadError("the body ended inside the file: send the request again")
 
-    def _taken(self) -> list[bytes]:
+    def _taken(self) -> bytes:
         ready, self._ready = self._ready, []
-        return ready
+        return ready[0] if len(ready) == 1 else b"".join(ready)
 
-    def _feed(self, piece: bytes) -> None:
+    async def _feed(self, piece: bytes) -> None:
+        """Parse a piece in steps; a text full of almost boundaries takes long."""
+        for start in range(0, len(piece), _STEP_BYTES):
+            if start:
+                await asyncio.sleep(0)
+            self._parse(piece[start : start + _STEP_BYTES])
+
+    def _parse(self, piece: bytes) -> None:
         before = len(self._ready)
         try:
             self._parser.write(piece)
@@ -103,6 +119,9 @@ class MultipartFile:
             raise TooLargeError(_OTHER_PARTS_BYTES)
 
     def _begin_part(self) -> None:
+        self._parts += 1
+        if self._parts > PARTS_LIMIT:
+            raise ValidationError([too_many("file", "parts", self._parts, PARTS_LIMIT)])
         self._headers = {}
 
     def _header_text(self, index: int) -> Callable[[bytes, int, int], None]:

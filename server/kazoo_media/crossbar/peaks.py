@@ -44,7 +44,7 @@ class Peaks:
         if is_unchanged(request.headers, f"{tag}-{buckets}"):
             return Answer(304, headers=headers)
         waveform = await self._waveforms.waveform(media, rendition, buckets)
-        body = self._envelopes.success(
+        body = await self._envelopes.success(
             request,
             waveform.data,
             version=_FORMAT_VERSION,

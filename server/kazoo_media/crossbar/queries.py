@@ -111,7 +111,8 @@ def _alternatives(path: tuple[str, ...], value: str) -> tuple[str, ...]:
     """Return the texts of which one must match: the elements of a JSON array, or the value."""
     texts = [value]
     if value.startswith("["):
-        with contextlib.suppress(orjson.JSONDecodeError):  # a text that starts with a bracket
+        # Not an array, but a text that starts with a bracket; or it is too deep to be written.
+        with contextlib.suppress(orjson.JSONDecodeError, orjson.JSONEncodeError):
             texts = [_text(each) for each in orjson.loads(value)] or [value]
     if path == ("id",):
         texts = [decoded(each) for each in texts]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from kazoo_media.crossbar.limits import PARAMETERS_LIMIT, check_headers, check_parameters
 from kazoo_media.crossbar.operations import Target
 from kazoo_media.transport.context import PEER_KEY
 
@@ -23,6 +24,7 @@ class Request:
         verb: The HTTP method, or the method that `verb=` names in a POST.
         headers: By lower-case name.
         query: All values of each key, in their order.
+        query_text: The query as it was sent; with too many parameters, `query` is empty.
         envelope: Top-level keys of the JSON body, filled after it was read.
         foreign: Whether the body is neither JSON nor a form; such a body was not read.
     """
@@ -32,6 +34,7 @@ class Request:
     headers: Mapping[str, str]
     query: Mapping[str, Sequence[str]]
     request_id: str
+    query_text: str = ""
     envelope: Mapping[str, Any] = field(default_factory=dict)
     foreign: bool = False
 
@@ -40,7 +43,17 @@ class Request:
         """Return the request that the metadata of a call describe."""
         text = headers.get("x-rest-uri", "").partition("?")[2]
         method = headers.get("x-rest-method", "")
-        return cls(target, method, headers, _parsed(text) if text else _NOTHING, request_id)
+        query = _parsed(text) if text else _NOTHING
+        return cls(target, method, headers, query, request_id, text)
+
+    def check(self) -> None:
+        """Check the extent of the query and of the headers that are parsed.
+
+        Raises:
+            ValidationError: there are too many parameters, or a header is too long.
+        """
+        check_parameters("query", self.query_text)
+        check_headers(self.headers)
 
     def query_value(self, name: str) -> str:
         """Return a query parameter; "" if it is absent, the last value if there are several."""
@@ -108,6 +121,8 @@ class Request:
 
 def _parsed(text: str) -> Mapping[str, Sequence[str]]:
     query: dict[str, list[str]] = {}
+    if text.count("&") >= PARAMETERS_LIMIT:
+        return query  # `Request.check` reports it
     for key, value in parse_qsl(text, keep_blank_values=True):
         query.setdefault(key, []).append(value)
     return query

@@ -165,12 +165,13 @@ class CrossbarServicer:
         """Return the answer to a request, which may be an error."""
         try:
             _check(message)
+            request.check()
             answer = await self._dispatch(request, body)
         except MediaError as error:
-            answer = self._envelopes.failure(request, error)
+            answer = await self._envelopes.failure(request, error)
         except Exception:  # noqa: BLE001 - the surface's last resort
             _log.exception("a REST request failed")
-            answer = self._envelopes.failure(request, InternalError())
+            answer = await self._envelopes.failure(request, InternalError())
         if answer.status >= 400 or "origin" in request.headers:
             answer.headers = {**EXPOSED, **answer.headers}
         return answer

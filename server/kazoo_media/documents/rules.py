@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
+from kazoo_media.documents.limits import check_extent
 from kazoo_media.documents.schema import RULES
 from kazoo_media.documents.violations import required
 from kazoo_media.errors import ValidationError, Violation
@@ -52,6 +53,7 @@ def validated(
 
     Raises:
         ValidationError: the data break rules; it has all violations.
+        TooLargeError: the keys and strings are too long together.
     """
     ignored = _SERVICE_KEYS + (_CONTENT_KEYS if content is not None else ())
     document = {
@@ -59,6 +61,7 @@ def validated(
         for key, value in data.items()
         if not key.startswith(("_", "pvt_")) and key != "id" and key not in ignored
     }
+    check_extent(document)
     _apply_defaults(document, default_language)
     violations = [*_missing(document), *_violations(document)]
     if violations:

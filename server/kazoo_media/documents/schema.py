@@ -31,6 +31,8 @@ _KAZOO_VOICE = (
 )
 _VOICE = f"(?i:{_KAZOO_VOICE}|{'|'.join(sorted(_ENGINE_VOICES))})"
 _INTEGER = r"-?\d{1,18}"
+_PATTERN_CHARACTERS = 1_000
+"""No longer text fits a pattern; matching one would hold the interpreter's lock for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ class Rule:
 
     def _permits(self, value: str) -> bool:
         if self.pattern:
-            return re.fullmatch(self.pattern, value) is not None
+            fits = len(value) <= _PATTERN_CHARACTERS
+            return fits and re.fullmatch(self.pattern, value) is not None
         return not self.permitted or value in self.permitted
 
     @property

@@ -36,6 +36,12 @@ def too_high(field: str, high: int, value: int) -> Violation:
     return Violation(field, "maximum", text, {"target": high, "value": value})
 
 
+def too_many(field: str, what: str, number: int, limit: int) -> Violation:
+    """Return that there are more of something than are permitted."""
+    text = f"{number} {what} are too many: at most {limit} are allowed"
+    return Violation(field, "maxItems", text, {"target": limit})
+
+
 def too_short(field: str, least: int, value: str) -> Violation:
     """Return that a text has too few characters."""
     text = f"String must be at least {least} characters"

@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.content.speech import Speech, asks_for_speech
 from kazoo_media.content.transfer import Received
+from kazoo_media.documents.large import computed, is_large
+from kazoo_media.documents.limits import check_filters
 from kazoo_media.documents.rules import (
     check_media_id,
     conversion_outcome,
@@ -48,7 +50,10 @@ Edit = Callable[[Media], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[_Item]):
-    """A page of a list. Every page except the last is full, even if documents change meanwhile.
+    """A page of a list.
+
+    Every page except the last is full, even if documents change meanwhile, unless its documents are
+    large.
 
     Attributes:
         next_start: Id of the first media of the next page, None on the last page.
@@ -116,7 +121,8 @@ class Library:
             ConflictError: the id exists, perhaps soft-deleted.
             SpeechFailedError: the provider of the requested speech failed; nothing was added.
         """
-        document = validated(data, None, await self._settings.get(DEFAULT_LANGUAGE))
+        default_language = await self._settings.get(DEFAULT_LANGUAGE)
+        document = await computed(lambda: validated(data, None, default_language), data)
         media_id = _checked_id(document, media_id or new_media_id())
         async with self._speech.speaking(scope) as speaker:
             spoken = None
@@ -136,14 +142,14 @@ class Library:
             ConflictError: the document exists and is only to be created.
         """
         default_language = await self._settings.get(DEFAULT_LANGUAGE)
-        document = validated(put.data, None, default_language)
+        document = await computed(lambda: validated(put.data, None, default_language), put.data)
         media_id = _checked_id(document, put.media_id)
         current = await self._store.get_media(scope.account_id, media_id)
         if current is None:
             return Change(None, _new_media(scope, media_id, document))
         if put.only_create:
             raise ConflictError(media_id)
-        document = validated(put.edit(current), current.content, default_language)
+        document = await _edited(current, put.edit, put.data, default_language)
         _check_same_prompt(media_id, document)
         return Change(current, replace(current, document=document))
 
@@ -164,12 +170,31 @@ class Library:
         return media
 
     async def list_page(self, scope: ReadScope, query: MediaQuery) -> Page[Media]:
-        """Return one page."""
+        """Return one page.
+
+        Raises:
+            ValidationError: the filters of the query have too much.
+        """
+        check_filters(query.filters)
         one_more = replace(query, limit=query.limit + 1)
-        return _page(await self._store.list_media(scope.account_id, one_more), query.limit)
+        found = await self._store.list_media(scope.account_id, one_more)
+        page = _page(found, query.limit)
+        if page.next_start is None and is_large([media.document for media in found]):
+            # The store may have returned fewer than there are.
+            last = found[-1].id
+            rest = await self._store.list_media(
+                scope.account_id, replace(query, start=last, limit=2)
+            )
+            page = Page(found, next((each.id for each in rest if each.id != last), None))
+        return page
 
     async def list_documents(self, scope: ReadScope, query: MediaQuery) -> Page[ListedDocument]:
-        """Return one page without the content of its media."""
+        """Return one page without the content of its media.
+
+        Raises:
+            ValidationError: the filters of the query have too much.
+        """
+        check_filters(query.filters)
         one_more = replace(query, limit=query.limit + 1)
         return _page(await self._store.list_documents(scope.account_id, one_more), query.limit)
 
@@ -186,14 +211,21 @@ class Library:
             )
 
     async def update(
-        self, scope: WriteScope, media_id: str, edit: Edit, if_revision: str = ""
+        self,
+        scope: WriteScope,
+        media_id: str,
+        edit: Edit,
+        sent: Mapping[str, Any],
+        if_revision: str = "",
     ) -> Media:
         """Store the result of `edit` and return it.
 
         The audio stays, unless the document requests different speech: then both change at once.
 
         Args:
-            edit: Called with the current media; called again if another writer was faster.
+            edit: Called with the current media; called again if another writer was faster. It may
+                run in another thread.
+            sent: What the client has sent for the edit.
             if_revision: The required revision; "": any.
 
         Raises:
@@ -206,7 +238,7 @@ class Library:
         async with self._speech.speaking(scope) as speaker:
             while True:
                 current = await self.get(scope, media_id)
-                document = validated(edit(current), current.content, default_language)
+                document = await _edited(current, edit, sent, default_language)
                 _check_same_prompt(media_id, document)
                 _check_revision(current, if_revision)
                 spoken = await speaker.say(document) if asks_for_speech(document, current) else None
@@ -252,7 +284,7 @@ class Library:
                 document.setdefault("language", None)
             return document
 
-        return await self.update(scope, media_id, edit, if_revision)
+        return await self.update(scope, media_id, edit, changes, if_revision)
 
     async def delete(
         self, scope: WriteScope, media_id: str, *, hard: bool, if_revision: str = ""
@@ -294,6 +326,14 @@ class Library:
             total += purged
             if purged < _ITERATION_ROWS:
                 return total
+
+
+async def _edited(
+    current: Media, edit: Edit, sent: Mapping[str, Any], default_language: str
+) -> dict[str, Any]:
+    return await computed(
+        lambda: validated(edit(current), current.content, default_language), current.document, sent
+    )
 
 
 def _page(rows: list[_Item], limit: int) -> Page[_Item]:

@@ -106,8 +106,8 @@ class Uploads:
         return Upload(
             media=change.after,
             _change=change,
+            limit_bytes=await self._settings.get(MAX_UPLOAD_SIZE),
             _account_id=scope.account_id,
-            _limit_bytes=await self._settings.get(MAX_UPLOAD_SIZE),
             _look=look,
             _store=self._store,
             _renditions=self._renditions,
@@ -122,12 +122,13 @@ class Upload:
 
     Attributes:
         media: The media at the beginning of the upload; a new one as it will be stored.
+        limit_bytes: Maximum size of the upload.
     """
 
     media: Media
+    limit_bytes: int
     _change: Change
     _account_id: str
-    _limit_bytes: int
     _look: _Look
     _store: MediaStore
     _renditions: Renditions
@@ -157,9 +158,9 @@ class Upload:
             return await self._receive(declared, source)
 
     async def _receive(self, declared: Declared, source: Source) -> Change:
-        _check_declared(declared, self._limit_bytes)
+        _check_declared(declared, self.limit_bytes)
         async with self._normalizer.admit(declared.preset) as normalization:
-            intake = Intake(source, declared, self._limit_bytes, self._normalizer.metrics)
+            intake = Intake(source, declared, self.limit_bytes, self._normalizer.metrics)
             head = await intake.read_head()
             source_format, content_type = _recognised(head, declared, self._change.after)
             transfer = Transfer(self._renditions, self._account_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import orjson
@@ -34,6 +35,18 @@ SELECT_MEDIA = (
 )
 """One statement, so that the document and both renditions are consistent."""
 
+_PAGE_CHARACTERS = 1024 * 1024
+_LISTED_BYTES = 4096
+_LISTED_KEYS = ", ".join(
+    f"'{key}', m.doc ->> '{key}'"
+    for key in ("name", "media_source", "language", "prompt_id", "content_type")
+)
+SELECT_LISTED = (
+    f"select m.id, case when octet_length(m.doc) <= {_LISTED_BYTES} then m.doc"  # noqa: S608, no outside text
+    f" else json_object({_LISTED_KEYS}) end from media m"
+)
+"""Of a large document only the keys that a list shows: a page must not take 500 times 5 MiB."""
+
 SELECT_BLOB = "select account, key, state, touched, size, sha256, damaged from blob"
 
 SELECT_ACCOUNT = (
@@ -53,6 +66,18 @@ def media_of(row: Row) -> Media:
         row[5],
         None if row[6] is None else _content(row),
     )
+
+
+def listed_media(rows: Iterable[Row]) -> list[Media]:
+    """Return the media of rows of SELECT_MEDIA, fewer if their documents are long together."""
+    found: list[Media] = []
+    characters = 0
+    for row in rows:
+        found.append(media_of(row))
+        characters += len(row[2])
+        if characters > _PAGE_CHARACTERS and len(found) > 1:
+            break
+    return found
 
 
 def _content(row: Row) -> Content:

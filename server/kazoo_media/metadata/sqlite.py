@@ -18,10 +18,12 @@ from kazoo_media.metadata.filters import query_condition
 from kazoo_media.metadata.rows import (
     SELECT_ACCOUNT,
     SELECT_BLOB,
+    SELECT_LISTED,
     SELECT_MEDIA,
     Row,
     account_of,
     blob_of,
+    listed_media,
     media_of,
 )
 from kazoo_media.metadata.sqlite_accounts import insert_account
@@ -47,6 +49,10 @@ _FIND_MEDIA = (
 _GET_ACCOUNT = f"{SELECT_ACCOUNT} where a.id = ?"
 _FIND_ACCOUNT = f"{SELECT_ACCOUNT} where a.api_key_sha256 = ?"
 _BUMP_SETTINGS = "update settings_revision set revision = revision + 1"
+
+
+_LARGE_CHARACTERS = 64 * 1024
+"""Longer documents are parsed off the event loop."""
 
 
 class SqliteMetadataStore(MetadataStore):
@@ -76,7 +82,11 @@ class SqliteMetadataStore(MetadataStore):
     @override
     async def get_media(self, account_id: str, media_id: str) -> Media | None:
         row = await self._engine.read_row(_GET_MEDIA, (account_id, media_id))
-        return None if row is None else media_of(row)
+        if row is None:
+            return None
+        if len(row[2]) > _LARGE_CHARACTERS:
+            return await asyncio.to_thread(media_of, row)
+        return media_of(row)
 
     @override
     async def insert_media(self, media: Media) -> None:
@@ -126,13 +136,14 @@ class SqliteMetadataStore(MetadataStore):
         condition, bindings = query_condition(account_id, query)
         order = "desc" if query.descending else "asc"
         sql = f"{SELECT_MEDIA} where {condition} order by m.id {order} limit ?"
-        return [media_of(row) for row in await self._read(sql, (*bindings, query.limit))]
+        bindings = (*bindings, query.limit)
+        return await self._engine.read(lambda db: listed_media(db.execute(sql, bindings)))
 
     @override
     async def list_documents(self, account_id: str, query: MediaQuery) -> list[ListedDocument]:
         condition, bindings = query_condition(account_id, query)
         order = "desc" if query.descending else "asc"
-        sql = f"select m.id, m.doc from media m where {condition} order by m.id {order} limit ?"  # noqa: S608, no outside text
+        sql = f"{SELECT_LISTED} where {condition} order by m.id {order} limit ?"
         rows = await self._engine.read_few(sql, (*bindings, query.limit))
         return [ListedDocument(media_id, orjson.loads(text)) for media_id, text in rows]
 

@@ -111,13 +111,19 @@ class MediaStore(ABC):
 
     @abstractmethod
     async def list_media(self, account_id: str, query: MediaQuery) -> list[Media]:
-        """Return the first `query.limit` matching live media in the query's order."""
+        """Return the first `query.limit` matching live media in the query's order.
+
+        If their documents are long together, over 1 Mi characters of JSON, there may be fewer, but
+        at least two.
+        """
 
     @abstractmethod
     async def list_documents(self, account_id: str, query: MediaQuery) -> list[ListedDocument]:
         """Return the documents of the media that `list_media` would return.
 
-        Their content is not read: it costs more than the documents.
+        Their content is not read: it costs more than the documents. A document over 4 KiB may have
+        only what a list shows: name, media_source, language, prompt_id and content_type, which are
+        None if the document lacks them.
         """
 
 

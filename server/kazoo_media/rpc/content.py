@@ -11,7 +11,7 @@ from kazoo_media.media.downloads import ByteRange, Download
 from kazoo_media.media.library import Put, new_media_id
 from kazoo_media.media.uploads import Declared, Finish
 from kazoo_media.model import Rendition, RenditionKind
-from kazoo_media.rpc.convert import document_of, rendition_message
+from kazoo_media.rpc.convert import rendition_message, sent_document
 from kazoo_media.rpc.edits import edit_of
 from kazoo_media.rpc.fields import enum_value, not_negative, required, violation
 from kazoo_media.transport.context import Call, Context
@@ -61,16 +61,17 @@ def declared_of(header: UploadContentRequest.Header) -> Declared:
     )
 
 
-def put_of(header: UploadContentRequest.Header) -> Put:
+async def put_of(header: UploadContentRequest.Header) -> Put:
     """Return the change of the document that a header requests.
 
     Raises:
         ValidationError: the fields of the media or the mask break rules.
     """
+    document = await sent_document(header.media)
     return Put(
         media_id=header.media.id or new_media_id(),
-        data=document_of(header.media),
-        edit=edit_of(header.media, header.update_mask.paths),
+        data=document,
+        edit=edit_of(document, header.update_mask.paths),
         only_create=header.only_create,
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from kazoo_media.documents.large import LARGE_BYTES, computed, in_thread
 from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.model import Account, AudioFacts, Media, Rendition, RenditionKind, User
 from kazoo_media.rpc.fields import enum_value
@@ -82,6 +83,11 @@ def media_message(media: Media) -> media_pb2.Media:
     return message
 
 
+async def media_answer(media: Media) -> media_pb2.Media:
+    """Return a stored media as a message, made off the event loop if it is large."""
+    return await computed(lambda: media_message(media), media.document)
+
+
 def rendition_message(rendition: Rendition) -> media_pb2.Rendition:
     """Return a rendition as a message."""
     facts = rendition.facts
@@ -120,6 +126,13 @@ def document_of(message: media_pb2.Media) -> dict[str, Any]:
         tts = {"text": message.tts.text, "voice": message.tts.voice}
         document["tts"] = {key: value for key, value in tts.items() if value}
     return document
+
+
+async def sent_document(message: media_pb2.Media) -> dict[str, Any]:
+    """Return `document_of(message)`, made off the event loop if the message is large."""
+    if message.ByteSize() > LARGE_BYTES:
+        return await in_thread(lambda: document_of(message))
+    return document_of(message)
 
 
 def account_message(account: Account) -> account_service_pb2.Account:

@@ -9,10 +9,12 @@ from typing_extensions import override
 
 from kazoo_media.access.accounts import WriteScope
 from kazoo_media.core import Core
+from kazoo_media.documents.large import computed
 from kazoo_media.errors import MediaError
+from kazoo_media.media.library import Page
 from kazoo_media.media.uploads import Source
 from kazoo_media.media.waveforms import DEFAULT_BUCKETS
-from kazoo_media.model import unix_time_ms
+from kazoo_media.model import Media, unix_time_ms
 from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.content import (
     declared_of,
@@ -24,7 +26,7 @@ from kazoo_media.rpc.content import (
     requested_range,
     responses,
 )
-from kazoo_media.rpc.convert import document_of, media_message
+from kazoo_media.rpc.convert import media_answer, media_message, sent_document
 from kazoo_media.rpc.edits import edit_of
 from kazoo_media.rpc.fields import required
 from kazoo_media.rpc.paging import page_token
@@ -51,16 +53,16 @@ class MediaServicer(MediaServiceServicer):
         self, request: pb.CreateMediaRequest, context: Context
     ) -> pb.CreateMediaResponse:
         scope = await self._callers.may_write(context, request.account_id)
-        document = document_of(request.media)
+        document = await sent_document(request.media)
         media = await self._library.create(scope, document, request.media.id)
-        return pb.CreateMediaResponse(media=media_message(media))
+        return pb.CreateMediaResponse(media=await media_answer(media))
 
     @override
     async def GetMedia(self, request: pb.GetMediaRequest, context: Context) -> pb.GetMediaResponse:
         scope = await self._callers.may_read(context, request.account_id)
         media = await self._library.get(scope, required("media_id", request.media_id))
         media = await self._measuring.measured(media)
-        return pb.GetMediaResponse(media=media_message(media))
+        return pb.GetMediaResponse(media=await media_answer(media))
 
     @override
     async def ListMedia(
@@ -68,9 +70,8 @@ class MediaServicer(MediaServiceServicer):
     ) -> pb.ListMediaResponse:
         scope = await self._callers.may_read(context, request.account_id)
         page = await self._library.list_page(scope, query_of(request))
-        return pb.ListMediaResponse(
-            media=map(media_message, page.items), next_page_token=page_token(page.next_start)
-        )
+        documents = [media.document for media in page.items]
+        return await computed(lambda: _list_response(page), documents)
 
     @override
     async def UpdateMedia(
@@ -78,9 +79,10 @@ class MediaServicer(MediaServiceServicer):
     ) -> pb.UpdateMediaResponse:
         scope = await self._callers.may_write(context, request.account_id)
         media_id = required("media.id", request.media.id)
-        edit = edit_of(request.media, request.update_mask.paths)
-        media = await self._library.update(scope, media_id, edit, request.if_revision)
-        return pb.UpdateMediaResponse(media=media_message(media))
+        document = await sent_document(request.media)
+        edit = edit_of(document, request.update_mask.paths)
+        media = await self._library.update(scope, media_id, edit, document, request.if_revision)
+        return pb.UpdateMediaResponse(media=await media_answer(media))
 
     @override
     async def DeleteMedia(
@@ -91,7 +93,7 @@ class MediaServicer(MediaServiceServicer):
         media = await self._library.delete(
             scope, media_id, hard=request.hard, if_revision=request.if_revision
         )
-        return pb.DeleteMediaResponse(media=media_message(media))
+        return pb.DeleteMediaResponse(media=await media_answer(media))
 
     @override
     async def PurgeMedia(
@@ -122,12 +124,12 @@ class MediaServicer(MediaServiceServicer):
         self, scope: WriteScope, header: pb.UploadContentRequest.Header, source: Source
     ) -> pb.UploadContentResponse:
         if header.HasField("media"):
-            upload = await self._uploads.begin_put(scope, put_of(header))
+            upload = await self._uploads.begin_put(scope, await put_of(header))
         else:
             upload = await self._uploads.begin(scope, header.media_id)
         change = await upload.receive(declared_of(header), source)
         return pb.UploadContentResponse(
-            media=media_message(change.after), created=change.before is None
+            media=await media_answer(change.after), created=change.before is None
         )
 
     @override
@@ -140,7 +142,7 @@ class MediaServicer(MediaServiceServicer):
             scope, media_id, preset=request.preset, force=request.force
         )
         return pb.NormalizeMediaResponse(
-            media=media_message(result.media), converted=result.converted
+            media=await media_answer(result.media), converted=result.converted
         )
 
     @override
@@ -167,3 +169,9 @@ class MediaServicer(MediaServiceServicer):
             samples_per_bucket=waveform.samples_per_bucket,
             data=waveform.data,
         )
+
+
+def _list_response(page: Page[Media]) -> pb.ListMediaResponse:
+    return pb.ListMediaResponse(
+        media=map(media_message, page.items), next_page_token=page_token(page.next_start)
+    )

@@ -11,11 +11,9 @@ from kazoo_media.documents.violations import required
 from kazoo_media.errors import ValidationError
 from kazoo_media.model import Filter, FilterOperator, MediaQuery
 from kazoo_media.rpc.convert import SOURCES
-from kazoo_media.rpc.fields import enum_value, violation
+from kazoo_media.rpc.fields import enum_value
 from kazoo_media.rpc.paging import rows_of, start_of
 from kazoo_media.v1 import media_service_pb2
-
-_FILTER_LIMIT = 20
 
 _MediaFilter = media_service_pb2.MediaFilter
 _OPERATORS: Mapping[int, FilterOperator] = {
@@ -53,8 +51,6 @@ def _bound(message: Message, field: str) -> Timestamp | None:
 
 
 def _filters(request: media_service_pb2.ListMediaRequest) -> tuple[Filter, ...]:
-    if len(request.filters) > _FILTER_LIMIT:
-        raise violation("filters", "maxItems", f"at most {_FILTER_LIMIT} filters are allowed")
     filters = [_filter(each, f"filters[{n}]") for n, each in enumerate(request.filters)]
     if request.language:
         filters.append(Filter(("language",), FilterOperator.EQUALS, (request.language,)))

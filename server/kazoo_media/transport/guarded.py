@@ -14,6 +14,7 @@ import structlog
 from kazoo_media.errors import InternalError, MediaError
 from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.transport.context import REQUEST_ID_KEY, Call, Context
+from kazoo_media.transport.extent import bounded
 from kazoo_media.transport.refused import RefusedError
 from kazoo_media.transport.registry import Handler, Registry
 from kazoo_media.transport.status import DETAILS_KEY, status_of
@@ -24,8 +25,9 @@ _log = structlog.get_logger()
 class Guarded:
     """Registers services with a server and guards their calls.
 
-    Each call gets a request id and an access line, each failure a status with its reason. Handlers
-    are wrapped when they are registered: an interceptor would cost one more task per call.
+    Each call gets a request id and an access line, each failure a status with its reason. Messages
+    with too many fields are refused. Handlers are wrapped when they are registered: an interceptor
+    would cost one more task per call.
     """
 
     def __init__(self, server: Registry, metrics: Metrics = NO_METRICS) -> None:
@@ -54,7 +56,10 @@ class _Method:
 
 
 def _wrap(method: _Method, handler: Handler) -> Handler:
-    codecs = handler.request_deserializer, handler.response_serializer
+    deserialize: Any = handler.request_deserializer
+    if deserialize is not None:  # generated code sets it to `FromString` of a message class
+        deserialize = bounded(deserialize.__self__)
+    codecs = deserialize, handler.response_serializer
     if handler.unary_unary:
         return grpc.unary_unary_rpc_method_handler(_single(method, handler.unary_unary), *codecs)
     if handler.stream_unary:

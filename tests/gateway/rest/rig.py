@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +37,7 @@ from kazoo_media.transport.http1.server import WorkerServer
 from tests.rpc.service import FaultyBlobStore
 from tests.support.core_fixtures import CoreUnderTest, make_core
 from tests.support.engines import ample_budget
+from tests.support.loop_watch import LoopWatch, watched
 from tests.support.names import unique_name
 from tests.support.product import free_port
 
@@ -172,6 +173,10 @@ class Rest:
     def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
         """Run a coroutine in the worker's loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+
+    def watched(self) -> AbstractContextManager[LoopWatch]:
+        """Watch the worker's loop."""
+        return watched(self._loop)
 
     def new_tenant(self, parent_id: str = "", name: str = "", realm: str = "") -> Tenant:
         """Return a new account, empty."""

@@ -60,7 +60,7 @@ async def _command(tested: CoreUnderTest, folder: Path, script: str) -> None:
 
 
 async def _update(tested: CoreUnderTest, document: Mapping[str, Any]) -> Media:
-    return await tested.core.library.update(_SCOPE, "x", lambda _: document)
+    return await tested.core.library.update(_SCOPE, "x", lambda _: document, document)
 
 
 async def _bytes(tested: CoreUnderTest, rendition: Rendition) -> bytes:
@@ -236,7 +236,9 @@ async def test_speech_that_fails_keeps_document_and_audio(tested: CoreUnderTest)
 async def test_a_stale_condition_says_nothing(tested: CoreUnderTest) -> None:
     await tested.core.library.create(_SCOPE, _document(), "x")
     with pytest.raises(PreconditionFailedError):
-        await tested.core.library.update(_SCOPE, "x", lambda _: _document("bye"), "9-ff")
+        await tested.core.library.update(
+            _SCOPE, "x", lambda _: _document("bye"), _document("bye"), "9-ff"
+        )
     assert await _files(tested) == 1
 
 

@@ -27,7 +27,7 @@ async def _unwrap(content_type: str, pieces: Sequence[bytes], encoding: str = ""
         for piece in pieces:
             yield piece
 
-    audio = await unwrapped(content_type, encoding, None, source())
+    audio = await unwrapped(content_type, encoding, None, source(), 1 << 20)
     return b"".join([piece async for piece in audio.pieces])
 
 
@@ -68,8 +68,8 @@ async def test_the_type_of_a_data_uri_is_returned() -> None:
     async def source() -> AsyncGenerator[bytes, None]:
         yield b"data:Audio/MP3;x=y;base64,AAAA"
 
-    assert (await unwrapped("application/base64", "", 99, source())).content_type == "audio/mp3"
-    audio = await unwrapped("audio/ogg", "BASE64", 99, source())
+    assert (await unwrapped("application/base64", "", 99, source(), 99)).content_type == "audio/mp3"
+    audio = await unwrapped("audio/ogg", "BASE64", 99, source(), 99)
     assert (audio.content_type, audio.size_bytes) == ("audio/ogg", None)
 
 
@@ -83,3 +83,60 @@ async def test_what_is_no_file_of_a_form_is_limited() -> None:
     head = b'--b0un dary\r\nContent-Disposition: form-data; name="note"\r\n\r\n'
     with pytest.raises(TooLargeError):
         await _unwrap(_FORM, [head, *[bytes(1024**2)] * 6])
+
+
+@pytest.mark.parametrize(
+    ("start", "filling"), [(b"", b" "), (b"A", b"\r\n"), (b'"', b"\\n"), (b'"', b"\\")]
+)
+async def test_base64_without_a_character_for_64_kib_is_refused(
+    start: bytes, filling: bytes
+) -> None:
+    read: list[int] = []
+
+    async def source() -> AsyncGenerator[bytes, None]:
+        yield start
+        for number in range(1000):
+            read.append(number)
+            yield filling * 8192
+
+    async def read_all() -> None:
+        audio = await unwrapped("application/base64", "", None, source(), 1 << 30)
+        _ = [piece async for piece in audio.pieces]
+
+    with pytest.raises(ValidationError):
+        await read_all()
+    assert len(read) < 20
+
+
+async def test_the_characters_of_base64_count_against_the_limit() -> None:
+    async def source(size: int) -> AsyncGenerator[bytes, None]:
+        yield b"A" * size
+
+    whole = await unwrapped("application/base64", "", None, source(1000), 1000)
+    assert sum([len(piece) async for piece in whole.pieces]) == 750
+    with pytest.raises(TooLargeError):
+        await unwrapped("application/base64", "", None, source(1004), 1000)
+
+
+@pytest.mark.parametrize("number", [100, 101])
+async def test_a_body_may_have_100_parts(number: int) -> None:
+    head = b'--b0un dary\r\nContent-Disposition: form-data; name="f"'
+    parts = [head + b"\r\n\r\n\r\n"] * (number - 1) + [head + b'; filename="a"\r\n\r\nRIFF\r\n']
+    body = b"".join(parts) + b"--b0un dary--"
+    if number <= 100:
+        assert await _unwrap(_FORM, [body]) == b"RIFF"
+        return
+    with pytest.raises(ValidationError):
+        await _unwrap(_FORM, [body])
+
+
+async def test_a_multipart_body_inside_of_another_is_its_file() -> None:
+    inner = b"--y\r\n\r\nRIFF\r\n--y--"
+    head = b"--b0un dary\r\nContent-Disposition: form-data; filename=a\r\n"
+    body = head + b"Content-Type: multipart/mixed; boundary=y\r\n\r\n" + inner
+    assert await _unwrap(_FORM, [body + b"\r\n--b0un dary--"]) == inner
+
+
+async def test_a_long_boundary_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        await _unwrap("multipart/form-data; boundary=" + "x" * 300, [b""])

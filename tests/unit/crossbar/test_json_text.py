@@ -97,3 +97,31 @@ def test_the_deepest_document_can_be_listed_over_grpc() -> None:
 )
 def test_the_position_of_an_error_is_reported(text: bytes, position: int) -> None:
     assert _message(text) == f"invalid_json around {position}"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (b"[" + b"1," * 5_000 + b"1]", 5_001),
+        (b"[" + b"[]," * 5_000 + b"{}]", 5_001),
+        (b"[" + b"[ ],\n" * 5_000 + b"{\t}]", 5_001),
+        (b'{"a":[' + b'"[,",' * 4_999 + b'"\\""],"b":"\\\\"}', 5_002),
+    ],
+)
+def test_too_many_values_are_refused_with_their_number(text: bytes, number: int) -> None:
+    with pytest.raises(ValidationError) as refused:
+        parsed(text)
+    message = f"{number} values are too many: at most 5000 are allowed"
+    assert refused.value.violations[0].message == message
+
+
+def test_as_many_values_as_allowed_are_read() -> None:
+    assert parsed(b"[" + b'"a,[{",' * 4_999 + b"[ ]]") == ["a,[{"] * 4_999 + [[]]
+
+
+def test_the_position_of_a_large_integer_counts_what_strings_have_before_it() -> None:
+    text = b'{"\\"1\\\\": "12345678901234567890123\\"", "n": 12345678901234567890123}'
+    with pytest.raises(ValidationError) as refused:
+        parsed(text)
+    position = text.index(b" 1234") + 2
+    assert refused.value.violations[0].message == f"invalid_number around {position}"

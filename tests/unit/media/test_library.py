@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from kazoo_media.errors import (
     ValidationError,
 )
 from kazoo_media.media.library import Library
+from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import MediaQuery
 from tests.support.core_fixtures import make_core
 
@@ -65,7 +68,7 @@ async def test_a_deleted_document_is_gone_for_everybody(library: Library) -> Non
     await library.delete(_SCOPE, "x", hard=False)
     for call in (
         library.get(_SCOPE, "x"),
-        library.update(_SCOPE, "x", lambda _: {"name": "n"}),
+        library.update(_SCOPE, "x", lambda _: {"name": "n"}, {"name": "n"}),
         library.delete(_SCOPE, "x", hard=False),
     ):
         with pytest.raises(MediaNotFoundError):
@@ -75,7 +78,7 @@ async def test_a_deleted_document_is_gone_for_everybody(library: Library) -> Non
 
 async def test_an_update_replaces_and_applies_defaults_again(library: Library) -> None:
     await library.create(_SCOPE, {"name": "n", "streamable": False, "extra": 1}, "x")
-    updated = await library.update(_SCOPE, "x", lambda _: {"name": "m"})
+    updated = await library.update(_SCOPE, "x", lambda _: {"name": "m"}, {"name": "m"})
     assert updated.document["streamable"] is True
     assert "extra" not in updated.document
     assert updated.revision.startswith("2-")
@@ -105,11 +108,11 @@ async def test_a_prompt_can_not_become_another(library: Library) -> None:
 async def test_a_wrong_revision_changes_nothing(library: Library) -> None:
     made = await library.create(_SCOPE, {"name": "n"}, "x")
     with pytest.raises(PreconditionFailedError):
-        await library.update(_SCOPE, "x", lambda _: {"name": "m"}, "9-ff")
+        await library.update(_SCOPE, "x", lambda _: {"name": "m"}, {"name": "m"}, "9-ff")
     with pytest.raises(PreconditionFailedError):
         await library.delete(_SCOPE, "x", hard=True, if_revision="9-ff")
     assert await library.get(_SCOPE, "x") == made
-    await library.update(_SCOPE, "x", lambda _: {"name": "m"}, made.revision)
+    await library.update(_SCOPE, "x", lambda _: {"name": "m"}, {"name": "m"}, made.revision)
 
 
 async def test_racing_patches_are_all_kept(library: Library) -> None:
@@ -143,6 +146,29 @@ async def test_pages_neither_repeat_nor_drop_what_exists_throughout(library: Lib
         await library.create(_SCOPE, {"name": "n"}, f"k{number:03}")
     assert len(seen) == len(set(seen))
     assert lasting <= set(seen)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+async def test_pages_of_large_documents_are_short_and_complete(
+    tmp_path: Path, *, descending: bool
+) -> None:
+    store = await SqliteMetadataStore.open(tmp_path / "db", shared=False)
+    library = (await make_core(store)).core.library
+    ids = [f"{number}" for number in range(9)]
+    for media_id in ids:
+        await library.create(_SCOPE, {"name": "n", "note": "x" * 400_000}, media_id)
+    query = MediaQuery(limit=100, descending=descending)
+    sizes, seen = [], []
+    while True:
+        page = await library.list_page(_SCOPE, query)
+        sizes.append(len(page.items))
+        seen += [media.id for media in page.items]
+        if page.next_start is None:
+            break
+        query = replace(query, start=page.next_start)
+    await store.aclose()
+    assert sizes == [3, 3, 3]
+    assert seen == sorted(ids, reverse=descending)
 
 
 async def test_iterate_yields_everything_in_order(library: Library) -> None:

@@ -118,7 +118,9 @@ async def test_the_document_tells_of_both_renditions(tested: CoreUnderTest, medi
     await _normalize(tested, normalize_media=False)
     document = await _upload(tested, _stereo(0.5))
     assert list(document["renditions"]) == ["original"]
-    kept = await tested.core.library.update(_SCOPE, media, lambda _: {"name": "m", "renditions": 1})
+    kept = await tested.core.library.update(
+        _SCOPE, media, lambda _: {"name": "m", "renditions": 1}, {"name": "m", "renditions": 1}
+    )
     assert kept.document["renditions"] == document["renditions"]
 
 
@@ -167,7 +169,9 @@ async def test_the_error_disappears_with_the_next_good_upload(
     assert "normalization_error" in await _upload(tested, _stereo(0.2))
     await _normalize(tested, normalize_executable="sox")
     assert "normalization_error" not in await _upload(tested, _stereo(0.2))
-    document = (await tested.core.library.update(_SCOPE, media, lambda _: {"name": "m"})).document
+    document = (
+        await tested.core.library.update(_SCOPE, media, lambda _: {"name": "m"}, {"name": "m"})
+    ).document
     assert document["content_type"] == "audio/mpeg"
 
 
@@ -177,7 +181,10 @@ async def test_a_metadata_update_keeps_what_is_said_of_the_content(
     await _normalize(tested, normalize_executable="missing")
     before = await _upload(tested, _stereo(0.2))
     after = await tested.core.library.update(
-        _SCOPE, media, lambda _: {"name": "m", "content_length": 1, "normalization_error": "x"}
+        _SCOPE,
+        media,
+        lambda _: {"name": "m", "content_length": 1, "normalization_error": "x"},
+        {"name": "m", "content_length": 1, "normalization_error": "x"},
     )
     for key in ("content_type", "content_length", "normalization_error", "duration_ms"):
         assert after.document[key] == before[key]

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,17 @@ async def test_everything_is_there_after_closing_and_opening_again(path: Path) -
     assert await store.find_account("digest") == Account("a", "n", ("root",), 1)
     assert await store.settings_revision() == revision
     await store.aclose()
+
+
+async def test_a_list_does_not_read_what_it_does_not_show_of_large_documents(path: Path) -> None:
+    store = await SqliteMetadataStore.open(path, shared=False)
+    document = {"name": "n", "note": "x" * 1_000_000}
+    for number in range(20):
+        await store.insert_media(replace(make_media(str(number)), document=document))
+    listed = await store.list_documents(ACCOUNT, MediaQuery(100))
+    await store.aclose()
+    assert len(listed) == 20
+    assert sum(len(str(each.document)) for each in listed) < 20_000
 
 
 async def test_closing_finishes_accepted_writes_and_refuses_later_ones(path: Path) -> None:

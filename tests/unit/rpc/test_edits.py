@@ -9,6 +9,7 @@ import pytest
 
 from kazoo_media.errors import ValidationError
 from kazoo_media.model import Media
+from kazoo_media.rpc.convert import document_of
 from kazoo_media.rpc.edits import edit_of
 from kazoo_media.rpc.values import to_value
 from kazoo_media.v1.media_pb2 import MEDIA_SOURCE_RECORDING, Tts
@@ -37,7 +38,7 @@ def _message(extra: Mapping[str, Any] | None = None, **fields: Any) -> Message:
 
 def _edited(message: Message, *mask: str, document: Mapping[str, Any] = _DOCUMENT) -> Any:
     current = Media("a" * 32, "m", document, "1-x", 0, 0)
-    return edit_of(message, mask)(current)
+    return edit_of(document_of(message), mask)(current)
 
 
 def test_only_the_masked_field_changes() -> None:
@@ -125,12 +126,12 @@ def test_true_is_not_taken_for_one() -> None:
 )
 def test_a_path_that_can_not_be_changed_is_refused(mask: Sequence[str]) -> None:
     with pytest.raises(ValidationError) as refused:
-        edit_of(_message(name="new"), mask)
+        edit_of({"name": "new"}, mask)
     assert [each.field for each in refused.value.violations] == ["update_mask"]
 
 
 @pytest.mark.parametrize("key", ["name", "tts", "content_length", "id"])
 def test_a_key_that_is_not_for_extra_is_refused_there(key: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        edit_of(_message({key: "x"}, name="new"), [])
+        document_of(_message({key: "x"}, name="new"))
     assert refused.value.violations[0].field == f"extra.{key}"

@@ -33,6 +33,9 @@ _LOW_BYTES = _HIGH_BYTES // 2
 _OBJECT_BYTES = 64
 """The memory of a waiting message beside its bytes; a stream may consist of empty messages."""
 
+_READ_AT_ONCE = 100
+"""So many waiting messages are read before other calls get their turn."""
+
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 
 Recognize = Callable[[], Awaitable[None]]
@@ -91,6 +94,7 @@ class Messages:
         self._is_begun = False
         self._is_full = self._is_paused = False
         self._progressed_s = 0.0
+        self._read_at_once = 0
         self.is_ended = False
         self._refusal: RefusedError | MediaError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -145,7 +149,12 @@ class Messages:
         return self
 
     async def __anext__(self) -> Any:  # noqa: ANN401 - of any rpc
+        self._read_at_once += 1
+        if self._read_at_once > _READ_AT_ONCE:
+            self._read_at_once = 0
+            await asyncio.sleep(0)
         while not self._whole:
+            self._read_at_once = 0
             if self._refusal:
                 raise self._refusal
             if self.is_ended:
