@@ -94,6 +94,15 @@ async def test_a_download_that_fails_half_way_ends_with_an_error(client: Client)
     assert received == 600_000
 
 
+async def test_damaged_audio_is_refused_before_its_first_byte(client: Client) -> None:
+    await client.upload(SECOND)
+    blobs = client.live.service.blobs
+    async for blob in blobs.list():
+        await blobs.delete(blob.key)
+    with refused("DATA_LOSS", "CONTENT_DAMAGED"):
+        await client.fetch()
+
+
 async def test_replacing_the_audio_does_not_disturb_a_running_download(client: Client) -> None:
     audio = wav(3_000_000)
     await client.upload(audio)
