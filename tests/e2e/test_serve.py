@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 import socket
 import stat
@@ -24,9 +25,25 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from kazoo_media.access.login_limit import BURST, SECONDS_EACH
+from kazoo_media.service.bootstrap import Bootstrap
 from tests.support.product import Product, free_port, wait_until
 
 pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """Give a product whose two workers and Envoy may be killed."""
+    with Product(tmp_path_factory.mktemp("two"), workers="2") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bootstrap, str, Path]:
+    """Return bootstrap.json, a media's URL and the folder of a product that has been stopped."""
+    folder = tmp_path_factory.mktemp("served")
+    with Product(folder) as product, log_in(product) as client:
+        return product.bootstrap, create(product, client), folder
 
 
 @contextmanager
@@ -96,24 +113,27 @@ def test_a_second_serve_on_the_data_folder_is_refused(product: Product) -> None:
     assert httpx.get(f"{product.rest_url}/healthz").status_code == 200
 
 
-def test_a_killed_worker_is_started_again(tmp_path: Path) -> None:
-    with Product(tmp_path, workers="2") as product, log_in(product) as client:
-        url = create(product, client)
-        wait_until(lambda: both_serve(product, client, url), "both workers serve")
-        killed = product.kill_worker(1)
+def test_a_killed_worker_is_started_again(two: Product) -> None:
+    with log_in(two) as client:
+        url = create(two, client)
+        wait_until(lambda: both_serve(two, client, url), "both workers serve")
+        killed = two.kill_worker(1)
         for _ in range(20):
             assert client.get(url).status_code == 200
-        wait_until(lambda: 1 in product.workers(), "worker 1 runs again")
-        assert product.workers()[1].pid != killed
+        wait_until(lambda: 1 in two.workers(), "worker 1 runs again")
+        assert two.workers()[1].pid != killed
 
 
-def test_more_workers_do_not_permit_more_guesses(tmp_path: Path) -> None:
-    with (
-        Product(tmp_path, workers="2") as product,
-        log_in(product) as client,
-    ):
-        url = create(product, client)
-        wait_until(lambda: both_serve(product, client, url), "both workers serve")
+def test_a_killed_envoy_is_started_again(two: Product) -> None:
+    two.envoy().kill()
+    wait_until(lambda: is_live(two), "it serves again")
+
+
+def test_more_workers_do_not_permit_more_guesses(two: Product) -> None:
+    with log_in(two) as client:
+        url = create(two, client)
+        lines = len(two.log_lines())
+        wait_until(lambda: both_serve(two, client, url, lines), "both workers serve")
         started = time.monotonic()
         guesses = Counter(guess(client) for _ in range(3 * BURST))
         back = (time.monotonic() - started) / SECONDS_EACH
@@ -125,41 +145,42 @@ def guess(client: httpx.Client) -> int:
     return client.put("/v2/api_auth", json={"data": {"api_key": "0" * 64}}).status_code
 
 
-def test_a_killed_envoy_is_started_again(tmp_path: Path) -> None:
-    with Product(tmp_path) as product:
-        product.envoy().kill()
-        wait_until(lambda: is_live(product), "it serves again")
-
-
-def test_data_and_account_outlive_a_restart_on_other_ports(tmp_path: Path) -> None:
-    with Product(tmp_path) as first, log_in(first) as client:
-        url = create(first, client)
-        account_id, api_key, rest_url = first.account_id, first.api_key, first.rest_url
+def test_data_and_account_outlive_a_restart_on_other_ports(
+    served: tuple[Bootstrap, str, Path], tmp_path: Path
+) -> None:
+    before, url, folder = served
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     with Product(tmp_path) as second, log_in(second) as client:
         assert client.get(url).json()["data"]["name"] == "greeting"
-        assert (second.account_id, second.api_key) == (account_id, api_key)
-        assert second.rest_url != rest_url
+        assert (second.account_id, second.api_key) == (before.account_id, before.api_key)
+        assert second.rest_url != before.rest_url
 
 
-def test_without_bootstrap_json_no_second_account_is_made(tmp_path: Path) -> None:
-    with Product(tmp_path) as first:
-        api_key = first.api_key
-    (first.data_dir / "bootstrap.json").unlink()
-    with Product(tmp_path) as second:
+def test_without_bootstrap_json_no_second_account_is_made(
+    served: tuple[Bootstrap, str, Path], tmp_path: Path
+) -> None:
+    before, _, folder = served
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    product = Product(tmp_path)
+    (product.data_dir / "bootstrap.json").unlink()
+    with product as second:
         assert not (second.data_dir / "bootstrap.json").exists()
         address = second.output().splitlines()[-1].split()[1]
-        answer = httpx.put(f"{address}/v2/api_auth", json={"data": {"api_key": api_key}})
+        answer = httpx.put(f"{address}/v2/api_auth", json={"data": {"api_key": before.api_key}})
         assert answer.status_code == 201
 
 
-def test_a_first_start_that_crashed_after_making_the_account_is_continued(tmp_path: Path) -> None:
-    with Product(tmp_path) as first:
-        account_id = first.account_id
-    (first.data_dir / "bootstrap.json").unlink()
-    (first.data_dir / "bootstrap.begun").touch()
-    with Product(tmp_path) as second, log_in(second) as client:
-        assert second.account_id == account_id
-        assert client.get(f"/v2/accounts/{account_id}/media").status_code == 200
+def test_a_first_start_that_crashed_after_making_the_account_is_continued(
+    served: tuple[Bootstrap, str, Path], tmp_path: Path
+) -> None:
+    before, _, folder = served
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    product = Product(tmp_path)
+    (product.data_dir / "bootstrap.json").unlink()
+    (product.data_dir / "bootstrap.begun").touch()
+    with product as second, log_in(second) as client:
+        assert second.account_id == before.account_id
+        assert client.get(f"/v2/accounts/{before.account_id}/media").status_code == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -259,9 +280,10 @@ def serve(**variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def both_serve(product: Product, client: httpx.Client, url: str) -> bool:
+def both_serve(product: Product, client: httpx.Client, url: str, since_line: int = 0) -> bool:
     assert client.get(url).status_code == 200
-    seen = {Path(str(line["worker"])).name for line in product.log_lines() if "worker" in line}
+    lines = product.log_lines()[since_line:]
+    seen = {Path(str(line["worker"])).name for line in lines if "worker" in line}
     return seen >= {"worker-0.sock", "worker-1.sock"}
 
 
