@@ -73,7 +73,9 @@ def test_prompts_come_back_byte_for_byte(admin: Tenant, language: str) -> None:
     for path in files(language):
         media_id = f"{language}/{path.stem}"
         url = f"/v2/media/{language}%2F{path.stem}/raw"
-        assert admin.http.get(url).content == path.read_bytes()
+        answer = admin.http.get(url)
+        assert answer.status_code == 200, answer.text
+        assert answer.content == path.read_bytes()
         request = media_pb.DownloadContentRequest(account_id="system", media_id=media_id)
         messages = admin.stub.DownloadContent(request, metadata=admin.metadata)
         assert b"".join(message.data for message in messages) == path.read_bytes()
@@ -84,11 +86,16 @@ def files(language: str) -> list[Path]:
 
 
 def test_the_default_normalization_makes_what_sox_makes(tmp_path: Path) -> None:
+    chosen = files("en-us")[::4]
+    folder = tmp_path / "chosen"
+    folder.mkdir()
+    for path in chosen:
+        (folder / path.name).symlink_to(path)
     sox = ["sox", "-t", "wav", "-", "-r", "8000", "-t", "mp3", "-"]
     with Product(tmp_path, workers="2") as product, Tenant.log_in(product) as tenant:
         tenant.set_default("crossbar.media", "normalize_media", "true")
-        command(product, "prompts", "import", str(_PROMPTS / "en-us"), "en-us")
-        for path in files("en-us"):
+        command(product, "prompts", "import", str(folder), "en-us")
+        for path in chosen:
             with path.open("rb") as audio:
                 made = subprocess.run(sox, stdin=audio, capture_output=True, check=True).stdout
             assert tenant.http.get(f"/v2/media/en-us%2F{path.stem}/raw").content == made
