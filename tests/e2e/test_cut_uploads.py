@@ -38,6 +38,13 @@ def _chunked(tenant: clients.Tenant, media_id: str) -> RestUpload:
 def test_no_upload_that_was_cut_after_its_last_byte_is_committed(
     tenant: clients.Tenant, begin: _Begin
 ) -> None:
+    """The promise as a client sees it, on both engines.
+
+    It does not guard the pause of transport/aio/call.py. Without the pause nothing was committed
+    either, of 60 uploads cut one after the other and of 60 cut at once over stores in memory: the
+    cancellation arrives before the commit. Only a servicer that ends at once sees a cut upload as
+    complete: the one in tests/unit/transport/aio/test_server.py.
+    """
     audio, other = tone(0.5), tone(0.6, frequency_hertz=600)
     media_id = tenant.with_audio(audio)
     before = tenant.document(media_id)
