@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Iterator
 
 import grpc.aio
+import httpx
 import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
@@ -25,6 +27,11 @@ settings.register_profile(
     ],
 )
 settings.load_profile("deterministic")
+
+# All functions and clients of httpx share a default of 5 s, which a busy machine may take.
+_default = inspect.signature(httpx.get).parameters["timeout"].default
+for _step in ("connect", "read", "write", "pool"):
+    setattr(_default, _step, 30.0)
 
 
 @pytest.fixture(autouse=True)

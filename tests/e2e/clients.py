@@ -170,7 +170,12 @@ class RestUpload:
 
     def send(self, data: bytes) -> None:
         """Send bytes of the audio."""
-        self.socket.sendall(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        try:
+            self.socket.sendall(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        except OSError as error:
+            with suppress(OSError):
+                error.add_note(f"the service had sent {self.socket.recv(65536)!r}")
+            raise
 
     def finish(self) -> Answer:
         """End the body, if it needs that, and return the answer."""

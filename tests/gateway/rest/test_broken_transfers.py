@@ -137,11 +137,19 @@ def failing_reads(rest: Rest) -> Iterator[int]:
 @pytest.mark.usefixtures("failing_reads")
 def test_a_download_that_fails_half_way_never_looks_complete(rest: Rest, tenant: Tenant) -> None:
     media_id = create(rest, tenant)
-    upload(rest, tenant, media_id, _WAV)
+    upload(rest, tenant, media_id, tone(100))
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         ask(rest, tenant, f"GET {{M}}/{media_id}/raw")
     _wait_for(lambda: rest.blobs.open_readers == 0)
     assert ask(rest, tenant, f"GET {{M}}/{media_id}").status == 200
+
+
+@pytest.mark.usefixtures("failing_reads")
+def test_small_audio_is_read_before_its_first_byte_is_sent(rest: Rest, tenant: Tenant) -> None:
+    media_id = create(rest, tenant)
+    upload(rest, tenant, media_id, _WAV)
+    reply = ask(rest, tenant, f"GET {{M}}/{media_id}/raw")
+    assert (reply.status, reply.json["message"]) == (503, "datastore_unreachable")
 
 
 def test_a_client_that_leaves_a_download_releases_it(rest: Rest, tenant: Tenant) -> None:
