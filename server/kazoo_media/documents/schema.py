@@ -116,7 +116,9 @@ RULES: Mapping[str, Rule] = {
     "name": Rule("string", "A friendly name for the media", 1, 128),
     "description": Rule("string", "A brief description, usually the original file name", 1, 128),
     "language": Rule(
-        "string", "The language of the media; if absent, the setting media.default_language"
+        "string",
+        "The language of the media; if absent, the setting media.default_language",
+        high=128,
     ),
     "media_source": Rule(
         "string", "The source of the media", permitted=MEDIA_SOURCES, default="upload"

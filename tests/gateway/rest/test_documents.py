@@ -108,6 +108,12 @@ _LONG = "x" * 129
             },
         ),
         Case("PUT {M}", 201, {"data": {"name": "ż" * 128}}),
+        Case(
+            "PUT {M}",
+            400,
+            {"data": {"name": "x", "language": _LONG}},
+            data=has(language=has(maxLength=has(target=128))),
+        ),
         Case("PUT {M}", 201, {"data": {"name": "x", "streamable": "false"}}),
         Case(
             "PUT {M}",
