@@ -210,7 +210,7 @@ def test_an_address_in_use_is_refused(worker: StandaloneWorker, tmp_path: Path) 
     shell = Shell(tmp_path / "data", tmp_path)
     code, out, err = shell.run("worker", "--listen", worker.grpc_target)
     assert (code, out) == (1, "")
-    assert f"{worker.grpc_target} cannot be listened on" in err.splitlines()[-1]
+    assert f"--listen {worker.grpc_target}: Address already in use" in err.splitlines()[-1]
 
 
 def test_a_running_upload_is_finished_before_the_stop(tmp_path: Path) -> None:
