@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -61,6 +61,9 @@ class Tenant:
         self._client.headers["x-auth-token"] = self.token
         self._media = f"/v2/accounts/{product.account_id}/media"
 
+    def close(self) -> None:
+        self._client.close()
+
     def create(self, media_id: str) -> None:
         answer = self._client.put(self._media, json={"data": {"id": media_id, "name": "x"}})
         assert answer.status_code == 201, answer.text
@@ -102,8 +105,7 @@ def product(tmp_path: Path) -> Product:
 
 def test_calls_uploads_and_conversions_are_counted_by_how_they_ended(product: Product) -> None:
     audio = tone(1.0)
-    with product:
-        tenant = Tenant(product)
+    with product, closing(Tenant(product)) as tenant:
         tenant.create(_SECRETIVE)
         assert tenant.upload(_SECRETIVE, audio, "telephony") == 200
         assert tenant.upload(_SECRETIVE, audio, "kazoo") == 200
@@ -136,8 +138,7 @@ def test_calls_uploads_and_conversions_are_counted_by_how_they_ended(product: Pr
 
 
 def test_refusals_stores_and_the_gateway_are_counted(product: Product) -> None:
-    with product:
-        tenant = Tenant(product)
+    with product, closing(Tenant(product)) as tenant:
         assert tenant.get("missing") == 404
         wrong = {"data": {"api_key": "0" * 64}}
         assert httpx.put(f"{product.rest_url}/v2/api_auth", json=wrong).status_code == 401
@@ -169,8 +170,7 @@ def words(text: str) -> set[str]:
 
 
 def test_counters_outlive_their_worker_and_no_file_is_added(product: Product) -> None:
-    with product:
-        tenant = Tenant(product)
+    with product, closing(Tenant(product)) as tenant:
         tenant.create("m")
         before = counts(product, "kazoo_media_requests_total")
         assert before == {("201", "Authenticate", "rest"): 1, ("201", "CreateMedia", "rest"): 1}
@@ -183,8 +183,7 @@ def test_counters_outlive_their_worker_and_no_file_is_added(product: Product) ->
 
 
 def test_a_killed_worker_leaves_no_places_in_queues(product: Product) -> None:
-    with product:
-        tenant = Tenant(product)
+    with product, closing(Tenant(product)) as tenant:
         tenant.create("m")
         with tenant.begun_upload("m"):
             kill_both(product)

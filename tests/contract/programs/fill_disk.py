@@ -51,7 +51,7 @@ async def _check_blobs(folder: Path) -> None:
 
 async def _check_metadata(folder: Path) -> None:
     metadata = await SqliteMetadataStore.open(folder / "m.sqlite", shared=False)
-    media = [Media("a", f"{number:04}", {"text": "x" * 3000}, "1-x", 1, 1) for number in range(400)]
+    media = [Media("a", f"{number:04}", {"text": "x" * 2000}, "1-x", 1, 1) for number in range(400)]
     await asyncio.gather(*(metadata.insert_media(each) for each in media[:100]))
     filler = folder / "filler"
     await asyncio.to_thread(_fill, filler)
