@@ -23,7 +23,7 @@ from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from tests.rpc.service import Tenant, ThreadedService
 from tests.support.loop_watch import LONGEST_S
 
-_TIMES = 50
+_TIMES = 5
 
 
 @pytest.fixture(scope="module")

@@ -51,10 +51,10 @@ def worker(
     KAZOO_MEDIA_TLS_CERT, KAZOO_MEDIA_TLS_KEY and KAZOO_MEDIA_TLS_CLIENT_CA set
     up TLS. See docs/service-mesh.md.
     """
-    from kazoo_media.service import start  # noqa: PLC0415 - not for the other commands
-
-    start.restart_with_allocator()
     with server_packages("worker", "server"):
+        from kazoo_media.service import start  # noqa: PLC0415 - not for the other commands
+
+        start.restart_with_allocator()
         import uvloop  # noqa: PLC0415
 
         from kazoo_media.service.logs import configure_logging  # noqa: PLC0415

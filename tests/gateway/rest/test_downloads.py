@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -259,3 +260,11 @@ def test_large_audio_passes_whole(rest: Rest, tenant: Tenant) -> None:
     assert ask(rest, tenant, f"GET {{M}}/{media_id}/raw").body == audio
     part = ask(rest, tenant, f"GET {{M}}/{media_id}/raw", headers={"range": "bytes=1000000-"})
     assert part.body == audio[1_000_000:]
+
+
+def test_messages_that_come_at_once_pass(rest: Rest, tenant: Tenant) -> None:
+    media_id, audio = create(rest, tenant), tone(30.0)
+    upload(rest, tenant, media_id, audio)
+    with ThreadPoolExecutor(8) as pool:
+        replies = pool.map(lambda _: ask(rest, tenant, f"GET {{M}}/{media_id}/raw"), range(400))
+        assert {(each.status, each.body == audio) for each in replies} == {(200, True)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,30 +70,41 @@ def _long(tmp_path: Path) -> Path:
     return data_dir
 
 
-def test_sockets_of_a_long_path_lie_in_the_folder_of_the_user(tmp_path: Path) -> None:
-    with runtime_folder(_long(tmp_path), tmp_path) as folder:
-        assert folder.parent == tmp_path
+@pytest.fixture
+def user_folder() -> Iterator[Path]:
+    """A folder with a short path, as XDG_RUNTIME_DIR is; that of pytest may be long."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_sockets_of_a_long_path_lie_in_the_folder_of_the_user(
+    tmp_path: Path, user_folder: Path
+) -> None:
+    with runtime_folder(_long(tmp_path), user_folder) as folder:
+        assert folder.parent == user_folder
         assert len(str(folder / "worker-63.sock")) <= 107
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not folder.exists()
 
 
 @pytest.mark.parametrize("long", [False, True])
-def test_the_runtime_folder_of_a_killed_service_is_removed(tmp_path: Path, *, long: bool) -> None:
-    data_dir = _long(tmp_path) if long else tmp_path
-    killed = runtime_folder(data_dir, tmp_path)
+def test_the_runtime_folder_of_a_killed_service_is_removed(
+    tmp_path: Path, user_folder: Path, *, long: bool
+) -> None:
+    data_dir = _long(tmp_path) if long else user_folder
+    killed = runtime_folder(data_dir, user_folder)
     folder = killed.__enter__()
     (folder / "worker-7.sock").touch()
     folder.chmod(0o755)
-    with runtime_folder(data_dir, tmp_path) as again:
+    with runtime_folder(data_dir, user_folder) as again:
         assert again == folder
         assert list(again.iterdir()) == []
         assert stat.S_IMODE(again.stat().st_mode) == 0o700
 
 
-def test_two_services_of_a_user_have_two_folders(tmp_path: Path) -> None:
+def test_two_services_of_a_user_have_two_folders(tmp_path: Path, user_folder: Path) -> None:
     one, other = tmp_path / ("x" * 100), tmp_path / ("y" * 100)
-    with runtime_folder(one, tmp_path) as first, runtime_folder(other, tmp_path) as second:
+    with runtime_folder(one, user_folder) as first, runtime_folder(other, user_folder) as second:
         assert first != second
 
 
