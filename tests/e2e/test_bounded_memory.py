@@ -194,9 +194,10 @@ async def test_large_bodies_of_log_ins_are_refused_at_once(service: _Service, fr
             reader, writer = await stack.enter_async_context(_opened(service.rest))
             head = f"PUT /v2/api_auth HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"
             writer.write(head.encode() + (chunk if "chunked" in framing else chunk[7:-2]))
-            await writer.drain()
-            answers.append(await reader.readline())
-        assert {each.split()[1] for each in answers} == {b"413"}
+            with suppress(ConnectionError):  # it may be refused before all is sent
+                await writer.drain()
+                answers.append(await reader.readline())
+        assert {each.split()[1] for each in answers if each} == {b"413"}
         assert max(memory.grown().values()) < 64 * _MIB
     await memory.given_back()
 
