@@ -8,6 +8,7 @@ name. Everything here blocks.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -45,7 +46,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def create_file(path: Path, data: bytes) -> None:
-    """Create a private file (mode 0600) unless it exists: of several processes, one creates it."""
+    """Create a private file (mode 0600) unless it exists: of several writers, one creates it."""
     if not path.exists():
         _write(path, data, replacing=False)
 
@@ -86,9 +87,8 @@ def remove_drafts(folder: Path) -> None:
 
 
 def _write(path: Path, data: bytes, *, replacing: bool) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}{_DRAFT}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    descriptor = os.open(draft, flags, 0o600)
+    descriptor, name = tempfile.mkstemp(_DRAFT, f"{path.name}.", path.parent)
+    draft = Path(name)
     try:
         written = 0
         while written < len(data):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,30 @@ def test_of_processes_that_create_a_file_at_once_the_first_wins(
 
     monkeypatch.setattr(os, "link", late)
     durable.create_file(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_threads_that_create_a_file_at_once_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    link = os.link
+    has_draft, go_on = threading.Event(), threading.Event()
+
+    def second_waits(draft: Path, wanted: Path) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            has_draft.set()
+            assert go_on.wait(10)
+        link(draft, wanted)
+
+    monkeypatch.setattr(os, "link", second_waits)
+    with ThreadPoolExecutor(1) as thread:
+        second = thread.submit(durable.create_file, path, b"second")
+        assert has_draft.wait(10)
+        durable.create_file(path, b"first")
+        go_on.set()
+        second.result()
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
 
