@@ -77,7 +77,7 @@ async def build_core(
     tokens = Tokens(metadata, node.private_key, node.trusted_keys)
     await tokens.publish()
     settings = Settings(metadata, node.name, node.converters)
-    renditions = Renditions(metadata, blobs, Damage(metadata))
+    renditions = Renditions(metadata, blobs, Damage(metadata, metrics))
     normalizer = Normalizer(settings, converters, metrics)
     speech = Speech(renditions, settings, normalizer, converters.temporary_folder, metrics)
     measuring = Measuring(metadata, renditions, settings, converters, metrics)

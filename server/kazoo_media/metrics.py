@@ -60,6 +60,9 @@ class Metrics:
     def log_in_refused(self, way: str, reason: str) -> None:
         """Count a refused log-in; the way is "key" or "user"."""
 
+    def damage_found(self) -> None:
+        """Count a stored rendition that is found damaged for the first time."""
+
     def swept(self, result: str, blobs: int = 1) -> None:
         """Count blobs that a sweep expired, removed or failed to remove."""
 

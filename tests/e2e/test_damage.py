@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 
 from kazoo_media.v1 import media_service_pb2 as media_pb
@@ -15,7 +16,7 @@ from tests.contract.upload_promises import wav
 from tests.e2e.clients import Tenant, blob_files
 from tests.e2e.shell import Shell
 from tests.rpc.service import refusal_of
-from tests.support.product import Product, wait_until
+from tests.support.product import Product, free_port, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -66,13 +67,16 @@ def rpc_media(admin: Tenant, media_id: str) -> Media:
 
 
 def test_damaged_small_audio_is_refused_at_the_first_read(tmp_path: Path) -> None:
-    with Product(tmp_path) as product, Tenant.log_in(product) as admin:
+    port = free_port()
+    with Product(tmp_path, metrics_port=str(port)) as product, Tenant.log_in(product) as admin:
         media_id = admin.with_audio(_SMALL)
         [path] = blob_files(product.data_dir)
         damage(path)
         expect_damaged(admin, media_id)
         [line] = [each for each in product.log_lines() if each["event"] == "damaged audio found"]
         assert line["media_id"] == media_id
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=20).text
+        assert "kazoo_media_damaged_blobs_total 1.0" in metrics.splitlines()
         path.write_bytes(_SMALL)
         expect_whole(admin, media_id, _SMALL)
 

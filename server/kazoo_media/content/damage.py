@@ -9,16 +9,18 @@ import structlog
 from kazoo_media.documents.rules import conversion_outcome, with_content_keys
 from kazoo_media.errors import StaleRevisionError
 from kazoo_media.metadata.store import DamageRows
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.model import Content, Media, Rendition, next_revision
 
 _log = structlog.get_logger()
 
 
 class Damage:
-    """Stores in rows and documents what checks of blobs have found."""
+    """Stores in rows and documents, and counts, what checks of blobs have found."""
 
-    def __init__(self, rows: DamageRows) -> None:
+    def __init__(self, rows: DamageRows, metrics: Metrics = NO_METRICS) -> None:
         self._rows = rows
+        self._metrics = metrics
 
     async def note(self, media: Media, key: str, *, is_damaged: bool) -> None:
         """Store and log whether a blob of a media is damaged.
@@ -36,6 +38,8 @@ class Damage:
                 found = await self._rows.find_media(media.account_id, key)
             else:
                 _log_finding(found, key, is_damaged=is_damaged)
+                if is_damaged:
+                    self._metrics.damage_found()
                 return
 
     async def note_blob(self, account_id: str, key: str, *, is_damaged: bool) -> str:

@@ -81,6 +81,11 @@ class PrometheusMetrics(Metrics):
             registry=registry,
         )
         self._make_store_metrics(registry)
+        self._damage = Counter(
+            "kazoo_media_damaged_blobs",
+            "Stored audio that was found damaged.",
+            registry=registry,
+        )
         self._log_ins = Counter(
             "kazoo_media_log_ins_refused",
             "Refused log-ins by way and reason.",
@@ -175,6 +180,10 @@ class PrometheusMetrics(Metrics):
     @override
     def log_in_refused(self, way: str, reason: str) -> None:
         self._log_ins.labels(way, reason).inc()
+
+    @override
+    def damage_found(self) -> None:
+        self._damage.inc()
 
     @override
     def swept(self, result: str, blobs: int = 1) -> None:

@@ -209,7 +209,7 @@ async def _open(
         problem = error.__cause__ or error
         raise StartError.about(database, problem, "restore it from a backup") from error
     sweeper = Sweeper(metadata, blobs, metrics=metrics)
-    scrub = Scrub(metadata, blobs, core.settings)
+    scrub = Scrub(metadata, blobs, core.settings, metrics)
     return _Opened(core, metadata, sweeper, scrub, metrics)
 
 

@@ -21,6 +21,7 @@ from kazoo_media.blobs.store import BlobStore
 from kazoo_media.content.damage import Damage
 from kazoo_media.errors import MediaError
 from kazoo_media.metadata.store import DamageRows
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.model import BlobRow, unix_time_ms
 from kazoo_media.settings import SCRUB_DAYS, Settings
 from kazoo_media.upkeep.examination import examine
@@ -59,6 +60,7 @@ class Scrub:
         rows: DamageRows,
         blobs: BlobStore,
         settings: Settings,
+        metrics: Metrics = NO_METRICS,
         *,
         clock: Callable[[], int] = unix_time_ms,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -72,7 +74,7 @@ class Scrub:
         self._rows = rows
         self._blobs = blobs
         self._settings = settings
-        self._damage = Damage(rows)
+        self._damage = Damage(rows, metrics)
         self._clock = clock
         self._pause = pause
         self._unpaused_bytes = 0

@@ -30,6 +30,7 @@ from tests.support.core_fixtures import (
     source_of,
     stored_bytes,
 )
+from tests.support.counted import Counted
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -62,11 +63,13 @@ class _Scrubbed:
         self.tested, self.blobs, self._folder = tested, blobs, folder
         self.now_ms = unix_time_ms()
         self.paused_s = 0.0
+        self.metrics = Counted()
         self.checked = asyncio.Event()
         self.scrub = Scrub(
             tested.metadata,
             blobs,
             tested.core.settings,
+            self.metrics,
             clock=lambda: self.now_ms,
             pause=self._pause,
         )
@@ -171,6 +174,7 @@ async def test_damage_is_refused_and_shown_until_it_is_restored(
     assert "damaged" not in (await scrubbed.media("whole")).document
     scrubbed.now_ms += 2 * _HOUR_MS
     assert await scrubbed.scrub.scrub() == ScrubReport(checked=1, damaged=1)
+    assert scrubbed.metrics.value("damaged_blobs_total") == 1
     path.write_bytes(kept)
     assert await scrubbed.scrub.scrub() == ScrubReport()
     scrubbed.now_ms += 2 * _HOUR_MS
