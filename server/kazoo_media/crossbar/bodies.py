@@ -27,8 +27,8 @@ from kazoo_media.errors import (
 )
 from kazoo_media.transport.budget import Budget
 
-JSON_LIMIT_BYTES = 5 << 20
-STRANGER_LIMIT_BYTES = 64 << 10
+_JSON_LIMIT_BYTES = 5 << 20
+_STRANGER_LIMIT_BYTES = 64 << 10
 """For log-ins, and for requests without a valid token in their head."""
 
 
@@ -73,7 +73,7 @@ class Body:
 
 
 async def read_envelope(
-    request: Request, body: Body, limit_bytes: int, budget: Budget
+    request: Request, body: Body, budget: Budget, *, is_known: bool
 ) -> MediaError | None:
     """Set the request's envelope; return its error, which is reported after authentication.
 
@@ -81,23 +81,26 @@ async def read_envelope(
 
     Args:
         budget: Counts the body while it is incomplete.
+        is_known: Whether the caller is authenticated.
 
     Raises:
-        TooLargeError: the body has more than `limit_bytes`.
+        TooLargeError: the body has more than 5 MiB, or that of a stranger more than 64 KiB.
         OverloadedError: the budget is spent.
         IncompleteUploadError: the body is shorter than its Content-Length.
     """
+    limit_bytes = _JSON_LIMIT_BYTES if is_known else _STRANGER_LIMIT_BYTES
     kind = essence(request.content_type)
     has_envelope = kind in {"", FORM, *JSON_TYPES}
     if has_envelope and (request.size_bytes or 0) > limit_bytes:
         raise TooLargeError(limit_bytes)
     pieces: list[bytes] = []
     total = 0
-    with budget.lease() as take:
+    with budget.lease(is_known=is_known) as take:
         async for piece in body.pieces():
-            take(len(piece))
             pieces.append(piece)
             total += len(piece)
+            if total != request.size_bytes:  # more is awaited
+                take(len(piece))
             if total > limit_bytes:
                 raise TooLargeError(limit_bytes)
             if not has_envelope and piece.strip():

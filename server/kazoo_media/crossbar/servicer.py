@@ -28,13 +28,7 @@ from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
 from kazoo_media.crossbar.authentication import LogInAnswers, authenticate
-from kazoo_media.crossbar.bodies import (
-    JSON_LIMIT_BYTES,
-    STRANGER_LIMIT_BYTES,
-    Body,
-    Piece,
-    read_envelope,
-)
+from kazoo_media.crossbar.bodies import Body, Piece, read_envelope
 from kazoo_media.crossbar.content import Contents
 from kazoo_media.crossbar.content_types import JSON_TYPES
 from kazoo_media.crossbar.cors import EXPOSED, preflight
@@ -236,15 +230,15 @@ class CrossbarServicer:
         A body is large only if its head has a valid token: a token in the body is known too late.
         """
         if resource in _LOG_INS:
-            return await read_envelope(request, body, STRANGER_LIMIT_BYTES, self._budget)
+            return await read_envelope(request, body, self._budget, is_known=False)
         try:
             await authenticate(self._accounts, request)
         except InvalidCredentialsError as stranger:
             try:
-                return await read_envelope(request, body, STRANGER_LIMIT_BYTES, self._budget)
+                return await read_envelope(request, body, self._budget, is_known=False)
             except TooLargeError:
                 raise stranger from None
-        return await read_envelope(request, body, JSON_LIMIT_BYTES, self._budget)
+        return await read_envelope(request, body, self._budget, is_known=True)
 
 
 async def _first(messages: AsyncIterator[Message | Malformed]) -> _Arrived:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 from kazoo_media.errors import OverloadedError
 
@@ -15,7 +16,8 @@ class Budget:
     """Counts bytes that wait for the rest of their request.
 
     While it is spent, connections that wait for more stop reading, and requests that would begin to
-    wait are refused. Requests that arrive in one piece take nothing.
+    wait are refused. Requests that arrive in one piece take nothing. The second half is for callers
+    who are known: strangers cannot keep them out.
 
     Attributes:
         taken_bytes: What is held now.
@@ -31,15 +33,20 @@ class Budget:
         """Return whether nothing is left."""
         return self.taken_bytes >= self._limit_bytes
 
+    @property
+    def is_half_spent(self) -> bool:
+        """Return whether what is left is for known callers only."""
+        return 2 * self.taken_bytes >= self._limit_bytes
+
     def take(self, size_bytes: int) -> None:
         """Count bytes that are held, also over the limit: they are there."""
         self.taken_bytes += size_bytes
 
     def give_back(self, size_bytes: int) -> None:
-        """Count bytes that are no longer held, and let as many wait no longer as there is room."""
+        """Count bytes that are no longer held, and resume as many holders as there is room for."""
         self.taken_bytes -= size_bytes
         room = (self._limit_bytes - self.taken_bytes + _READ_BYTES - 1) // _READ_BYTES
-        for holder in list(self._waiting)[: max(room, 0)]:
+        for holder in list(islice(self._waiting, max(room, 0))):
             self._waiting.pop(holder)()
 
     def wait(self, holder: object, resume: Callable[[], None]) -> None:
@@ -51,16 +58,19 @@ class Budget:
         self._waiting.pop(holder, None)
 
     @contextmanager
-    def lease(self) -> Iterator[Callable[[int], None]]:
+    def lease(self, *, is_known: bool) -> Iterator[Callable[[int], None]]:
         """Give a function that takes bytes until the end of the block.
 
-        The function raises OverloadedError if the budget is spent.
+        The function raises OverloadedError if nothing is left for the caller.
+
+        Args:
+            is_known: Whether the caller is authenticated.
         """
         held = 0
 
         def take(size_bytes: int) -> None:
             nonlocal held
-            if self.is_spent:
+            if self.is_spent if is_known else self.is_half_spent:
                 raise OverloadedError
             held += size_bytes
             self.take(size_bytes)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kazoo_media.crossbar.bodies import JSON_LIMIT_BYTES, Body, read_envelope
+from kazoo_media.crossbar.bodies import Body, read_envelope
 from kazoo_media.crossbar.operations import Resource, Target
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.errors import IncompleteUploadError, MediaError, TooLargeError
@@ -52,7 +52,7 @@ async def _read(
     request: Request, messages: _Messages, size: int | None = None
 ) -> MediaError | None:
     body = Body(b"", messages.stream(), size)
-    return await read_envelope(request, body, JSON_LIMIT_BYTES, ample_budget())
+    return await read_envelope(request, body, ample_budget(), is_known=True)
 
 
 async def test_a_foreign_body_is_not_read() -> None:

@@ -78,8 +78,8 @@ class Messages:
             encoding: Of compressed messages.
             flow: Is paused while too much waits here, or in all calls.
             budget: Of all calls.
-            recognize: Called before a large message is received; None: its size is limited by
-                whoever sends it.
+            recognize: Called before a large message is received, and before the second half of the
+                budget is used. None: the sender keeps its messages small.
         """
         self._deserialize = deserialize
         self._encoding = encoding
@@ -117,6 +117,8 @@ class Messages:
             self._wake()
         if self._rest and comes_late:
             self._refuse(OverloadedError())
+        elif self._rest and self._recognize is not None and self._budget.is_half_spent:
+            self._ask(self._recognize)
         self._steer()
 
     def end(self) -> None:

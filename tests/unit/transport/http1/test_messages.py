@@ -182,6 +182,25 @@ async def test_half_messages_of_all_calls_have_one_budget() -> None:
     assert budget.taken_bytes == 0
 
 
+async def test_strangers_have_half_of_the_budget() -> None:
+    budget = Budget(1000)
+
+    async def known() -> None:
+        pass
+
+    stranger, other = (Messages(None, "identity", _Flow(), budget, _unknown) for _ in range(2))
+    caller = Messages(None, "identity", _Flow(), budget, known)
+    half = _framed(bytes(600))[:-1]
+    stranger.feed(half)
+    other.feed(half[:9])
+    with pytest.raises(InvalidCredentialsError):
+        await anext(other)
+    caller.feed(half[:9])
+    await asyncio.sleep(0)
+    caller.feed(half[9:] + b"\0")
+    assert await anext(caller) == bytes(600)
+
+
 def test_tiny_pieces_take_little_more_than_their_bytes() -> None:
     messages = _messages(_Flow())
     message = _framed(bytes(100_000))

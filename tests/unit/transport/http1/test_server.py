@@ -248,7 +248,7 @@ async def test_a_client_that_leaves_while_nobody_reads_is_noticed(running: _Runn
     _, writer = await running.connect()
     running.budget.take(1 << 20)
     whole, half = _MESSAGE, b"5\r\n\0\0\0\0\2\r\n"
-    writer.write(_HEAD % (b"echo", b"") + whole)
+    writer.write(_HEAD % (b"echo", b"x-auth-token: known\r\n") + whole)
     await running.service.begun.wait()
     writer.write(half)
     await _turns(20)
