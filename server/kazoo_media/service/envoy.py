@@ -141,7 +141,7 @@ def overlaid(
 
 
 def _most_connections() -> int:
-    """Return how many clients the limit of open files permits: each may need a worker, too."""
+    """Return the maximum number of clients. Each takes two files: its connection and a worker's."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(_MOST_CONNECTIONS, max(files - _OTHER_FILES, files // 2) // 2)
 
@@ -183,8 +183,14 @@ def envoy_command(program: Path, configuration: Path, workers: int) -> list[str]
 
 
 def envoy_variables(config: Config) -> dict[str, str]:
-    """Return the environment variables that `envoy.yaml` and `kazoo.lua` read."""
-    return {"GATEWAY_NODE": config.node_name, "GATEWAY_VERSION": version("kazoo-media")}
+    """Return the environment: what `envoy.yaml` and `kazoo.lua` read, and the allocator's part."""
+    return {
+        "GATEWAY_NODE": config.node_name,
+        "GATEWAY_VERSION": version("kazoo-media"),
+        # TCMalloc needs the thread areas that glibc would use. Without them each thread keeps free
+        # memory in pieces, and a burst is not given back (TCMalloc, docs/rseq.md).
+        "GLIBC_TUNABLES": "glibc.pthread.rseq=0",
+    }
 
 
 class Admin:
