@@ -13,6 +13,7 @@ import orjson
 from typing_extensions import override
 
 from kazoo_media.errors import StaleRevisionError
+from kazoo_media.metadata import sqlite_accounts as accounts
 from kazoo_media.metadata import sqlite_transactions as transactions
 from kazoo_media.metadata.filters import query_condition
 from kazoo_media.metadata.rows import (
@@ -26,7 +27,6 @@ from kazoo_media.metadata.rows import (
     listed_media,
     media_of,
 )
-from kazoo_media.metadata.sqlite_accounts import insert_account
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
@@ -49,7 +49,6 @@ _FIND_MEDIA = (
 _GET_ACCOUNT = f"{SELECT_ACCOUNT} where a.id = ?"
 _FIND_ACCOUNT = f"{SELECT_ACCOUNT} where a.api_key_sha256 = ?"
 _BUMP_SETTINGS = "update settings_revision set revision = revision + 1"
-
 
 _LARGE_CHARACTERS = 64 * 1024
 """Longer documents are parsed off the event loop."""
@@ -277,7 +276,7 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def insert_account(self, account: Account, api_key_sha256: str) -> None:
-        await self._engine.write(lambda db: insert_account(db, account, api_key_sha256))
+        await self._engine.write(lambda db: accounts.insert_account(db, account, api_key_sha256))
 
     @override
     async def get_account(self, account_id: str) -> Account | None:
@@ -304,16 +303,9 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def replace_api_key(self, account_id: str, api_key_sha256: str) -> Account | None:
-        def replace(db: apsw.Connection) -> Account | None:
-            db.execute(
-                "update account set api_key_sha256 = ?, key_generation = key_generation + 1"
-                " where id = ?",
-                (api_key_sha256, account_id),
-            )
-            rows = db.execute(_GET_ACCOUNT, (account_id,)).fetchall()
-            return account_of(rows[0]) if rows else None
-
-        return await self._engine.write(replace)
+        return await self._engine.write(
+            lambda db: accounts.replace_api_key(db, account_id, api_key_sha256)
+        )
 
     @override
     async def find_named_account(self, name_key: str, realm: str) -> Account | None:
@@ -325,9 +317,7 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def put_user(self, user: User, credential_digests: Sequence[str]) -> User:
-        return await self._engine.write(
-            lambda db: transactions.put_user(db, user, credential_digests)
-        )
+        return await self._engine.write(lambda db: accounts.put_user(db, user, credential_digests))
 
     @override
     async def find_user(self, account_id: str, credential_digest: str) -> User | None:

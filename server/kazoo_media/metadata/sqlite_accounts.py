@@ -1,12 +1,16 @@
-"""Writes of accounts; each function runs inside a transaction."""
+"""Writes of accounts and their users; each function runs inside a transaction."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import apsw
 import orjson
 
 from kazoo_media.errors import ConflictError, NameTakenError
-from kazoo_media.model import Account, account_key
+from kazoo_media.metadata.rows import SELECT_ACCOUNT, account_of
+from kazoo_media.model import Account, User, account_key
 
 
 def insert_account(db: apsw.Connection, account: Account, api_key_sha256: str) -> None:
@@ -38,6 +42,32 @@ def insert_account(db: apsw.Connection, account: Account, api_key_sha256: str) -
         "insert into account_ancestor values (?, ?)",
         [(ancestor, account.id) for ancestor in account.ancestor_ids],
     )
+
+
+def replace_api_key(db: apsw.Connection, account_id: str, api_key_sha256: str) -> Account | None:
+    """Replace the key and begin its next generation; see the contract."""
+    db.execute(
+        "update account set api_key_sha256 = ?, key_generation = key_generation + 1 where id = ?",
+        (api_key_sha256, account_id),
+    )
+    rows = db.execute(f"{SELECT_ACCOUNT} where a.id = ?", (account_id,)).fetchall()
+    return account_of(rows[0]) if rows else None
+
+
+def put_user(db: apsw.Connection, user: User, credential_digests: Sequence[str]) -> User:
+    """Add a user or replace their credentials; see the contract."""
+    db.execute(
+        "insert into user values (?, ?, ?, ?) on conflict do nothing",
+        (user.account_id, user.name, user.id, user.created_ms),
+    )
+    name = (user.account_id, user.name)
+    db.execute("delete from user_credential where account = ? and name = ?", name)
+    db.executemany(
+        "insert into user_credential values (?, ?, ?)",
+        [(user.account_id, digest, user.name) for digest in credential_digests],
+    )
+    [row] = db.execute("select id, created from user where account = ? and name = ?", name)
+    return replace(user, id=str(row[0]), created_ms=int(row[1]))
 
 
 def _has(db: apsw.Connection, column: str, value: str) -> bool:

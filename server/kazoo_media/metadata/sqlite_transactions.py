@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from typing import Any
 
 import apsw
 import orjson
 
 from kazoo_media.errors import ConflictError, IncompleteUploadError, StaleRevisionError
-from kazoo_media.model import BlobRow, Media, Rendition, User
+from kazoo_media.model import BlobRow, Media, Rendition
 
 
 def insert_media(db: apsw.Connection, media: Media) -> None:
@@ -108,22 +108,6 @@ def purge_media(
         _kill(db, account_id, _blob_keys(db, account_id, str(media_id)), now_ms)
         db.execute("delete from media where account = ? and id = ?", (account_id, media_id))
     return len(rows)
-
-
-def put_user(db: apsw.Connection, user: User, credential_digests: Sequence[str]) -> User:
-    """Add a user or replace their credentials; see the contract."""
-    db.execute(
-        "insert into user values (?, ?, ?, ?) on conflict do nothing",
-        (user.account_id, user.name, user.id, user.created_ms),
-    )
-    name = (user.account_id, user.name)
-    db.execute("delete from user_credential where account = ? and name = ?", name)
-    db.executemany(
-        "insert into user_credential values (?, ?, ?)",
-        [(user.account_id, digest, user.name) for digest in credential_digests],
-    )
-    [row] = db.execute("select id, created from user where account = ? and name = ?", name)
-    return replace(user, id=str(row[0]), created_ms=int(row[1]))
 
 
 def _content_keys(media: Media) -> tuple[str | None, str | None]:

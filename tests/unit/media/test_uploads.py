@@ -30,11 +30,7 @@ from kazoo_media.errors import (
 from kazoo_media.media.uploads import Declared, Finish
 from kazoo_media.model import BlobState, RenditionKind
 from kazoo_media.upkeep.sweeper import Sweeper
-from tests.contract.upload_promises import (
-    LIMIT_BYTES,
-    cut,
-    wav,
-)
+from tests.contract.upload_promises import LIMIT_BYTES, cut, wav
 from tests.support.audio_samples import tone, with_data_size
 from tests.support.core_fixtures import (
     CoreUnderTest,
