@@ -20,7 +20,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # Python compiles what it imports at the first start: a tenth of the space of compiling all.
 LOCKED := $(PIP_INSTALL) --require-hashes --no-compile
-SYSTEM_PACKAGES := sox libsox-fmt-mp3 espeak-ng libseccomp2
+SYSTEM_PACKAGES := sox libsox-fmt-mp3 espeak-ng libseccomp2 bubblewrap
 TEST_PACKAGES := strace flite nginx prometheus
 
 # Side by side, a file at a time: a file's tests share what they start. In the order of the folders,

@@ -79,7 +79,7 @@ async def build_core(
     settings = Settings(metadata, node.name, node.converters)
     renditions = Renditions(metadata, blobs, Damage(metadata, metrics))
     normalizer = Normalizer(settings, converters, metrics)
-    speech = Speech(renditions, settings, normalizer, converters.temporary_folder, metrics)
+    speech = Speech(renditions, settings, normalizer, converters.confinement, metrics)
     measuring = Measuring(metadata, renditions, settings, converters, metrics)
     library = Library(metadata, settings, speech, measuring)
     accounts = Accounts(metadata, tokens)

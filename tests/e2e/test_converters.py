@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -175,7 +178,8 @@ def test_cancelled_uploads_leave_no_process_no_descriptor_and_no_file(tenant: Te
         lambda: worker.num_fds() - len(converters(worker)) <= before, "no descriptor is left"
     )
     assert len(converters(worker)) <= 8
-    assert not list((tenant.product.data_dir / "tmp").iterdir())
+    left = (tenant.product.data_dir / "tmp").rglob("*")
+    assert not [each for each in left if not each.name.startswith("programs-")]
 
 
 @pytest.mark.parametrize("end", ["stop", "crash"])
@@ -195,4 +199,41 @@ def test_converters_end_with_their_worker(tenant: Tenant, end: str) -> None:
         tenant.product.start()
 
     wait_until(lambda: not any(map(is_alive, processes)), "all have ended")
-    wait_until(lambda: tenant.product.workers() != {}, "a worker runs")
+    wait_until(lambda: tenant.http.get(tenant.path()).status_code == 200, "a worker serves")
+
+
+def test_sox_runs_in_a_sandbox_where_it_works(tenant: Tenant) -> None:
+    warned = [each for each in tenant.product.log_lines() if "sandbox" in str(each.get("event"))]
+    _choose(tenant, "sox")
+    upload = RestUpload(tenant, tenant.create(), len(_AUDIO))
+    upload.send(_AUDIO[: len(_AUDIO) // 2])
+    wait_until(lambda: "sox" in _names(tenant), "sox runs")
+    assert ("nsenter" in _names(tenant)) == (not warned)
+    tenant.product.kill_worker()
+    wait_until(lambda: not _names(tenant) & {"sox", "nsenter"}, "nothing of it is left")
+    wait_until(lambda: 0 in tenant.product.workers(), "the worker runs again")
+
+
+def test_without_bubblewrap_one_warning_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("openssl", "envoy"):
+        if path := shutil.which(name):
+            (tmp_path / name).symlink_to(path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with Product(tmp_path, workers="2") as product, Tenant.log_in(product) as tenant:
+        warned = [each for each in product.log_lines() if "sandbox" in str(each.get("event"))]
+        assert [each["level"] for each in warned] == ["warning"]
+        assert str(warned[0]["reason"]).endswith("is not installed")
+        tenant.set_default("crossbar.media", "normalize_media", "true")
+        _choose(tenant, "sox")
+        assert tenant.document(tenant.with_audio(_AUDIO))["content_type"] == "audio/mpeg"
+
+
+def _names(tenant: Tenant) -> set[str]:
+    """Return the names of the processes of a service."""
+    found = set()
+    for each in psutil.Process(tenant.product.process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            found.add(each.name())
+    return found

@@ -63,7 +63,7 @@ def calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_a_file_is_durable_before_its_name_and_its_name_before_the_next_step(
     calls: list[str], name: str
 ) -> None:
-    draft = rf"data/{re.escape(name)}\.\d+\.draft"
+    draft = rf"data/{re.escape(name)}\.\w+\.draft"
     at = [i for i, call in enumerate(calls) if re.fullmatch(rf"\w+ {draft}( .*)?", call)]
     names = [calls[i].split()[0] for i in at]
     begins = names[: names.index("fsync")]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,9 +58,16 @@ def normalized(shell: Shell, *arguments: str) -> dict[str, Any]:
     return dict(json.loads(shell.ok("normalize", "--json", *arguments)))
 
 
-def converter(shell: Shell, name: str, script: str) -> str:
+@pytest.fixture
+def visible() -> Iterator[Path]:
+    """A folder that programs in the sandbox see, unlike those in /tmp."""
+    with tempfile.TemporaryDirectory(dir=sys.prefix) as folder:
+        yield Path(folder)
+
+
+def converter(folder: Path, name: str, script: str) -> str:
     """Make a program that is a converter and return its path."""
-    path = shell.folder / name
+    path = folder / name
     path.write_text(f'#!/bin/sh\n{script}\nexec sox "$@"\n')
     path.chmod(0o700)
     return str(path)
@@ -156,11 +165,11 @@ def test_what_stops_every_media_is_said_once(shell: Shell, admin: Tenant, tenant
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(
-    shell: Shell, product: Product, admin: Tenant, tenant: Tenant
+    shell: Shell, product: Product, admin: Tenant, tenant: Tenant, visible: Path
 ) -> None:
     for _ in range(6):
         tenant.with_audio(tone(0.3))
-    slow = converter(shell, "slow", "sleep 0.3")
+    slow = converter(visible, "slow", "sleep 0.3")
     admin.set_default("media", "normalize_executable", slow)
     pending = pending_blobs(product)
 
@@ -183,15 +192,15 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
 
 def test_a_worker_that_dies_meanwhile_leaves_the_old_audio_and_the_run_goes_on(
-    tmp_path: Path,
+    tmp_path: Path, visible: Path
 ) -> None:
     with Product(tmp_path, converters="sox,gated") as product, Tenant.log_in(product) as admin:
         shell = Shell(product.data_dir, tmp_path)
         admin.set_default("crossbar.media", "normalize_media", "true")
         media_id = admin.with_audio(tone(1.0, rate=44_100))
         before = admin.document(media_id), served(admin, media_id)
-        gate = tmp_path / "gate"
-        gated = converter(shell, "gated", f"while [ ! -e {gate} ]; do sleep 0.05; done")
+        gate = visible / "gate"
+        gated = converter(visible, "gated", f"while [ ! -e {gate} ]; do sleep 0.05; done")
         admin.set_default("media", "normalize_executable", gated)
         admin.set_default("media", "normalize_destination_args", "-r 8000 -C 32.7")
 

@@ -294,7 +294,9 @@ def test_a_killed_sox_costs_its_upload_the_normalized_audio_only(tenant: Tenant)
 
 def converters(product: Product) -> list[psutil.Process]:
     """Return the running sox processes."""
-    children = [each for worker in product.workers().values() for each in worker.children()]
+    children = [
+        each for worker in product.workers().values() for each in worker.children(recursive=True)
+    ]
     return [each for each in children if each.name() == "sox"]
 
 

@@ -194,14 +194,15 @@ def test_a_signal_ends_everything_and_leaves_nothing_behind(
             for p in product.workers().values()
         }
         assert product.stop(number) == 0
-    assert not any(process.is_running() for process in processes)
+    assert not any(map(is_alive, processes))
     assert not runtime.exists()
 
 
 def test_workers_and_envoy_die_with_the_supervisor(tmp_path: Path) -> None:
     product = Product(tmp_path, workers="2").start()
-    processes = psutil.Process(product.process.pid).children(recursive=True)
-    assert len(processes) == 3
+    supervisor = psutil.Process(product.process.pid)
+    assert len(supervisor.children()) == 3
+    processes = supervisor.children(recursive=True)
     product.kill()
     wait_until(lambda: not any(map(is_alive, processes)), "no process is left")
     runtime = product.data_dir / "run"

@@ -20,6 +20,7 @@ from kazoo_media.access.login_limit import LoginLimit
 from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
+from kazoo_media.audio.running.confinement import Confinement
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.core import Core, Node, build_core
@@ -76,7 +77,7 @@ async def make_core(
     metadata = metadata or MemoryMetadataStore()
     blobs = blobs or MemoryBlobStore()
     ffmpeg = await asyncio.to_thread(find_ffmpeg) if with_ffmpeg else None
-    backends = Converters(Path(tempfile.gettempdir()), pool, ffmpeg)
+    backends = Converters(Confinement(Path(tempfile.gettempdir())), pool, ffmpeg)
     node = Node("node1", private_key(), {}, converters)
     core = await build_core(node, metadata, blobs, backends, make_login_limit())
     account, api_key = await core.accounts.create_master("master")

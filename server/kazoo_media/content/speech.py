@@ -13,10 +13,10 @@ import unicodedata
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kazoo_media.access.accounts import WriteScope
+from kazoo_media.audio.running.confinement import Confinement
 from kazoo_media.audio.speech.command import SpeechCommand
 from kazoo_media.audio.speech.espeak import Espeak
 from kazoo_media.audio.speech.flite import Flite
@@ -122,13 +122,13 @@ class Speech:
         renditions: Renditions,
         settings: Settings,
         normalizer: Normalizer,
-        temporary_folder: Path,
+        confinement: Confinement,
         metrics: Metrics,
     ) -> None:
         self._renditions = renditions
         self._settings = settings
         self._normalizer = normalizer
-        self._temporary_folder = temporary_folder
+        self._confinement = confinement
         self._turns = asyncio.Semaphore(_SPEAKING_AT_ONCE)
         self._metrics = metrics
 
@@ -186,14 +186,13 @@ class Speech:
 
     async def _provider(self) -> SpeechProvider:
         values = await self._settings.now()
-        folder = self._temporary_folder
         title = values[TTS_PROVIDER]
         if title == "espeak":
-            return Espeak(folder)
+            return Espeak(self._confinement)
         if title == "flite":
-            return Flite(folder)
+            return Flite(self._confinement)
         if title == "command":
-            return SpeechCommand(values[TTS_COMMAND], folder)
+            return SpeechCommand(values[TTS_COMMAND], self._confinement)
         return ISpeech(
             ISpeechOptions(
                 url=values[TTS_URL_ISPEECH],

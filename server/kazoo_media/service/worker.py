@@ -24,6 +24,7 @@ from kazoo_media.access.tokens import load_private_key, load_trusted_keys
 from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.audio.pool.pool import ConverterPool, can_convert
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
+from kazoo_media.audio.running.confinement import Confinement
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.config import Config
 from kazoo_media.core import Core, Node, build_core
@@ -73,7 +74,7 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
             folder = metrics_folder(socket_path.parent)
             metrics = await asyncio.to_thread(PrometheusMetrics.shared, folder, index)
         is_shared = config.workers > 1
-        opened = await _open(config, stack, descriptor, metrics, shared=is_shared)
+        opened = await _open(config, stack, descriptor, metrics, index, shared=is_shared)
         if index == 0:
             await _bootstrap(config, opened, partial(Bootstrap.new, config))
         budget = Budget(config.worker_buffer_mib << 20)
@@ -118,7 +119,7 @@ async def run_standalone_worker(
         descriptor = os.memfd_create("login_limit")
         stack.callback(os.close, descriptor)
         metrics = await _own_metrics(config, stack)
-        opened = await _open(config, stack, descriptor, metrics, shared=False)
+        opened = await _open(config, stack, descriptor, metrics, 0, shared=False)
         server = StandardServer(behind_transcoder=crossbar)
         if crossbar:
             budget = Budget(config.worker_buffer_mib << 20)
@@ -180,7 +181,13 @@ class _Opened:
 
 
 async def _open(
-    config: Config, stack: AsyncExitStack, login_limit: int, metrics: Metrics, *, shared: bool
+    config: Config,
+    stack: AsyncExitStack,
+    login_limit: int,
+    metrics: Metrics,
+    index: int,
+    *,
+    shared: bool,
 ) -> _Opened:
     """Open the stores and wire the core.
 
@@ -189,6 +196,7 @@ async def _open(
         stack: Closes them.
         login_limit: Descriptor of the file that counts failed logins.
         metrics: Counts what happens in all of it.
+        index: Of the worker; the first one says what is missing on this system.
         shared: Whether other workers open the same stores.
 
     Raises:
@@ -200,7 +208,7 @@ async def _open(
     await asyncio.to_thread(durable.make_folder, config.data_dir / "blobs")
     blobs = LocalBlobStore(config.data_dir / "blobs", metrics)
     stack.push_async_callback(blobs.aclose)
-    converters = await _converters(config, stack)
+    converters = await _converters(config, stack, index)
     node = await asyncio.to_thread(_node, config)
     try:
         limit = LoginLimit(login_limit)
@@ -213,14 +221,23 @@ async def _open(
     return _Opened(core, metadata, sweeper, scrub, metrics)
 
 
-async def _converters(config: Config, stack: AsyncExitStack) -> Converters:
+async def _converters(config: Config, stack: AsyncExitStack, index: int) -> Converters:
     folder = config.data_dir / "tmp"
     await asyncio.to_thread(durable.make_folder, folder)
+    try:
+        sandboxed = partial(Confinement.by_sandbox, folder, config.data_dir)
+        confinement = await asyncio.to_thread(sandboxed)
+    except OSError as error:
+        confinement = Confinement(folder)
+        if index == 0:
+            remedy = "see docs/operations.md, Confinement"
+            _log.warning("programs run without a sandbox", reason=str(error), remedy=remedy)
+    stack.push_async_callback(asyncio.to_thread, confinement.close)
     pool = None
     if await asyncio.to_thread(can_convert):
         pool = ConverterPool(folder)
         stack.push_async_callback(pool.aclose)
-    return Converters(folder, pool, await asyncio.to_thread(find_ffmpeg))
+    return Converters(confinement, pool, await asyncio.to_thread(find_ffmpeg))
 
 
 def _node(config: Config) -> Node:

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from kazoo_media.audio.conversion import Conversion, ConversionLimits, Refusal, Start, Started
@@ -19,6 +19,7 @@ from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.presets import PRESETS
 from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
+from kazoo_media.audio.running.confinement import Confinement
 
 _NOT_INSTALLED = (
     "{target} by the preset {preset} needs the in-process converter, which is not installed:"
@@ -47,11 +48,12 @@ class Converters:
     """Starts conversions or refuses them. ffmpeg decodes input that no other converter can read.
 
     Attributes:
+        confinement: Of the programs.
         pool: None if the packages of the extra [audio] are not installed.
         ffmpeg: Path of the program; None if it is not installed.
     """
 
-    temporary_folder: Path
+    confinement: Confinement
     pool: ConverterPool | None
     ffmpeg: str | None
 
@@ -135,8 +137,8 @@ class Converters:
         if source.sox_type is not None:
             decoder = await self._by_sox(SoxCommand(executable, source, AudioFormat.WAV), head)
         else:
-            limits, folder = ConversionLimits(), self.temporary_folder
-            start = FfmpegDecoding.start(self.ffmpeg, source, head, limits, folder)
+            limits, confinement = ConversionLimits(), self.confinement
+            start = FfmpegDecoding.start(self.ffmpeg, source, head, limits, confinement)
             decoder = await start_or_refuse(head, source, "ffmpeg", start)
         return decoder if isinstance(decoder, Refusal) else TwoStageConversion(decoder, second)
 
@@ -144,7 +146,7 @@ class Converters:
         if head.ignores_length:
             command = command.ignoring_length()
         again = partial(self._by_sox, command.ignoring_length(), head)
-        start = SoxConversion.start(command, ConversionLimits(), self.temporary_folder, again)
+        start = SoxConversion.start(command, ConversionLimits(), self.confinement, again)
         program = PurePath(command.executable).name
         return await start_or_refuse(head, command.source, program, start)
 

@@ -151,7 +151,7 @@ def _spawn(control: int, folder: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=folder,
-        env=environment(folder) | ENVIRONMENT,
+        env=environment(str(folder)) | ENVIRONMENT,
         pass_fds=[control],
         start_new_session=True,
     )

@@ -18,8 +18,10 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.inspect.mp4 import index_comes_first
 from kazoo_media.audio.jobs import Report
+from kazoo_media.audio.running.confinement import Confinement
 from kazoo_media.audio.running.piped import PipedConversion
 from kazoo_media.audio.running.process import ConverterProcess
+from kazoo_media.audio.running.program import Program
 
 _MIB = 1024 * 1024
 _MEMORY_BYTES = 1024 * _MIB  # addresses: its program and the stacks of its threads take 250 MiB
@@ -112,7 +114,7 @@ class FfmpegDecoding(PipedConversion):
         source: AudioFormat,
         head: Head,
         limits: ConversionLimits,
-        temp_folder: Path,
+        confinement: Confinement,
     ) -> Self:
         """Return a conversion that waits for its input.
 
@@ -126,7 +128,7 @@ class FfmpegDecoding(PipedConversion):
         limits = replace(limits, memory_bytes=max(limits.memory_bytes, _MEMORY_BYTES))
         argv = ffmpeg_argv(executable, source, head.data)
         spool_bytes = limits.spool_bytes if argv[0] == sys.executable else 0
-        process = await _FfmpegProcess.start(argv, limits, spool_bytes, temp_folder)
+        process = await _FfmpegProcess.start(Program(argv, limits, spool_bytes), confinement)
         return cls(process, source, AudioFormat.WAV, limits)
 
     @property

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Self
 
 from typing_extensions import override
@@ -12,9 +11,10 @@ from typing_extensions import override
 from kazoo_media.audio.conversion import ConversionLimits, Start
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.programs.sox_arguments import spools
+from kazoo_media.audio.running.confinement import Confinement
 from kazoo_media.audio.running.piped import PipedConversion
 from kazoo_media.audio.running.process import ConverterProcess
-from kazoo_media.audio.running.tethered import tethered_program
+from kazoo_media.audio.running.program import Program
 
 IGNORE_LENGTH = "--ignore-length"
 
@@ -84,7 +84,7 @@ class SoxConversion(PipedConversion):
 
     @classmethod
     async def start(
-        cls, command: SoxCommand, limits: ConversionLimits, temp_folder: Path, again: Start
+        cls, command: SoxCommand, limits: ConversionLimits, confinement: Confinement, again: Start
     ) -> Self:
         """Return a conversion that waits for its input.
 
@@ -93,10 +93,10 @@ class SoxConversion(PipedConversion):
             OSError: the program cannot be started.
         """
         spool_bytes = limits.spool_bytes if command.spools else 0
-        argv = sox_argv(command)
-        if PurePath(command.executable).name != "sox":  # it may ignore that its pipes close
-            argv = await asyncio.to_thread(tethered_program, argv, temp_folder)
-        process = await ConverterProcess.start(argv, limits, spool_bytes, temp_folder)
+        # Another program may ignore that its pipes close.
+        is_sox = PurePath(command.executable).name == "sox"
+        program = Program(sox_argv(command), limits, spool_bytes, ends_with_pipes=is_sox)
+        process = await ConverterProcess.start(program, confinement)
         return cls(process, command, limits, again)
 
     @property

@@ -7,32 +7,36 @@ import resource
 import signal
 import time
 from contextlib import suppress
-from pathlib import Path
 
 NICE = 10
 """Niceness: the service itself has priority."""
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CPU_CLOCK = 2  # CPUCLOCK_SCHED in the clock id of a process: clock_getcpuclockid(3)
 
 
-def environment(temporary_folder: Path) -> dict[str, str]:
+def environment(temporary_folder: str) -> dict[str, str]:
     """Return the whole environment of a converter: SOX_OPTS or a locale would change results."""
-    return {"PATH": _PATH, "LC_ALL": "C", "TMPDIR": str(temporary_folder)}
+    return {"PATH": PATH, "LC_ALL": "C", "TMPDIR": temporary_folder}
 
 
-def limit(pid: int, kind: int, soft: int, hard: int) -> None:
-    """Set a limit of a process, capped by the service's own limits."""
-    highest = resource.prlimit(pid, kind)[1]
-    if highest != resource.RLIM_INFINITY:  # the service itself runs under a limit
+def capped(kind: int, soft: int, hard: int) -> tuple[int, int]:
+    """Return a soft and a hard limit that the service's own limits permit for a child."""
+    highest = resource.getrlimit(kind)[1]
+    if highest != resource.RLIM_INFINITY:
         hard = highest if hard == resource.RLIM_INFINITY else min(hard, highest)
         soft = min(soft, hard)
-    resource.prlimit(pid, kind, (soft, hard))
+    return soft, hard
+
+
+def cpu_limit(cpu_s: int) -> tuple[int, int]:
+    """Return the limits for a CPU time over a whole life; the soft one can be raised later."""
+    return capped(resource.RLIMIT_CPU, cpu_s, resource.RLIM_INFINITY)
 
 
 def limit_cpu(pid: int, cpu_s: int) -> None:
     """Limit the CPU time of a process over its whole life."""
-    limit(pid, resource.RLIMIT_CPU, cpu_s, resource.RLIM_INFINITY)
+    resource.prlimit(pid, resource.RLIMIT_CPU, cpu_limit(cpu_s))
 
 
 def used_cpu_s(pid: int) -> float:

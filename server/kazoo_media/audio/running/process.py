@@ -6,17 +6,17 @@ import asyncio
 import os
 import resource
 import subprocess
-from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
-from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.jobs import Report
+from kazoo_media.audio.running.confinement import Confinement
 from kazoo_media.audio.running.evidence import report_of
-from kazoo_media.audio.running.limits import NICE, environment, kill_group, limit, limit_cpu
+from kazoo_media.audio.running.limits import NICE, kill_group, limit_cpu
 from kazoo_media.audio.running.pipes import ReadPipe, WritePipe, error_pipe, input_pipe, output_pipe
+from kazoo_media.audio.running.program import Program
+from kazoo_media.audio.running.sandbox import programs_inside
 
 _STDERR_BYTES = 8 * 1024
 _PIPE_BYTES = 64 * 1024  # capacity of the pipe of stderr
@@ -59,23 +59,15 @@ class ConverterProcess:
         self._loop.add_reader(spawned.stderr, self._read_stderr)
 
     @classmethod
-    async def start(
-        cls, argv: Sequence[str], limits: ConversionLimits, spool_bytes: int, folder: Path
-    ) -> Self:
+    async def start(cls, program: Program, confinement: Confinement) -> Self:
         """Return a child that waits for its input, with its limits set.
-
-        Args:
-            argv: Program and arguments; no shell is involved.
-            limits: CPU, memory and open files.
-            spool_bytes: Size of the largest file it may write.
-            folder: Where it runs and writes temporary files.
 
         Raises:
             OSError: the program cannot be started.
         """
         loop = asyncio.get_running_loop()
         # vfork and exec take a few ms: not on the loop.
-        starting = loop.run_in_executor(None, _spawn, argv, limits, spool_bytes, folder)
+        starting = loop.run_in_executor(None, _spawn, program, confinement)
         try:
             return cls(await asyncio.shield(starting))
         except asyncio.CancelledError:
@@ -104,7 +96,10 @@ class ConverterProcess:
     def allow_cpu(self, cpu_s: int) -> None:
         """Set the CPU limit again."""
         if not self._exited.is_set():
-            limit_cpu(self._popen.pid, cpu_s)
+            pid = self._popen.pid
+            for each in (pid, *programs_inside(pid)):
+                with suppress(ProcessLookupError):
+                    limit_cpu(each, cpu_s)
 
     def kill(self) -> None:
         """Kill the child and its children. It is reaped a moment later: see `wait`.
@@ -148,9 +143,8 @@ class ConverterProcess:
             os.close(fd)
 
 
-def _spawn(
-    argv: Sequence[str], limits: ConversionLimits, spool_bytes: int, folder: Path
-) -> _Spawned:
+def _spawn(program: Program, confinement: Confinement) -> _Spawned:
+    command = confinement.command(program)
     with ExitStack() as service_side, ExitStack() as child_side:
         fds = []
         for new_pipe in (input_pipe, output_pipe, error_pipe):
@@ -159,27 +153,22 @@ def _spawn(
             child_side.callback(os.close, child_end)
             fds.append((service_end, child_end))
         popen = subprocess.Popen(
-            argv,
+            command,
             stdin=fds[0][1],
             stdout=fds[1][1],
             stderr=fds[2][1],
-            cwd=folder,
-            env=environment(folder),
+            cwd=confinement.folder,
+            env=confinement.environment,
             start_new_session=True,
         )
         service_side.callback(popen.wait)
         service_side.callback(kill_group, popen.pid)
-        # The child waits at its stdin: it reads nothing before it has these limits.
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, popen.pid, NICE)
-        limit_cpu(popen.pid, limits.cpu_s)
-        for kind, value in (
-            (resource.RLIMIT_AS, limits.memory_bytes),
-            (resource.RLIMIT_FSIZE, spool_bytes),
-            (resource.RLIMIT_NOFILE, limits.open_files),
-            (resource.RLIMIT_CORE, 0),
-        ):
-            limit(popen.pid, kind, value, value)
+            os.setpriority(os.PRIO_PGRP, popen.pid, NICE)
+        if not confinement.has_sandbox:
+            # The child waits at its stdin: it reads nothing before it has these limits.
+            for kind, both in program.resources().items():
+                resource.prlimit(popen.pid, kind, both)
         pidfd = os.pidfd_open(popen.pid)
         service_side.pop_all()
         return _Spawned(popen, pidfd, fds[0][0], fds[1][0], fds[2][0])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from typing_extensions import override
 
 from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.running.confinement import Confinement
+from kazoo_media.audio.running.program import Program
 from kazoo_media.audio.speech.program import SpeechProgram
 from kazoo_media.audio.speech.provider import VOICE_NAMES, SpeechProvider, Voice
 from kazoo_media.errors import SpeechFailedError
@@ -29,9 +31,9 @@ class SpeechCommand(SpeechProvider):
     title = "command"
     voices = tuple(Voice(name, name) for name in VOICE_NAMES)
 
-    def __init__(self, executable: str, folder: Path) -> None:
+    def __init__(self, executable: str, confinement: Confinement) -> None:
         self._executable = executable
-        self._folder = folder
+        self._confinement = confinement
 
     @override
     def find(self, name: str) -> Voice | None:
@@ -45,4 +47,5 @@ class SpeechCommand(SpeechProvider):
             raise SpeechFailedError("command is not available: set speech.tts_command to a program")
         argv = (self._executable, voice.engine_voice)
         title = PurePath(self._executable).name
-        return SpeechProgram(title, argv, _LIMITS, self._folder).speak(text)
+        program = Program(argv, _LIMITS, _LIMITS.spool_bytes, ends_with_pipes=False)
+        return SpeechProgram(title, program, self._confinement).speak(text)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 from typing_extensions import override
 
 from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.running.confinement import Confinement
+from kazoo_media.audio.running.program import Program
 from kazoo_media.audio.speech.program import SpeechProgram
 from kazoo_media.audio.speech.provider import SpeechProvider, Voice
 from kazoo_media.errors import SpeechFailedError
@@ -64,8 +65,8 @@ class Espeak(SpeechProvider):
         for gender, variant in _GENDERS.items()
     )
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, confinement: Confinement) -> None:
+        self._confinement = confinement
 
     @override
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
@@ -74,5 +75,6 @@ class Espeak(SpeechProvider):
             message = f"espeak cannot read the kanji {kanji[0]!r}: write Japanese text in kana"
             raise SpeechFailedError(message)
         argv = ("espeak-ng", *_UTF_8, "-v", voice.engine_voice, "--stdin", "--stdout")
-        program = SpeechProgram(self.title, argv, _LIMITS, self._folder, ends_with_pipes=True)
-        return program.speak(_PHONEMES.sub("[ ", text))
+        program = Program(argv, _LIMITS, _LIMITS.spool_bytes)
+        speech = SpeechProgram(self.title, program, self._confinement)
+        return speech.speak(_PHONEMES.sub("[ ", text))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 from typing_extensions import override
 
 from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.running.confinement import Confinement
+from kazoo_media.audio.running.program import Program
 from kazoo_media.audio.speech.program import SpeechProgram
 from kazoo_media.audio.speech.provider import SpeechProvider, Voice
 
@@ -34,11 +35,11 @@ class Flite(SpeechProvider):
         for gender, name in _GENDERS.items()
     )
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, confinement: Confinement) -> None:
+        self._confinement = confinement
 
     @override
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
         argv = ("sh", "-c", _SCRIPT, "flite", voice.engine_voice)
-        program = SpeechProgram(self.title, argv, _LIMITS, self._folder, ends_with_pipes=True)
-        return program.speak(f"\n{text}")
+        program = Program(argv, _LIMITS, _LIMITS.spool_bytes)
+        return SpeechProgram(self.title, program, self._confinement).speak(f"\n{text}")

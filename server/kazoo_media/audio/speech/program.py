@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from pathlib import Path
 
-from kazoo_media.audio.conversion import ConversionLimits
+from kazoo_media.audio.running.confinement import Confinement
 from kazoo_media.audio.running.process import ConverterProcess
-from kazoo_media.audio.running.tethered import tethered_program
+from kazoo_media.audio.running.program import Program
 from kazoo_media.errors import SpeechFailedError
 
 _KILLED_BY_LIMIT = {-signal.SIGXCPU, -signal.SIGKILL}
@@ -24,17 +23,13 @@ class SpeechProgram:
 
     Attributes:
         title: Its name in error messages.
-        limits: Limits of CPU, memory and files; `stall_s` is the longest pause in its output.
-        folder: Its working folder, for temporary files.
-        ends_with_pipes: Whether it is known to end when its pipes close. Other programs are tied
-            to this process.
+        program: `stall_s` of its limits is the longest pause in its output.
+        confinement: Of the program.
     """
 
     title: str
-    argv: tuple[str, ...]
-    limits: ConversionLimits
-    folder: Path
-    ends_with_pipes: bool = False
+    program: Program
+    confinement: Confinement
 
     async def speak(self, text: str) -> AsyncGenerator[bytes, None]:
         """Yield the audio that the program writes.
@@ -42,11 +37,9 @@ class SpeechProgram:
         Raises:
             SpeechFailedError: the program cannot be started, stalled or failed.
         """
-        limits = self.limits
+        limits = self.program.limits
         try:
-            process = await ConverterProcess.start(
-                await asyncio.to_thread(self._command), limits, limits.spool_bytes, self.folder
-            )
+            process = await ConverterProcess.start(self.program, self.confinement)
         except OSError as error:
             message = f"{self.title} is not available to create TTS media: {error.strerror}"
             raise SpeechFailedError(message) from error
@@ -69,11 +62,8 @@ class SpeechProgram:
             await process.wait()
         self._check(process)
 
-    def _command(self) -> Sequence[str]:
-        return self.argv if self.ends_with_pipes else tethered_program(self.argv, self.folder)
-
     async def _read(self, process: ConverterProcess) -> bytes:
-        async with asyncio.timeout(self.limits.stall_s):
+        async with asyncio.timeout(self.program.limits.stall_s):
             return await process.stdout.read()
 
     def _check(self, process: ConverterProcess) -> None:

@@ -19,6 +19,7 @@ from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.presets import LONGEST_S, PRESETS
 from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding, find_ffmpeg
 from kazoo_media.audio.programs.sox import SoxCommand
+from kazoo_media.audio.running.confinement import Confinement
 from tests.support.audio_samples import contained, encoded, measure, silence, tone
 from tests.unit.audio.convert.damage import silent_flac
 from tests.unit.audio.pool.pool_runs import starting
@@ -84,10 +85,11 @@ async def test_hours_of_silence_in_chained_ogg_files_end_at_a_limit(tmp_path: Pa
 async def test_a_decoder_in_front_has_the_same_limits(tmp_path: Path) -> None:
     aac = contained(silence(1.0), "a.aac", "-c:a", "aac")
     bomb = aac * 20_000
-    by_sox = partial(Converters(tmp_path, None, None).by_command, _kazoo(WAV, WAV))
+    by_sox = partial(Converters(Confinement(tmp_path), None, None).by_command, _kazoo(WAV, WAV))
 
     async def start(head: Head) -> Started:
-        decoding = FfmpegDecoding.start(_FFMPEG, AudioFormat.AAC, head, _LITTLE_CPU, tmp_path)
+        confinement = Confinement(tmp_path)
+        decoding = FfmpegDecoding.start(_FFMPEG, AudioFormat.AAC, head, _LITTLE_CPU, confinement)
         return TwoStageConversion(await decoding, by_sox)
 
     _, outcome = await run(start, bomb)

@@ -17,6 +17,7 @@ from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.sox import SoxCommand
+from kazoo_media.audio.running.confinement import Confinement
 from tests.support.audio_samples import encoded, measure, shown_duration_s, tone, with_data_size
 from tests.unit.audio.programs.sox_runs import run, run_fallback
 
@@ -27,7 +28,7 @@ _SPEECH = tone(2.0, rate=44_100, channels=2)
 @pytest.fixture
 async def backends(tmp_path: Path) -> AsyncIterator[Converters]:
     pool = ConverterPool(tmp_path)
-    yield Converters(tmp_path, pool, None)
+    yield Converters(Confinement(tmp_path), pool, None)
     await pool.aclose()
 
 

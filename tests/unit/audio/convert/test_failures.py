@@ -22,6 +22,7 @@ from kazoo_media.audio.jobs import Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.audio.programs.sox import SoxCommand
+from kazoo_media.audio.running.confinement import Confinement
 from tests.support.audio_samples import encoded, measure, noise, tone, with_data_size
 from tests.support.processes import programs
 from tests.unit.audio.convert import damage
@@ -46,7 +47,7 @@ Start = Callable[[AudioFormat], Conversion]
 async def backends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Converters]:
     folder = tmp_path_factory.mktemp("conversions")
     pool = ConverterPool(folder)
-    yield Converters(folder, pool, find_ffmpeg())
+    yield Converters(Confinement(folder), pool, find_ffmpeg())
     await pool.aclose()
 
 

@@ -24,6 +24,7 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.head import Head, can_be_judged, judged
 from kazoo_media.audio.jobs import Report
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
+from kazoo_media.audio.running.confinement import Confinement
 
 KAZOO = SoxCommand("sox", AudioFormat.WAV, AudioFormat.MP3, (), ("-r", "8000"))
 
@@ -140,7 +141,7 @@ class Convert:
             ignoring = given.ignoring_length()
             now = ignoring if head.ignores_length else given
             again = partial(start, head, ignoring)
-            conversion = SoxConversion.start(now, limits, self._folder, again)
+            conversion = SoxConversion.start(now, limits, Confinement(self._folder), again)
             return await start_or_refuse(head, command.source, program, conversion)
 
         return Uploading(start)

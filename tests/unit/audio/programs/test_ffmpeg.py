@@ -23,6 +23,7 @@ from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding, ffmpeg_argv, find_ffmpeg
 from kazoo_media.audio.programs.sox import SoxCommand
+from kazoo_media.audio.running.confinement import Confinement
 from tests.support.audio_samples import contained, measure, noise, tone
 from tests.unit.audio.convert import damage
 from tests.unit.audio.inspect.made_containers import (
@@ -52,10 +53,10 @@ class Decode:
         ffmpeg: str | None = _FFMPEG,
     ) -> Conversion:
         command = SoxCommand("sox", WAV, target, (), ("-r", "8000"))
-        by_sox = partial(Converters(self.folder, None, None).by_command, command)
+        by_sox = partial(Converters(Confinement(self.folder), None, None).by_command, command)
 
         async def start(head: Head) -> Started:
-            decoding = FfmpegDecoding.start(ffmpeg, source, head, limits, self.folder)
+            decoding = FfmpegDecoding.start(ffmpeg, source, head, limits, Confinement(self.folder))
             decoder = await start_or_refuse(head, source, "ffmpeg", decoding)
             return decoder if isinstance(decoder, Refusal) else TwoStageConversion(decoder, by_sox)
 

@@ -18,6 +18,8 @@ import pytest
 
 from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.inspect.wav import repaired_head
+from kazoo_media.audio.running.confinement import Confinement
+from kazoo_media.audio.running.program import Program
 from kazoo_media.audio.speech.command import SpeechCommand
 from kazoo_media.audio.speech.espeak import Espeak
 from kazoo_media.audio.speech.flite import Flite
@@ -59,14 +61,14 @@ def _pitch_hertz(audio: bytes) -> float:
 
 @pytest.mark.parametrize("locale", LOCALES)
 async def test_in_every_locale_espeak_has_a_woman_and_a_man(locale: str, tmp_path: Path) -> None:
-    espeak = Espeak(tmp_path)
+    espeak = Espeak(Confinement(tmp_path))
     woman = _pitch_hertz(await _spoken(espeak, f"female/{locale}"))
     man = _pitch_hertz(await _spoken(espeak, f"male/{locale}"))
     assert woman > 1.4 * man
 
 
 async def test_chinese_is_read_as_chinese(tmp_path: Path) -> None:
-    espeak = Espeak(tmp_path)
+    espeak = Espeak(Confinement(tmp_path))
     chinese = await _spoken(espeak, "male/zh-CN", "请留言" * 4)
     # Read as "Chinese letter" or spelled in English it takes several times as long.
     assert len(chinese) < 5 * len(await _spoken(espeak, "male/zh-CN", "qing3 liu2 yan2"))
@@ -74,8 +76,8 @@ async def test_chinese_is_read_as_chinese(tmp_path: Path) -> None:
 
 async def test_kanji_are_refused_and_kana_are_spoken(tmp_path: Path) -> None:
     with pytest.raises(SpeechFailedError, match=r"kanji '日'.*kana"):
-        await _spoken(Espeak(tmp_path), "female/ja-JP", "日本")
-    assert len(await _spoken(Espeak(tmp_path), "female/ja-JP", "こんにちは")) > 20_000
+        await _spoken(Espeak(Confinement(tmp_path)), "female/ja-JP", "日本")
+    assert len(await _spoken(Espeak(Confinement(tmp_path)), "female/ja-JP", "こんにちは")) > 20_000
 
 
 @pytest.mark.parametrize(
@@ -94,36 +96,36 @@ async def test_kanji_are_refused_and_kana_are_spoken(tmp_path: Path) -> None:
 async def test_a_text_is_spoken_whatever_it_looks_like(
     provider: type[Espeak | Flite], text: str, tmp_path: Path
 ) -> None:
-    assert len(await _spoken(provider(tmp_path), "female/en-US", text)) > 5_000
+    assert len(await _spoken(provider(Confinement(tmp_path)), "female/en-US", text)) > 5_000
 
 
 @pytest.mark.parametrize("sounds", ["[[h@loU]]", "[[[h@loU]]", "a [[[[h@loU]]"])
 async def test_phonemes_are_spoken_as_the_letters_that_they_are_written_with(
     tmp_path: Path, sounds: str
 ) -> None:
-    espeak = Espeak(tmp_path)
+    espeak = Espeak(Confinement(tmp_path))
     letters = len(await _spoken(espeak, "female/en-US", sounds.replace("[", " ")))
     assert len(await _spoken(espeak, "female/en-US", sounds)) > 0.8 * letters
 
 
 async def test_a_tag_commands_nothing(tmp_path: Path) -> None:
-    espeak = Espeak(tmp_path)
+    espeak = Espeak(Confinement(tmp_path))
     pause = await _spoken(espeak, "female/en-US", 'one <break time="9s"/> two')
     with wave.open(io.BytesIO(pause)) as file:
         assert file.getnframes() / file.getframerate() < 8
 
 
 async def test_the_speaker_in_a_voice_is_ignored_and_case_too(tmp_path: Path) -> None:
-    espeak = Espeak(tmp_path)
+    espeak = Espeak(Confinement(tmp_path))
     plain = await _spoken(espeak, "female/en-US")
     assert await _spoken(espeak, "FEMALE/EN-us/allison") == plain
 
 
 _HERE = Path()
 _PROVIDERS = (
-    Espeak(_HERE),
-    Flite(_HERE),
-    SpeechCommand("speaks", _HERE),
+    Espeak(Confinement(_HERE)),
+    Flite(Confinement(_HERE)),
+    SpeechCommand("speaks", Confinement(_HERE)),
     ISpeech(ISpeechOptions("", "", 0, 0, 0)),
 )
 
@@ -142,9 +144,10 @@ def test_voices_are_found_by_kazoos_name_and_the_engines_in_any_case(
 
 
 def test_every_locale_has_both_genders_where_an_engine_speaks_it(tmp_path: Path) -> None:
-    assert [voice.name for voice in Espeak(tmp_path).voices] == list(VOICE_NAMES)
-    assert [voice.name for voice in SpeechCommand("", tmp_path).voices] == list(VOICE_NAMES)
-    assert {voice.locale for voice in Flite(tmp_path).voices} == {
+    confinement = Confinement(tmp_path)
+    assert [voice.name for voice in Espeak(confinement).voices] == list(VOICE_NAMES)
+    assert [voice.name for voice in SpeechCommand("", confinement).voices] == list(VOICE_NAMES)
+    assert {voice.locale for voice in Flite(confinement).voices} == {
         "en-US",
         "en-CA",
         "en-AU",
@@ -154,11 +157,11 @@ def test_every_locale_has_both_genders_where_an_engine_speaks_it(tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["en-US-Wavenet-A", "female/fr-FR", "robot", "", "/", "slt/en-US"])
 def test_a_voice_that_a_provider_does_not_have_is_not_found(tmp_path: Path, name: str) -> None:
-    assert Flite(tmp_path).find(name) is None
+    assert Flite(Confinement(tmp_path)).find(name) is None
 
 
 async def test_flite_has_a_woman_and_a_man(tmp_path: Path) -> None:
-    flite = Flite(tmp_path)
+    flite = Flite(Confinement(tmp_path))
     woman = _pitch_hertz(await _spoken(flite, "female/en-US"))
     assert woman > 1.4 * _pitch_hertz(await _spoken(flite, "male/en-GB"))
 
@@ -174,7 +177,8 @@ async def test_other_users_of_the_machine_do_not_see_the_text(
             with suppress(psutil.NoSuchProcess):
                 seen.add(" ".join([*each.cmdline(), *each.environ().values()]))
 
-    speech = asyncio.ensure_future(_spoken(provider(tmp_path), "male/en-US", "secret " * 30))
+    speaking = _spoken(provider(Confinement(tmp_path)), "male/en-US", "secret " * 30)
+    speech = asyncio.ensure_future(speaking)
     while not speech.done():
         look()
         await asyncio.sleep(0.001)
@@ -192,15 +196,20 @@ def _script(folder: Path, text: str) -> str:
 
 @pytest.mark.parametrize("name", ["male/de-DE", "female/en-US/allison"])
 async def test_a_command_gets_the_voice_and_the_text(tmp_path: Path, name: str) -> None:
-    command = SpeechCommand(_script(tmp_path, 'echo "$# $1"; cat'), tmp_path)
+    command = SpeechCommand(_script(tmp_path, 'echo "$# $1"; cat'), Confinement(tmp_path))
     async with aclosing(command.speak("Grüße", _voice(command, name))) as speech:
         told = b"".join([chunk async for chunk in speech])
     assert told.decode() == f"1 {name}\nGrüße"
 
 
+def _program(title: str, program: Program, folder: Path) -> SpeechProgram:
+    return SpeechProgram(title, program, Confinement(folder))
+
+
 async def _failure(folder: Path, script: str, stall_s: float = 20) -> str:
     limits = replace(ConversionLimits(cpu_s=1, spool_bytes=0), stall_s=stall_s)
-    program = SpeechProgram("speaks", (_script(folder, script),), limits, folder)
+    argv = (_script(folder, script),)
+    program = _program("speaks", Program(argv, limits, ends_with_pipes=False), folder)
     with pytest.raises(SpeechFailedError) as caught:
         async for _ in program.speak("hello"):
             pass
@@ -223,7 +232,7 @@ async def test_a_program_that_computes_forever_is_stopped(tmp_path: Path) -> Non
 
 
 async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    program = SpeechProgram("speaks", ("/nonexistent",), ConversionLimits(), tmp_path)
+    program = _program("speaks", Program(("/nonexistent",), ConversionLimits()), tmp_path)
     with pytest.raises(SpeechFailedError, match="speaks is not available to create TTS media"):
         await anext(program.speak("hello"))
 
@@ -259,7 +268,7 @@ async def test_a_command_finds_no_child_that_it_has_not_started(tmp_path: Path) 
 async def test_a_command_that_is_not_needed_any_more_ends_with_its_children(
     tmp_path: Path,
 ) -> None:
-    command = SpeechCommand(_script(tmp_path, "sleep 600 & yes"), tmp_path)
+    command = SpeechCommand(_script(tmp_path, "sleep 600 & yes"), Confinement(tmp_path))
     others = set(groups(os.getpid()))  # of earlier tests
     async with aclosing(command.speak("hello", command.voices[0])) as speech:
         await anext(speech)
@@ -270,7 +279,7 @@ async def test_a_command_that_is_not_needed_any_more_ends_with_its_children(
 
 
 async def test_closing_the_speech_early_leaves_no_process(tmp_path: Path) -> None:
-    program = SpeechProgram("yes", ("yes",), ConversionLimits(), tmp_path)
+    program = _program("yes", Program(("yes",), ConversionLimits()), tmp_path)
     async with aclosing(program.speak("hello")) as speech:
         await anext(speech)
         assert len(programs()) == 1
