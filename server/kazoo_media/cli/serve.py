@@ -24,11 +24,13 @@ def serve(*, debug: _Debug = False) -> None:
     """Run the service: the gateway and its workers. KAZOO_MEDIA_* variables configure it."""
     with server_packages("serve", "server,gateway"):
         from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
-        from kazoo_media.service.supervisor import Supervisor  # noqa: PLC0415
 
     configure_logging("supervisor")
     with _failures_reported("serve", debug=debug):
         config = Config.from_environ()
+        with server_packages("serve", "server,gateway"):
+            from kazoo_media.service.supervisor import Supervisor  # noqa: PLC0415
+
         Supervisor(config, lambda live: _announce(config, live), debug=debug).run()
 
 
@@ -52,19 +54,20 @@ def worker(
     up TLS. See docs/service-mesh.md.
     """
     with server_packages("worker", "server"):
-        from kazoo_media.service import start  # noqa: PLC0415 - not for the other commands
-
-        start.restart_with_allocator()
-        import uvloop  # noqa: PLC0415
-
+        from kazoo_media.service import memory, start  # noqa: PLC0415 - for no other command
         from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
-        from kazoo_media.service.worker import run_standalone_worker  # noqa: PLC0415
 
     configure_logging("worker")
+    memory.prepare_allocator()
     with _failures_reported("worker", debug=debug):
         config = Config.from_environ()
         start.permit_many_files()
         with start.locked(config.data_dir):
+            with server_packages("worker", "server"):
+                import uvloop  # noqa: PLC0415
+
+                from kazoo_media.service.worker import run_standalone_worker  # noqa: PLC0415
+
             serving = run_standalone_worker(config, listen, _announce_worker, crossbar=crossbar)
             uvloop.run(serving)
 
@@ -75,6 +78,9 @@ def gateway_worker(
 ) -> None:
     """Run one worker of the gateway. `serve` starts as many as it needs."""
     with server_packages("gateway-worker", "server"):
+        from kazoo_media.service.memory import prepare_allocator  # noqa: PLC0415
+
+        prepare_allocator()
         import uvloop  # noqa: PLC0415
 
         from kazoo_media.service.logs import configure_logging  # noqa: PLC0415

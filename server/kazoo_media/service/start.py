@@ -1,13 +1,11 @@
-"""Preparation of a start: the data folder, limit of open files, memory allocator."""
+"""Preparation of a start: the data folder and the limit of open files."""
 
 from __future__ import annotations
 
 import fcntl
-import os
 import resource
 import shutil
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +14,6 @@ import structlog
 
 from kazoo_media import durable
 from kazoo_media.start_error import StartError
-
-ALLOCATOR = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
-    "MALLOC_TOP_PAD_": str(1 << 20),
-}
-"""Environment of a worker; glibc reads it before Python starts. By default a worker returns the
-memory of each message to the kernel and requests it again, and what one thread has freed is of no
-use to the others: with one arena 32 stalled downloads take a third less."""
 
 _log = structlog.get_logger()
 
@@ -79,11 +67,3 @@ def permit_many_files() -> None:
     """Raise the limit of open files to the system's maximum: every call has a connection."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def restart_with_allocator() -> None:
-    """Execute this program again in the same process unless its environment has `ALLOCATOR`."""
-    missing = {name: value for name, value in ALLOCATOR.items() if name not in os.environ}
-    if missing:
-        command = [sys.executable, *sys.orig_argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, **missing})  # noqa: S606 - no shell

@@ -49,7 +49,7 @@ from kazoo_media.service.metrics import (
 )
 from kazoo_media.service.metrics_port import serving_metrics
 from kazoo_media.service.runtime import runtime_folder
-from kazoo_media.service.start import ALLOCATOR, locked, permit_many_files
+from kazoo_media.service.start import locked, permit_many_files
 from kazoo_media.start_error import StartError
 
 _START_TIMEOUT_S = 60.0
@@ -199,7 +199,7 @@ async def _end_all(children: Sequence[Child]) -> None:
 def _worker(index: int, path: Path, forget: Callable[[], None]) -> Child:
     command = [sys.executable, "-m", "kazoo_media", WORKER_COMMAND]
     command += ["--index", str(index), "--socket", str(path)]
-    return Child(f"worker-{index}", command, ALLOCATOR, _worker_refusal, forget)
+    return Child(f"worker-{index}", command, {}, _worker_refusal, forget)
 
 
 def _worker_refusal(log: str) -> StartError | None:
