@@ -7,11 +7,15 @@ Theory of operation:
 2. A program enters them by nsenter, which costs a third of making them. nsenter starts it as a
    child in the process namespace and ends as it ends, so the worker watches nsenter, and kills both
    as one process group.
-3. prlimit comes first: the program inherits limits that are in force before it starts.
+3. bwrap ends up in a user namespace of its own below the one that owns the others, because that
+   keeps programs from making more (`--disable-userns`). Programs enter the one that owns them: an
+   ordinary user has no right to enter the others from the lower one.
+4. prlimit comes first: the program inherits limits that are in force before it starts.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
@@ -29,7 +33,9 @@ from kazoo_media.audio.running.limits import PATH
 INSIDE = "/tmp"  # noqa: S108 - the sandbox has its own
 """Folder for temporary files, as the programs see it."""
 
-_NAMESPACES = ("--user", "--mount", "--net", "--pid", "--ipc", "--uts", "--cgroup")
+_NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts", "--cgroup")
+_NS_GET_USERNS = 0xB701  # <linux/nsfs.h>
+_DEVICES = ("null", "zero", "full", "random", "urandom")
 # Sockets lie there; a network namespace does not keep a program from a socket with a path.
 _RUNTIME_FOLDERS = ("/run", "/var/tmp")  # noqa: S108 - they are hidden
 _NOBODY = "65534"  # with its own id root would have all capabilities inside
@@ -54,7 +60,7 @@ class Sandbox:
         self._prlimit, self._nsenter = programs
         self._folder = folder
         self._first = 0
-        self._pidfd = -1
+        self._descriptors: list[int] = []
 
     @classmethod
     def open(cls, folder: Path, hidden: Path) -> Self:
@@ -83,9 +89,7 @@ class Sandbox:
             sandbox = cls(bwrap, (prlimit, nsenter), own)
             answer = information.read()
         try:
-            sandbox._first = json.loads(answer)["child-pid"]
-            sandbox._pidfd = os.pidfd_open(sandbox._first)
-            sandbox._wait()
+            sandbox._hold(json.loads(answer)["child-pid"])
             sandbox._try()
         except (ValueError, OSError, subprocess.SubprocessError) as error:
             said, code = sandbox.close(), bwrap.returncode
@@ -102,8 +106,10 @@ class Sandbox:
             resources: Soft and hard limits by the numbers of `resource`.
         """
         limits = (f"--{_LIMITS[kind]}={_text(*both)}" for kind, both in resources.items())
-        namespaces = (f"--target={self._first}", *_NAMESPACES, "--preserve-credentials")
-        return [self._prlimit, *limits, self._nsenter, *namespaces, f"--wdns={INSIDE}", *command]
+        owner = f"/proc/{os.getpid()}/fd/{self._descriptors[-1]}"
+        entering = (f"--target={self._first}", f"--user={owner}", *_NAMESPACES)
+        inside = ("--preserve-credentials", f"--wdns={INSIDE}")
+        return [self._prlimit, *limits, self._nsenter, *entering, *inside, *command]
 
     def is_running(self) -> bool:
         """Return whether programs can be started in it."""
@@ -112,19 +118,24 @@ class Sandbox:
     def close(self) -> str:
         """Kill all that runs inside, and return what bwrap complained of; blocks."""
         _, complaints = self._bwrap.communicate()
-        if self._pidfd >= 0:
+        if self._descriptors:
             # bwrap does not wait for the first process, which ends after all others.
             ended = select.poll()
-            ended.register(self._pidfd, select.POLLIN)
+            ended.register(self._descriptors[0], select.POLLIN)
             ended.poll()
-            os.close(self._pidfd)
+        while self._descriptors:
+            os.close(self._descriptors.pop())
         shutil.rmtree(self._folder, ignore_errors=True)
         return complaints.decode("utf-8", "replace").strip()
 
-    def _wait(self) -> None:
-        """Wait until the mounts are complete."""
+    def _hold(self, first: int) -> None:
+        """Keep the first process and the user namespace that owns its namespaces."""
+        self._first = first
+        self._descriptors.append(os.pidfd_open(first))
         if self._bwrap.stdout is not None:
-            self._bwrap.stdout.readline()
+            self._bwrap.stdout.readline()  # the mounts are complete
+        with open(f"/proc/{first}/ns/mnt", "rb") as mounts:
+            self._descriptors.append(fcntl.ioctl(mounts, _NS_GET_USERNS))
 
     def _try(self) -> None:
         command = self.command(["/bin/true"], {resource.RLIMIT_CORE: (0, 0)})
@@ -160,11 +171,14 @@ def _options(folder: Path, hidden: Path) -> list[str]:
     own = sorted({sys.prefix, sys.base_prefix, str(Path(__file__).parents[2])})
     return [
         *("--unshare-all", "--unshare-user", "--disable-userns", "--uid", _NOBODY),
-        *("--gid", _NOBODY, "--new-session", "--ro-bind", "/", "/", "--dev", "/dev"),
+        *("--gid", _NOBODY, "--new-session", "--ro-bind", "/", "/", "--tmpfs", "/dev"),
+        *(word for each in _DEVICES for word in ("--dev-bind", f"/dev/{each}", f"/dev/{each}")),
+        *("--symlink", "/proc/self/fd", "/dev/fd", "--symlink", "fd/1", "/dev/stdout"),
+        *("--symlink", "fd/0", "/dev/stdin", "--symlink", "fd/2", "/dev/stderr"),
         *("--proc", "/proc", "--bind", str(folder), INSIDE),
         *_shown(own, [INSIDE]),
         *(word for mask in masked for word in ("--tmpfs", mask, *_shown(own, [mask]))),
-        *(word for mask in masked for word in ("--remount-ro", mask)),
+        *(word for mask in ("/dev", *masked) for word in ("--remount-ro", mask)),
     ]
 
 
