@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from kazoo_media.access.accounts import Accounts
 from kazoo_media.access.log_ins import LogIns
 from kazoo_media.access.login_limit import LoginLimit
+from kazoo_media.access.playback_keys import PlaybackKeys
 from kazoo_media.access.tokens import Tokens
 from kazoo_media.access.users import Users
 from kazoo_media.audio.convert.converters import Converters
@@ -36,6 +37,7 @@ class Core:
 
     accounts: Accounts
     users: Users
+    playback_keys: PlaybackKeys
     log_ins: LogIns
     settings: Settings
     speech: Speech
@@ -84,10 +86,12 @@ async def build_core(
     library = Library(metadata, settings, speech, measuring)
     accounts = Accounts(metadata, tokens)
     users = Users(metadata, accounts)
+    playback_keys = PlaybackKeys(metadata, metadata, accounts)
     return Core(
         accounts=accounts,
         users=users,
-        log_ins=LogIns(accounts, users, login_limit, metrics),
+        playback_keys=playback_keys,
+        log_ins=LogIns(accounts, users, playback_keys, login_limit, metrics),
         settings=settings,
         speech=speech,
         library=library,

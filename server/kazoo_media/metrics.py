@@ -58,7 +58,7 @@ class Metrics:
         """Count a failure of a store ("metadata" or "blobs") by the reason of its error."""
 
     def log_in_refused(self, way: str, reason: str) -> None:
-        """Count a refused log-in; the way is "key" or "user"."""
+        """Count a refused log-in; the way is "key", "user" or "playback"."""
 
     def damage_found(self) -> None:
         """Count a stored rendition that is found damaged for the first time."""

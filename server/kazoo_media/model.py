@@ -268,6 +268,21 @@ def account_key(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaybackKey:
+    """A key that reads the audio of an account; the key itself is not stored.
+
+    Attributes:
+        id: Unique in the account, 32 lower-case hex digits.
+        name: For people, perhaps of the switch that has it.
+    """
+
+    account_id: str
+    id: str
+    name: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """A user who logs in to an account with a name and a password.
 

@@ -1,9 +1,9 @@
-"""What every metadata store promises of signing keys."""
+"""What every metadata store promises of signing keys and playback keys."""
 
 from __future__ import annotations
 
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.model import SigningKey
+from kazoo_media.model import PlaybackKey, SigningKey
 
 
 class KeyStoreContract:
@@ -17,3 +17,32 @@ class KeyStoreContract:
         await store.add_signing_key(new)
         await store.add_signing_key(SigningKey("z", "another", 3))
         assert await store.list_signing_keys() == [new, old]
+
+
+class PlaybackKeyStoreContract:
+    """The promises of `PlaybackKeyStore`."""
+
+    async def test_playback_keys_are_found_by_their_digests_and_listed_by_age(
+        self, store: MetadataStore
+    ) -> None:
+        old, new = PlaybackKey("a", "z", "", 1), PlaybackKey("a", "b", "Ünï", 2)
+        other = PlaybackKey("b", "z", "other", 1)
+        for each in (new, old, other):
+            await store.add_playback_key(each, f"digest of {each.account_id} {each.id}")
+        assert await store.list_playback_keys("a") == [old, new]
+        assert await store.list_playback_keys("c") == []
+        assert await store.find_playback_key("digest of b z") == other
+        assert await store.find_playback_key("digest") is None
+        assert await store.find_playback_key("") is None
+
+    async def test_a_removed_playback_key_is_not_found_and_others_stay(
+        self, store: MetadataStore
+    ) -> None:
+        own, other = PlaybackKey("a", "z", "", 1), PlaybackKey("b", "z", "", 1)
+        await store.add_playback_key(own, "own")
+        await store.add_playback_key(other, "other")
+        assert await store.remove_playback_key("a", "z")
+        assert not await store.remove_playback_key("a", "z")
+        assert await store.find_playback_key("own") is None
+        assert await store.list_playback_keys("a") == []
+        assert await store.find_playback_key("other") == other

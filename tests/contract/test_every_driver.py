@@ -21,6 +21,7 @@ from kazoo_media.metadata.store import (
     KeyStore,
     MediaStore,
     MetadataStore,
+    PlaybackKeyStore,
     PromptStore,
     SettingStore,
 )
@@ -73,6 +74,7 @@ def test_every_contract_of_a_metadata_store_is_narrow_and_has_a_suite() -> None:
         BlobRows,
         DamageRows,
         AccountStore,
+        PlaybackKeyStore,
         KeyStore,
         SettingStore,
     )

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.e2e.shell import Shell
@@ -56,6 +57,24 @@ def test_a_rotated_key_ends_the_old_one(shell: Shell) -> None:
     assert "the API key is not valid" in shell.fails(
         "accounts", "get", "--api-key", made["api_key"]
     )
+
+
+def test_a_playback_key_plays_until_it_is_removed(
+    shell: Shell, product: Product, large: str
+) -> None:
+    scope = ("--scope", "playback", "--name", "pbx", "--json")
+    made = json.loads(shell.ok("accounts", "add-key", *scope))
+    url = f"{product.rest_url}/v2/accounts/{made['account_id']}/media/{large}/raw/large.wav"
+    auth = (made["account_id"], made["key"])
+    assert httpx.get(url, auth=auth).status_code == 200
+    assert httpx.get(url, params={"key": made["key"]}).status_code == 200
+    listed = shell.ok("accounts", "keys")
+    assert "pbx" in listed
+    assert made["id"] in listed
+    assert made["key"] not in listed
+    shell.ok("accounts", "remove-key", made["id"])
+    assert httpx.get(url, auth=auth).status_code == 401
+    assert "does not exist" in shell.fails("accounts", "remove-key", made["id"])
 
 
 def test_rotating_the_key_of_bootstrap_json_keeps_the_commands_working(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import grpc
@@ -54,10 +54,11 @@ class Uploader(threading.Thread):
         super().__init__()
         self.acknowledged: dict[str, str] = {}
         self.failed = 0
-        self._product = product
         self._random = random.Random(seed)
         self._upload = self._grpc if over_grpc else self._rest
         self._stopped = threading.Event()
+        self._stack = ExitStack()
+        self._tenant = self._stack.enter_context(Tenant.log_in(product))
         self.start()
 
     def stop(self) -> None:
@@ -67,12 +68,12 @@ class Uploader(threading.Thread):
 
     @override
     def run(self) -> None:
-        with Tenant.log_in(self._product) as tenant:
+        with self._stack:
             while not self._stopped.is_set():
                 size_bytes = self._random.choice((2_000, 60_000, 1_500_000))
                 audio = wav(size_bytes, seed=self._random.getrandbits(32))
                 try:
-                    media_id = self._upload(tenant, audio)
+                    media_id = self._upload(self._tenant, audio)
                 except (AssertionError, OSError, httpx.TransportError, grpc.RpcError):
                     self.failed += 1
                 else:
@@ -100,9 +101,10 @@ class Reader(threading.Thread):
     def __init__(self, product: Product, media_id: str) -> None:
         super().__init__()
         self.answered = self.failed = 0
-        self._product = product
         self._media_id = media_id
         self._stopped = threading.Event()
+        self._stack = ExitStack()
+        self._tenant = self._stack.enter_context(Tenant.log_in(product))
         self.start()
 
     def stop(self) -> None:
@@ -112,10 +114,10 @@ class Reader(threading.Thread):
 
     @override
     def run(self) -> None:
-        with Tenant.log_in(self._product) as tenant:
+        with self._stack:
             while not self._stopped.is_set():
                 try:
-                    tenant.document(self._media_id)
+                    self._tenant.document(self._media_id)
                 except (AssertionError, httpx.TransportError):
                     self.failed += 1
                 else:

@@ -11,9 +11,12 @@ import pytest
 from kazoo_media.access.login_limit import BURST
 from kazoo_media.v1.account_service_pb2 import (
     CreateAccountRequest,
+    CreatePlaybackKeyRequest,
+    DeletePlaybackKeyRequest,
     GetAccountRequest,
     IssueTokenRequest,
     ListAccountsRequest,
+    ListPlaybackKeysRequest,
     PutUserRequest,
     RotateApiKeyRequest,
 )
@@ -198,3 +201,48 @@ async def test_guessing_keys_is_slowed_down_whatever_address_a_client_claims(liv
     assert int(refusal.info.metadata["retry_after_s"]) in (1, 2)
     login = await stub.IssueToken(IssueTokenRequest(api_key=own))
     assert login.account_id == live.tenant.account_id
+
+
+def test_playback_keys_are_made_listed_and_removed(stub: Any, tenant: Tenant) -> None:
+    made = [stub.CreatePlaybackKey(CreatePlaybackKeyRequest(name=name)) for name in ("one", "")]
+    listed = stub.ListPlaybackKeys(ListPlaybackKeysRequest()).playback_keys
+    assert sorted(each.id for each in listed) == sorted(each.playback_key.id for each in made)
+    assert {each.name for each in listed} == {"one", ""}
+    assert {each.account_id for each in listed} == {tenant.account_id}
+    assert abs(listed[0].create_time.seconds - time.time()) < 60
+    assert len({each.key for each in made}) == 2
+    assert all(len(each.key) == 64 for each in made)
+    stub.DeletePlaybackKey(DeletePlaybackKeyRequest(key_id=made[0].playback_key.id))
+    [left] = stub.ListPlaybackKeys(ListPlaybackKeysRequest()).playback_keys
+    assert left == made[1].playback_key
+    with refused("NOT_FOUND", "PLAYBACK_KEY_NOT_FOUND") as refusal:
+        stub.DeletePlaybackKey(DeletePlaybackKeyRequest(key_id=made[0].playback_key.id))
+    assert dict(refusal.info.metadata) == {"key_id": made[0].playback_key.id}
+
+
+def test_a_playback_key_has_a_short_name(stub: Any) -> None:
+    with refused("INVALID_ARGUMENT", "VALIDATION"):
+        stub.CreatePlaybackKey(CreatePlaybackKeyRequest(name="x" * 129))
+
+
+def test_a_playback_key_is_no_api_key(stub: Any, grpc_stub: Any) -> None:
+    made = stub.CreatePlaybackKey(CreatePlaybackKeyRequest())
+    with refused("UNAUTHENTICATED", "INVALID_CREDENTIALS"):
+        grpc_stub.IssueToken(IssueTokenRequest(api_key=made.key))
+
+
+def test_playback_keys_of_others_are_out_of_reach(stub: Any, other: Tenant, grpc_stub: Any) -> None:
+    theirs = grpc_stub.CreatePlaybackKey(CreatePlaybackKeyRequest(), metadata=other.metadata)
+    own = {"account_id": other.account_id}
+    for call, request in (
+        (stub.CreatePlaybackKey, CreatePlaybackKeyRequest(**own)),
+        (stub.ListPlaybackKeys, ListPlaybackKeysRequest(**own)),
+        (
+            stub.DeletePlaybackKey,
+            DeletePlaybackKeyRequest(**own, key_id=theirs.playback_key.id),
+        ),
+    ):
+        with refused("PERMISSION_DENIED", "FORBIDDEN"):
+            call(request)
+    with refused("NOT_FOUND", "PLAYBACK_KEY_NOT_FOUND"):
+        stub.DeletePlaybackKey(DeletePlaybackKeyRequest(key_id=theirs.playback_key.id))

@@ -9,17 +9,18 @@ from dataclasses import replace
 from typing_extensions import override
 
 from kazoo_media.errors import ConflictError, NameTakenError
-from kazoo_media.metadata.store import AccountStore
-from kazoo_media.model import Account, User, account_key
+from kazoo_media.metadata.store import AccountStore, PlaybackKeyStore
+from kazoo_media.model import Account, PlaybackKey, User, account_key
 
 
-class MemoryAccountStore(AccountStore):
+class MemoryAccountStore(AccountStore, PlaybackKeyStore):
     """Accounts in memory. No method awaits, so each is atomic on its loop."""
 
     @abstractmethod  # this is a part of a driver
     def __init__(self) -> None:
         self._accounts: dict[str, Account] = {}
         self._api_keys: dict[str, str] = {}
+        self._playback_keys: dict[str, PlaybackKey] = {}
         self._users: dict[tuple[str, str], tuple[User, tuple[str, ...]]] = {}
 
     @override
@@ -84,3 +85,24 @@ class MemoryAccountStore(AccountStore):
             if user.account_id == account_id and credential_digest in digests:
                 return user
         return None
+
+    @override
+    async def add_playback_key(self, key: PlaybackKey, sha256: str) -> None:
+        self._playback_keys[sha256] = key
+
+    @override
+    async def find_playback_key(self, sha256: str) -> PlaybackKey | None:
+        return self._playback_keys.get(sha256)
+
+    @override
+    async def list_playback_keys(self, account_id: str) -> list[PlaybackKey]:
+        found = [each for each in self._playback_keys.values() if each.account_id == account_id]
+        return sorted(found, key=lambda each: (each.created_ms, each.id))
+
+    @override
+    async def remove_playback_key(self, account_id: str, key_id: str) -> bool:
+        for digest, each in self._playback_keys.items():
+            if (each.account_id, each.id) == (account_id, key_id):
+                del self._playback_keys[digest]
+                return True
+        return False

@@ -31,16 +31,26 @@ _REALM_LIMIT = 253  # Source: Kazoo's schema of accounts; RFC 1035, 2.3.4
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller, proven by a token or a client certificate."""
+    """An authenticated caller, proven by a token, a client certificate or a key.
+
+    Attributes:
+        only_plays: Whether the caller may read audio and nothing else.
+    """
 
     account: Account
+    only_plays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class ReadScope:
-    """The permission to read the media of an account."""
+class PlayScope:
+    """The permission to read the audio of an account."""
 
     account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadScope(PlayScope):
+    """The permission to read the media of an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,7 @@ class Accounts:
         Raises:
             InvalidCredentialsError: no account has this key.
         """
-        account = await self._store.find_account(_digest(api_key))
+        account = await self._store.find_account(key_digest(api_key))
         if account is None:
             raise InvalidCredentialsError
         return self.issue(account)
@@ -140,14 +150,25 @@ class Accounts:
 
     # Permissions.
 
-    async def read_scope(self, caller: Caller, account_id: str) -> ReadScope:
-        """Return the permission to read an account's media; any caller may read the system scope.
+    async def play_scope(self, caller: Caller, account_id: str) -> PlayScope:
+        """Return the permission to read an account's audio; any caller may play the system scope.
 
         Raises:
             AccountNotFoundError: no account has this id.
             ForbiddenError: the account is neither the caller's own nor a descendant, and the
                 caller is not a superduper admin.
         """
+        return await self.read_scope(Caller(caller.account), account_id)
+
+    async def read_scope(self, caller: Caller, account_id: str) -> ReadScope:
+        """Return the permission to read an account's media; any caller may read the system scope.
+
+        Raises:
+            AccountNotFoundError: no account has this id.
+            ForbiddenError: the account is neither the caller's own nor a descendant, and the
+                caller is not a superduper admin; or the caller only plays.
+        """
+        _check_more_than_plays(caller)
         if account_id == SYSTEM_ACCOUNT_ID:
             return ReadScope(account_id)
         return ReadScope((await self._reachable(caller, account_id)).id)
@@ -171,8 +192,9 @@ class Accounts:
         """Return the permission to change the service.
 
         Raises:
-            ForbiddenError: the caller is not a superduper admin.
+            ForbiddenError: the caller is not a superduper admin, or only plays.
         """
+        _check_more_than_plays(caller)
         if not caller.account.superduper_admin:
             raise ForbiddenError
         return AdminScope()
@@ -283,16 +305,17 @@ class Accounts:
 
     async def _replace_key(self, account: Account) -> str:
         api_key = secrets.token_hex(32)
-        await self._store.replace_api_key(account.id, _digest(api_key))
+        await self._store.replace_api_key(account.id, key_digest(api_key))
         return api_key
 
     async def _insert(self, account: Account) -> str:
         api_key = secrets.token_hex(32)
-        await self._store.insert_account(account, _digest(api_key))
+        await self._store.insert_account(account, key_digest(api_key))
         return api_key
 
     async def _reachable(self, caller: Caller, account_id: str) -> Account:
         """Return the account if the caller may act on it; the case of the id does not matter."""
+        _check_more_than_plays(caller)
         lowered = account_id.lower()
         if lowered == caller.account.id:
             return caller.account
@@ -304,9 +327,14 @@ class Accounts:
         return account
 
 
-def _digest(api_key: str) -> str:
-    """Return the stored form of an API key. 256 random bits need no slow hash."""
-    return hashlib.sha256(api_key.encode()).hexdigest()
+def _check_more_than_plays(caller: Caller) -> None:
+    if caller.only_plays:
+        raise ForbiddenError("a playback key reads audio and nothing else")
+
+
+def key_digest(key: str) -> str:
+    """Return the stored form of a key. 256 random bits need no slow hash."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _check(name: str, realm: str, account_id: str) -> None:

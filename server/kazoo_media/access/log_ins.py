@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kazoo_media.access.accounts import Accounts, Login
+from kazoo_media.access.accounts import Accounts, Caller, Login
 from kazoo_media.access.login_limit import LoginLimit
+from kazoo_media.access.playback_keys import PlaybackKeys
 from kazoo_media.access.users import UserLogin, Users
 from kazoo_media.errors import MediaError
 from kazoo_media.metrics import NO_METRICS, Metrics
@@ -23,10 +24,16 @@ class LogIns:
     """What clients may try without a token."""
 
     def __init__(
-        self, accounts: Accounts, users: Users, limit: LoginLimit, metrics: Metrics = NO_METRICS
+        self,
+        accounts: Accounts,
+        users: Users,
+        playback_keys: PlaybackKeys,
+        limit: LoginLimit,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self._accounts = accounts
         self._users = users
+        self._playback_keys = playback_keys
         self._limit = limit
         self._metrics = metrics
         self._turns = asyncio.Semaphore(_CONCURRENT_HASHES)
@@ -42,9 +49,21 @@ class LogIns:
             TooManyRequestsError: too many keys with the same beginning, or too many from this
                 address, were wrong.
         """
-        subject = f"key {api_key[:_KEY_PREFIX_CHARACTERS]}"
-        with self._counted("key"), self._limit.attempt(peer, subject):
+        with self._counted("key"), self._limit.attempt(peer, _subject(api_key)):
             return await self._accounts.log_in(api_key)
+
+    async def to_play(self, peer: str, key: str, account_id: str = "") -> Caller:
+        """Return the caller that may read audio with a key; see `PlaybackKeys.authenticate`.
+
+        Args:
+            peer: The client's address.
+
+        Raises:
+            InvalidCredentialsError: there is no such key, or it belongs to another account.
+            TooManyRequestsError: as `with_key`.
+        """
+        with self._counted("playback"), self._limit.attempt(peer, _subject(key)):
+            return await self._playback_keys.authenticate(key, account_id)
 
     async def as_user(
         self, peer: str, credentials: str, account_name: str = "", account_realm: str = ""
@@ -74,3 +93,7 @@ class LogIns:
         except MediaError as error:
             self._metrics.log_in_refused(way, error.reason)
             raise
+
+
+def _subject(key: str) -> str:
+    return f"key {key[:_KEY_PREFIX_CHARACTERS]}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from typing import Annotated, Any
 
 import typer
 
 from kazoo_media.cli.output import as_json, print_json, print_table
 from kazoo_media.cli.session import CommandError, Session, calls_service
-from kazoo_media.v1.account_service_pb2 import Account, CreateAccountRequest
+from kazoo_media.v1.account_service_pb2 import Account, CreateAccountRequest, PlaybackKey
 
 app = typer.Typer(help="Accounts, their API keys and tokens.", no_args_is_help=True)
 
@@ -115,6 +116,72 @@ async def rotate_key(session: Session, account_id: _AccountId = "") -> None:
     typer.echo(api_key)
 
 
+class _KeyScope(enum.StrEnum):
+    """What a key may do."""
+
+    PLAYBACK = "playback"
+
+
+@app.command("add-key")
+@calls_service
+async def add_key(
+    session: Session,
+    account_id: _AccountId = "",
+    *,
+    scope: Annotated[
+        _KeyScope, typer.Option(help="What the key may do: playback reads audio, nothing else.")
+    ],
+    name: Annotated[
+        str, typer.Option(help="Name for people, perhaps of the switch that has the key.")
+    ] = "",
+    as_json: _AsJson = False,
+) -> None:
+    """Add a key to an account and print it; it is never shown again.
+
+    A playback key reads audio over REST: as the password of HTTP Basic, or as ?key=.
+    """
+    del scope  # there is one
+    made = await session.client.create_playback_key(account_id, name)
+    if as_json:
+        print_json(_key_fields(made.playback_key) | {"key": made.key})
+    else:
+        key = made.playback_key
+        row = (key.id, key.name, key.account_id, made.key)
+        print_table(("id", "name", "account_id", "key"), [row])
+        typer.echo("Keep the key: it is not shown again.", err=True)
+
+
+@app.command("keys")
+@calls_service
+async def list_keys(
+    session: Session, account_id: _AccountId = "", *, as_json: _AsJson = False
+) -> None:
+    """List the playback keys of an account."""
+    keys = await session.client.list_playback_keys(account_id)
+    if as_json:
+        print_json([_key_fields(each) for each in keys])
+    else:
+        rows = [(each.id, each.name, each.create_time.ToJsonString()) for each in keys]
+        print_table(("id", "name", "created"), rows)
+
+
+@app.command("remove-key")
+@calls_service
+async def remove_key(
+    session: Session,
+    key_id: Annotated[str, typer.Argument(help="Id of the key, as `accounts keys` shows it.")],
+    *,
+    account: Annotated[
+        str,
+        typer.Option(
+            metavar="ID", show_default="the API key's account", help="Account of the key."
+        ),
+    ] = "",
+) -> None:
+    """Remove a playback key, which from now on reads nothing."""
+    await session.client.delete_playback_key(key_id, account)
+
+
 @app.command("add-user")
 @calls_service
 async def add_user(
@@ -168,3 +235,8 @@ def _print(accounts: list[Account]) -> None:
             for each in accounts
         ),
     )
+
+
+def _key_fields(key: PlaybackKey) -> dict[str, Any]:
+    fields: dict[str, Any] = as_json(key, with_defaults=True)
+    return fields

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from google.protobuf.struct_pb2 import Value
 
@@ -100,6 +100,39 @@ class AdministrationCalls:
         """
         request = account_service_pb2.RotateApiKeyRequest(account_id=account_id)
         return (await self._connection.unary(self._accounts.RotateApiKey, request)).api_key
+
+    async def create_playback_key(
+        self, account_id: str = "", name: str = ""
+    ) -> account_service_pb2.CreatePlaybackKeyResponse:
+        """Add a key that reads an account's audio; the answer has its text, once.
+
+        Args:
+            account_id: "": the caller's own account.
+            name: For people.
+        """
+        request = account_service_pb2.CreatePlaybackKeyRequest(account_id=account_id, name=name)
+        return await self._connection.unary(self._accounts.CreatePlaybackKey, request)
+
+    async def list_playback_keys(
+        self, account_id: str = ""
+    ) -> Sequence[account_service_pb2.PlaybackKey]:
+        """Return the playback keys of an account, the oldest first.
+
+        Args:
+            account_id: "": the caller's own account.
+        """
+        request = account_service_pb2.ListPlaybackKeysRequest(account_id=account_id)
+        answer = await self._connection.unary(self._accounts.ListPlaybackKeys, request)
+        return answer.playback_keys
+
+    async def delete_playback_key(self, key_id: str, account_id: str = "") -> None:
+        """Remove a playback key.
+
+        Args:
+            account_id: "": the caller's own account.
+        """
+        request = account_service_pb2.DeletePlaybackKeyRequest(account_id=account_id, key_id=key_id)
+        await self._connection.unary(self._accounts.DeletePlaybackKey, request)
 
     async def put_user(
         self, name: str, password: str, account_id: str = ""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kazoo_media.access.accounts import Accounts, Caller, Login
+from kazoo_media.access.log_ins import LogIns
 from kazoo_media.access.users import METHODS
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
@@ -37,6 +38,25 @@ async def authenticate(accounts: Accounts, request: Request) -> Caller:
     if claimed and claimed.lower() != caller.account.id:
         raise InvalidCredentialsError
     return caller
+
+
+async def authenticate_player(accounts: Accounts, log_ins: LogIns, request: Request) -> Caller:
+    """Return the caller that may read audio: by token, or without one by key.
+
+    Switches cannot log in. A key comes as the password of HTTP Basic, whose user is the account's
+    id; a playback key also comes as the query parameter `key`.
+
+    Raises:
+        InvalidCredentialsError: as `authenticate`, or the key is not one of the account.
+        TooManyRequestsError: too many keys were wrong.
+    """
+    if not request.token:
+        account_id, key = request.basic
+        if account_id and key:
+            return await log_ins.to_play(request.peer, key, account_id)
+        if key := request.query_value("key"):
+            return await log_ins.to_play(request.peer, key)
+    return await authenticate(accounts, request)
 
 
 class LogInAnswers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from email.utils import formatdate
 
-from kazoo_media.access.accounts import ReadScope, WriteScope
+from kazoo_media.access.accounts import PlayScope, WriteScope
 from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
@@ -64,7 +64,7 @@ class Contents:
         change = await upload.receive(declared, audio.pieces)
         return await self._envelopes.of_media(request, change.after)
 
-    async def download(self, scope: ReadScope, request: Request) -> Answer:
+    async def download(self, scope: PlayScope, request: Request) -> Answer:
         """Return audio or a part of it, or 304 if the client has it already."""
         media = await self._library.get(scope, decoded(request.target.name))
         check_match(request.headers, media)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -48,6 +49,7 @@ class Resource(enum.Enum):
     MEDIA = enum.auto()
     MEDIA_ITEM = enum.auto()
     CONTENT = enum.auto()
+    NAMED_CONTENT = enum.auto()
     PEAKS = enum.auto()
     PROMPTS = enum.auto()
     PROMPT = enum.auto()
@@ -103,6 +105,7 @@ OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
         "DELETE": Operation.DELETE_MEDIA,
     },
     Resource.CONTENT: {"GET": Operation.DOWNLOAD, "POST": Operation.UPLOAD},
+    Resource.NAMED_CONTENT: {"GET": Operation.DOWNLOAD},
     Resource.PEAKS: {"GET": Operation.GET_PEAKS},
     Resource.PROMPTS: {"GET": Operation.LIST_PROMPTS},
     Resource.PROMPT: {"GET": Operation.LIST_TRANSLATIONS},
@@ -118,6 +121,7 @@ _RESERVED = {
     "prompts": (Resource.PROMPTS, Resource.PROMPT),
     "languages": (Resource.LANGUAGES, Resource.LANGUAGE),
 }
+_FILE_NAME = re.compile(r".+\.([A-Za-z0-9]+)", re.DOTALL)
 _ALONE = {
     "api_auth": Resource.LOG_IN,
     "user_auth": Resource.USER_LOG_IN,
@@ -133,7 +137,7 @@ class Target:
         resource: None if no resource has this path.
         account_id: "": the system scope.
         name: Media id, prompt id or language.
-        extension: The extension in `/raw.mp3`, without the dot.
+        extension: The extension in `/raw.mp3` or `/raw/name.mp3`, without the dot.
     """
 
     resource: Resource | None
@@ -151,13 +155,10 @@ class Target:
         collection, item = _RESERVED.get(parts[0], (Resource.MEDIA_ITEM, Resource.CONTENT))
         if len(parts) == 1:
             return cls(collection, account_id, parts[0])
-        if len(parts) > 2:
-            return cls(None)
         if item is not Resource.CONTENT:
-            return cls(item, account_id, parts[1])
-        word, _, extension = parts[1].partition(".")
-        part = Resource.PEAKS if parts[1] == "peaks" else item if word == "raw" else None
-        return cls(part, account_id, parts[0], extension)
+            return cls(item, account_id, parts[1]) if len(parts) == 2 else cls(None)
+        resource, extension = _audio_part(parts[1:])
+        return cls(resource, account_id, parts[0], extension)
 
     @classmethod
     def locate(cls, path: str) -> Target:
@@ -171,3 +172,16 @@ class Target:
         if len(parts) > 2 and parts[0] == "accounts":
             account_id, parts = parts[1], parts[2:]
         return cls.of(account_id, *parts[1:]) if parts[:1] == ["media"] else cls(None)
+
+
+def _audio_part(parts: Sequence[str]) -> tuple[Resource | None, str]:
+    """Return the resource that follows the id of a media, and an extension."""
+    if len(parts) == 2:
+        named = _FILE_NAME.fullmatch(parts[1]) if parts[0] == "raw" else None
+        return (Resource.NAMED_CONTENT, named[1]) if named else (None, "")
+    word, _, extension = parts[0].partition(".")
+    if len(parts) > 2:
+        return None, ""
+    if parts[0] == "peaks":
+        return Resource.PEAKS, ""
+    return (Resource.CONTENT if word == "raw" else None), extension

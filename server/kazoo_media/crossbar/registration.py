@@ -38,6 +38,9 @@ _LOCATE: Mapping[str, Locate] = {
     "PatchMedia": _media,
     "DeleteMedia": _media,
     "DownloadRaw": _attachment,
+    "DownloadNamed": lambda message, _: Target.of(
+        message.account_id, message.media_id, "raw", message.name
+    ),
     "UploadRaw": _attachment,
     "GetPeaks": lambda message, _: Target.of(message.account_id, message.media_id, "peaks"),
     "ListPrompts": lambda message, _: Target.of(message.account_id, "prompts"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,19 @@ class Request:
             return token
         scheme, _, credentials = self.headers.get("authorization", "").partition(" ")
         return credentials.strip() if scheme.lower() == "bearer" else ""
+
+    @property
+    def basic(self) -> tuple[str, str]:
+        """Return user and password of HTTP Basic; empty ones if there are none (RFC 7617)."""
+        scheme, _, credentials = self.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return "", ""
+        try:
+            text = base64.b64decode(credentials.strip(), validate=True).decode()
+        except ValueError:
+            return "", ""
+        user, _, password = text.partition(":")
+        return user, password
 
     @property
     def accept(self) -> str:

@@ -27,7 +27,7 @@ from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
-from kazoo_media.crossbar.authentication import LogInAnswers, authenticate
+from kazoo_media.crossbar.authentication import LogInAnswers, authenticate, authenticate_player
 from kazoo_media.crossbar.bodies import Body, Piece, read_envelope
 from kazoo_media.crossbar.content import Contents
 from kazoo_media.crossbar.content_types import JSON_TYPES
@@ -88,6 +88,7 @@ class CrossbarServicer:
         self, core: Core, budget: Budget, metrics: Metrics, node_name: str, version: str
     ) -> None:
         self._accounts = core.accounts
+        self._key_log_ins = core.log_ins
         self._budget = budget
         self._metrics = metrics
         self._envelopes = Envelopes(node_name, version)
@@ -103,7 +104,6 @@ class CrossbarServicer:
         self._reads: Mapping[Operation, _Read] = {
             Operation.LIST_MEDIA: lists.media,
             Operation.GET_MEDIA: documents.get,
-            Operation.DOWNLOAD: self._contents.download,
             Operation.GET_PEAKS: Peaks(core, self._envelopes).get,
             Operation.LIST_PROMPTS: lists.prompts,
             Operation.LIST_TRANSLATIONS: lists.translations,
@@ -182,6 +182,17 @@ class CrossbarServicer:
             return await self._log_ins[operation](request)
         if operation is Operation.DESCRIBE_API:
             return Answer.whole(200, self._description)
+        if operation is Operation.DOWNLOAD:
+            return await self._download(request, problem)
+        return await self._act(request, operation, problem, body)
+
+    async def _act(
+        self,
+        request: Request,
+        operation: Operation,
+        problem: MediaError | None,
+        body: Body | None,
+    ) -> Answer:
         caller = await authenticate(self._accounts, request)
         Call.note_account(caller.account.id)
         account_id = _account_id(request)
@@ -194,6 +205,13 @@ class CrossbarServicer:
         if operation is Operation.UPLOAD and body is not None:
             return await self._contents.upload(scope, request, body)
         return await self._writes[operation](scope, request)
+
+    async def _download(self, request: Request, problem: MediaError | None) -> Answer:
+        caller = await authenticate_player(self._accounts, self._key_log_ins, request)
+        Call.note_account(caller.account.id)
+        scope = await self._accounts.play_scope(caller, _account_id(request))
+        _check_shape(request, Operation.DOWNLOAD, problem)
+        return await self._contents.download(scope, request)
 
     async def _operation_of(
         self, request: Request, resource: Resource, body: Body | None

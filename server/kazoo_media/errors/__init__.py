@@ -68,6 +68,13 @@ class AccountNotFoundError(_BadIdentifierError):
     text = "account {account_id!r} does not exist"
 
 
+class PlaybackKeyNotFoundError(_BadIdentifierError):
+    """The account has no playback key with this id."""
+
+    reason, fact = "PLAYBACK_KEY_NOT_FOUND", "key_id"
+    text = "playback key {key_id!r} does not exist"
+
+
 class MediaNotFoundError(_BadIdentifierError):
     """No media has this id, or it was deleted."""
 

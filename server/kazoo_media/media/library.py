@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from kazoo_media.access.accounts import ReadScope, WriteScope
+from kazoo_media.access.accounts import PlayScope, ReadScope, WriteScope
 from kazoo_media.content.speech import Speech, asks_for_speech
 from kazoo_media.content.transfer import Received
 from kazoo_media.documents.large import computed, is_large
@@ -158,7 +158,7 @@ class Library:
         if await self._store.get_media(scope.account_id, media_id) is not None:
             raise ConflictError(media_id)
 
-    async def get(self, scope: ReadScope, media_id: str) -> Media:
+    async def get(self, scope: PlayScope, media_id: str) -> Media:
         """Return a document.
 
         Raises:

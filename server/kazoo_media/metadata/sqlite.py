@@ -13,32 +13,27 @@ import orjson
 from typing_extensions import override
 
 from kazoo_media.errors import StaleRevisionError
-from kazoo_media.metadata import sqlite_accounts as accounts
 from kazoo_media.metadata import sqlite_transactions as transactions
 from kazoo_media.metadata.filters import query_condition
 from kazoo_media.metadata.rows import (
-    SELECT_ACCOUNT,
     SELECT_BLOB,
     SELECT_LISTED,
     SELECT_MEDIA,
-    Row,
-    account_of,
     blob_of,
     listed_media,
     media_of,
 )
+from kazoo_media.metadata.sqlite_accounts import SqliteAccounts
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.model import (
-    Account,
     BlobRow,
     ListedDocument,
     Media,
     MediaQuery,
     SettingRow,
     SigningKey,
-    User,
 )
 
 _GET_MEDIA = f"{SELECT_MEDIA} where m.account = ? and m.id = ? and m.deleted_at is null"
@@ -46,19 +41,17 @@ _FIND_MEDIA = (
     f"{SELECT_MEDIA} where m.account = ? and (m.original_key = ? or m.normalized_key = ?)"
     " and m.deleted_at is null"
 )
-_GET_ACCOUNT = f"{SELECT_ACCOUNT} where a.id = ?"
-_FIND_ACCOUNT = f"{SELECT_ACCOUNT} where a.api_key_sha256 = ?"
 _BUMP_SETTINGS = "update settings_revision set revision = revision + 1"
 
 _LARGE_CHARACTERS = 64 * 1024
 """Longer documents are parsed off the event loop."""
 
 
-class SqliteMetadataStore(MetadataStore):
+class SqliteMetadataStore(SqliteAccounts, MetadataStore):
     """One database file; never on a network file system."""
 
     def __init__(self, engine: SqliteEngine) -> None:
-        self._engine = engine
+        super().__init__(engine)
 
     @classmethod
     async def open(cls, path: Path, *, shared: bool, metrics: Metrics = NO_METRICS) -> Self:
@@ -101,7 +94,7 @@ class SqliteMetadataStore(MetadataStore):
     async def soft_delete_media(
         self, account_id: str, media_id: str, expected_revision: str, now_ms: int
     ) -> None:
-        changed = await self._write(
+        changed = await self._engine.execute(
             "update media set deleted_at = ?"
             " where account = ? and id = ? and rev = ? and deleted_at is null",
             (now_ms, account_id, media_id, expected_revision),
@@ -148,7 +141,7 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:
-        return await self._read(
+        return await self._engine.read_rows(
             "select prompt_id, count(*) from media"
             " where account = ? and prompt_id >= ? and deleted_at is null"
             " group by prompt_id order by prompt_id limit ?",
@@ -157,7 +150,7 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def count_languages(self, account_id: str) -> list[tuple[str | None, int]]:
-        return await self._read(
+        return await self._engine.read_rows(
             "select language, count(*) from media where account = ? and deleted_at is null"
             " group by language order by language nulls last",
             (account_id,),
@@ -167,7 +160,7 @@ class SqliteMetadataStore(MetadataStore):
     async def list_prompt_ids(
         self, account_id: str, prompt_id: str, start: str, limit: int
     ) -> list[str]:
-        rows = await self._read(
+        rows = await self._engine.read_rows(
             "select id from media"
             " where account = ? and prompt_id = ? and id >= ? and deleted_at is null"
             " order by id limit ?",
@@ -179,7 +172,7 @@ class SqliteMetadataStore(MetadataStore):
     async def list_language_ids(
         self, account_id: str, language: str | None, start: str, limit: int
     ) -> list[str]:
-        rows = await self._read(
+        rows = await self._engine.read_rows(
             "select id from media"
             " where account = ? and language is ? and id >= ? and deleted_at is null"
             " order by id limit ?",
@@ -189,7 +182,7 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def begin_upload(self, account_id: str, keys: Sequence[str], now_ms: int) -> None:
-        await self._write(
+        await self._engine.execute(
             "insert into blob (account, key, state, touched)"
             " select ?, value, 'pending', ? from json_each(?)",
             (account_id, now_ms, orjson.dumps(keys).decode()),
@@ -216,7 +209,7 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def expire_pending(self, untouched_since_ms: int, now_ms: int) -> int:
-        return await self._write(
+        return await self._engine.execute(
             "update blob set state = 'dead', touched = ? where state = 'pending' and touched < ?",
             (now_ms, untouched_since_ms),
             frees_space=True,
@@ -225,7 +218,9 @@ class SqliteMetadataStore(MetadataStore):
     @override
     async def list_dead(self, untouched_since_ms: int, limit: int) -> list[BlobRow]:
         sql = f"{SELECT_BLOB} where state = 'dead' and touched < ? order by touched, key limit ?"
-        return [blob_of(row) for row in await self._read(sql, (untouched_since_ms, limit))]
+        return [
+            blob_of(row) for row in await self._engine.read_rows(sql, (untouched_since_ms, limit))
+        ]
 
     @override
     async def get_peaks(self, account_id: str, key: str) -> bytes | None:
@@ -245,7 +240,7 @@ class SqliteMetadataStore(MetadataStore):
     @override
     async def list_blobs(self, start: str, limit: int) -> list[BlobRow]:
         sql = f"{SELECT_BLOB} where key > ? order by key limit ?"
-        return [blob_of(row) for row in await self._read(sql, (start, limit))]
+        return [blob_of(row) for row in await self._engine.read_rows(sql, (start, limit))]
 
     @override
     async def list_unchecked(
@@ -255,7 +250,7 @@ class SqliteMetadataStore(MetadataStore):
             f"{SELECT_BLOB} where state = 'live' and damaged = ? and checked < ?"
             " order by checked limit ?"
         )
-        rows = await self._read(sql, (int(damaged), checked_before_ms, limit))
+        rows = await self._engine.read_rows(sql, (int(damaged), checked_before_ms, limit))
         return [blob_of(row) for row in rows]
 
     @override
@@ -267,7 +262,7 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def find_media(self, account_id: str, key: str) -> Media | None:
-        rows = await self._read(_FIND_MEDIA, (account_id, key, key))
+        rows = await self._engine.read_rows(_FIND_MEDIA, (account_id, key, key))
         return media_of(rows[0]) if rows else None
 
     @override
@@ -275,70 +270,15 @@ class SqliteMetadataStore(MetadataStore):
         await self._engine.write(lambda db: transactions.put_damage(db, media, expected_revision))
 
     @override
-    async def insert_account(self, account: Account, api_key_sha256: str) -> None:
-        await self._engine.write(lambda db: accounts.insert_account(db, account, api_key_sha256))
-
-    @override
-    async def get_account(self, account_id: str) -> Account | None:
-        row = await self._engine.read_row(_GET_ACCOUNT, (account_id,))
-        return None if row is None else account_of(row)
-
-    @override
-    async def find_account(self, api_key_sha256: str) -> Account | None:
-        row = await self._engine.read_row(_FIND_ACCOUNT, (api_key_sha256,))
-        return None if row is None else account_of(row)
-
-    @override
-    async def list_accounts(self, ancestor_id: str | None, start: str, limit: int) -> list[Account]:
-        if ancestor_id is None:
-            sql = f"{SELECT_ACCOUNT} where a.id >= ? order by a.id limit ?"
-            bindings: tuple[str, ...] = (start,)
-        else:
-            sql = (
-                f"{SELECT_ACCOUNT} join account_ancestor t on t.account = a.id"
-                " where t.ancestor = ? and t.account >= ? order by t.account limit ?"
-            )
-            bindings = (ancestor_id, start)
-        return [account_of(row) for row in await self._read(sql, (*bindings, limit))]
-
-    @override
-    async def replace_api_key(self, account_id: str, api_key_sha256: str) -> Account | None:
-        return await self._engine.write(
-            lambda db: accounts.replace_api_key(db, account_id, api_key_sha256)
-        )
-
-    @override
-    async def find_named_account(self, name_key: str, realm: str) -> Account | None:
-        column, wanted = ("name_key", name_key) if name_key else ("realm_key", realm)
-        # The unique indexes leave out empty keys; the second condition lets SQLite use them.
-        sql = f"{SELECT_ACCOUNT} where a.{column} = ? and a.{column} <> ''"
-        row = await self._engine.read_row(sql, (wanted,))
-        return None if row is None else account_of(row)
-
-    @override
-    async def put_user(self, user: User, credential_digests: Sequence[str]) -> User:
-        return await self._engine.write(lambda db: accounts.put_user(db, user, credential_digests))
-
-    @override
-    async def find_user(self, account_id: str, credential_digest: str) -> User | None:
-        rows = await self._read(
-            "select u.account, u.id, u.name, u.created from user_credential c"
-            " join user u on u.account = c.account and u.name = c.name"
-            " where c.account = ? and c.digest = ?",
-            (account_id, credential_digest),
-        )
-        return User(*rows[0]) if rows else None
-
-    @override
     async def add_signing_key(self, key: SigningKey) -> None:
-        await self._write(
+        await self._engine.execute(
             "insert into signing_key values (?, ?, ?) on conflict do nothing",
             (key.kid, key.public_pem, key.created_ms),
         )
 
     @override
     async def list_signing_keys(self) -> list[SigningKey]:
-        rows = await self._read(
+        rows = await self._engine.read_rows(
             "select kid, public_pem, created from signing_key order by created desc, kid", ()
         )
         return [SigningKey(*row) for row in rows]
@@ -350,11 +290,11 @@ class SqliteMetadataStore(MetadataStore):
 
     @override
     async def bump_settings_revision(self) -> None:
-        await self._write(_BUMP_SETTINGS, ())
+        await self._engine.execute(_BUMP_SETTINGS, ())
 
     @override
     async def list_settings(self) -> list[SettingRow]:
-        rows = await self._read(
+        rows = await self._engine.read_rows(
             "select category, scope, key, value from setting order by category, scope, key", ()
         )
         return [SettingRow(row[0], row[1], row[2], orjson.loads(row[3])) for row in rows]
@@ -380,18 +320,6 @@ class SqliteMetadataStore(MetadataStore):
             db.execute(_BUMP_SETTINGS)
 
         await self._engine.write(change)
-
-    async def _read(self, sql: str, bindings: Sequence[str | int | None]) -> list[Row]:
-        return await self._engine.read(lambda db: db.execute(sql, bindings).fetchall())
-
-    async def _write(
-        self, sql: str, bindings: Sequence[str | int], *, frees_space: bool = False
-    ) -> int:
-        def change(db: apsw.Connection) -> int:
-            db.execute(sql, bindings)
-            return db.changes()
-
-        return await self._engine.write(change, frees_space=frees_space)
 
     async def _write_many(self, sql: str, rows: Sequence[Sequence[str | int]]) -> None:
         def change(db: apsw.Connection) -> None:

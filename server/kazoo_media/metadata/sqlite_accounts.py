@@ -1,19 +1,109 @@
-"""Writes of accounts and their users; each function runs inside a transaction."""
+"""Accounts, their users and playback keys in SQLite: a part of the driver."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import apsw
 import orjson
+from typing_extensions import override
 
 from kazoo_media.errors import ConflictError, NameTakenError
 from kazoo_media.metadata.rows import SELECT_ACCOUNT, account_of
-from kazoo_media.model import Account, User, account_key
+from kazoo_media.metadata.sqlite_engine import SqliteEngine
+from kazoo_media.metadata.store import AccountStore, PlaybackKeyStore
+from kazoo_media.model import Account, PlaybackKey, User, account_key
+
+_GET_ACCOUNT = f"{SELECT_ACCOUNT} where a.id = ?"
+_FIND_ACCOUNT = f"{SELECT_ACCOUNT} where a.api_key_sha256 = ?"
+_SELECT_PLAYBACK_KEY = "select account, id, name, created from playback_key"
 
 
-def insert_account(db: apsw.Connection, account: Account, api_key_sha256: str) -> None:
+class SqliteAccounts(AccountStore, PlaybackKeyStore):
+    """Accounts on the driver's engine."""
+
+    @abstractmethod  # this is a part of a driver
+    def __init__(self, engine: SqliteEngine) -> None:
+        self._engine = engine
+
+    @override
+    async def insert_account(self, account: Account, api_key_sha256: str) -> None:
+        await self._engine.write(lambda db: _insert_account(db, account, api_key_sha256))
+
+    @override
+    async def get_account(self, account_id: str) -> Account | None:
+        row = await self._engine.read_row(_GET_ACCOUNT, (account_id,))
+        return None if row is None else account_of(row)
+
+    @override
+    async def find_account(self, api_key_sha256: str) -> Account | None:
+        row = await self._engine.read_row(_FIND_ACCOUNT, (api_key_sha256,))
+        return None if row is None else account_of(row)
+
+    @override
+    async def list_accounts(self, ancestor_id: str | None, start: str, limit: int) -> list[Account]:
+        if ancestor_id is None:
+            sql = f"{SELECT_ACCOUNT} where a.id >= ? order by a.id limit ?"
+            bindings: tuple[str, ...] = (start,)
+        else:
+            sql = (
+                f"{SELECT_ACCOUNT} join account_ancestor t on t.account = a.id"
+                " where t.ancestor = ? and t.account >= ? order by t.account limit ?"
+            )
+            bindings = (ancestor_id, start)
+        return [account_of(row) for row in await self._engine.read_rows(sql, (*bindings, limit))]
+
+    @override
+    async def replace_api_key(self, account_id: str, api_key_sha256: str) -> Account | None:
+        return await self._engine.write(lambda db: _replace_api_key(db, account_id, api_key_sha256))
+
+    @override
+    async def find_named_account(self, name_key: str, realm: str) -> Account | None:
+        column, wanted = ("name_key", name_key) if name_key else ("realm_key", realm)
+        # The unique indexes leave out empty keys; the second condition lets SQLite use them.
+        sql = f"{SELECT_ACCOUNT} where a.{column} = ? and a.{column} <> ''"
+        row = await self._engine.read_row(sql, (wanted,))
+        return None if row is None else account_of(row)
+
+    @override
+    async def put_user(self, user: User, credential_digests: Sequence[str]) -> User:
+        return await self._engine.write(lambda db: _put_user(db, user, credential_digests))
+
+    @override
+    async def find_user(self, account_id: str, credential_digest: str) -> User | None:
+        rows = await self._engine.read_rows(
+            "select u.account, u.id, u.name, u.created from user_credential c"
+            " join user u on u.account = c.account and u.name = c.name"
+            " where c.account = ? and c.digest = ?",
+            (account_id, credential_digest),
+        )
+        return User(*rows[0]) if rows else None
+
+    @override
+    async def add_playback_key(self, key: PlaybackKey, sha256: str) -> None:
+        await self._engine.execute(
+            "insert into playback_key values (?, ?, ?, ?, ?)", (*astuple(key), sha256)
+        )
+
+    @override
+    async def find_playback_key(self, sha256: str) -> PlaybackKey | None:
+        row = await self._engine.read_row(f"{_SELECT_PLAYBACK_KEY} where sha256 = ?", (sha256,))
+        return None if row is None else PlaybackKey(*row)
+
+    @override
+    async def list_playback_keys(self, account_id: str) -> list[PlaybackKey]:
+        sql = f"{_SELECT_PLAYBACK_KEY} where account = ? order by created, id"
+        return [PlaybackKey(*row) for row in await self._engine.read_rows(sql, (account_id,))]
+
+    @override
+    async def remove_playback_key(self, account_id: str, key_id: str) -> bool:
+        sql = "delete from playback_key where account = ? and id = ?"
+        return await self._engine.execute(sql, (account_id, key_id), frees_space=True) > 0
+
+
+def _insert_account(db: apsw.Connection, account: Account, api_key_sha256: str) -> None:
     """Add an account; see the contract."""
     name_key, realm_key = account_key(account.name), account.realm.lower()
     db.execute(
@@ -44,17 +134,17 @@ def insert_account(db: apsw.Connection, account: Account, api_key_sha256: str) -
     )
 
 
-def replace_api_key(db: apsw.Connection, account_id: str, api_key_sha256: str) -> Account | None:
+def _replace_api_key(db: apsw.Connection, account_id: str, api_key_sha256: str) -> Account | None:
     """Replace the key and begin its next generation; see the contract."""
     db.execute(
         "update account set api_key_sha256 = ?, key_generation = key_generation + 1 where id = ?",
         (api_key_sha256, account_id),
     )
-    rows = db.execute(f"{SELECT_ACCOUNT} where a.id = ?", (account_id,)).fetchall()
+    rows = db.execute(_GET_ACCOUNT, (account_id,)).fetchall()
     return account_of(rows[0]) if rows else None
 
 
-def put_user(db: apsw.Connection, user: User, credential_digests: Sequence[str]) -> User:
+def _put_user(db: apsw.Connection, user: User, credential_digests: Sequence[str]) -> User:
     """Add a user or replace their credentials; see the contract."""
     db.execute(
         "insert into user values (?, ?, ?, ?) on conflict do nothing",

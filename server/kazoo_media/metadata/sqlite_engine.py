@@ -112,6 +112,23 @@ class SqliteEngine:
             raise StoreUnavailableError
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
 
+    async def execute(
+        self, sql: str, bindings: Sequence[str | int], *, frees_space: bool = False
+    ) -> int:
+        """Run one statement in a transaction; return how many rows it changed. See `write`."""
+
+        def change(db: apsw.Connection) -> int:
+            db.execute(sql, bindings)
+            return db.changes()
+
+        return await self.write(change, frees_space=frees_space)
+
+    async def read_rows(
+        self, sql: str, bindings: Sequence[str | int | None]
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of one statement, read in a thread."""
+        return await self.read(lambda db: db.execute(sql, bindings).fetchall())
+
     async def read_few(self, sql: str, bindings: Sequence[str | int]) -> list[tuple[Any, ...]]:
         """Return the rows, read on the loop.
 
@@ -123,7 +140,7 @@ class SqliteEngine:
         try:
             return self._loop_reader.execute(sql, bindings).fetchall()
         except (apsw.BusyError, apsw.InterruptError):
-            return await self.read(lambda db: db.execute(sql, bindings).fetchall())
+            return await self.read_rows(sql, bindings)
         except apsw.Error as error:
             raise self._counted(error) from error
 

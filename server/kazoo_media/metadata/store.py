@@ -1,4 +1,4 @@
-"""The contracts of a metadata store: media, prompts, blobs, accounts, signing keys, settings.
+"""The contracts of a metadata store: media, prompts, blobs, accounts, keys, settings.
 
 A driver implements all of them on one database; a class of the core takes those that it uses.
 Drivers check only what is written here; the core has checked ids, documents and permissions. Every
@@ -30,6 +30,7 @@ from kazoo_media.model import (
     ListedDocument,
     Media,
     MediaQuery,
+    PlaybackKey,
     SettingRow,
     SigningKey,
     User,
@@ -311,6 +312,26 @@ class AccountStore(ABC):
         """Return the user of an account who has a credential with this digest, or None."""
 
 
+class PlaybackKeyStore(ABC):
+    """Keys that read the audio of an account. Only their digests are stored."""
+
+    @abstractmethod
+    async def add_playback_key(self, key: PlaybackKey, sha256: str) -> None:
+        """Add a key with a random id and digest to an account that exists."""
+
+    @abstractmethod
+    async def find_playback_key(self, sha256: str) -> PlaybackKey | None:
+        """Return the key with this digest, or None."""
+
+    @abstractmethod
+    async def list_playback_keys(self, account_id: str) -> list[PlaybackKey]:
+        """Return the keys of an account, the oldest first."""
+
+    @abstractmethod
+    async def remove_playback_key(self, account_id: str, key_id: str) -> bool:
+        """Remove a key; return whether it existed."""
+
+
 class KeyStore(ABC):
     """The public keys of all nodes."""
 
@@ -348,7 +369,14 @@ class SettingStore(ABC):
 
 
 class MetadataStore(
-    MediaStore, PromptStore, BlobRows, DamageRows, AccountStore, KeyStore, SettingStore
+    MediaStore,
+    PromptStore,
+    BlobRows,
+    DamageRows,
+    AccountStore,
+    PlaybackKeyStore,
+    KeyStore,
+    SettingStore,
 ):
     """One database: the contract of a driver."""
 

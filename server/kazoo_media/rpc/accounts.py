@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from kazoo_media.core import Core
 from kazoo_media.rpc.callers import Callers
-from kazoo_media.rpc.convert import account_message, user_message
+from kazoo_media.rpc.convert import account_message, playback_key_message, user_message
 from kazoo_media.rpc.paging import page_token, rows_of, start_of
 from kazoo_media.transport.context import PEER_KEY, Call, Context, metadata_value
 from kazoo_media.v1 import account_service_pb2 as pb
@@ -21,6 +21,7 @@ class AccountServicer(AccountServiceServicer):
         self._callers = Callers(core)
         self._accounts = core.accounts
         self._users = core.users
+        self._playback_keys = core.playback_keys
         self._log_ins = core.log_ins
 
     @override
@@ -73,6 +74,30 @@ class AccountServicer(AccountServiceServicer):
         caller = await self._callers.identify(context)
         user = await self._users.put(caller, request.account_id, request.name, request.password)
         return pb.PutUserResponse(user=user_message(user))
+
+    @override
+    async def CreatePlaybackKey(
+        self, request: pb.CreatePlaybackKeyRequest, context: Context
+    ) -> pb.CreatePlaybackKeyResponse:
+        caller = await self._callers.identify(context)
+        key, text = await self._playback_keys.add(caller, request.account_id, request.name)
+        return pb.CreatePlaybackKeyResponse(playback_key=playback_key_message(key), key=text)
+
+    @override
+    async def ListPlaybackKeys(
+        self, request: pb.ListPlaybackKeysRequest, context: Context
+    ) -> pb.ListPlaybackKeysResponse:
+        caller = await self._callers.identify(context)
+        keys = await self._playback_keys.list(caller, request.account_id)
+        return pb.ListPlaybackKeysResponse(playback_keys=map(playback_key_message, keys))
+
+    @override
+    async def DeletePlaybackKey(
+        self, request: pb.DeletePlaybackKeyRequest, context: Context
+    ) -> pb.DeletePlaybackKeyResponse:
+        caller = await self._callers.identify(context)
+        await self._playback_keys.remove(caller, request.account_id, request.key_id)
+        return pb.DeletePlaybackKeyResponse()
 
     @override
     async def IssueToken(

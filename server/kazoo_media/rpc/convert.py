@@ -12,7 +12,15 @@ from typing import Any
 
 from kazoo_media.documents.large import LARGE_BYTES, computed, in_thread
 from kazoo_media.errors import ValidationError, Violation
-from kazoo_media.model import Account, AudioFacts, Media, Rendition, RenditionKind, User
+from kazoo_media.model import (
+    Account,
+    AudioFacts,
+    Media,
+    PlaybackKey,
+    Rendition,
+    RenditionKind,
+    User,
+)
 from kazoo_media.rpc.fields import enum_value
 from kazoo_media.rpc.values import from_value, to_timestamp, to_value
 from kazoo_media.settings import Origin, SeenSetting
@@ -145,6 +153,16 @@ def account_message(account: Account) -> account_service_pb2.Account:
         language=account.language,
         superduper_admin=account.superduper_admin,
         create_time=to_timestamp(account.created_ms),
+    )
+
+
+def playback_key_message(key: PlaybackKey) -> account_service_pb2.PlaybackKey:
+    """Return a playback key as a message."""
+    return account_service_pb2.PlaybackKey(
+        id=key.id,
+        account_id=key.account_id,
+        name=key.name,
+        create_time=to_timestamp(key.created_ms),
     )
 
 

@@ -49,6 +49,7 @@ _JSON = "application/json"
 _PARAMETERS = {
     "attachment": "raw",
     "language": "en-us",
+    "name": "tone.wav",
     "prompt_id": "vm-greeting",
     "revision": "1",
 }

@@ -319,8 +319,9 @@ def test_keys_and_tokens_are_never_logged(product: Product) -> None:
         _ask(product, "PUT", f"/v2/api_auth?api_key={wrong_key}", body=bodies["key"]).status,
         _ask(product, "PUT", "/v2/user_auth", body=bodies["user"]).status,
         _ask(product, "GET", f"/v3/none?auth_token={token}").status,
+        _ask(product, "GET", f"{path}/none/raw/a.mp3?key={wrong_key}").status,
     ]
-    assert sent == [200, 200, 401, 404, 201, 400, 401, 401, 401, 404]
+    assert sent == [200, 200, 401, 404, 201, 400, 401, 401, 401, 404, 401]
     product.stop()
     log = product.log() + product.output()
     assert log.count("access") >= len(sent)

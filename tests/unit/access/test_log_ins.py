@@ -10,8 +10,9 @@ from collections.abc import Awaitable
 import pytest
 
 from kazoo_media.access.log_ins import LogIns
-from kazoo_media.access.login_limit import ADDRESS_BURST, BURST
+from kazoo_media.access.login_limit import ADDRESS_BURST, BURST, LoginLimit
 from kazoo_media.errors import InvalidCredentialsError, TooManyRequestsError
+from kazoo_media.metrics import NO_METRICS, Metrics
 from tests.support.core_fixtures import CoreUnderTest, make_core, make_login_limit
 from tests.support.counted import Counted
 from tests.support.hashes import count_hashes
@@ -32,7 +33,12 @@ async def tested() -> CoreUnderTest:
 @pytest.fixture
 def log_ins(tested: CoreUnderTest) -> LogIns:
     """Return log-ins for which time stands still."""
-    return LogIns(tested.core.accounts, tested.core.users, make_login_limit(lambda: 1.0))
+    return _log_ins(tested, make_login_limit(lambda: 1.0))
+
+
+def _log_ins(tested: CoreUnderTest, limit: LoginLimit, metrics: Metrics = NO_METRICS) -> LogIns:
+    core = tested.core
+    return LogIns(core.accounts, core.users, core.playback_keys, limit, metrics)
 
 
 async def _outcomes(*attempts: Awaitable[object]) -> list[type]:
@@ -126,7 +132,7 @@ async def test_clients_that_leave_start_no_more_hashes_than_run_at_once(
 async def test_refused_log_ins_are_counted_by_way_and_reason(tested: CoreUnderTest) -> None:
     metrics = Counted()
     limit = make_login_limit(lambda: 1.0)
-    log_ins = LogIns(tested.core.accounts, tested.core.users, limit, metrics)
+    log_ins = _log_ins(tested, limit, metrics)
     await _outcomes(*(log_ins.with_key(_PEER, "0" * 64) for _ in range(BURST + 3)))
     await _outcomes(log_ins.as_user(_PEER, "0" * 32, "master"))
     await log_ins.as_user(_PEER, _GOOD, "master")

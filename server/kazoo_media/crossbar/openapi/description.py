@@ -36,8 +36,10 @@ _PROTO = "kazoo_media/crossbar/v2/crossbar_service.proto"
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _SHAPES: Mapping[str, Schema] = {
     "account_id": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"},
+    "name": {"type": "string", "pattern": r"^.+\.[A-Za-z0-9]+$"},
     "attachment": {"type": "string", "pattern": r"^raw(\.[A-Za-z0-9]+)?$"},
 }
+_TOKENS: Sequence[Schema] = [{"token": []}, {"query_token": []}, {"bearer": []}]
 _SERVICE_FIELD, _METHOD_FIELD, _MESSAGE_FIELD, _FIELD_FIELD = 6, 2, 4, 2
 """Field numbers of descriptor.proto; the path of a comment consists of them."""
 
@@ -62,7 +64,7 @@ def _description(version: str) -> Schema:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/v2"}, {"url": "/v1", "description": "The same as /v2"}],
-        "security": [{"token": []}, {"query_token": []}, {"bearer": []}],
+        "security": _TOKENS,
         "paths": paths,
         "components": _components(),
     }
@@ -78,6 +80,12 @@ def _components() -> Schema:
             "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
             "query_token": {"type": "apiKey", "in": "query", "name": "auth_token"},
             "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "basic": {
+                "type": "http",
+                "scheme": "basic",
+                "description": "Account id, and a playback key or the API key of the account",
+            },
+            "playback_key": {"type": "apiKey", "in": "query", "name": "key"},
         },
     }
 
@@ -114,6 +122,8 @@ def _operation(proto: _Proto, method: MethodDescriptorProto, verb: str, path: st
     }
     if facts.body:
         described_operation["requestBody"] = reference("requestBodies", facts.body)
+    if operation is Operation.DOWNLOAD:
+        described_operation["security"] = [*_TOKENS, {"basic": []}, {"playback_key": []}]
     if not facts.needs_token:
         described_operation["security"] = []
     return described_operation
@@ -121,7 +131,7 @@ def _operation(proto: _Proto, method: MethodDescriptorProto, verb: str, path: st
 
 def _verbs_of(path: str) -> Mapping[str, Operation]:
     """Return the operations of a path template, by verb."""
-    resource = Target.locate(_VARIABLE.sub("raw", path)).resource
+    resource = Target.locate(_VARIABLE.sub("raw.mp3", path)).resource
     if resource is None:
         raise ValueError(f"no resource has the path {path}")
     return OPERATIONS[resource]

@@ -104,9 +104,9 @@ async def test_outside_of_a_sandbox_the_same_is_reached(data_dir: Path, port: in
 async def test_temporary_files_are_in_a_folder_of_the_sandbox(
     confinement: Confinement, data_dir: Path
 ) -> None:
-    script = "pwd; echo $TMPDIR; head -c 1000 /bin/sh > file; ls"
+    script = "pwd; echo $TMPDIR; head -c 1000 /bin/sh > file"
     done = await _run(confinement, script, spool_bytes=1000)
-    assert done == (0, "/tmp\n/tmp\nfile\n")
+    assert done == (0, "/tmp\n/tmp\n")
     [path] = (data_dir / "tmp").glob("*/file")
     assert path.stat().st_size == 1000
 
