@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -42,66 +43,16 @@ _KILLS = 6
 _BLOCK = bytes(range(256)) * 4096  # 1 MiB
 
 
-class Uploader(threading.Thread):
-    """A client that adds media with audio, one after the other, until it is stopped.
+class Client(threading.Thread):
+    """A client that sends one request after the other until it is stopped.
 
     Attributes:
-        acknowledged: Digest of the audio by media id, of uploads that were answered with success.
         failed: How many requests failed.
     """
 
-    def __init__(self, product: Product, seed: int, *, over_grpc: bool) -> None:
+    def __init__(self, product: Product) -> None:
         super().__init__()
-        self.acknowledged: dict[str, str] = {}
         self.failed = 0
-        self._random = random.Random(seed)
-        self._upload = self._grpc if over_grpc else self._rest
-        self._stopped = threading.Event()
-        self._stack = ExitStack()
-        self._tenant = self._stack.enter_context(Tenant.log_in(product))
-        self.start()
-
-    def stop(self) -> None:
-        """Return when the last upload has ended."""
-        self._stopped.set()
-        self.join()
-
-    @override
-    def run(self) -> None:
-        with self._stack:
-            while not self._stopped.is_set():
-                size_bytes = self._random.choice((2_000, 60_000, 1_500_000))
-                audio = wav(size_bytes, seed=self._random.getrandbits(32))
-                try:
-                    media_id = self._upload(self._tenant, audio)
-                except (AssertionError, OSError, httpx.TransportError, grpc.RpcError):
-                    self.failed += 1
-                else:
-                    self.acknowledged[media_id] = hashlib.sha256(audio).hexdigest()
-
-    def _rest(self, tenant: Tenant, audio: bytes) -> str:
-        return tenant.with_audio(audio)
-
-    def _grpc(self, tenant: Tenant, audio: bytes) -> str:
-        media_id = tenant.create()
-        upload = GrpcUpload(tenant, media_id)
-        upload.send(audio)
-        upload.finish()
-        return media_id
-
-
-class Reader(threading.Thread):
-    """A client that reads one document again and again until it is stopped.
-
-    Attributes:
-        answered: How many times it got it.
-        failed: How many times it did not.
-    """
-
-    def __init__(self, product: Product, media_id: str) -> None:
-        super().__init__()
-        self.answered = self.failed = 0
-        self._media_id = media_id
         self._stopped = threading.Event()
         self._stack = ExitStack()
         self._tenant = self._stack.enter_context(Tenant.log_in(product))
@@ -117,11 +68,61 @@ class Reader(threading.Thread):
         with self._stack:
             while not self._stopped.is_set():
                 try:
-                    self._tenant.document(self._media_id)
-                except (AssertionError, httpx.TransportError):
+                    self._send(self._tenant)
+                except (AssertionError, OSError, httpx.TransportError, grpc.RpcError):
                     self.failed += 1
-                else:
-                    self.answered += 1
+
+    @abstractmethod
+    def _send(self, tenant: Tenant) -> None:
+        """Send a request and note the answer."""
+
+
+class Uploader(Client):
+    """Adds media with audio.
+
+    Attributes:
+        acknowledged: Digest of the audio by media id, of uploads that were answered with success.
+    """
+
+    def __init__(self, product: Product, seed: int, *, over_grpc: bool) -> None:
+        self.acknowledged: dict[str, str] = {}
+        self._random = random.Random(seed)
+        self._upload = self._grpc if over_grpc else self._rest
+        super().__init__(product)
+
+    @override
+    def _send(self, tenant: Tenant) -> None:
+        size_bytes = self._random.choice((2_000, 60_000, 1_500_000))
+        audio = wav(size_bytes, seed=self._random.getrandbits(32))
+        self.acknowledged[self._upload(tenant, audio)] = hashlib.sha256(audio).hexdigest()
+
+    def _rest(self, tenant: Tenant, audio: bytes) -> str:
+        return tenant.with_audio(audio)
+
+    def _grpc(self, tenant: Tenant, audio: bytes) -> str:
+        media_id = tenant.create()
+        upload = GrpcUpload(tenant, media_id)
+        upload.send(audio)
+        upload.finish()
+        return media_id
+
+
+class Reader(Client):
+    """Reads one document.
+
+    Attributes:
+        answered: How many times it got it.
+    """
+
+    def __init__(self, product: Product, media_id: str) -> None:
+        self.answered = 0
+        self._media_id = media_id
+        super().__init__(product)
+
+    @override
+    def _send(self, tenant: Tenant) -> None:
+        tenant.document(self._media_id)
+        self.answered += 1
 
 
 @pytest.mark.timeout(150)

@@ -10,6 +10,11 @@ import pytest
 import structlog
 
 from tests.gateway.rest.rig import Rest, Tenant
+from tests.gateway.rest.table import create, upload
+from tests.support.audio_samples import tone
+
+SHELVED = tone(0.3)
+"""The audio of the shelf."""
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +37,18 @@ def rest() -> Iterator[Rest]:
 def tenant(rest: Rest) -> Tenant:
     """Return an account of the test's own, empty."""
     return rest.new_tenant()
+
+
+@pytest.fixture(scope="module")
+def shelf(rest: Rest) -> Tenant:
+    """Return an account with `wav`, `both` (MP3 made of WAV) and `none` without audio."""
+    tenant = rest.new_tenant()
+    for media_id in ("wav", "both", "none"):
+        create(rest, tenant, id=media_id)
+    upload(rest, tenant, "wav", SHELVED)
+    rest.put_setting("crossbar.media", "normalize_media", value=True)
+    try:
+        upload(rest, tenant, "both", SHELVED)
+    finally:
+        rest.put_setting("crossbar.media", "normalize_media", value=None)
+    return tenant

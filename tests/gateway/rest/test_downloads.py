@@ -7,29 +7,15 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
+from tests.gateway.rest.conftest import SHELVED
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.table import ask, create, upload
 from tests.support.audio_samples import tone
 
 pytestmark = pytest.mark.gateway
 
-_WAV = tone(0.3)
+_WAV = SHELVED
 _SIZE = len(_WAV)
-
-
-@pytest.fixture(scope="module")
-def shelf(rest: Rest) -> Tenant:
-    """Return an account with `wav`, `both` (MP3 made of WAV) and `none` without audio."""
-    tenant = rest.new_tenant()
-    for media_id in ("wav", "both", "none"):
-        create(rest, tenant, id=media_id)
-    upload(rest, tenant, "wav", _WAV)
-    rest.put_setting("crossbar.media", "normalize_media", value=True)
-    try:
-        upload(rest, tenant, "both", _WAV)
-    finally:
-        rest.put_setting("crossbar.media", "normalize_media", value=None)
-    return tenant
 
 
 @pytest.mark.parametrize(

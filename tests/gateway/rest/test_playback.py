@@ -9,28 +9,13 @@ import pytest
 
 from kazoo_media.access.accounts import Caller
 from kazoo_media.access.login_limit import BURST
+from tests.gateway.rest.conftest import SHELVED
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.table import Case, ask, create, table, upload
-from tests.support.audio_samples import tone
 
 pytestmark = pytest.mark.gateway
 
-_WAV = tone(0.3)
-
-
-@pytest.fixture(scope="module")
-def shelf(rest: Rest) -> Tenant:
-    """Return an account with `wav`, and `both` (MP3 made of WAV)."""
-    tenant = rest.new_tenant()
-    for media_id in ("wav", "both"):
-        create(rest, tenant, id=media_id)
-    upload(rest, tenant, "wav", _WAV)
-    rest.put_setting("crossbar.media", "normalize_media", value=True)
-    try:
-        upload(rest, tenant, "both", _WAV)
-    finally:
-        rest.put_setting("crossbar.media", "normalize_media", value=None)
-    return tenant
+_WAV = SHELVED
 
 
 @pytest.fixture(scope="module")
