@@ -1,4 +1,4 @@
-"""Conditional and partial requests: If-Match, If-None-Match, If-Range, Range.
+"""Conditional and partial requests: If-Match, If-None-Match, If-Range, Range, Content-Range.
 
 Source: RFC 9110, 13 and 14.
 """
@@ -11,7 +11,12 @@ from collections.abc import Set as AbstractSet
 
 from werkzeug.http import parse_etags, parse_range_header
 
-from kazoo_media.errors import PreconditionFailedError, RangeNotSatisfiableError
+from kazoo_media.errors import (
+    PreconditionFailedError,
+    RangeNotSatisfiableError,
+    ValidationError,
+    Violation,
+)
 from kazoo_media.media.downloads import ByteRange
 from kazoo_media.model import Media
 
@@ -68,6 +73,22 @@ def _current(media: Media) -> set[str]:
 def entity_tag(sha256: str) -> str:
     """Return the entity tag of audio, without quotes."""
     return sha256[:32]
+
+
+def check_whole(content_range: str) -> None:
+    """Check that a body is not a part of something larger.
+
+    Args:
+        content_range: The header Content-Range; "": there is none.
+
+    Raises:
+        ValidationError: it is there, even if it names the whole.
+
+    Source: RFC 9110, 14.5.
+    """
+    if content_range:
+        text = f"parts ({content_range[:100]}) cannot be uploaded: send the whole"
+        raise ValidationError([Violation("content-range", "invalid", text, {})])
 
 
 def requested_range(

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from kazoo_media.crossbar.conditions import check_whole
 from kazoo_media.crossbar.limits import PARTS_LIMIT
 from kazoo_media.documents.violations import too_many
 from kazoo_media.errors import (
@@ -63,7 +64,7 @@ class MultipartFile:
 
         Raises:
             EmptyContentError: the body has no file.
-            ValidationError: the body is not valid multipart data.
+            ValidationError: the body is not valid multipart data, or the file is a part of one.
             IncompleteUploadError: the body ended early.
         """
         boundary = parse_options_header(content_type)[1].get(b"boundary")
@@ -142,6 +143,7 @@ class MultipartFile:
         content_type = self._headers.get("content-type", "")
         typed = content_type.lower().startswith(("audio/", "video/", "application/"))
         if b"filename" in options or (typed and "json" not in content_type.lower()):
+            check_whole(self._headers.get("content-range", ""))
             self._found = self._inside = True
             self.content_type = content_type
             self.transfer_encoding = self._headers.get("content-transfer-encoding", "")

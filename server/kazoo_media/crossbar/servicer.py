@@ -29,6 +29,7 @@ from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
 from kazoo_media.crossbar.authentication import LogInAnswers, authenticate, authenticate_player
 from kazoo_media.crossbar.bodies import Body, Piece, read_envelope
+from kazoo_media.crossbar.conditions import check_whole
 from kazoo_media.crossbar.content import Contents
 from kazoo_media.crossbar.content_types import JSON_TYPES
 from kazoo_media.crossbar.cors import EXPOSED, preflight
@@ -281,6 +282,8 @@ def _check(message: _Arrived) -> None:
 
 def _check_shape(request: Request, operation: Operation, problem: MediaError | None) -> None:
     """Check the shape of the body, and that the client accepts the type of the answer."""
+    if operation.writes:
+        check_whole(request.headers.get("content-range", ""))
     if problem is not None:
         raise problem
     accept = request.accept
