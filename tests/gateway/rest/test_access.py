@@ -174,7 +174,6 @@ def test_the_media_of_two_accounts_are_apart(rest: Rest, tenant: Tenant) -> None
 
 
 _ORIGIN = {"origin": "https://ui.example", "access-control-request-method": "PUT"}
-_ALLOWED = "content-type, x-auth-token, x-kazoo-cluster-id, if-match, range, x-request-id"
 _EXPOSED = "x-request-id, etag, location, content-range, content-disposition"
 
 
@@ -188,7 +187,6 @@ _EXPOSED = "x-request-id, etag, location, content-range, content-disposition"
             answer={
                 "access-control-allow-origin": "*",
                 "access-control-allow-methods": methods,
-                "access-control-allow-headers": _ALLOWED,
                 "access-control-expose-headers": _EXPOSED,
                 "access-control-max-age": "86400",
                 "content-length": "0",
@@ -211,6 +209,40 @@ _EXPOSED = "x-request-id, etag, location, content-range, content-disposition"
 )
 def test_a_preflight_needs_no_token(rest: Rest, tenant: Tenant, case: Case) -> None:
     case.run(rest, tenant)
+
+
+_KAZOO_HEADERS = (
+    "Content-Type, Depth, User-Agent, X-Http-Method-Override, X-File-Size, X-Requested-With,"
+    " If-Modified-Since, X-File-Name, Cache-Control, X-Auth-Token, X-Kazoo-Cluster-ID, If-Match"
+)
+
+
+def test_a_browser_may_send_kazoos_headers_and_all_that_are_described(
+    rest: Rest, tenant: Tenant
+) -> None:
+    """Names in the description: of parameters, and of the ways to send a token."""
+    description = rest.send("GET", "/v2/openapi.json").json
+    components = description["components"]
+    inline = [
+        parameter
+        for item in description["paths"].values()
+        for operation in (item, *(each for each in item.values() if isinstance(each, dict)))
+        for parameter in operation.get("parameters", ())
+        if "$ref" not in parameter
+    ]
+    parameters = [*components["parameters"].values(), *inline]
+    schemes = components["securitySchemes"].values()
+    described = {each["name"].lower() for each in parameters if each["in"] == "header"}
+    described |= {each["name"].lower() for each in schemes if each.get("in") == "header"}
+    if any(each["type"] == "http" for each in schemes):
+        described.add("authorization")
+    assert {"range", "if-range", "if-none-match", "content-transfer-encoding"} <= described
+
+    reply = ask(rest, tenant, "OPTIONS {M}/abc/raw", None, _ORIGIN, token=False)
+    allowed = reply.headers["access-control-allow-headers"].lower().split(", ")
+    assert len(allowed) == len(set(allowed))
+    others = {"accept", "x-auth-account-id", "x-pretty-print", "x-request-id"}
+    assert set(allowed) == {*_KAZOO_HEADERS.lower().split(", "), *described, *others}
 
 
 @table(
