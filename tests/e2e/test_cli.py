@@ -194,14 +194,32 @@ def test_prompts_are_imported_overwritten_and_counted(shell: Shell) -> None:
     (folder / "cli-bad.WAV").unlink()
     (folder / "cli-3.wav").write_bytes(tone(0.4))
     table = shell.ok("prompts", "import", "prompts", language)
-    assert table.splitlines()[0].split()[:3] == ["imported", "overwritten", "failed"]
-    assert table.splitlines()[1].split()[:3] == ["0", "12", "0"]
+    assert table.splitlines()[0].split()[:4] == ["imported", "overwritten", "failed", "skipped"]
+    assert table.splitlines()[1].split()[:4] == ["0", "12", "0", "0"]
     shell.ok("download", f"{language}/cli-3", "got.wav", "--account", "system")
     assert (shell.folder / "got.wav").read_bytes() == tone(0.4)
     assert f"{language}" in shell.ok("languages", "list")
     listed = {each["prompt_id"] for each in json.loads(shell.ok("prompts", "list", "--json"))}
     assert {f"cli-{number}" for number in range(12)} <= listed
     assert "cli-bad" not in listed
+
+
+def test_hidden_files_of_a_folder_are_skipped_and_named(shell: Shell) -> None:
+    folder = shell.folder / "hidden"
+    folder.mkdir()
+    for name in ("seen.wav", ".away.wav", "._seen.wav"):
+        (folder / name).write_bytes(tone(0.1))
+    language = f"x-{uuid4().hex[:8]}"
+    summary = json.loads(shell.ok("prompts", "import", "hidden", language, "--json"))
+    assert (summary["imported"], summary["skipped"], summary["failed"]) == (1, 2, [])
+    assert summary["skipped_files"] == [
+        {"file": "._seen.wav", "reason": "a hidden file"},
+        {"file": ".away.wav", "reason": "a hidden file"},
+    ]
+    table = shell.ok("prompts", "import", "hidden", language)
+    assert "._seen.wav" in table
+    assert ".away.wav" in table
+    assert "hidden" in table
 
 
 def test_a_text_file_is_spoken_as_a_whole_language(shell: Shell) -> None:

@@ -40,7 +40,7 @@ class Outcome:
     Attributes:
         origin: A file name, line number or media id.
         size_bytes: Size of the stored audio; 0 if nothing was stored.
-        problem: Why it failed, on one line.
+        problem: Why it failed or was skipped, on one line; "": no reason needs to be given.
     """
 
     origin: str | int
@@ -103,7 +103,7 @@ def report(
     *,
     as_json: bool,
 ) -> None:
-    """Print the failures and a summary; exit with code 1 if anything failed.
+    """Print what failed or was skipped, and a summary; exit with code 1 if anything failed.
 
     Args:
         counted: The results that the summary counts.
@@ -117,12 +117,17 @@ def report(
         f"{plural}_per_s": round(len(outcomes) / max(seconds, 0.001), 1),
     }
     failed = [each for each in outcomes if each.result is Result.FAILED]
+    skipped = [each for each in outcomes if each.result is Result.SKIPPED and each.problem]
     if as_json:
-        listed = [{singular: each.origin, "reason": each.problem} for each in failed]
-        print_json(summary | {"failed": listed})
+        listed = {
+            name: [{singular: each.origin, "reason": each.problem} for each in found]
+            for name, found in (("failed", failed), (f"skipped_{plural}", skipped))
+            if found or name == "failed"
+        }
+        print_json(summary | listed)
     else:
-        if failed:
-            print_table((singular, "reason"), ((each.origin, each.problem) for each in failed))
+        if told := failed + skipped:
+            print_table((singular, "reason"), ((each.origin, each.problem) for each in told))
             typer.echo()
         print_table(tuple(summary), [tuple(summary.values())])
     if failed:

@@ -17,13 +17,35 @@ _SUFFIXES = (".wav", ".mp3")
 def prompt_files(folder: Path) -> list[Path]:
     """Return the *.wav and *.mp3 files of a folder, without its subfolders, sorted by name.
 
+    Hidden files are not among them: archives from macOS have a `._NAME.wav` for each `NAME.wav`.
+
     Blocking.
 
     Raises:
         OSError: the folder cannot be read.
     """
+    return [path for path in _audio_files(folder) if not _is_hidden(path)]
+
+
+def hidden_files(folder: Path) -> list[Outcome]:
+    """Return the outcomes of the hidden *.wav and *.mp3 files of a folder, which are skipped.
+
+    Blocking.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    hidden = filter(_is_hidden, _audio_files(folder))
+    return [Outcome(path.name, Result.SKIPPED, problem="a hidden file") for path in hidden]
+
+
+def _audio_files(folder: Path) -> list[Path]:
     found = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     return sorted(path for path in found if path.is_file())
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".")
 
 
 class PromptImport:

@@ -11,7 +11,7 @@ import typer
 
 from kazoo_media.cli.batch import Result, report
 from kazoo_media.cli.output import count_bar, print_json, print_table
-from kazoo_media.cli.prompt_import import PromptImport, prompt_files
+from kazoo_media.cli.prompt_import import PromptImport, hidden_files, prompt_files
 from kazoo_media.cli.prompt_speech import PromptSpeech, prompt_lines
 from kazoo_media.cli.session import CommandError, Session, calls_service
 from kazoo_media.client import MediaServiceError
@@ -49,7 +49,7 @@ async def import_folder(
     ] = 16,
     as_json: _AsJson = False,
 ) -> None:
-    """Import a folder of prompts; existing prompts are overwritten.
+    """Import a folder of prompts; existing prompts are overwritten, hidden files are skipped.
 
     Each file NAME.wav or NAME.mp3 becomes the prompt NAME with the media id
     LANGUAGE/NAME, the language in lower case.
@@ -61,7 +61,8 @@ async def import_folder(
     started = time.monotonic()
     with count_bar("Importing") as progress:
         outcomes = await work.run(paths, jobs, progress)
-    counted = (Result.IMPORTED, Result.OVERWRITTEN, Result.FAILED)
+    outcomes += await asyncio.to_thread(hidden_files, folder)
+    counted = (Result.IMPORTED, Result.OVERWRITTEN, Result.FAILED, Result.SKIPPED)
     report(outcomes, counted, ("file", "files"), time.monotonic() - started, as_json=as_json)
 
 

@@ -1,4 +1,4 @@
-"""Conditional and partial requests: If-Match, If-None-Match, If-Range, Range, Content-Range.
+"""Conditional and partial requests: entity tags, dates and ranges.
 
 Source: RFC 9110, 13 and 14.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import formatdate
 
 from werkzeug.http import parse_etags, parse_range_header
 
@@ -24,25 +27,54 @@ _LAST_NONE = re.compile(r"bytes\s*=\s*-\s*0+", re.IGNORECASE)
 """The last 0 bytes: well-formed and not satisfiable. Werkzeug treats it as malformed."""
 
 
-def is_unchanged(headers: Mapping[str, str], tag: str) -> bool:
-    """Return whether If-None-Match names the tag; weak tags count."""
-    sent = headers.get("if-none-match")
-    return bool(sent) and _names(sent or "", {tag}, weak=True)
+_DATE_FORMATS = (
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A, %d-%b-%y %H:%M:%S GMT",
+    "%a %b %d %H:%M:%S %Y",
+)
+"""Of RFC 1123, RFC 850 and asctime. Source: RFC 9110, 5.6.7."""
+
+_DATE_CHARACTERS = 64
+
+
+def is_unchanged(headers: Mapping[str, str], tag: str, modified_ms: int | None = None) -> bool:
+    """Return whether a reader has the current state already.
+
+    It has if If-None-Match names the tag, where weak tags count. Without If-None-Match it has if
+    nothing was changed after If-Modified-Since.
+
+    Args:
+        modified_ms: Unix time of the last change in milliseconds; None: no date is sent.
+    """
+    if sent := headers.get("if-none-match"):
+        return _names(sent, {tag}, weak=True)
+    since_s = _date_s(headers.get("if-modified-since"))
+    return since_s is not None and modified_ms is not None and modified_ms // 1000 <= since_s
+
+
+def last_modified(media: Media) -> str:
+    """Return the header Last-Modified of a document and its audio."""
+    return formatdate(media.modified_ms // 1000, usegmt=True)
 
 
 def check_match(headers: Mapping[str, str], media: Media) -> None:
-    """Check If-Match.
+    """Check If-Match or, without it, If-Unmodified-Since.
 
     Raises:
         PreconditionFailedError: it does not hold.
     """
-    sent = headers.get("if-match")
-    if sent and not _names(sent, _current(media), weak=False):
-        raise PreconditionFailedError(expected=sent, actual=media.revision)
+    if sent := headers.get("if-match"):
+        if not _names(sent, _current(media), weak=False):
+            raise PreconditionFailedError(expected=sent, actual=media.revision)
+        return
+    sent = headers.get("if-unmodified-since", "")
+    since_s = _date_s(sent)
+    if since_s is not None and media.modified_ms // 1000 > since_s:
+        raise PreconditionFailedError(expected=f"unmodified since {sent}", actual=media.revision)
 
 
 def check_conditions(headers: Mapping[str, str], media: Media) -> None:
-    """Check If-Match and If-None-Match of a request that changes a media.
+    """Check If-Match, If-Unmodified-Since and If-None-Match of a request that changes a media.
 
     Raises:
         PreconditionFailedError: one does not hold.
@@ -55,13 +87,15 @@ def check_conditions(headers: Mapping[str, str], media: Media) -> None:
 
 def is_conditional(headers: Mapping[str, str]) -> bool:
     """Return whether a change depends on the stored state."""
-    return bool(headers.get("if-match") or headers.get("if-none-match"))
+    names = ("if-match", "if-unmodified-since", "if-none-match")
+    return any(headers.get(name) for name in names)
 
 
 def pinned_revision(headers: Mapping[str, str], media: Media) -> str:
     """Return the revision that a change must find once its conditions hold, "" for any."""
-    sent = headers.get("if-match", "")
-    return media.revision if sent and not _names(sent, set(), weak=False) else ""
+    if sent := headers.get("if-match"):
+        return "" if _names(sent, set(), weak=False) else media.revision
+    return "" if _date_s(headers.get("if-unmodified-since")) is None else media.revision
 
 
 def _current(media: Media) -> set[str]:
@@ -92,7 +126,7 @@ def check_whole(content_range: str) -> None:
 
 
 def requested_range(
-    headers: Mapping[str, str], size_bytes: int, tag: str, last_modified: str
+    headers: Mapping[str, str], size_bytes: int, tag: str, modified: str
 ) -> ByteRange | None:
     """Return the requested part, or None for the whole.
 
@@ -102,7 +136,7 @@ def requested_range(
         RangeNotSatisfiableError: it starts after the last byte.
     """
     sent = headers.get("range", "").strip()
-    if not sent or not _if_range_holds(headers.get("if-range"), tag, last_modified):
+    if not sent or not _if_range_holds(headers.get("if-range"), tag, modified):
         return None
     if _LAST_NONE.fullmatch(sent):
         raise RangeNotSatisfiableError(size_bytes=size_bytes)
@@ -113,8 +147,18 @@ def requested_range(
     return ByteRange.within(size_bytes, first, None if end is None else end - first)
 
 
-def _if_range_holds(sent: str | None, tag: str, last_modified: str) -> bool:
-    return sent is None or sent.strip() in {f'"{tag}"', last_modified}
+def _date_s(sent: str | None) -> float | None:
+    """Return the Unix time of a date in a header; None if it is not one: it has no effect then."""
+    if not sent or len(sent) > _DATE_CHARACTERS:
+        return None
+    for date_format in _DATE_FORMATS:
+        with suppress(ValueError):
+            return datetime.strptime(sent, date_format).replace(tzinfo=UTC).timestamp()
+    return None
+
+
+def _if_range_holds(sent: str | None, tag: str, modified: str) -> bool:
+    return sent is None or sent.strip() in {f'"{tag}"', modified}
 
 
 def _names(sent: str, tags: AbstractSet[str], *, weak: bool) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from email.utils import formatdate
 
 from kazoo_media.access.accounts import PlayScope, WriteScope
 from kazoo_media.audio.formats import essence
@@ -15,6 +14,7 @@ from kazoo_media.crossbar.conditions import (
     check_match,
     entity_tag,
     is_unchanged,
+    last_modified,
     requested_range,
 )
 from kazoo_media.crossbar.content_types import JSON_TYPES
@@ -70,14 +70,14 @@ class Contents:
         check_match(request.headers, media)
         rendition = self._chosen(media, request)
         tag = entity_tag(rendition.sha256)
-        last_modified = formatdate(media.modified_ms // 1000, usegmt=True)
+        modified = last_modified(media)
         headers = {
             "etag": f'"{tag}"',
-            "last-modified": last_modified,
+            "last-modified": modified,
             "cache-control": await self._cache_control(),
             "vary": "accept",
         }
-        if is_unchanged(request.headers, tag):
+        if is_unchanged(request.headers, tag, media.modified_ms):
             return Answer(304, content_type=rendition.content_type, headers=headers)
         headers["accept-ranges"] = "bytes"
         headers["content-disposition"] = content_disposition(
@@ -91,7 +91,7 @@ class Contents:
             async with await self._downloads.open(media, rendition, whole):
                 pass  # a HEAD of damaged audio fails as its GET does
             return Answer(200, b"", rendition.content_type, headers, size_bytes=whole.length)
-        part = requested_range(request.headers, rendition.size_bytes, tag, last_modified)
+        part = requested_range(request.headers, rendition.size_bytes, tag, modified)
         if part is not None:
             last = part.offset + part.length - 1
             headers["content-range"] = f"bytes {part.offset}-{last}/{rendition.size_bytes}"

@@ -13,6 +13,7 @@ from kazoo_media.crossbar.conditions import (
     check_match,
     is_conditional,
     is_unchanged,
+    last_modified,
     pinned_revision,
 )
 from kazoo_media.crossbar.envelopes import Envelopes, public
@@ -28,7 +29,7 @@ from kazoo_media.errors import (
 )
 from kazoo_media.media.library import Library
 from kazoo_media.media.measuring import Measuring
-from kazoo_media.model import SYSTEM_ACCOUNT_ID
+from kazoo_media.model import SYSTEM_ACCOUNT_ID, Media
 
 
 class Documents:
@@ -55,12 +56,10 @@ class Documents:
         """Return a document, or 304 if the client has it already."""
         media = await self._library.get(scope, decoded(request.target.name))
         check_match(request.headers, media)
-        headers = {"etag": f'"{media.revision}"', "vary": "accept"}
-        if is_unchanged(request.headers, media.revision):
-            return Answer(304, headers=headers)
+        if is_unchanged(request.headers, media.revision, media.modified_ms):
+            return Answer(304, headers=_validators(media))
         media = await self._measuring.measured(media)
-        headers["etag"] = f'"{media.revision}"'
-        return await self._envelopes.of_media(request, media, headers=headers)
+        return await self._envelopes.of_media(request, media, headers=_validators(media))
 
     async def update(self, scope: WriteScope, request: Request) -> Answer:
         """Replace a document."""
@@ -116,6 +115,16 @@ class Documents:
             # No document has this revision: the library raises the error after validation.
             return error.facts["expected"]
         return pinned_revision(headers, media)
+
+
+def _validators(media: Media) -> dict[str, str]:
+    """Return the headers of a document; a client may keep it but must ask before each use."""
+    return {
+        "etag": f'"{media.revision}"',
+        "last-modified": last_modified(media),
+        "cache-control": "private, no-cache",
+        "vary": "accept",
+    }
 
 
 def _chosen_id(data: Mapping[str, Any]) -> str:

@@ -45,6 +45,7 @@ class MultipartFile:
         self._headers: dict[str, str] = {}
         self._header: list[bytes] = [b"", b""]
         self._parts = 0
+        self._preamble = _Preamble(boundary)
         self._parser = MultipartParser(
             boundary,
             {
@@ -74,11 +75,15 @@ class MultipartFile:
             file = cls(boundary, source)
         except FormParserError as error:  # the boundary is too long
             raise _unreadable() from error
+        is_empty = True
         async for piece in source:
+            is_empty = False
             await file._feed(piece)
             if file._found:
                 return file
-        raise EmptyContentError
+        if is_empty or file._preamble.is_over:
+            raise EmptyContentError
+        raise _unreadable()
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Yield the bytes of the file; the rest of the body is read and dropped.
@@ -111,7 +116,7 @@ class MultipartFile:
     def _parse(self, piece: bytes) -> None:
         before = len(self._ready)
         try:
-            self._parser.write(piece)
+            self._parser.write(self._preamble.rest(piece))
         except MultipartParseError as error:
             raise _unreadable() from error
         file_bytes = sum(map(len, self._ready[before:]))
@@ -155,6 +160,33 @@ class MultipartFile:
     def _end_part(self) -> None:
         if self._inside:
             self._inside, self._ended = False, True
+
+
+class _Preamble:
+    """The text before the first delimiter, which is dropped. Source: RFC 2046, 5.1.1.
+
+    Attributes:
+        is_over: Whether the first delimiter has come.
+    """
+
+    def __init__(self, boundary: bytes) -> None:
+        self.is_over = False
+        self._delimiter = b"\n--" + boundary
+        self._tail = b"\n"  # the delimiter may be in the first line
+
+    def rest(self, piece: bytes) -> bytes:
+        """Return the part of a piece that follows the preamble, and the delimiter itself."""
+        if self.is_over:
+            return piece
+        text = self._tail + piece
+        start = text.find(self._delimiter)
+        while 0 <= start < len(text) - len(self._delimiter):
+            if text[start + len(self._delimiter)] in b"\r-":
+                self.is_over = True
+                return text[start + 1 :]
+            start = text.find(self._delimiter, start + 1)  # a longer word
+        self._tail = text[start:] if start >= 0 else text[-len(self._delimiter) :]
+        return b""
 
 
 def _unreadable() -> ValidationError:

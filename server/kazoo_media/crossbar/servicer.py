@@ -64,7 +64,9 @@ from kazoo_media.transport.serializers import MALFORMED, POISON, Malformed, Piec
 
 _log = structlog.get_logger()
 
-_LIST_HEADERS = {"accept", "if-match", "if-none-match"}
+_LIST_HEADERS = {"accept", "if-match", "if-modified-since", "if-none-match", "if-unmodified-since"}
+"""Joined if they are repeated. Several dates have no effect. Source: RFC 9110, 13.1.3, 13.1.4."""
+
 _LIST_TYPES = (JSON, CSV)
 _OTHER_TYPES = (JSON,)
 _CLIENT_LEFT = 499

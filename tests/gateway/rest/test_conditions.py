@@ -1,10 +1,12 @@
-"""kazoo-v2, sections 1, 2 and 8: If-Match and If-None-Match, on documents and on audio."""
+"""kazoo-v2, sections 1, 2 and 8: conditions by tag and by date, on documents and on audio."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 
 import pytest
 
@@ -35,6 +37,33 @@ _READS = [
     ({"if-match": "W/{R}"}, 412),
     ({"if-match": "{R}", "if-none-match": "{R}"}, 304),
     ({"if-match": '"x"', "if-none-match": "{R}"}, 412),
+    ({"if-modified-since": "{D}"}, 304),
+    ({"if-modified-since": "{D+1}"}, 304),
+    ({"if-modified-since": "{D-1}"}, 200),
+    ({"if-modified-since": "{D rfc850}"}, 304),
+    ({"if-modified-since": "{D asctime}"}, 304),
+    ({"if-modified-since": "Sunday, 06-Nov-94 08:49:37 GMT"}, 200),
+    ({"if-modified-since": "{D}", "range": "bytes=0-9"}, 304),
+    ({"if-unmodified-since": "{D}"}, 200),
+    ({"if-unmodified-since": "{D+1}"}, 200),
+    ({"if-unmodified-since": "{D-1}"}, 412),
+    ({"if-unmodified-since": "{D asctime}"}, 200),
+    ({"if-unmodified-since": "Sun Nov  6 08:49:37 1994"}, 412),
+    # What is not one date has no effect.
+    *(
+        ({name: sent}, 200)
+        for name in ("if-modified-since", "if-unmodified-since")
+        for sent in ("", "yesterday", "0", "{D}, {D}", "1994-11-06T08:49:37Z", "x" * 5000)
+    ),
+    ({"if-modified-since": "Sun, 06 Nov 2094 08:49:37 +0100"}, 200),
+    # The tags go before the dates.
+    ({"if-none-match": '"x"', "if-modified-since": "{D}"}, 200),
+    ({"if-none-match": "{R}", "if-modified-since": "{D-1}"}, 304),
+    ({"if-none-match": "", "if-modified-since": "{D}"}, 304),
+    ({"if-match": "{R}", "if-unmodified-since": "{D-1}"}, 200),
+    ({"if-match": '"x"', "if-unmodified-since": "{D}"}, 412),
+    ({"if-unmodified-since": "{D-1}", "if-none-match": "{R}"}, 412),
+    ({"if-unmodified-since": "{D}", "if-modified-since": "{D}"}, 304),
 ]
 _WRITES = [
     ({"if-match": "{R}"}, 200),
@@ -53,11 +82,30 @@ _WRITES = [
     ({"if-match": "{R}", "if-none-match": '"x"'}, 200),
     ({"if-match": "{R}", "if-none-match": "{R}"}, 412),
     ({"if-match": "*", "if-none-match": '"x"'}, 200),
+    ({"if-unmodified-since": "{D}"}, 200),
+    ({"if-unmodified-since": "{D-1}"}, 412),
+    ({"if-unmodified-since": "yesterday"}, 200),
+    ({"if-unmodified-since": ""}, 200),
+    ({"if-modified-since": "{D}"}, 200),
+    ({"if-match": "{R}", "if-unmodified-since": "{D-1}"}, 200),
+    ({"if-unmodified-since": "{D}", "if-none-match": "{R}"}, 412),
 ]
 
 
-def _with_tag(headers: dict[str, str], tag: str) -> dict[str, str]:
-    return {name: value.replace("{R}", tag) for name, value in headers.items()}
+def _with_state(headers: dict[str, str], answer: Reply) -> dict[str, str]:
+    """Replace what stands for the state of an answer: {R} its tag, {D} its date in seconds."""
+    date = parsedate_to_datetime(answer.headers["last-modified"])
+    texts = {
+        "{R}": answer.headers["etag"],
+        "{D}": answer.headers["last-modified"],
+        "{D+1}": format_datetime(date + timedelta(seconds=1), usegmt=True),
+        "{D-1}": format_datetime(date - timedelta(seconds=1), usegmt=True),
+        "{D rfc850}": date.strftime("%A, %d-%b-%y %H:%M:%S GMT"),
+        "{D asctime}": date.strftime("%a %b %e %H:%M:%S %Y"),
+    }
+    for text, value in texts.items():
+        headers = {name: sent.replace(text, value) for name, sent in headers.items()}
+    return headers
 
 
 @pytest.mark.parametrize(("headers", "status"), _READS, ids=map(str, _READS))
@@ -68,10 +116,12 @@ def test_a_read(
 ) -> None:
     media_id = create(rest, tenant)
     upload(rest, tenant, media_id, _WAV)
-    tag = ask(rest, tenant, f"GET {{M}}/{media_id}{path}").headers["etag"]
-    reply = ask(rest, tenant, f"{method} {{M}}/{media_id}{path}", None, _with_tag(headers, tag))
+    known = ask(rest, tenant, f"GET {{M}}/{media_id}{path}")
+    sent = _with_state(headers, known)
+    reply = ask(rest, tenant, f"{method} {{M}}/{media_id}{path}", None, sent)
     assert reply.status == status
-    assert reply.headers.get("etag") == (None if status == 412 else tag)
+    for name in ("etag", "last-modified"):
+        assert reply.headers.get(name) == (None if status == 412 else known.headers[name])
     if status == 304:
         assert reply.body == b""
     if status == 412 and method == "GET":
@@ -86,7 +136,7 @@ def test_a_change(
     media_id = create(rest, tenant)
     upload(rest, tenant, media_id, _WAV)
     before = ask(rest, tenant, f"GET {{M}}/{media_id}")
-    sent = _with_tag(headers, before.headers["etag"])
+    sent = _with_state(headers, before)
     path = f"{{M}}/{media_id}"
     if method in {"UPLOAD", "RAW"}:
         path += "/raw" if method == "RAW" else ""
@@ -119,6 +169,7 @@ def test_a_change_may_name_the_audio(rest: Rest, tenant: Tenant) -> None:
         ({"if-match": '"1-x"'}, {"data": {}}, 400),
         ({"if-match": ""}, _BODY, 201),
         ({"if-none-match": "*"}, _BODY, 201),
+        ({"if-unmodified-since": "Sun, 06 Nov 1994 08:49:37 GMT"}, _BODY, 201),
         ({"if-none-match": '"x"'}, _BODY, 201),
     ],
 )
@@ -133,8 +184,19 @@ def test_a_create_has_nothing_to_match(
     assert len(ask(rest, tenant, "GET {M}").data) == (status == 201)
 
 
-def test_a_list_has_no_tag_to_match(rest: Rest, tenant: Tenant) -> None:
-    for headers in ({"if-none-match": "*"}, {"if-match": '"x"'}):
+def test_two_dates_have_no_effect(rest: Rest, tenant: Tenant) -> None:
+    path = f"{tenant.media}/{create(rest, tenant)}"
+    token = ("x-auth-token", tenant.token)
+    date = rest.send("GET", path, None, [token]).headers["last-modified"]
+    headers = [token, ("if-modified-since", date)]
+    assert rest.send("GET", path, None, headers).status == 304
+    assert rest.send("GET", path, None, [*headers, headers[1]]).status == 200
+
+
+def test_a_list_has_no_state_to_match(rest: Rest, tenant: Tenant) -> None:
+    future, past = "Sun, 06 Nov 2094 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT"
+    dates = ({"if-modified-since": future}, {"if-unmodified-since": past})
+    for headers in ({"if-none-match": "*"}, {"if-match": '"x"'}, *dates):
         reply = ask(rest, tenant, "GET {M}", None, headers)
         assert (reply.status, reply.headers.get("etag")) == (200, None)
 

@@ -138,6 +138,7 @@ def _multipart(*parts: tuple[str, bytes]) -> bytes:
 _FIELD = ('Content-Disposition: form-data; name="note"', b"hello")
 _FILE = 'Content-Disposition: form-data; name="f"; filename="a.wav"'
 _FORMS = {
+    "after a preamble": b"A form.\r\n\r\n" + _multipart((_FILE, _WAV)),
     "file alone": _multipart((_FILE, _WAV)),
     "typed": _multipart((f"{_FILE}\r\nContent-Type: audio/wav", _WAV)),
     "after a field": _multipart(_FIELD, (_FILE, _WAV)),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kazoo_media.cli.batch import Outcome, Result
-from kazoo_media.cli.prompt_import import PromptImport, prompt_files
+from kazoo_media.cli.prompt_import import PromptImport, hidden_files, prompt_files
 from kazoo_media.client import Client, DownloadContentRequest, Media, MediaServiceError
 from kazoo_media.errors import StorageFullError, StoreUnavailableError
 from tests.rpc.service import Service
@@ -36,6 +36,14 @@ def test_only_wav_and_mp3_files_directly_in_the_folder_are_prompts(tmp_path: Pat
     (tmp_path / "folder.wav").mkdir()
     (tmp_path / "folder.wav" / "inner.wav").touch()
     assert [path.name for path in prompt_files(tmp_path)] == ["a.mp3", "b.WAV"]
+
+
+def test_hidden_files_are_skipped_by_name(tmp_path: Path) -> None:
+    for name in (".a.wav", "._a.wav", "._b.MP3", "a.wav", "..wav", ".notes.txt", ".wav"):
+        (tmp_path / name).touch()
+    assert [path.name for path in prompt_files(tmp_path)] == ["a.wav"]
+    skipped = {"..wav", "._a.wav", "._b.MP3", ".a.wav"}
+    assert results(hidden_files(tmp_path)) == dict.fromkeys(skipped, "skipped")
 
 
 async def test_a_file_becomes_the_document_that_kazoo_makes(client: Client, tmp_path: Path) -> None:

@@ -83,6 +83,12 @@ PARAMETERS: Mapping[str, Schema] = {
     "if_none_match": _header(
         "If-None-Match", "Proceed only if the entity tag has changed; else 304, or 412 for a change"
     ),
+    "if_modified_since": _header(
+        "If-Modified-Since", "Without If-None-Match: 304 if nothing was changed after this date"
+    ),
+    "if_unmodified_since": _header(
+        "If-Unmodified-Since", "Without If-Match: 412 if something was changed after this date"
+    ),
     "if_range": _header("If-Range", "Send the whole audio if it no longer has this entity tag"),
     "range": _header("Range", "One range of bytes; several ranges are answered with the whole"),
     "transfer_encoding": _header("Content-Transfer-Encoding", "`base64`: the body is base64 text"),
@@ -91,7 +97,8 @@ _LIST_PARAMETERS = ("paginate", "page_size", "start_key", "accept", "pretty_prin
 _FILTER_PARAMETERS = tuple(PARAMETERS)[: tuple(PARAMETERS).index("paginate")]
 _AUDIO_PARAMETERS = (
     *("rendition", "inline", "filename"),
-    *("if_match", "if_none_match", "if_range", "range"),
+    *("if_match", "if_unmodified_since", "if_none_match", "if_modified_since"),
+    *("if_range", "range"),
 )
 
 _FILE: Schema = {
@@ -191,6 +198,7 @@ FACTS: Mapping[Operation, Facts] = {
             "preset",
             "hard_delete",
             "if_match",
+            "if_unmodified_since",
             "transfer_encoding",
         ),
         [(200, "DocumentEnvelope")],
@@ -198,20 +206,23 @@ FACTS: Mapping[Operation, Facts] = {
         "update",
     ),
     Operation.PATCH_MEDIA: Facts(
-        ("accept", "pretty_print", "if_match"),
+        ("accept", "pretty_print", "if_match", "if_unmodified_since"),
         [(200, "DocumentEnvelope")],
         (409, 415, *_WRITE),
         "patch",
     ),
     Operation.DELETE_MEDIA: Facts(
-        ("accept", "pretty_print", "hard_delete", "if_match"),
+        ("accept", "pretty_print", "hard_delete", "if_match", "if_unmodified_since"),
         [(200, "DocumentEnvelope")],
         _WRITE,
         "delete",
     ),
     Operation.DOWNLOAD: Facts(("accept", "pretty_print", *_AUDIO_PARAMETERS), _AUDIO, (412, 416)),
     Operation.UPLOAD: Facts(
-        ("accept", "pretty_print", "filename", "preset", "if_match", "transfer_encoding"),
+        (
+            *("accept", "pretty_print", "filename", "preset"),
+            *("if_match", "if_unmodified_since", "transfer_encoding"),
+        ),
         [(200, "DocumentEnvelope")],
         (409, 415, *_WRITE),
         "upload",
