@@ -19,14 +19,20 @@ class AudioFormat(enum.Enum):
     WAV = (
         "WAV",
         "audio/x-wav",
-        ("audio/wav", "audio/wave", "audio/vnd.wave", "audio/x-pn-wav"),
+        (
+            *("audio/wav", "audio/wave", "audio/vnd.wave", "audio/x-wave", "audio/x-pn-wav"),
+            *("application/x-wav", "application/wav"),
+        ),
         "wav",
         "wav",
     )
     MP3 = (
         "MP3",
         "audio/mpeg",
-        ("audio/mp3", "audio/mpeg3", "audio/x-mpeg", "audio/x-mp3", "audio/x-mpeg-3"),
+        (
+            *("audio/mp3", "audio/mpeg3", "audio/x-mpeg", "audio/x-mp3", "audio/x-mpeg-3"),
+            *("audio/mpg", "audio/x-mpg", "audio/x-mpeg3"),
+        ),
         "mp3",
         "mp3",
     )
@@ -52,6 +58,8 @@ class AudioFormat(enum.Enum):
     WMA = ("Windows Media", "audio/x-ms-wma", ("video/x-ms-asf",), "wma", None)
     WEBM = ("WebM", "video/webm", ("audio/webm",), "webm", None)
     MP4 = ("MP4", "video/mp4", (), "mp4", None)
+    THREE_GP = ("3GPP", "audio/3gpp", ("video/3gpp",), "3gp", None)
+    THREE_GP2 = ("3GPP2", "audio/3gpp2", ("video/3gpp2",), "3g2", None)
     QUICKTIME = ("QuickTime", "video/quicktime", (), "mov", None)
     FLV = ("Flash video", "video/x-flv", (), "flv", None)
     MPEG = ("MPEG video", "video/mpeg", (), "mpg", None)
@@ -80,7 +88,19 @@ def _by_content_type() -> dict[str, AudioFormat]:
     return table
 
 
-_MP4_FAMILY = frozenset({AudioFormat.M4A, AudioFormat.MP4, AudioFormat.QUICKTIME})
+MP4_FAMILY = frozenset(
+    {
+        AudioFormat.M4A,
+        AudioFormat.MP4,
+        AudioFormat.THREE_GP,
+        AudioFormat.THREE_GP2,
+        AudioFormat.QUICKTIME,
+    }
+)
+"""Formats whose files consist of the same boxes."""
+
+UNTYPED = ("application/octet-stream", "binary/octet-stream")
+"""Content types that say nothing. Object stores send the second one."""
 
 _BY_CONTENT_TYPE = _by_content_type()
 
@@ -118,7 +138,7 @@ def same_format(one: str, other: str) -> bool:
 
 def same_container(one: AudioFormat, other: AudioFormat) -> bool:
     """Return whether two formats share a container in which only a mark tells them apart."""
-    return one is other or (one in _MP4_FAMILY and other in _MP4_FAMILY)
+    return one is other or (one in MP4_FAMILY and other in MP4_FAMILY)
 
 
 def extension_of(content_type: str) -> str | None:

@@ -20,7 +20,7 @@ class Declared:
     """What a client declares before its first byte.
 
     Attributes:
-        content_type: MIME type, parameters allowed; None or `application/octet-stream`: detected
+        content_type: MIME type, parameters allowed; None or one of UNTYPED: detected
             from the bytes.
         size_bytes: Total size, None if it is not known.
         attachment_name: File name for downloads; "": derived from the media's name.

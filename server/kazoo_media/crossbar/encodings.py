@@ -12,6 +12,7 @@ from kazoo_media.crossbar.multipart import MultipartFile
 from kazoo_media.errors import TooLargeError, ValidationError, Violation
 
 _DATA_URI_BYTES = 1024
+_URI_END = b";base64,"
 _WHITESPACE = b" \t\r\n"
 _STEP_BYTES = 64 * 1024
 _USELESS_BYTES = 64 * 1024
@@ -65,7 +66,7 @@ async def unwrapped(
 
 
 async def _opened_base64(pieces: Pieces, content_type: str, limit_bytes: int) -> Wrapped:
-    """Read the text before the payload, `data:<type>;base64,`."""
+    """Read the text before the payload, `data:<type>;base64,`; the type may contain commas."""
     text = _characters(pieces, limit_bytes)
     head = b""
     async for some in text:
@@ -73,18 +74,19 @@ async def _opened_base64(pieces: Pieces, content_type: str, limit_bytes: int) ->
         if _head_is_complete(head):
             break
     if head[:5].lower() == b"data:":
-        uri, comma, head = head.partition(b",")
-        uri = uri.lower()
-        if not comma or not uri.endswith(b";base64"):
+        end = head.lower().find(_URI_END)
+        if end < 0:
             raise _undecodable()
-        content_type = content_type or essence(uri[5:].decode("ascii", "replace"))
+        content_type = content_type or essence(head[5:end].decode("ascii", "replace"))
+        head = head[end + len(_URI_END) :]
     return Wrapped(content_type, None, _payload(head, text))
 
 
 def _head_is_complete(head: bytes) -> bool:
     if len(head) < 5:
         return False
-    return head[:5].lower() != b"data:" or b"," in head or len(head) > _DATA_URI_BYTES
+    is_uri = head[:5].lower() == b"data:"
+    return not is_uri or _URI_END in head.lower() or len(head) > _DATA_URI_BYTES
 
 
 async def _characters(pieces: Pieces, limit_bytes: int) -> Pieces:

@@ -146,7 +146,7 @@ class MultipartFile:
             return
         options = parse_options_header(self._headers.get("content-disposition", ""))[1]
         content_type = self._headers.get("content-type", "")
-        typed = content_type.lower().startswith(("audio/", "video/", "application/"))
+        typed = content_type.lower().startswith(("audio/", "video/", "application/", "binary/"))
         if b"filename" in options or (typed and "json" not in content_type.lower()):
             check_whole(self._headers.get("content-range", ""))
             self._found = self._inside = True

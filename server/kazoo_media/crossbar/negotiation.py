@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from werkzeug.http import parse_accept_header
 
-from kazoo_media.audio.formats import ACCEPTED_TYPES, essence, extension_of, same_format
+from kazoo_media.audio.formats import ACCEPTED_TYPES, UNTYPED, essence, extension_of, same_format
 from kazoo_media.crossbar.answers import CSV, JSON
 from kazoo_media.crossbar.content_types import BASE64_TYPES
 from kazoo_media.crossbar.operations import Operation
@@ -28,7 +28,7 @@ _ALIASES = {
 }
 """Kazoo's aliases; those without a slash are values of the parameter `accept`."""
 _KEPT_CHARACTERS = 200
-_UPLOAD_TYPES = ("application/octet-stream", *BASE64_TYPES)
+_UPLOAD_TYPES = (*UNTYPED, *BASE64_TYPES)
 
 
 class _Rank(NamedTuple):

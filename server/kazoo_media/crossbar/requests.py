@@ -14,6 +14,7 @@ from kazoo_media.crossbar.operations import Target
 from kazoo_media.transport.context import PEER_KEY
 
 _SIZE = re.compile(r"[0-9]{1,18}")
+_TYPE = re.compile(r"[ \t]*[\w!#$&^.+-]+/[\w!#$&^.+-]+[ \t]*(?:[;,]|$)", re.ASCII)
 _NOTHING: Mapping[str, Sequence[str]] = {}
 
 
@@ -128,9 +129,7 @@ class Request:
         The gateway joins repeated headers to one list, of which the last element counts.
         """
         text = self.headers.get("x-rest-content-type", "")
-        if "," not in text:
-            return text.strip()
-        return _last_of(text)
+        return _last_of(text) if "," in text else text.strip()
 
 
 def _parsed(text: str) -> Mapping[str, Sequence[str]]:
@@ -150,11 +149,15 @@ def _text(value: object) -> str:
 
 
 def _last_of(text: str) -> str:
-    """Return the last element of a list in a header; commas inside quotes do not separate."""
+    """Return the last content type of a list in a header.
+
+    A comma inside quotes does not separate, nor one that no type follows: browsers name codecs
+    without quotes, `video/webm;codecs=vp8,opus`.
+    """
     start, quoted = 0, False
     for index, character in enumerate(text):
         if character == '"':
             quoted = not quoted
-        elif character == "," and not quoted:
+        elif character == "," and not quoted and _TYPE.match(text, index + 1):
             start = index + 1
-    return text[start:].strip()
+    return text[start:].strip(" \t,")

@@ -26,6 +26,7 @@ from typing import TypeAlias
 from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.formats import (
     ACCEPTED_TYPES,
+    UNTYPED,
     AudioFormat,
     essence,
     format_of,
@@ -57,8 +58,6 @@ __all__ = ["Declared", "Finish", "Source", "Upload", "Uploads"]
 
 _Look: TypeAlias = Callable[[], Awaitable[Change]]
 """Returns the media before and after the upload's change of its document."""
-
-_UNTYPED = ("", "application/octet-stream")
 
 
 class Uploads:
@@ -213,7 +212,7 @@ class Upload:
 def _check_declared(declared: Declared, limit_bytes: int) -> None:
     check_preset(declared.preset)
     content_type = essence(declared.content_type or "")
-    if content_type not in _UNTYPED and format_of(content_type) is None:
+    if content_type not in ("", *UNTYPED) and format_of(content_type) is None:
         message = f"content type {content_type!r} cannot be stored"
         raise UnsupportedMediaTypeError(message, ACCEPTED_TYPES)
     if declared.size_bytes is not None and declared.size_bytes > limit_bytes:
@@ -248,7 +247,7 @@ def _recognised(found: Head, declared: Declared, media: Media) -> tuple[AudioFor
     if found.label is not None:
         raise NotAudioError(found=found.label)
     wished = essence(declared.content_type or "")
-    if wished in _UNTYPED and media.content is None:
+    if wished in ("", *UNTYPED) and media.content is None:
         wished = essence(media.document.get("content_type") or "")
     wished_format = format_of(wished)
     if found.format is None:

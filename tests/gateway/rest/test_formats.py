@@ -82,7 +82,6 @@ def test_what_is_inside_decides_whatever_is_around_it(
 ) -> None:
     media_id, audio = create(rest, tenant), _audio(kind)
     text = base64.encodebytes(audio)
-    octets = "application/octet-stream"
     body, headers = {
         "data URI": (
             b"data:" + sent.encode() + b";base64," + text,
@@ -108,7 +107,7 @@ def test_what_is_inside_decides_whatever_is_around_it(
     token = ("x-auth-token", tenant.token)
     reply = rest.send("POST", f"{tenant.media}/{media_id}/raw", pieces, [token, *headers])
     found = _stored(rest, tenant, media_id, reply, audio)
-    untold = wrapping == "bare" or sent == octets
+    untold = wrapping == "bare" or sent == "application/octet-stream"
     assert found == (_sniffed(kind) if untold else stored)
 
 

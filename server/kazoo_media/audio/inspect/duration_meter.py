@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.formats import MP4_FAMILY, AudioFormat
 from kazoo_media.audio.inspect.asf import AsfWalker
 from kazoo_media.audio.inspect.flac import FlacGauge
 from kazoo_media.audio.inspect.flv import FlvWalker
@@ -226,9 +226,7 @@ _GAUGES: Mapping[AudioFormat, Callable[[], Gauge]] = {
     AudioFormat.AMR: AmrWalker,
     AudioFormat.AMR_WB: AmrWideWalker,
     AudioFormat.AAC: AacWalker,
-    AudioFormat.M4A: Mp4Walker,
-    AudioFormat.MP4: Mp4Walker,
-    AudioFormat.QUICKTIME: Mp4Walker,
+    **dict.fromkeys(MP4_FAMILY, Mp4Walker),
     AudioFormat.WEBM: WebmWalker,
     AudioFormat.WMA: AsfWalker,
     AudioFormat.FLV: FlvWalker,

@@ -128,6 +128,10 @@ def _mp4_format(head: bytes) -> AudioFormat | None:
     brand = head[8:12]
     if brand in (b"M4A ", b"M4B ", b"M4P "):
         return AudioFormat.M4A
+    if brand.startswith((b"3gp", b"3gr", b"3gs", b"3ge", b"3gg")):
+        return AudioFormat.THREE_GP
+    if brand.startswith(b"3g2"):
+        return AudioFormat.THREE_GP2
     if brand == b"qt  ":
         return AudioFormat.QUICKTIME
     # Pictures have the same container.

@@ -14,7 +14,7 @@ from typing import Self
 from typing_extensions import override
 
 from kazoo_media.audio.conversion import ConversionLimits
-from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.formats import MP4_FAMILY, AudioFormat
 from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.inspect.mp4 import index_comes_first
 from kazoo_media.audio.jobs import Report
@@ -27,11 +27,8 @@ _MIB = 1024 * 1024
 _MEMORY_BYTES = 1024 * _MIB  # addresses: its program and the stacks of its threads take 250 MiB
 _SPOOL_SCRIPT = Path(__file__).with_name("spool.py")
 
-_MP4_FAMILY = frozenset({AudioFormat.M4A, AudioFormat.MP4, AudioFormat.QUICKTIME})
 _DEMUXERS: Mapping[AudioFormat, str] = {
-    AudioFormat.M4A: "mov",
-    AudioFormat.MP4: "mov",
-    AudioFormat.QUICKTIME: "mov",
+    **dict.fromkeys(MP4_FAMILY, "mov"),
     AudioFormat.OPUS: "ogg",
     AudioFormat.AAC: "aac",
     AudioFormat.AMR_WB: "amr",
@@ -76,7 +73,7 @@ def ffmpeg_argv(executable: str, source: AudioFormat, head: bytes) -> list[str]:
         raise ValueError(f"{source.title} contains no audio")
     if source is AudioFormat.MPEG and head.startswith(b"G"):
         demuxer = "mpegts"
-    is_spooled = source in _MP4_FAMILY and not index_comes_first(head)
+    is_spooled = source in MP4_FAMILY and not index_comes_first(head)
     protocol, url = ("fd", "fd:") if is_spooled else ("pipe", "pipe:0")
     return [
         *((sys.executable, "-I", "-S", str(_SPOOL_SCRIPT)) if is_spooled else ()),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kazoo_media.access.users import METHODS
-from kazoo_media.audio.formats import ACCEPTED_TYPES
+from kazoo_media.audio.formats import ACCEPTED_TYPES, UNTYPED
 from kazoo_media.audio.presets import PRESET_NAMES
 from kazoo_media.crossbar.answers import CSV, JSON
 from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM, JSON_TYPES
@@ -106,7 +106,7 @@ _FILE: Schema = {
     "properties": {"file": {"contentMediaType": "application/octet-stream"}},
 }
 _AUDIO_BODIES: Schema = {
-    **{content_type: {} for content_type in (*ACCEPTED_TYPES, "application/octet-stream")},
+    **{content_type: {} for content_type in (*ACCEPTED_TYPES, *UNTYPED)},
     **{
         content_type: {"schema": {"type": "string", "contentEncoding": "base64"}}
         for content_type in BASE64_TYPES

@@ -22,6 +22,8 @@ CONTAINERS: dict[str, tuple[AudioFormat, str, tuple[str, ...]]] = {
     "mp4, fragments": (AudioFormat.MP4, "a.mp4", _PIECES),
     "mp4, video": (AudioFormat.MP4, "a.mp4", (*_VIDEO, "-c:a", "aac")),
     "mov": (AudioFormat.QUICKTIME, "a.mov", ("-c:a", "aac")),
+    "3gp": (AudioFormat.THREE_GP, "a.3gp", ("-c:a", "aac")),
+    "3g2": (AudioFormat.THREE_GP2, "a.3g2", ("-c:a", "aac")),
     "webm, opus": (AudioFormat.WEBM, "a.webm", ("-c:a", "libopus")),
     "webm, vorbis": (AudioFormat.WEBM, "a.webm", ("-c:a", "libvorbis")),
     "webm, live": (AudioFormat.WEBM, "a.webm", ("-c:a", "libopus", "-live", "1")),
@@ -35,7 +37,7 @@ CONTAINERS: dict[str, tuple[AudioFormat, str, tuple[str, ...]]] = {
 }
 """What each is recognised as, and how it is made."""
 
-STREAMING = frozenset(CONTAINERS) - {"m4a", "m4a, lossless", "mp4, video", "mov"}
+STREAMING = frozenset(CONTAINERS) - {"m4a", "m4a, lossless", "mp4, video", "mov", "3gp", "3g2"}
 """Those that can be converted while they come in."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.formats import MP4_FAMILY, AudioFormat
 from kazoo_media.audio.inspect.duration_meter import DurationMeter
 from kazoo_media.audio.inspect.mp4 import index_comes_first
 from kazoo_media.model import AudioFacts
@@ -28,8 +28,7 @@ _CODECS = {
 }
 _UNKNOWN_DURATION = {"mp4, fragments", "mpeg", "mpeg, transport"}
 _UNKNOWN_RATE = {"flv, mp3", "flv, aac", "mpeg", "mpeg, transport"}
-_MP4_FAMILY = (AudioFormat.M4A, AudioFormat.MP4, AudioFormat.QUICKTIME)
-_CONTAINERS = (*_MP4_FAMILY, AudioFormat.WEBM, AudioFormat.WMA, AudioFormat.FLV, AudioFormat.AAC)
+_CONTAINERS = (*MP4_FAMILY, AudioFormat.WEBM, AudioFormat.WMA, AudioFormat.FLV, AudioFormat.AAC)
 
 
 def meter(audio_format: AudioFormat, data: bytes, chunk_bytes: int = 1 << 20) -> DurationMeter:
@@ -88,7 +87,7 @@ def test_a_wma_with_a_video_tells_no_duration() -> None:
     assert meter(AudioFormat.WMA, data).facts().duration_ms is None
 
 
-@pytest.mark.parametrize("name", sorted(n for n in CONTAINERS if CONTAINERS[n][0] in _MP4_FAMILY))
+@pytest.mark.parametrize("name", sorted(n for n in CONTAINERS if CONTAINERS[n][0] in MP4_FAMILY))
 def test_it_is_known_where_the_index_of_an_mp4_stands(name: str) -> None:
     assert index_comes_first(in_container(name)[:512]) == (name in STREAMING)
 
