@@ -38,6 +38,13 @@ ENVIRONMENT = {
 fork does not copy, and each conversion returns memory that costs the next one half its time."""
 
 
+SHORTEST_STRETCH = 8
+"""Samples of one channel in a stretch of a waveform that has the best resolution."""
+
+MOST_STRETCHES = 20_480
+"""So many that a bucket of 8, 16, 32, ... samples is exact if at most 20,000 are asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One conversion.
@@ -99,8 +106,9 @@ class Sound:
         loudness_lufs: Integrated loudness; None: nothing is loud enough to be measured.
         peak_dbfs: Level of the largest sample; None: digital silence.
         clipped_samples: Number of samples at full scale or beyond.
-        peaks: The waveform: lowest and highest sample of at most 4096 stretches of equal length
-            (the last may be shorter) as pairs of int8; full scale is 127.
+        peaks: The waveform: lowest and highest sample of at most MOST_STRETCHES stretches as pairs
+            of int8; full scale is 127. All but the last are equally long: SHORTEST_STRETCH times
+            a power of two.
     """
 
     loudness_lufs: float | None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from kazoo_media.audio.jobs import SHORTEST_STRETCH
+from kazoo_media.documents.large import in_thread
 from kazoo_media.documents.violations import too_high, too_low
 from kazoo_media.errors import ValidationError
 from kazoo_media.media.measuring import Measuring
 from kazoo_media.model import Media, Rendition
 
 DEFAULT_BUCKETS = 800
-MOST_BUCKETS = 2000
+MOST_BUCKETS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class Waveforms:
             StoreUnavailableError: a store failed.
         """
         check_buckets(buckets)
-        return bucketed(await self._measuring.peaks(media, rendition), rendition, buckets)
+        peaks = await self._measuring.peaks(media, rendition)
+        return await in_thread(lambda: bucketed(peaks, rendition, buckets))
 
 
 def check_buckets(buckets: int) -> None:
@@ -65,17 +68,36 @@ def check_buckets(buckets: int) -> None:
 
 
 def bucketed(peaks: bytes, rendition: Rendition, most: int) -> Waveform:
-    """Return the waveform in coarser stretches, each of a whole number of samples."""
+    """Return the waveform in coarser stretches, each of a whole number of samples.
+
+    A stretch of the peaks counts for all buckets that it touches.
+    """
     pairs = memoryview(peaks).cast("b")
     count = len(pairs) // 2
     facts = rendition.facts
     rate = facts.sample_rate_hertz or 8000
     samples = max(1, round((facts.duration_ms or 0) * rate / 1000))
     per_bucket = math.ceil(samples / most)
+    buckets = math.ceil(samples / per_bucket) if count else 0
+    stretches, span = _scale(count, samples, rate)
     data: list[int] = []
-    for bucket in range(math.ceil(samples / per_bucket) if count else 0):
-        first = min(count - 1, bucket * per_bucket * count // samples)
-        end = min(count, math.ceil((bucket + 1) * per_bucket * count / samples))
-        stretch = pairs[2 * first : 2 * max(end, first + 1)]
+    for bucket in range(buckets):
+        first = min(count - 1, bucket * per_bucket * stretches // span)
+        end = min(count, -(-(bucket + 1) * per_bucket * stretches // span))
+        end = count if bucket == buckets - 1 else max(end, first + 1)
+        stretch = pairs[2 * first : 2 * end]
         data += (min(stretch[::2]), max(stretch[1::2]))
     return Waveform(rate, per_bucket, tuple(data))
+
+
+def _scale(count: int, samples: int, rate: int) -> tuple[int, int]:
+    """Return how many of `count` stretches span how many samples.
+
+    The number of samples comes from a duration in milliseconds. If it does not fit the number of
+    stretches, the decoder found another length, and the waveform is drawn over all of the audio.
+    """
+    slack = rate // 1000 + 1
+    length = SHORTEST_STRETCH
+    while length * count < samples - slack:
+        length *= 2
+    return (1, length) if (count - 1) * length < samples + slack else (count, samples)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.table import Case, ask, create, has, table, upload
-from tests.support.audio_samples import tone
+from tests.support.audio_samples import tone, wav_bytes
+from tests.support.loop_watch import LONGEST_S
 
 pytestmark = pytest.mark.gateway
 
@@ -45,6 +49,27 @@ def test_there_are_800_stretches_unless_asked_otherwise(
 ) -> None:
     assert ask(rest, tenant, f"GET {{M}}/{media_id}/peaks").json["length"] == 800
     assert ask(rest, tenant, f"GET {{M}}/{media_id}/peaks?buckets=2000").json["length"] == 2000
+    assert ask(rest, tenant, f"GET {{M}}/{media_id}/peaks?buckets=20000").json["length"] == 16_000
+
+
+@pytest.mark.parametrize("zoom", [256, 512])
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_a_minute_is_exact_at_the_zoom_of_players(
+    rest: Rest, tenant: Tenant, rate: int, zoom: int
+) -> None:
+    levels = np.random.default_rng(rate).uniform(-1, 1, 60 * rate)
+    levels *= np.repeat(np.linspace(0.01, 0.9, 60_000), rate // 1000 + 1)[: 60 * rate]
+    media_id = create(rest, tenant)
+    upload(rest, tenant, media_id, wav_bytes(levels, rate, 1, 16))
+    buckets = math.ceil(len(levels) / zoom)
+    with rest.watched() as watch:
+        body = ask(rest, tenant, f"GET {{M}}/{media_id}/peaks?buckets={buckets}").json
+    assert watch.longest_s < LONGEST_S
+    assert (body["samples_per_pixel"], body["length"]) == (zoom, buckets)
+    drawn = np.array(body["data"]).reshape(-1, 2)
+    heard = np.pad(levels, (0, buckets * zoom - len(levels)), "edge").reshape(-1, zoom)
+    assert np.abs(drawn[:, 0] - 127 * heard.min(axis=1)).max() <= 1
+    assert np.abs(drawn[:, 1] - 127 * heard.max(axis=1)).max() <= 1
 
 
 def test_head_and_a_known_tag_have_no_body(rest: Rest, tenant: Tenant, media_id: str) -> None:
@@ -86,7 +111,7 @@ def test_each_rendition_has_its_own(rest: Rest, tenant: Tenant) -> None:
                 }
             },
         ),
-        Case("GET {M}/nothing/peaks?buckets=2001", 400, data={"buckets": has(maximum=has())}),
+        Case("GET {M}/nothing/peaks?buckets=20001", 400, data={"buckets": has(maximum=has())}),
         Case("GET {M}/nothing/peaks?buckets=many", 400, data={"buckets": has(type=has())}),
         Case("GET {M}/nothing/peaks", 406, headers={"accept": "image/png"}),
     ]

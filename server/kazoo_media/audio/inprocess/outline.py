@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_STRETCHES = 4096
-_FIRST_FRAMES = 8
+from kazoo_media.audio.jobs import MOST_STRETCHES, SHORTEST_STRETCH
+
 _FEWEST_IN_A_ROW = 64  # below this, the overhead of numpy's rows exceeds the cost of halving
 
 
@@ -16,7 +16,7 @@ class Outline:
     def __init__(self) -> None:
         self._bounds = np.zeros((MOST_STRETCHES, 2), np.float32)
         self._count = 0
-        self._length = _FIRST_FRAMES
+        self._length = SHORTEST_STRETCH
         self._open_low = self._open_high = 0.0
         self._open_frames = 0
 

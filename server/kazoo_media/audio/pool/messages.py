@@ -11,7 +11,9 @@ from typing import Any
 
 import orjson
 
-LARGEST_BYTES = 64 * 1024
+LARGEST_BYTES = 128 * 1024
+"""A report has the waveforms of two renditions, 80 KiB."""
+
 _MOST_DESCRIPTORS = 3
 
 

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from kazoo_media.audio.inprocess.limiter import Limiter, PeakMeter
 from kazoo_media.audio.inprocess.loudness import LoudnessMeter
-from kazoo_media.audio.inprocess.outline import MOST_STRETCHES, Outline
+from kazoo_media.audio.inprocess.outline import Outline
 from kazoo_media.audio.inprocess.sound_meter import SoundMeter
 from kazoo_media.audio.inprocess.speech_level import SpeechLevelMeter
+from kazoo_media.audio.jobs import MOST_STRETCHES
 from tests.support.loudness import independent_loudness
 
 
