@@ -74,7 +74,7 @@ local function prepare(handle)
   clean(headers)
   local uri = headers:get(":path"):gsub("[\128-\255]", escape_byte)  -- metadata must be ASCII
   local version, rest = uri:match("^/(v1)(.*)$")
-  if version and (rest == "" or rest:find("^[/?]")) then uri = "/v2" .. rest end
+  local path = version and (rest == "" or rest:find("^[/?]")) and "/v2" .. rest or uri
   local content_type, length = headers:get("content-type"), headers:get("content-length")
   local method, request_id = headers:get(":method"), headers:get("x-request-id")
   if request_id and (#request_id > 128 or find(request_id, "[^\32-\126]")) then
@@ -92,7 +92,7 @@ local function prepare(handle)
     noted.says_grpc = true
   end
   handle:streamInfo():dynamicMetadata():set("kazoo_media", "request", noted)
-  headers:replace(":path", (uri:gsub("%?.*$", "")))
+  headers:replace(":path", (path:gsub("%?.*$", "")))
 end
 
 function envoy_on_request(handle)

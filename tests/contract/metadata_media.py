@@ -125,7 +125,7 @@ class MediaStoreContract(FilterContract):
         expected = replace(saved, created_ms=1000, content=uploaded.content)
         assert await store.get_media(ACCOUNT, "m") == expected
         assert await store.count_languages(ACCOUNT) == [(None, 1)]
-        assert await store.list_prompt_ids(ACCOUNT, "p", "", 9) == ["m"]
+        assert await store.list_translations(ACCOUNT, "p", "", 9) == [("m", True)]
 
     async def test_a_stale_revision_changes_nothing(self, store: MetadataStore) -> None:
         media = make_media(name="old")
@@ -171,7 +171,7 @@ class MediaStoreContract(FilterContract):
         assert await store.list_media(ACCOUNT, MediaQuery(9)) == []
         assert await store.count_prompts(ACCOUNT, "", 9) == []
         assert await store.count_languages(ACCOUNT) == []
-        assert await store.list_prompt_ids(ACCOUNT, "p", "", 9) == []
+        assert await store.list_translations(ACCOUNT, "p", "", 9) == []
         assert await store.list_language_ids(ACCOUNT, "en", "", 9) == []
         with pytest.raises(StaleRevisionError):
             await store.replace_document(saved_with(media, None), media.revision)

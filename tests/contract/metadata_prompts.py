@@ -22,10 +22,13 @@ class PromptStoreContract:
         await store.insert_media(make_media("x", OTHER_ACCOUNT, prompt_id="b"))
         assert await store.count_prompts(ACCOUNT, "", 9) == [("a", 1), ("b", 2), ("\U0001f600", 1)]
         assert await store.count_prompts(ACCOUNT, "b", 1) == [("b", 2)]
-        assert await store.list_prompt_ids(ACCOUNT, "b", "", 9) == ["de/b", "en/b"]
-        assert await store.list_prompt_ids(ACCOUNT, "b", "de/b", 1) == ["de/b"]
-        assert await store.list_prompt_ids(ACCOUNT, "b", "e", 9) == ["en/b"]
-        assert await store.list_prompt_ids(ACCOUNT, "unknown", "", 9) == []
+        assert await store.list_translations(ACCOUNT, "b", "", 9) == [
+            ("de/b", False),
+            ("en/b", False),
+        ]
+        assert await store.list_translations(ACCOUNT, "b", "de/b", 1) == [("de/b", False)]
+        assert await store.list_translations(ACCOUNT, "b", "e", 9) == [("en/b", False)]
+        assert await store.list_translations(ACCOUNT, "unknown", "", 9) == []
 
     async def test_languages_are_counted_without_case(self, store: MetadataStore) -> None:
         for media_id, document in {

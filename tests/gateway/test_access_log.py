@@ -29,7 +29,7 @@ def test_a_request_is_one_line(gateway: Gateway, http: httpx.Client) -> None:
     sent = uuid.uuid4().hex
     http.put("/v1/media?a=b", content=b"{}", headers={"x-request-id": sent})
     line = logged(gateway, sent)
-    assert (line["method"], line["uri"], line["status"]) == ("PUT", "/v2/media?a=b", 200)
+    assert (line["method"], line["uri"], line["status"]) == ("PUT", "/v1/media?a=b", 200)
     assert line["rpc"] == "/kazoo_media.crossbar.v2.CrossbarService/CreateMedia"
     assert (line["received_bytes"], line["peer"]) == (2, "127.0.0.1")
     assert line["worker"].endswith("worker-0.sock")

@@ -121,11 +121,12 @@ class MemoryMetadataStore(MemoryAccountStore, MetadataStore):
         return sorted(counts.items(), key=lambda item: (item[0] is None, item[0] or ""))
 
     @override
-    async def list_prompt_ids(
+    async def list_translations(
         self, account_id: str, prompt_id: str, start: str, limit: int
-    ) -> list[str]:
-        ids = (each.id for each in self._live(account_id) if each.prompt_id == prompt_id)
-        return sorted(each for each in ids if each >= start)[:limit]
+    ) -> list[tuple[str, bool]]:
+        found = (each for each in self._live(account_id) if each.prompt_id == prompt_id)
+        rows = ((each.id, each.content is not None) for each in found if each.id >= start)
+        return sorted(rows)[:limit]
 
     @override
     async def list_language_ids(

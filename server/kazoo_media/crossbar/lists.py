@@ -32,6 +32,7 @@ _MEDIA = Shape(("id", "name", "media_source", "language", "is_prompt", "content_
 _PROMPTS = Shape(("prompt_id", "count"), counts=True)
 _LANGUAGES = Shape(("language", "count"), counts=True)
 _IDS = Shape(("id",), revised=False)
+_TRANSLATIONS = Shape(("id", "has_attachments"))
 _VOICES = Shape(("name", "locale", "gender", "engine_voice"))
 
 
@@ -96,7 +97,7 @@ class Lists:
         return await self._answer(request, whole, _LANGUAGES, batches())
 
     async def translations(self, scope: ReadScope, request: Request) -> Answer:
-        """List the ids of a prompt's media.
+        """List a prompt's media: by id, in v1 as objects like Kazoo, whose classic UI needs them.
 
         The published page shows the prompt id as their start key.
         """
@@ -105,12 +106,17 @@ class Lists:
         if paging.start in ("", prompt_id) and paging.size is not None:
             paging = replace(paging, start="", sent_start=prompt_id)
 
-        async def fetch(start: str, limit: int) -> tuple[list[str], str | None]:
+        async def fetch(start: str, limit: int) -> tuple[list[tuple[str, bool]], str | None]:
             page = await self._prompts.translations(scope, prompt_id, start, limit)
-            return page.ids, page.next_start
+            return page.translations, page.next_start
 
-        batches = _batches(fetch, paging, lambda found: written(found, prompt=True))
-        return await self._answer(request, paging, _IDS, batches)
+        def row(translation: tuple[str, bool]) -> Row:
+            media_id, has_audio = translation
+            name = written(media_id, prompt=True)
+            return {"id": name, "has_attachments": has_audio} if request.is_v1 else name
+
+        shape = _TRANSLATIONS if request.is_v1 else _IDS
+        return await self._answer(request, paging, shape, _batches(fetch, paging, row))
 
     async def media_of_language(self, scope: ReadScope, request: Request) -> Answer:
         """List the ids of a language's media."""

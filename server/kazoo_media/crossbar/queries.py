@@ -53,12 +53,14 @@ class Paging:
 
 
 def paging_of(request: Request, default_size: int) -> Paging:
-    """Return the paging that a request asks for. An invalid page size is ignored.
+    """Return the paging that a request asks for; there is none in v1, as in Kazoo.
+
+    An invalid page size is ignored.
 
     Raises:
         ValidationError: the start key cannot be an id.
     """
-    if request.parameter("paginate") not in {"", "true"}:
+    if request.is_v1 or request.parameter("paginate") not in {"", "true"}:
         return Paging(None, "", "")
     sent_size, sent_start = request.parameter("page_size"), request.parameter("start_key")
     return Paging(_page_size(sent_size, default_size), start_key(sent_start), sent_start)

@@ -112,6 +112,11 @@ class Request:
         return self.headers.get(PEER_KEY, "")
 
     @property
+    def is_v1(self) -> bool:
+        """Return whether the path begins with /v1, whose lists differ from those of /v2."""
+        return self.headers.get("x-rest-uri", "").startswith("/v1/")
+
+    @property
     def only_headers(self) -> bool:
         """Return whether the answer must not have a body."""
         return self.verb == "HEAD"

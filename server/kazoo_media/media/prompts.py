@@ -32,6 +32,18 @@ class IdPage:
     next_start: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class TranslationPage:
+    """Ids of a prompt's media in their order, each with whether the media has audio.
+
+    Attributes:
+        next_start: First id of the next page, None on the last page.
+    """
+
+    translations: list[tuple[str, bool]]
+    next_start: str | None
+
+
 class Prompts:
     """Prompts and languages of all accounts."""
 
@@ -45,10 +57,10 @@ class Prompts:
 
     async def translations(
         self, scope: ReadScope, prompt_id: str, start: str, limit: int
-    ) -> IdPage:
+    ) -> TranslationPage:
         """Return ids >= `start` of the media of a prompt, at most `limit`; none if unknown."""
-        rows = await self._store.list_prompt_ids(scope.account_id, prompt_id, start, limit + 1)
-        return IdPage(rows[:limit], rows[limit] if len(rows) > limit else None)
+        rows = await self._store.list_translations(scope.account_id, prompt_id, start, limit + 1)
+        return TranslationPage(rows[:limit], rows[limit][0] if len(rows) > limit else None)
 
     async def count_languages(self, scope: ReadScope) -> list[tuple[str | None, int]]:
         """Return lower-case languages with the number of their media.

@@ -157,16 +157,16 @@ class SqliteMetadataStore(SqliteAccounts, MetadataStore):
         )
 
     @override
-    async def list_prompt_ids(
+    async def list_translations(
         self, account_id: str, prompt_id: str, start: str, limit: int
-    ) -> list[str]:
+    ) -> list[tuple[str, bool]]:
         rows = await self._engine.read_rows(
-            "select id from media"
+            "select id, original_key is not null from media"
             " where account = ? and prompt_id = ? and id >= ? and deleted_at is null"
             " order by id limit ?",
             (account_id, prompt_id, start, limit),
         )
-        return [media_id for (media_id,) in rows]
+        return [(media_id, bool(has_content)) for media_id, has_content in rows]
 
     @override
     async def list_language_ids(

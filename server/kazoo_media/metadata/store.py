@@ -146,10 +146,13 @@ class PromptStore(ABC):
         """
 
     @abstractmethod
-    async def list_prompt_ids(
+    async def list_translations(
         self, account_id: str, prompt_id: str, start: str, limit: int
-    ) -> list[str]:
-        """Return ids >= `start` of live media with this prompt id, ascending, at most `limit`."""
+    ) -> list[tuple[str, bool]]:
+        """Return ids >= `start` of live media with this prompt id, ascending, at most `limit`.
+
+        Each comes with whether the media has content.
+        """
 
     @abstractmethod
     async def list_language_ids(

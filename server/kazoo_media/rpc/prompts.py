@@ -48,5 +48,6 @@ class PromptServicer(PromptServiceServicer):
             rows_of(request.page_size),
         )
         return pb.ListTranslationsResponse(
-            media_ids=page.ids, next_page_token=page_token(page.next_start)
+            media_ids=[media_id for media_id, _ in page.translations],
+            next_page_token=page_token(page.next_start),
         )

@@ -105,6 +105,15 @@ def test_fifty_thousand_rows_pass_in_constant_memory(product: Product, more: str
     assert grown < _LIMIT_BYTES
 
 
+def test_fifty_thousand_rows_are_one_answer_in_v1(product: Product) -> None:
+    path = f"/v1/accounts/{product.account_id}/media?page_size=7"
+    grown, body = _peak_growth(product.workers()[0], path, product)
+    envelope = json.loads(body)
+    assert [row["id"] for row in envelope["data"]] == [f"{n:032x}" for n in range(_ROWS)]
+    assert not {"page_size", "start_key", "next_start_key"} & set(envelope)
+    assert grown < _LIMIT_BYTES
+
+
 def test_fifty_thousand_lines_of_csv_pass_in_constant_memory(product: Product) -> None:
     path = f"/v2/accounts/{product.account_id}/media?paginate=false&accept=csv"
     grown, body = _peak_growth(product.workers()[0], path, product)

@@ -34,6 +34,10 @@ from kazoo_media.resources import gateway_folder
 
 _PROTO = "kazoo_media/crossbar/v2/crossbar_service.proto"
 _VARIABLE = re.compile(r"\{(\w+)\}")
+_V1 = (
+    "The same as /v2, except for lists: they are not paged, and the media of a prompt are objects"
+    " with `id` and `has_attachments`"
+)
 _SHAPES: Mapping[str, Schema] = {
     "account_id": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"},
     "name": {"type": "string", "pattern": r"^.+\.[A-Za-z0-9]+$"},
@@ -63,7 +67,7 @@ def _description(version: str) -> Schema:
             "description": proto.comment_of_file(),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/v2"}, {"url": "/v1", "description": "The same as /v2"}],
+        "servers": [{"url": "/v2"}, {"url": "/v1", "description": _V1}],
         "security": _TOKENS,
         "paths": paths,
         "components": _components(),
