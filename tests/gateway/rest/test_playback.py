@@ -86,8 +86,9 @@ def test_a_key_reads_what_its_account_may_read(rest: Rest, key: str, shelf: Tena
     reply = ask(rest, rest.admin, "PUT /v2/media", {"data": {"name": "x"}})
     upload_path = f"POST /v2/media/{reply.data['id']}/raw"
     ask(rest, rest.admin, upload_path, _WAV, {"content-type": "audio/x-wav"})
-    of_system = f"GET /v2/media/{reply.data['id']}/raw/x.wav"
-    assert ask(rest, shelf, of_system, None, basic, token=False).body == _WAV
+    of_system = f"/v2/media/{reply.data['id']}"
+    assert ask(rest, shelf, f"GET {of_system}/raw/x.wav", None, basic, token=False).body == _WAV
+    ask(rest, rest.admin, f"DELETE {of_system}?hard_delete=true")
 
 
 @pytest.mark.parametrize(
