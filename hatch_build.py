@@ -64,19 +64,24 @@ def generate() -> None:
 
 
 def _write_services() -> None:
-    """Write the list of the typed services, which the server and the client's retries use."""
-    modules = [f"{path.stem}_pb2" for path in sorted(PROTO.glob("kazoo_media/v1/*_service.proto"))]
+    """Write the lists of typed services and their files, for the server and the client."""
+    modules = [f"{path.stem}_pb2" for path in sorted(PROTO.glob("kazoo_media/v1/*.proto"))]
     lines = [
         '"""Generated from proto/, never edited."""',
         "",
-        "from google.protobuf.descriptor import ServiceDescriptor",
+        "from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor",
         "",
         f"from kazoo_media.v1 import {', '.join(modules)}",
         "",
+        "FILES: tuple[FileDescriptor, ...] = tuple(",
+        f"    module.DESCRIPTOR for module in ({', '.join(modules)})",
+        ")",
+        '"""Every file of the API."""',
+        "",
         "SERVICES: tuple[ServiceDescriptor, ...] = tuple(",
         "    service",
-        f"    for module in ({', '.join(modules)})",
-        "    for service in module.DESCRIPTOR.services_by_name.values()",
+        "    for file in FILES",
+        "    for service in file.services_by_name.values()",
         ")",
         '"""Every typed service."""',
     ]

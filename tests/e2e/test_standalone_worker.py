@@ -157,6 +157,10 @@ def test_reflection_knows_services_methods_and_itself(channel: grpc.Channel, ver
         ("kazoo_media.v1.MediaService", "kazoo_media/v1/media_service.proto"),
         ("kazoo_media.v1.MediaService.GetMedia", "kazoo_media/v1/media_service.proto"),
         ("kazoo_media.v1.Media", "kazoo_media/v1/media.proto"),
+        ("kazoo_media.v1.Media.name", "kazoo_media/v1/media.proto"),
+        ("kazoo_media.v1.MediaFilter.Operator", "kazoo_media/v1/media_service.proto"),
+        ("kazoo_media.v1.ErrorReason", "kazoo_media/v1/error_reason.proto"),
+        ("kazoo_media.v1.ERROR_REASON_FORBIDDEN", "kazoo_media/v1/error_reason.proto"),
         (own, f"grpc_reflection/{version}/reflection.proto"),
         (f"{own}.ServerReflectionInfo", f"grpc_reflection/{version}/reflection.proto"),
     ):

@@ -167,7 +167,7 @@ async def _serve(path: str) -> None:
     # Standard output is for what the worker says about its calls.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     server = worker_server()
-    await add_standard_services(server, [_SERVICE.full_name])
+    await add_standard_services(server, [_SERVICE.full_name], [])
     handlers = {method.name: _handler(method) for method in _SERVICE.methods}
     server.add_registered_method_handlers(_SERVICE.full_name, handlers)
     server.add_registered_method_handlers(PROBE, Probe().handlers())

@@ -240,3 +240,36 @@ async def _settled(channel: grpc.aio.Channel, name: str) -> int:
         for _ in range(20):
             count = (await _facts(channel))[name]
     return count
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        [("x-big", "a" * 64_000), ("x-other", "a" * 2_000)],
+        [(f"x-{number}", "a" * 60_000) for number in range(4)],
+        [(f"x-{number}", "a" * 1_000) for number in range(70)],
+        [(f"x-{number}", "") for number in range(150)],
+    ],
+    ids=["66 kB", "4 times 60 kB", "70 times 1 kB", "150 entries"],
+)
+async def test_too_much_metadata_ends_its_call_and_no_other(
+    gateway: Gateway, metadata: list[tuple[str, str]]
+) -> None:
+    options = [("grpc.max_metadata_size", 1 << 20), ("grpc.absolute_max_metadata_size", 1 << 20)]
+    target = f"127.0.0.1:{gateway.grpc_port}"
+    async with grpc.aio.insecure_channel(target, options) as channel:
+        other = _rpc(channel, "stream_stream")()
+        await other.write(b"before")
+        assert await other.read() == b"before"
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await _rpc(channel, "unary_unary")(b"x", metadata=metadata)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "64 KiB or 100 entries" in str(refused.value.details())
+        await other.write(b"after")
+        assert await other.read() == b"after"
+        await other.done_writing()
+
+
+async def test_much_metadata_arrives(through_gateway: grpc.aio.Channel) -> None:
+    metadata = [("x-big", "a" * 60_000), *((f"x-{number}", "b") for number in range(80))]
+    assert await _rpc(through_gateway, "unary_unary")(b"x", metadata=metadata) == b"x"

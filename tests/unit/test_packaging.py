@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -79,3 +82,9 @@ def test_third_party_names_what_serving_installs_and_nothing_else() -> None:
     rows = re.findall(r"^\| ([a-z0-9-]+) \| .+ \| .+ \|$", section.split("\n## ")[0], re.MULTILINE)
     rows.remove("package")
     assert rows == sorted(locked(_ROOT / "requirements/serve.txt"))
+
+
+def test_the_buf_module_builds_without_a_registry() -> None:
+    command = [str(Path(sys.executable).with_name("buf")), "build", "-o", os.devnull]
+    built = subprocess.run(command, cwd=_ROOT / "proto", capture_output=True, check=False)
+    assert built.returncode == 0, built.stderr

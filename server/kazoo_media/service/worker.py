@@ -54,6 +54,7 @@ from kazoo_media.transport.registry import Registry
 from kazoo_media.transport.standard_services import add_standard_services
 from kazoo_media.upkeep.scrub import Scrub
 from kazoo_media.upkeep.sweeper import Sweeper
+from kazoo_media.v1.services import FILES
 
 _UPKEEP_S = 300.0
 _GRACE_S = 3.0
@@ -273,7 +274,7 @@ def _add_crossbar(registry: Registry, config: Config, opened: _Opened, budget: B
 
 async def _add_services(registry: Registry, opened: _Opened) -> health.aio.HealthServicer:
     add_services(registry, opened.core, opened.metrics)
-    return await add_standard_services(registry, SERVICE_NAMES)
+    return await add_standard_services(registry, SERVICE_NAMES, FILES)
 
 
 async def _bootstrap(

@@ -5,12 +5,12 @@ grpcio-reflection has only v1alpha. Newer clients ask for v1 first, some of them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pool, text_format
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import (
@@ -26,7 +26,13 @@ _POOL = descriptor_pool.Default()
 
 
 class _Symbols:
-    """The descriptor pool, in which the full name of a method is a symbol as well."""
+    """The descriptor pool, in which every name of some files is a symbol.
+
+    The pool itself finds no methods, fields and values of enums.
+    """
+
+    def __init__(self, files: Iterable[FileDescriptor]) -> None:
+        self._files = {name: file for file in files for name in _names(file)}
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any method of the pool
         return getattr(_POOL, name)
@@ -37,21 +43,23 @@ class _Symbols:
         Raises:
             KeyError: no file declares it.
         """
-        try:
-            return _POOL.FindFileContainingSymbol(symbol)
-        except KeyError:
-            service_name, _, method_name = symbol.rpartition(".")
-            service = _POOL.FindServiceByName(service_name)
-            if method_name not in service.methods_by_name:
-                raise
-            return service.file
+        found = self._files.get(symbol)
+        return _POOL.FindFileContainingSymbol(symbol) if found is None else found
 
 
-def add_reflection(registry: Registry, names: Sequence[str]) -> None:
-    """Register both versions for the services of these names and for themselves."""
+def add_reflection(
+    registry: Registry, names: Sequence[str], files: Iterable[FileDescriptor]
+) -> None:
+    """Register both versions for the services of these names and for themselves.
+
+    Args:
+        files: Clients can look up every name in them.
+    """
     _describe_v1()
     versions = (reflection.SERVICE_NAME, _V1)
-    servicer = reflection.aio.ReflectionServicer((*names, *versions), pool=_Symbols())
+    own = (_POOL.FindServiceByName(each).file for each in versions)
+    symbols = _Symbols((*files, *own))
+    servicer = reflection.aio.ReflectionServicer((*names, *versions), pool=symbols)
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         ServerReflectionRequest.FromString,
@@ -71,3 +79,29 @@ def _describe_v1() -> None:
     text = text_format.MessageToString(alpha).replace("v1alpha", "v1")
     v1 = text_format.Parse(text, FileDescriptorProto())
     _POOL.AddSerializedFile(v1.SerializeToString())
+
+
+def _names(file: FileDescriptor) -> Iterator[str]:
+    for service in file.services_by_name.values():
+        yield service.full_name
+        yield from (method.full_name for method in service.methods)
+    for enum in file.enum_types_by_name.values():
+        yield from _names_of_enum(enum)
+    for message in file.message_types_by_name.values():
+        yield from _names_of_message(message)
+
+
+def _names_of_message(message: Descriptor) -> Iterator[str]:
+    yield message.full_name
+    yield from (field.full_name for field in message.fields)
+    yield from (oneof.full_name for oneof in message.oneofs)
+    for enum in message.enum_types:
+        yield from _names_of_enum(enum)
+    for nested in message.nested_types:
+        yield from _names_of_message(nested)
+
+
+def _names_of_enum(enum: EnumDescriptor) -> Iterator[str]:
+    yield enum.full_name
+    scope = enum.full_name.rpartition(".")[0]
+    yield from (f"{scope}.{value.name}" for value in enum.values)

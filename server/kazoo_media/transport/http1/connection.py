@@ -136,6 +136,9 @@ class Connection(asyncio.Protocol, Outlet):
         elif handler is None:
             code = grpc.StatusCode.UNIMPLEMENTED.value[0]
             self._transport.write(wire.only_status(code, "unknown method", b""))
+        elif not request.is_transcoded and wire.is_too_large(self._headers):
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+            self._transport.write(wire.only_status(code, wire.TOO_MUCH_METADATA, b""))
         else:
             self._begin(handler, request)
 

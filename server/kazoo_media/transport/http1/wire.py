@@ -38,6 +38,9 @@ _RESERVED = frozenset({"connection", "content-length", "content-type", "transfer
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNIT_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+_METADATA_BYTES = 64 << 10
+_METADATA_ENTRIES = 100
+TOO_MUCH_METADATA = "the metadata has more than 64 KiB or 100 entries"
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\n"
 
 
@@ -114,6 +117,15 @@ def request_of(headers: Headers) -> Request:
         elif key == TRANSCODED_KEY:
             request.is_transcoded = True
     return request
+
+
+def is_too_large(headers: Headers) -> bool:
+    """Return whether a call has more metadata than it may.
+
+    The gateway accepts more, so that only this call is refused and not its whole connection.
+    """
+    size = sum(len(name) + len(text) for name, text in headers)
+    return size > _METADATA_BYTES or len(headers) > _METADATA_ENTRIES
 
 
 def _status(code: int, details: str) -> bytes:

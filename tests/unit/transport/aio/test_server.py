@@ -158,7 +158,7 @@ async def test_a_stop_lets_a_call_end_and_does_not_wait_for_those_who_watch(
 ) -> None:
     watched = StandardServer()
     watched.add_registered_method_handlers(_SERVICE, servicer.handlers())
-    status = await add_standard_services(watched, [_SERVICE])
+    status = await add_standard_services(watched, [_SERVICE], [])
     address = await watched.start(f"unix:{tmp_path}/s")
     async with grpc.aio.insecure_channel(address) as opened:
         stub: Any = health_pb2_grpc.HealthStub(opened)
