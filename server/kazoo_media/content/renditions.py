@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import structlog
 from typing_extensions import override
 
-from kazoo_media.audio.inspect.head import MOST_HEAD_BYTES, Head, judged
+from kazoo_media.audio.inspect.head import MOST_HEAD_BYTES, MOST_TAG_BYTES, Head, judged
+from kazoo_media.audio.inspect.mpeg import tags_length
 from kazoo_media.blobs.store import BlobReader, BlobStore
 from kazoo_media.content.damage import Damage
 from kazoo_media.errors import ContentDamagedError, StorageFullError, StoreUnavailableError
@@ -112,8 +113,14 @@ async def head_of(reader: BlobReader) -> Head:
     Raises:
         StoreUnavailableError: the blob store failed.
     """
-    chunks = reader.read(0, min(MOST_HEAD_BYTES, reader.size_bytes))
-    return judged(b"".join([chunk async for chunk in chunks]))
+    tag_bytes, data = 0, b""
+    while len(data) < min(tag_bytes + MOST_HEAD_BYTES, reader.size_bytes):
+        chunks = reader.read(0, min(tag_bytes + MOST_HEAD_BYTES, reader.size_bytes))
+        data = b"".join([chunk async for chunk in chunks])
+        tag_bytes = tags_length(data)
+        if tag_bytes > MOST_TAG_BYTES:
+            break
+    return judged(data)
 
 
 async def _sha256(chunks: list[bytes]) -> str:

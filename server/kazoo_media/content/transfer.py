@@ -111,6 +111,7 @@ class Transfer:
         self._renditions = renditions
         self._account_id = account_id
         self._repairs_head = repairs_head
+        self._tag_bytes = 0
         self._original_key = new_blob_key()
         self._normalized_key = blob_key_beside(self._original_key)
         self._begun_keys: Sequence[str] = ()
@@ -135,6 +136,7 @@ class Transfer:
         Raises:
             MediaError: the intake or a store failed; the caller must still call `discard`.
         """
+        self._tag_bytes = head.tag_bytes
         keys = [self._original_key] + ([self._normalized_key] if normalization else [])
         received = await self._begun(
             keys,
@@ -163,6 +165,7 @@ class Transfer:
         Raises:
             MediaError: a store failed; the caller must still call `discard`.
         """
+        self._tag_bytes = head.tag_bytes
 
         async def convert(tasks: asyncio.TaskGroup) -> Received:
             del tasks
@@ -274,10 +277,11 @@ class Transfer:
     ) -> None:
         """Read the upload to its complete end and pass its bytes to the store and the converter."""
         while chunk := await intake.read():
+            audio = head.untagged(chunk, writer.size_bytes)
             await writer.write(chunk)
-            meter.feed(chunk)
-            if conversion is not None:
-                await conversion.feed(chunk)
+            meter.feed(audio)
+            if conversion is not None and audio:
+                await conversion.feed(audio)
         await writer.finish()
         if conversion is not None:
             await conversion.finish()
@@ -289,10 +293,7 @@ class Transfer:
             await writer.overwrite_head(repaired)
 
     async def _convert_stored(
-        self,
-        normalization: Normalization,
-        start: Start,
-        original: Rendition,
+        self, normalization: Normalization, start: Start, original: Rendition
     ) -> _Converted:
         """Convert from the stored original in this upload's turn, then by fallbacks if it fails."""
         async with normalization.turn():
@@ -315,7 +316,8 @@ class Transfer:
             if reader is None:
                 raise StoreUnavailableError
             async with reader:
-                async for chunk in reader.read(0, original.size_bytes):
+                span = self._tag_bytes, original.size_bytes - self._tag_bytes
+                async for chunk in reader.read(*span):
                     await conversion.feed(chunk)
             await conversion.finish()
         return collecting.result()

@@ -182,10 +182,10 @@ class Measuring:
                 raise NoPeaksError(f"{rendition.content_type} is an unknown format")
             executable = await self._settings.get(NORMALIZE_EXECUTABLE)
             started = await self._converters.measuring(source, executable, head)
-            outcome = await _measure(reader, started)
+            outcome = await _measure(reader, started, head.tag_bytes)
             sound = outcome.report.before
             if outcome.fallback is not None:
-                again = await _measure(reader, await outcome.fallback())
+                again = await _measure(reader, await outcome.fallback(), head.tag_bytes)
                 sound = again.report.before or sound
         if sound is None:
             raise NoPeaksError(outcome.report.error or "it could not be decoded")
@@ -220,14 +220,14 @@ def _with_sound(content: Content, key: str, sound: Sound) -> Content | None:
     return None
 
 
-async def _measure(reader: BlobReader, measurement: Started) -> ConversionOutcome:
+async def _measure(reader: BlobReader, measurement: Started, start: int) -> ConversionOutcome:
     if isinstance(measurement, Refusal):
         return ConversionOutcome(Report(measurement.error))
     async with measurement:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_ended(measurement.output()))
-                async for chunk in reader.read(0, reader.size_bytes):
+                async for chunk in reader.read(start, reader.size_bytes - start):
                     await measurement.feed(chunk)
                 await measurement.finish()
         except BaseExceptionGroup as group:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.duration_meter import DurationMeter
+from kazoo_media.audio.inspect.mpeg import tags_length
 from kazoo_media.audio.inspect.plausibility import implausible
 from kazoo_media.audio.inspect.sniff import SNIFF_BYTES, sniff
 from kazoo_media.audio.inspect.wav import (
@@ -16,7 +17,13 @@ from kazoo_media.audio.inspect.wav import (
 )
 
 MOST_HEAD_BYTES = LARGEST_HEADER_BYTES + 16
-"""A head of this size can always be judged."""
+"""A head of this size can always be judged, unless tags are before it."""
+
+MOST_TAG_BYTES = 2 * 1024 * 1024
+"""ID3v2 tags up to this size are skipped to see what follows them; they are held in memory."""
+
+_TAGGED = frozenset({AudioFormat.MP3, AudioFormat.AAC})
+"""Formats whose decoders and meters expect ID3v2 tags."""
 
 _RAW = frozenset({AudioFormat.PCMA, AudioFormat.PCMU, AudioFormat.GSM})
 
@@ -26,11 +33,12 @@ class Head:
     """The first bytes of a piece of audio and the judgement of them.
 
     Attributes:
-        data: The bytes; only the first MOST_HEAD_BYTES matter.
+        data: The bytes after `tag_bytes`; only the first MOST_HEAD_BYTES matter.
         format: The recognised format; None also for raw formats, which have no magic.
         label: What the bytes are instead of audio, with an article: "a PDF document"; else None.
         wav: The header of a WAV; None if there is none, or if it is broken or incomplete.
         wav_problem: Why the header of a WAV cannot be read.
+        tag_bytes: Size of the ID3v2 tags before the audio, which its decoders do not expect.
     """
 
     data: bytes
@@ -38,6 +46,11 @@ class Head:
     label: str | None
     wav: WavHeader | None = None
     wav_problem: str | None = None
+    tag_bytes: int = 0
+
+    def untagged(self, chunk: bytes, offset: int) -> bytes:
+        """Return the part of a chunk at this offset that is not in the tags."""
+        return chunk[max(0, self.tag_bytes - offset) :] if offset < self.tag_bytes else chunk
 
     @property
     def ignores_length(self) -> bool:
@@ -63,7 +76,15 @@ class Head:
 
 
 def can_be_judged(data: bytes | bytearray) -> bool:
-    """Return whether these bytes can be judged: a whole WAV header, otherwise SNIFF_BYTES."""
+    """Return whether these bytes can be judged: a whole WAV header, otherwise SNIFF_BYTES.
+
+    They are counted after ID3v2 tags, if those are not too large.
+    """
+    tag_bytes = tags_length(data)
+    if tag_bytes > MOST_TAG_BYTES:
+        return True
+    if tag_bytes:
+        data = data[tag_bytes : tag_bytes + MOST_HEAD_BYTES]
     if len(data) < SNIFF_BYTES:
         return False
     if data[:4] not in (b"RIFF", b"RIFX", b"RF64") or len(data) >= MOST_HEAD_BYTES:
@@ -77,9 +98,11 @@ def can_be_judged(data: bytes | bytearray) -> bool:
 def judged(data: bytes) -> Head:
     """Return the judged head: enough bytes to be judged, or the whole input."""
     found = sniff(data)
+    tag_bytes = 0 if found.format in _TAGGED else min(tags_length(data), len(data))
+    data = data[tag_bytes:]
     try:
         wav = parse_wav_header(data[:MOST_HEAD_BYTES])
     except ValueError as error:
-        return Head(data, found.format, found.label, wav_problem=str(error))
+        return Head(data, found.format, found.label, None, str(error), tag_bytes)
     problem = "the input ends within its WAV header" if wav is None else None
-    return Head(data, found.format, found.label, wav, problem)
+    return Head(data, found.format, found.label, wav, problem, tag_bytes)

@@ -17,6 +17,7 @@ _MPEG2_KBPS = {
     3: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _MPEG1_RATES = (44100, 48000, 32000)
+_MOST_TAGS = 8  # hostile bytes may hold thousands
 _RATE_DIVISORS = {0: 4, 2: 2, 3: 1}  # version bits: MPEG 2.5, 2, 1
 
 POSSIBLE_FRAME = re.compile(rb"\xff[\xe2-\xe7\xf2-\xff][\x10-\xeb\xec-\xef]", re.DOTALL)
@@ -70,3 +71,14 @@ def id3_length(data: bytes) -> int:
         return 0
     size = data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]
     return size + (20 if data[5] & 0x10 else 10)
+
+
+def tags_length(data: bytes | bytearray) -> int:
+    """Return the size of all ID3v2 tags at the start; it may exceed that of the data."""
+    at = 0
+    for _ in range(_MOST_TAGS):
+        length = id3_length(bytes(data[at : at + 10]))
+        if not length:
+            break
+        at += length
+    return at

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inspect.mpeg import id3_length, mpeg_frame
+from kazoo_media.audio.inspect.mpeg import mpeg_frame, tags_length
 
 SNIFF_BYTES = 512
 """Maximum number of bytes that are examined."""
@@ -87,9 +87,17 @@ _TS_PACKET_BYTES = 188
 def sniff(head: bytes) -> Sniffed:
     """Return the verdict on a file that begins with `head`; only SNIFF_BYTES are examined.
 
-    Raw formats (mu-law, A-law, GSM) have no magic: they are UNKNOWN.
+    ID3v2 tags at the start are skipped. Only if nothing known follows, they prove an MP3. Raw
+    formats (mu-law, A-law, GSM) have no magic: they are UNKNOWN.
     """
-    head = bytes(head[:SNIFF_BYTES])
+    if tags := tags_length(head):
+        found = _untagged(head[tags : tags + SNIFF_BYTES])
+        is_known = found.verdict is not Verdict.UNKNOWN
+        return found if is_known else Sniffed(Verdict.AUDIO, format=AudioFormat.MP3)
+    return _untagged(head[:SNIFF_BYTES])
+
+
+def _untagged(head: bytes) -> Sniffed:
     found = _audio_format(head)
     if found is not None:
         return Sniffed(Verdict.AUDIO, format=found)
@@ -107,8 +115,6 @@ def _audio_format(head: bytes) -> AudioFormat | None:
         return AudioFormat.WAV
     if head.startswith(b"OggS"):
         return _ogg_format(head)
-    if head.startswith(b"ID3"):  # AAC has such tags in broadcasts
-        return _mpeg_audio_format(head[id3_length(head) :]) or AudioFormat.MP3
     if len(head) > _TS_PACKET_BYTES and set(head[::_TS_PACKET_BYTES]) == {0x47}:
         return AudioFormat.MPEG
     return _mp4_format(head) or _mpeg_audio_format(head)
