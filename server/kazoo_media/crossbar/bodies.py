@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -26,10 +28,16 @@ from kazoo_media.errors import (
     ValidationError,
 )
 from kazoo_media.transport.budget import Budget
+from kazoo_media.transport.refused import RefusedError
+from kazoo_media.transport.serializers import Malformed
 
 _JSON_LIMIT_BYTES = 5 << 20
 _STRANGER_LIMIT_BYTES = 64 << 10
 """For log-ins, and for requests without a valid token in their head."""
+
+
+_DROPPED_BYTES = 64 << 20
+_DROPPED_S = 30.0
 
 
 class Piece(Protocol):
@@ -70,6 +78,24 @@ class Body:
             raise IncompleteUploadError(
                 f"{received} of {self._size_bytes} bytes arrived: send the request again"
             )
+
+
+async def drop_rest(messages: AsyncIterator[Piece]) -> None:
+    """Read and drop the rest of a body whose request is answered, for 30 s or up to 64 MiB.
+
+    Many clients send all of their body before they read. If the connection closed meanwhile, they
+    would see a reset instead of the answer.
+
+    Source: RFC 9112, 9.6.
+    """
+    dropped = 0
+    with suppress(TimeoutError, MediaError, RefusedError):
+        async with asyncio.timeout(_DROPPED_S):
+            async for message in messages:
+                if not isinstance(message, Malformed):
+                    dropped += len(message.body.data)
+                if dropped > _DROPPED_BYTES:
+                    return
 
 
 async def read_envelope(

@@ -28,7 +28,7 @@ from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
 from kazoo_media.crossbar.authentication import LogInAnswers, authenticate, authenticate_player
-from kazoo_media.crossbar.bodies import Body, Piece, read_envelope
+from kazoo_media.crossbar.bodies import Body, Piece, drop_rest, read_envelope
 from kazoo_media.crossbar.conditions import check_whole
 from kazoo_media.crossbar.content import Contents
 from kazoo_media.crossbar.content_types import JSON_TYPES
@@ -151,6 +151,8 @@ class CrossbarServicer:
                         async for piece in _unbroken(rest, ending):
                             yield piece
                 ending.note_sent(found.status)
+                if has_body:
+                    await drop_rest(received)
             finally:
                 count(str(ending.status))
                 if rest is not None:

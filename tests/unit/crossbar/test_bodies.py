@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from google.api.httpbody_pb2 import HttpBody
 
-from kazoo_media.crossbar.bodies import Body, read_envelope
+from kazoo_media.crossbar import bodies
+from kazoo_media.crossbar.bodies import Body, drop_rest, read_envelope
 from kazoo_media.crossbar.operations import Resource, Target
 from kazoo_media.crossbar.requests import Request
+from kazoo_media.crossbar.v2.crossbar_service_pb2 import UploadRawRequest
 from kazoo_media.errors import IncompleteUploadError, MediaError, TooLargeError
+from kazoo_media.transport.serializers import MALFORMED
 from tests.support.engines import ample_budget
 
 
@@ -68,3 +73,34 @@ async def test_json_that_is_declared_too_large_is_not_read() -> None:
     with pytest.raises(TooLargeError):
         await _read(_request("application/json", 6_000_000), messages, 6_000_000)
     assert messages.taken == []
+
+
+async def test_the_rest_of_a_body_is_dropped_up_to_a_size_and_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[Any]:
+        nonlocal read
+        message = UploadRawRequest(body=HttpBody(data=bytes(1 << 20)))
+        while True:
+            read += 1
+            yield message
+
+    await drop_rest(endless())
+    assert read == 65
+
+    async def stalled() -> AsyncIterator[Any]:
+        yield UploadRawRequest()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(bodies, "_DROPPED_S", 0.0)
+    await drop_rest(stalled())
+
+
+async def test_an_error_in_the_rest_of_a_body_is_dropped_too() -> None:
+    async def broken() -> AsyncIterator[Any]:
+        yield MALFORMED
+        raise IncompleteUploadError("cut")
+
+    await drop_rest(broken())
