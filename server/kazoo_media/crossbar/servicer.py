@@ -18,6 +18,7 @@ from collections.abc import (
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, cast
+from urllib.parse import unquote
 
 import structlog
 from google.api.httpbody_pb2 import HttpBody
@@ -77,8 +78,8 @@ _LOG_INS = (Resource.LOG_IN, Resource.USER_LOG_IN)
 Locate = Callable[[Any, str], Target]
 """Returns the target of a request message; the text is the path as the client sent it."""
 
-_Arrived: TypeAlias = "Message | Malformed | MediaError"
-"""The first message of a request, or why it has none."""
+_Arrived: TypeAlias = "Message | Malformed | MediaError | None"
+"""The first message of a request, or why it has none. None: it is awaited with the body."""
 
 _Read = Callable[[ReadScope, Request], Awaitable[Answer]]
 _Write = Callable[[WriteScope, Request], Awaitable[Answer]]
@@ -133,7 +134,7 @@ class CrossbarServicer:
         ) -> AsyncGenerator[HttpBody | Pieces, None]:
             ending, rest = _Ending(), None
             try:
-                message = await _first(received) if has_body else received
+                message = await _first(received, context) if has_body else received
                 request = _request(context, message, locate)
                 body = _body(message, received, request) if has_body else None
                 found = await self._answer(request, message, body)
@@ -264,17 +265,32 @@ class CrossbarServicer:
         return await read_envelope(request, body, self._budget, is_known=True)
 
 
-async def _first(messages: AsyncIterator[Message | Malformed]) -> _Arrived:
+async def _first(messages: AsyncIterator[Message | Malformed], context: Context) -> _Arrived:
+    """Return the first message; None if the client waits with it for a sign to proceed."""
+    if _waits(_headers(context)):
+        return None
     try:
         return await anext(messages, MALFORMED)
     except MediaError as refusal:
         return refusal
 
 
+def _waits(headers: Mapping[str, str]) -> bool:
+    """Return whether the client waits, and the path tells the target without a message."""
+    if headers.get("expect", "").lower() != "100-continue":
+        return False
+    try:
+        unquote(headers.get("x-rest-uri", "").partition("?")[0], errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _body(message: Any, messages: AsyncIterator[Piece], request: Request) -> Body | None:  # noqa: ANN401 - of any rpc
     if isinstance(message, Malformed | MediaError):
         return None
-    return Body(message.body.data, messages, request.size_bytes)
+    first = b"" if message is None else message.body.data
+    return Body(first, messages, request.size_bytes)
 
 
 def _check(message: _Arrived) -> None:
@@ -310,8 +326,11 @@ def _account_id(request: Request) -> str:
 def _request(context: Context, message: _Arrived, locate: Locate) -> Request:
     headers = _headers(context)
     path = headers.get("x-rest-uri", "").partition("?")[0]
-    has_path = not isinstance(message, Malformed | MediaError)
-    target = locate(message, path) if has_path else Target(None)
+    target = Target(None)
+    if message is None:
+        target = Target.locate(path)
+    elif not isinstance(message, Malformed | MediaError):
+        target = locate(message, path)
     return Request.of(target, headers, Call.begin(context).request_id)
 
 

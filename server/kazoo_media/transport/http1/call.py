@@ -172,6 +172,7 @@ class Call:
     def _send_head(self) -> None:
         if not self._has_head:
             self._has_head = True
+            self.messages.note_answered()
             self._send((self._head or wire.head(()),))
 
     def _send(self, pieces: Sequence[bytes]) -> None:

@@ -216,6 +216,7 @@ class Connection(asyncio.Protocol, Outlet):
             self._transport,
             self._budget,
             recognize,
+            self._proceed if request.expects_continue and handler.request_streaming else None,
         )
         self._call = Call(handler, request.metadata, messages, self)
         task = self._call.start()
@@ -223,6 +224,9 @@ class Connection(asyncio.Protocol, Outlet):
         task.add_done_callback(self._calls.discard)
         if request.timeout_s is not None:
             self._deadline = self._loop.call_later(request.timeout_s, self._call.expire)
+
+    def _proceed(self) -> None:
+        self._transport.write(wire.CONTINUE)
 
     def _has_left(self) -> bool:
         """Return whether the peer has closed: a transport that does not read does not see it."""

@@ -70,6 +70,7 @@ class Messages:
         flow: Flow,
         budget: Budget,
         recognize: Recognize | None = None,
+        proceed: Callable[[], None] | None = None,
     ) -> None:
         """Keep how to read messages.
 
@@ -80,12 +81,14 @@ class Messages:
             budget: Of all calls.
             recognize: Called before a large message is received, and before the second half of the
                 budget is used. None: the sender keeps its messages small.
+            proceed: Called before the first message is awaited: the sender waits for it.
         """
         self._deserialize = deserialize
         self._encoding = encoding
         self._flow = flow
         self._budget = budget
         self._recognize = recognize
+        self._proceed = proceed
         self._recognizing: asyncio.Task[None] | None = None
         self._rest = bytearray()
         self._wanted_bytes = PREFIX_BYTES
@@ -137,6 +140,10 @@ class Messages:
         self._hold(-self._held_bytes)
         self._budget.forget(self)
 
+    def note_answered(self) -> None:
+        """Do not ask the sender to proceed any more: the answer has begun."""
+        self._proceed = None
+
     @property
     def is_paused(self) -> bool:
         """Return whether the connection is not read."""
@@ -161,6 +168,9 @@ class Messages:
                 raise self._refusal
             if self.is_ended:
                 raise StopAsyncIteration
+            if self._proceed is not None:
+                self._proceed()
+                self._proceed = None
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         data, is_compressed = self._whole.popleft()

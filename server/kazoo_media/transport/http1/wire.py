@@ -27,6 +27,9 @@ PREFIX_BYTES = 5
 HEALTHY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 """The whole answer to a health check."""
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""The interim answer to a client that waits with its body. Source: RFC 9110, 10.1.1."""
+
 NO_CALL = b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n"
 """The whole answer to a request that is neither a health check nor a call."""
 
@@ -53,6 +56,7 @@ class Request:
             types, together with its user's client certificate.
         encoding: Of compressed messages.
         timeout_s: The client's; None: none.
+        expects_continue: Whether the client waits for a 100 before it sends the body.
         is_transcoded: Whether the gateway has made the messages from HTTP.
     """
 
@@ -60,6 +64,7 @@ class Request:
     is_grpc: bool = False
     encoding: str = "identity"
     timeout_s: float | None = None
+    expects_continue: bool = False
     is_transcoded: bool = False
 
 
@@ -114,6 +119,8 @@ def request_of(headers: Headers) -> Request:
             request.encoding = text.decode("latin-1")
         elif key == "grpc-timeout" and (found := _TIMEOUT.fullmatch(text)):
             request.timeout_s = int(found[1]) * _UNIT_S[found[2]]
+        elif key == "expect":
+            request.expects_continue = text.lower() == b"100-continue"
         elif key == TRANSCODED_KEY:
             request.is_transcoded = True
     return request
