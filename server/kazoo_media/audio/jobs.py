@@ -29,6 +29,9 @@ TARGETS = frozenset(
 )
 """Formats that converter processes encode."""
 
+NO_AUDIO = "no audio in the input"
+"""The error about an input without samples, from every converter."""
+
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": "67108864",

@@ -28,6 +28,7 @@ from kazoo_media.audio.inspect.wav import (
     parse_wav_header,
     repaired_head,
 )
+from kazoo_media.audio.jobs import NO_AUDIO
 from kazoo_media.audio.presets import LONGEST_S
 
 Block = NDArray[np.float32]
@@ -76,7 +77,7 @@ class Decoder(ABC):
                 raise UndecodableError(f"it is longer than the limit of {LONGEST_S} s")
             yield block
         if not frames:
-            raise UndecodableError("the input has no audio")
+            raise UndecodableError(NO_AUDIO)
 
     @abstractmethod
     def _decoded(self) -> Iterator[Block]:

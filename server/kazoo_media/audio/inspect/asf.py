@@ -56,7 +56,7 @@ class AsfWalker(ContainerWalker):
     def _take(self, name: int, content: bytes) -> None:
         if name == _ASF_FILE:
             ticks, preroll_ms, flags = struct.unpack_from("<Q8xQI", content, 40)
-            self._duration_ms = None if flags & 1 else max(0, ticks / 10_000 - preroll_ms)
+            self._duration_ms = None if flags & 1 else max(0, ticks / 10_000 - preroll_ms) or None
         elif element_name(content[:16]) == _ASF_AUDIO:
             self._channel_count, self._rate = struct.unpack_from("<HI", content, 56)
         else:

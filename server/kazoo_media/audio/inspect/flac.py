@@ -11,7 +11,9 @@ from typing_extensions import override
 from kazoo_media.audio.inspect.gauge import Gauge
 from kazoo_media.model import AudioFacts
 
+_MAGIC = b"fLaC"
 _HEAD_BYTES = 4 + 4 + 34
+_BLOCK_HEAD_BYTES = 4
 _MOST_SAMPLES = (1 << 36) - 1  # the header has 36 bits for them
 _TAIL_BYTES = 128 * 1024  # two frames of nearly any stream
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
@@ -27,21 +29,47 @@ class FlacGauge(Gauge):
     def __init__(self) -> None:
         self._head = b""
         self._tail = b""
+        self._block_head = b""  # of the next block of metadata
+        self._skip = len(_MAGIC)
+        self._is_last = False
+        self._has_frames = False
 
     @override
     def feed(self, chunk: bytes) -> None:
+        if not self._has_frames:
+            self._pass_metadata(chunk)
         self._head += chunk[: _HEAD_BYTES - len(self._head)]
         whole = chunk if len(chunk) >= _TAIL_BYTES else self._tail + chunk
         self._tail = whole[-_TAIL_BYTES:]
 
+    def _pass_metadata(self, chunk: bytes) -> None:
+        at = 0
+        while at < len(chunk):
+            if self._skip:
+                step = min(self._skip, len(chunk) - at)
+                self._skip -= step
+                at += step
+                continue
+            if self._is_last:
+                self._has_frames = True
+                return
+            self._block_head += chunk[at : at + 1]
+            at += 1
+            if len(self._block_head) == _BLOCK_HEAD_BYTES:
+                self._is_last = self._block_head[0] >= 0x80
+                self._skip = int.from_bytes(self._block_head[1:], "big")
+                self._block_head = b""
+
     @override
     def facts(self) -> AudioFacts:
-        if len(self._head) < _HEAD_BYTES or not self._head.startswith(b"fLaC"):
+        if len(self._head) < _HEAD_BYTES or not self._head.startswith(_MAGIC):
             return AudioFacts()
         packed = int.from_bytes(self._head[18:26], "big")
         rate, channels, samples = packed >> 44, (packed >> 41 & 7) + 1, packed & _MOST_SAMPLES
         if not rate:
             return AudioFacts()
+        if not self._has_frames:
+            return AudioFacts(0, rate, channels)
         samples = samples or self._counted() or 0
         return AudioFacts(round(samples * 1000 / rate) if samples else None, rate, channels)
 

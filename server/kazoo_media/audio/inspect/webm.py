@@ -57,7 +57,7 @@ class WebmWalker(ContainerWalker):
     @override
     def _counted(self) -> AudioFacts:
         if self._first is None:
-            return self._facts(None)
+            return self._facts(None if self._audio_number is None else 0)
         return self._facts((self._last - self._first) * self._scale_ns / 1e6)
 
     @override

@@ -17,8 +17,9 @@ from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import MP4_FAMILY, AudioFormat
 from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.inspect.mp4 import index_comes_first
-from kazoo_media.audio.jobs import Report
+from kazoo_media.audio.jobs import NO_AUDIO, Report
 from kazoo_media.audio.running.confinement import Confinement
+from kazoo_media.audio.running.evidence import NOTHING_CAME_OUT
 from kazoo_media.audio.running.piped import PipedConversion
 from kazoo_media.audio.running.process import ConverterProcess
 from kazoo_media.audio.running.program import Program
@@ -44,7 +45,7 @@ _MISSING = (
 _STOPPED = 255  # it catches the signals that ask it to end, that of the CPU limit among them
 _STOPPED_TEXT = "it used more CPU time than is allowed, or was asked to end"
 _COMPLAINT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:error|fatal)\] (.+)$", re.MULTILINE)
-_NO_AUDIO = re.compile(r"Stream map '.*' matches no streams\.")
+_NO_STREAM = re.compile(r"Stream map '.*' matches no streams\.")
 
 
 def find_ffmpeg() -> str | None:
@@ -92,7 +93,7 @@ class _FfmpegProcess(ConverterProcess):
     def complaints(self) -> str:
         # ffmpeg continues after a broken frame: the length then shows that audio is missing.
         level = "FAIL" if self.exit_code else "WARN"
-        text = _NO_AUDIO.sub("the input has no audio", super().complaints)
+        text = _NO_STREAM.sub(NO_AUDIO, super().complaints)
         if self.exit_code == _STOPPED and not text:
             return f"ffmpeg FAIL {_STOPPED_TEXT}"
         return "".join(f"ffmpeg {level} {each}\n" for each in _COMPLAINT.findall(text))
@@ -136,6 +137,8 @@ class FfmpegDecoding(PipedConversion):
     @override
     def _judge(self, report: Report) -> str | None:
         reason = super()._judge(report)
+        if reason == NOTHING_CAME_OUT and not report.warnings:
+            return NO_AUDIO
         if reason is None and self._input.meter.expected_ms() is None:
             # If the expected length is unknown, ffmpeg must not have reported any error.
             return next(iter(report.warnings), None)

@@ -15,6 +15,9 @@ from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.jobs import Report
 from kazoo_media.model import AudioFacts
 
+NOTHING_CAME_OUT = "no audio came out"
+"""The failure of a converter that wrote no samples."""
+
 _MOST_WARNINGS = 10
 _MOST_CHARACTERS = 200
 _COMPLAINT = re.compile(r"^\S+ (FAIL|WARN) +(.+)$", re.MULTILINE)
@@ -99,7 +102,7 @@ def _exit_failure(evidence: Evidence) -> str | None:
 
 def _output_failure(evidence: Evidence) -> str | None:
     if not evidence.head or evidence.facts.duration_ms == 0:
-        return "no audio came out"
+        return NOTHING_CAME_OUT
     if evidence.target in _WITH_MAGIC and sniff(evidence.head).format is not evidence.target:
         return f"the output is not {evidence.target.title}"
     return None

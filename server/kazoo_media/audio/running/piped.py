@@ -24,7 +24,7 @@ from kazoo_media.audio.conversion import (
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.duration_meter import DurationMeter
 from kazoo_media.audio.inspect.wav import repaired_head
-from kazoo_media.audio.jobs import Report
+from kazoo_media.audio.jobs import NO_AUDIO, Report
 from kazoo_media.audio.running.evidence import Evidence, failure_of
 from kazoo_media.audio.running.running_converter import RunningConverter
 from kazoo_media.audio.running.watchdog import Watchdog
@@ -185,9 +185,11 @@ class PipedConversion(Conversion):
         meter, is_bare = self._input.meter, self._input.format in _BARE_FRAMES
         if self._process.exit_code is None:
             return "it did not run"
+        if meter.facts().duration_ms == 0:
+            return NO_AUDIO  # an encoder makes a little silence of nothing
         if self._input.format is AudioFormat.MP3 and meter.facts().duration_ms is None:
             # Any bytes contain frame syncs by chance, which the converter plays as noise.
-            return "the input has no MP3 frames"
+            return f"{NO_AUDIO}: it has no MP3 frames"
         if self._length_misleads:
             return "the input has more audio than its header says"
         return failure_of(

@@ -9,30 +9,19 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Callable
-from functools import partial
 
 import pytest
-import pytest_asyncio
 
-from kazoo_media.audio.conversion import KAZOO_FAILURE, Conversion, ConversionOutcome
 from kazoo_media.audio.convert.converters import Backend, Converters
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.jobs import Job
-from kazoo_media.audio.pool.pool import ConverterPool
-from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
-from kazoo_media.audio.programs.sox import SoxCommand
-from kazoo_media.audio.running.confinement import Confinement
 from tests.support.audio_samples import encoded, measure, noise, tone, with_data_size
 from tests.support.processes import programs
-from tests.unit.audio.convert import damage
+from tests.unit.audio.convert import damage, every
 from tests.unit.audio.inspect.made_containers import in_container
 from tests.unit.audio.programs.sox_runs import (
-    Uploading,
     feed_all,
     read_all,
     run,
-    run_fallback,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
@@ -40,46 +29,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes h
 WAV, MP3, OGG, FLAC = AudioFormat.WAV, AudioFormat.MP3, AudioFormat.OGG, AudioFormat.FLAC
 AU, AMR, GSM, PCMU = AudioFormat.AU, AudioFormat.AMR, AudioFormat.GSM, AudioFormat.PCMU
 
-Start = Callable[[AudioFormat], Conversion]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def backends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Converters]:
-    folder = tmp_path_factory.mktemp("conversions")
-    pool = ConverterPool(folder)
-    yield Converters(Confinement(folder), pool, find_ffmpeg())
-    await pool.aclose()
-
-
-def _kazoo(backends: Converters, source: AudioFormat) -> Conversion:
-    command = SoxCommand("sox", source, MP3, (), ("-r", "8000"))
-    return Uploading(partial(backends.by_command, command))
-
-
-def _telephony(backends: Converters, source: AudioFormat, wanted: Backend) -> Conversion:
-    job = Job(source, MP3, "telephony", "linear16", ignore_length=False)
-    return Uploading(partial(backends.by_preset, job, wanted, "sox"))
-
-
-_EVERY = ["kazoo", *Backend]
 _BY_SOX = ["kazoo", Backend.SOX]
 _BY_CHOICE = ["kazoo", Backend.SOX, Backend.AUTO]
-
-
-@pytest.fixture(params=_EVERY)
-def start(request: pytest.FixtureRequest, backends: Converters) -> Start:
-    """Return what starts a conversion by Kazoo's command, or by a preset."""
-    if request.param == "kazoo":
-        return lambda source: _kazoo(backends, source)
-    return lambda source: _telephony(backends, source, request.param)
-
-
-async def _run(conversion: Conversion, data: bytes) -> tuple[bytes, ConversionOutcome]:
-    """Convert as an upload does: once more as long as a fallback may do better."""
-    out, outcome = await run(conversion, data)
-    while outcome.fallback is not None:
-        out, outcome = await run_fallback(outcome, data)
-    return out, outcome
 
 
 _TEXT = b"this is no audio at all\n" * 100
@@ -161,26 +112,20 @@ _WHOLE_BY_SOX: dict[str, tuple[bytes, AudioFormat]] = {
 }  # fmt: skip
 
 
-def _reason(outcome: ConversionOutcome) -> str:
-    assert outcome.report.error is not None, outcome
-    assert outcome.report.error.startswith(KAZOO_FAILURE + ": ")
-    return outcome.report.error.removeprefix(KAZOO_FAILURE + ": ")
-
-
 @pytest.mark.parametrize("name", _BROKEN)
-async def test_what_is_broken_ends_in_an_error_that_says_why(start: Start, name: str) -> None:
+async def test_what_is_broken_ends_in_an_error_that_says_why(start: every.Start, name: str) -> None:
     data, source = _BROKEN[name]
 
-    _, outcome = await _run(start(source), data)
+    _, outcome = await every.run_all(start(source), data)
 
-    assert len(_reason(outcome)) > 10
+    assert len(every.reason(outcome)) > 10
 
 
 @pytest.mark.parametrize("name", _WHOLE)
-async def test_what_only_looks_broken_is_converted_whole(start: Start, name: str) -> None:
+async def test_what_only_looks_broken_is_converted_whole(start: every.Start, name: str) -> None:
     data, source = _WHOLE[name]
 
-    out, outcome = await _run(start(source), data)
+    out, outcome = await every.run_all(start(source), data)
 
     assert outcome.report.error is None
     assert measure(out, "mp3").duration_s == pytest.approx(5.0, abs=0.4)
@@ -188,10 +133,12 @@ async def test_what_only_looks_broken_is_converted_whole(start: Start, name: str
 
 @pytest.mark.parametrize("start", _BY_CHOICE, indirect=True)
 @pytest.mark.parametrize("name", _WHOLE_BY_SOX)
-async def test_what_only_sox_reads_to_its_end_is_converted_whole(start: Start, name: str) -> None:
+async def test_what_only_sox_reads_to_its_end_is_converted_whole(
+    start: every.Start, name: str
+) -> None:
     data, source = _WHOLE_BY_SOX[name]
 
-    out, outcome = await _run(start(source), data)
+    out, outcome = await every.run_all(start(source), data)
 
     assert outcome.report.error is None
     assert measure(out, "mp3").duration_s == pytest.approx(5.0, abs=0.5)
@@ -201,21 +148,21 @@ async def test_what_only_sox_reads_to_its_end_is_converted_whole(start: Start, n
 
 @pytest.mark.parametrize("start", [Backend.INPROCESS], indirect=True)
 @pytest.mark.parametrize("name", sorted(set(_WHOLE_BY_SOX) - {"mp3 with a tag in its middle"}))
-async def test_and_where_sox_is_not_wanted_it_is_an_error(start: Start, name: str) -> None:
+async def test_and_where_sox_is_not_wanted_it_is_an_error(start: every.Start, name: str) -> None:
     data, source = _WHOLE_BY_SOX[name]
 
-    _, outcome = await _run(start(source), data)
+    _, outcome = await every.run_all(start(source), data)
 
-    assert _reason(outcome)
+    assert every.reason(outcome)
 
 
 @pytest.mark.parametrize("start", _BY_CHOICE, indirect=True)
-async def test_gsm_with_its_second_half_zeroed_is_an_error(start: Start) -> None:
+async def test_gsm_with_its_second_half_zeroed_is_an_error(start: every.Start) -> None:
     gsm = damage.zeroed(encoded(damage.NOISE, "gsm"), 0.5, 1)
 
-    _, outcome = await _run(start(GSM), gsm)
+    _, outcome = await every.run_all(start(GSM), gsm)
 
-    assert _reason(outcome)
+    assert every.reason(outcome)
 
 
 async def test_six_channels_are_an_error_where_they_can_not_be_kept(
@@ -223,17 +170,17 @@ async def test_six_channels_are_an_error_where_they_can_not_be_kept(
 ) -> None:
     audio = tone(1.0, channels=6)
 
-    _, kept = await run(_kazoo(backends, WAV), audio)
-    _, mixed = await run(_telephony(backends, WAV, Backend.AUTO), audio)
+    _, kept = await run(every.kazoo(backends, WAV), audio)
+    _, mixed = await run(every.telephony(backends, WAV, Backend.AUTO), audio)
 
-    assert "channels" in _reason(kept)
+    assert "channels" in every.reason(kept)
     assert mixed.report.error is None
 
 
 @pytest.mark.parametrize("start", _BY_SOX, indirect=True)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSEGV])
 async def test_a_converter_that_somebody_ends_puts_out_all_or_an_error(
-    start: Start, number: signal.Signals
+    start: every.Start, number: signal.Signals
 ) -> None:
     audio = noise(20.0, rate=48_000)
     async with start(WAV) as conversion:

@@ -237,7 +237,7 @@ def test_what_follows_the_audio_of_a_wav_is_not_played(odd: bytes) -> None:
         (AudioFormat.WAV, tone(2.0)[:20_000], "is shorter than its header says"),
         (AudioFormat.WAV, _GSM_WAV[:2000], "is shorter than its header says"),
         (AudioFormat.WAV, tone(1.0)[:44], "is shorter than its header says"),
-        (AudioFormat.WAV, silence(0.0), "the input has no audio"),
+        (AudioFormat.WAV, silence(0.0), "no audio in the input"),
         (AudioFormat.WAV, tone(0.1, rate=1000), "1000 Hz is not supported"),
         (AudioFormat.WAV, tone(0.1, channels=9), "9 channels are not supported"),
         (AudioFormat.WAV, with_data_size(tone(1.0), 640_000_000), "its header claims 40000 s"),
@@ -248,7 +248,7 @@ def test_what_follows_the_audio_of_a_wav_is_not_played(odd: bytes) -> None:
         (AudioFormat.OGG, b"OggS" + bytes(5000), "cannot be decoded"),
         (AudioFormat.OGG, encoded(tone(1.0), "ogg")[:1000], "cannot be decoded"),
         (AudioFormat.AMR, b"#!AMR\n", "cannot be decoded"),
-        (AudioFormat.PCMU, b"", "the input has no audio"),
+        (AudioFormat.PCMU, b"", "no audio in the input"),
     ],
 )
 def test_what_is_broken_is_an_error_with_its_reason(

@@ -340,8 +340,8 @@ class TestFlac:
 
     def test_frames_that_do_not_follow_each_other_are_not_believed(self) -> None:
         flac = encoded(noise(2.0), "flac")
-        head = flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:42]
         frame = flac.index(b"\xff\xf8")
+        head = flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:frame]
 
         meter = metered(head + flac[frame : frame + 20] * 3, AudioFormat.FLAC)
 

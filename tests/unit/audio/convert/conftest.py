@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from kazoo_media.audio.convert.converters import Converters
+from kazoo_media.audio.pool.pool import ConverterPool
+from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
+from kazoo_media.audio.running.confinement import Confinement
+from tests.unit.audio.convert.every import EVERY, Start, starting
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def backends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Converters]:
+    folder = tmp_path_factory.mktemp("conversions")
+    pool = ConverterPool(folder)
+    yield Converters(Confinement(folder), pool, find_ffmpeg())
+    await pool.aclose()
+
+
+@pytest.fixture(params=EVERY)
+def start(request: pytest.FixtureRequest, backends: Converters) -> Start:
+    """Return what starts a conversion by Kazoo's command, or by a preset of each back end."""
+    return starting(backends, request.param)
