@@ -21,13 +21,12 @@ from kazoo_media.audio.inprocess.rewindable import Rewindable
 from kazoo_media.audio.inprocess.samples import SampleReader, reader_of
 from kazoo_media.audio.inspect.plausibility import implausible
 from kazoo_media.audio.inspect.wav import (
-    CHUNK_HEAD_BYTES,
     LARGEST_HEADER_BYTES,
     WavHeader,
-    begins_chunk,
     parse_wav_header,
     repaired_head,
 )
+from kazoo_media.audio.inspect.wav_walk import WavWalk
 from kazoo_media.audio.jobs import NO_AUDIO
 from kazoo_media.audio.presets import LONGEST_S
 
@@ -132,7 +131,7 @@ def _open_wav(source_fd: int, *, ignore_length: bool) -> Decoder:
         reader = reader_of(header.format_code, header.bits, 0 if odd else width, order)
     except LookupError:
         return _open_coded_wav(source_fd, head, header, ignore_length=ignore_length)
-    return _Wav(source_fd, head, header, reader, ignore_length=ignore_length)
+    return _Wav(source_fd, head, header, reader)
 
 
 def _open_coded_wav(
@@ -176,61 +175,41 @@ class _Plain(Decoder):
 
     def _read(self) -> bytes:
         """Return whole frames, at least `_worth_bytes` except at the end of the input."""
-        data = self._rest or os.read(self._source_fd, _PIECE_BYTES)
-        while len(data) < self._worth_bytes and (more := os.read(self._source_fd, _PIECE_BYTES)):
+        data = self._rest or self._more()
+        while len(data) < self._worth_bytes and (more := self._more()):
             data += more
         whole = len(data) - len(data) % self._frame_bytes
         self._rest = data[whole:]
         return data[:whole] if self._rest else data
 
+    def _more(self) -> bytes:
+        """Return the next bytes of the audio, empty at its end."""
+        return os.read(self._source_fd, _PIECE_BYTES)
+
 
 class _Wav(_Plain):
-    """PCM or G.711 after a header whose size is right, wrong or unknown."""
+    """PCM or G.711 after a header whose sizes are right, wrong or unknown."""
 
     def __init__(
-        self,
-        source_fd: int,
-        head: bytes,
-        header: WavHeader,
-        reader: SampleReader,
-        *,
-        ignore_length: bool,
+        self, source_fd: int, head: bytes, header: WavHeader, reader: SampleReader
     ) -> None:
-        audio, rate, channels = head[header.data_offset :], *_shape(header)
+        self._walk = WavWalk()
+        audio, rate, channels = self._walk.kept(head)[header.data_offset :], *_shape(header)
         super().__init__(source_fd, audio, reader, rate, channels)
-        believes = header.size_is_sane and not ignore_length
-        self._declared = header.declared_bytes if believes else None
-        self._check((self._declared or 0) // self._frame_bytes)
+        self._check(header.declared_bytes // self._frame_bytes if header.size_is_sane else 0)
 
     @override
     def _decoded(self) -> Iterator[Block]:
-        if self._declared is None:
-            yield from super()._decoded()
-            return
-        left = self._declared
-        while left >= self._frame_bytes and (data := self._read()):
-            audio = data[: left - left % self._frame_bytes]
-            left -= len(audio)
-            yield self._reader.read(audio).reshape(-1, self.channel_count)
-            if len(audio) < len(data):
-                self._rest = data[len(audio) :] + self._rest
-        if left >= self._frame_bytes:
+        yield from super()._decoded()
+        if self._walk.missing_bytes >= self._frame_bytes:
             raise UndecodableError(_TOO_EARLY)
-        yield from self._after_declared_end(left + (self._declared & 1))
 
-    def _after_declared_end(self, skipped: int) -> Iterator[Block]:
-        """Yield audio after the declared end, if there is any; read the input to its end.
-
-        Args:
-            skipped: Number of bytes before a chunk: of an incomplete frame, and a pad byte.
-        """
-        least = skipped + CHUNK_HEAD_BYTES
-        while len(self._rest) < least and (data := os.read(self._source_fd, _READ_BYTES)):
-            self._rest += data
-        if not begins_chunk(self._rest[skipped:]):
-            yield from super()._decoded()
-        while os.read(self._source_fd, _READ_BYTES):
-            pass
+    @override
+    def _more(self) -> bytes:
+        while data := os.read(self._source_fd, _PIECE_BYTES):
+            if audio := self._walk.kept(data):
+                return audio
+        return b""
 
 
 def _shape(header: WavHeader) -> tuple[int, int]:

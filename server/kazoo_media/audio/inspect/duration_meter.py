@@ -16,13 +16,7 @@ from kazoo_media.audio.inspect.gauge import Gauge
 from kazoo_media.audio.inspect.mp3_aac import AacWalker, Mp3Walker
 from kazoo_media.audio.inspect.mp4 import Mp4Walker
 from kazoo_media.audio.inspect.ogg_amr import AmrWalker, AmrWideWalker, OggWalker
-from kazoo_media.audio.inspect.wav import (
-    CHUNK_HEAD_BYTES,
-    LARGEST_HEADER_BYTES,
-    WavHeader,
-    begins_chunk,
-    parse_wav_header,
-)
+from kazoo_media.audio.inspect.wav_walk import WavWalk
 from kazoo_media.audio.inspect.webm import WebmWalker
 from kazoo_media.model import AudioFacts
 
@@ -64,6 +58,10 @@ class DurationMeter:
     def hides_audio(self) -> bool:
         """Return whether there is more audio than its headers declare."""
         return self._gauge.hides_audio()
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return remarks for a person about what the headers say wrongly."""
+        return self._gauge.warnings()
 
     def is_truncated(self) -> bool:
         """Return whether the stream would be truncated if it ended here; False if unknown."""
@@ -107,69 +105,44 @@ class _Raw(Gauge):
 
 class _Wav(Gauge):
     def __init__(self) -> None:
-        self._header: WavHeader | None = None
-        self._head = b""
+        self._walk = WavWalk()
         self._bytes = 0
-        self._after = b""  # the first bytes after the declared audio
-        self._broken = False
 
     @override
     def feed(self, chunk: bytes) -> None:
-        if self._header is None and not self._broken:
-            self._head += chunk[: LARGEST_HEADER_BYTES + 16 - len(self._head)]
-            try:
-                self._header = parse_wav_header(self._head)
-            except ValueError:
-                self._broken = True
-            if self._header is not None:
-                self._head = b""
-        before = self._bytes
         self._bytes += len(chunk)
-        if self._header is not None and self._header.size_is_sane:
-            end = self._header.data_offset + self._header.declared_bytes
-            end += self._header.declared_bytes & 1
-            missing = CHUNK_HEAD_BYTES - len(self._after)
-            if self._bytes > end and missing:
-                start = end + len(self._after) - before
-                self._after += chunk[start : start + missing]
+        self._walk.kept(chunk)
 
     @override
     def facts(self) -> AudioFacts:
-        header = self._header
+        header = self._walk.header
         if header is None:
             return AudioFacts()
-        duration = header.duration_ms(self._data_bytes(header))
+        duration = header.duration_ms(self._walk.audio_bytes)
         return AudioFacts(
             duration, header.sample_rate_hertz, header.channel_count, codec=header.codec
         )
 
-    def _data_bytes(self, header: WavHeader) -> int:
-        received = max(0, self._bytes - header.data_offset)
-        if not header.size_is_sane or received <= header.declared_bytes:
-            return received
-        return header.declared_bytes if begins_chunk(self._after) else received
-
     @override
     def declared_ms(self) -> int | None:
-        header = self._header
-        if header is None or not header.size_is_sane:
+        header, walk = self._walk.header, self._walk
+        if header is None:
             return None
-        return header.duration_ms(header.declared_bytes)
+        return header.duration_ms(walk.audio_bytes + walk.missing_bytes)
 
     @override
     def hides_audio(self) -> bool:
-        header = self._header
-        if header is None or not header.size_is_sane:
-            return False
-        return self._data_bytes(header) > header.declared_bytes
+        return self._walk.hides_audio
 
     @override
     def is_truncated(self) -> bool:
-        header = self._header
-        if header is None:
-            return self._bytes > 0 and not self._broken
-        received = self._bytes - header.data_offset
-        return header.size_is_sane and received < header.declared_bytes
+        if self._walk.header is None:
+            return self._bytes > 0 and not self._walk.is_broken
+        return self._walk.missing_bytes > 0
+
+    @override
+    def warnings(self) -> tuple[str, ...]:
+        return self._walk.warnings()
 
 
 class _Au(Gauge):

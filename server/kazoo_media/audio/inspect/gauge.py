@@ -26,6 +26,10 @@ class Gauge(ABC):
         """Return whether there is more audio than headers declare."""
         return False
 
+    def warnings(self) -> tuple[str, ...]:
+        """Return remarks for a person about what headers say wrongly."""
+        return ()
+
     def is_truncated(self) -> bool:
         """Return whether the stream would be truncated if it ended here."""
         return False

@@ -46,6 +46,8 @@ class WavHeader:
         block_samples: Samples of one channel in `block_align` bytes; None if that varies.
         data_offset: Start of the audio in bytes.
         declared_bytes: Size of the audio by the header, true or not.
+        file_bytes: Size of the file by the header, true or not.
+        byte_order: "<" or ">", as `struct` has it.
     """
 
     format_code: int
@@ -56,11 +58,29 @@ class WavHeader:
     block_samples: int | None
     data_offset: int
     declared_bytes: int
+    file_bytes: int
+    byte_order: str
 
     @property
     def size_is_sane(self) -> bool:
         """Return whether the declared size is neither 0 nor a placeholder that streams write."""
         return 0 < self.declared_bytes < _LARGEST_SANE_SIZE
+
+    @property
+    def file_size_is_sane(self) -> bool:
+        """Return whether the file, by its declared size, ends at or after the header."""
+        return self.data_offset <= self.file_bytes < _LARGEST_SANE_SIZE
+
+    @property
+    def whole_bytes(self) -> int:
+        """Return the declared size of the audio without an incomplete block at its end."""
+        return self.declared_bytes - self.declared_bytes % max(1, self.block_align)
+
+    @property
+    def same_audio(self) -> tuple[object, ...]:
+        """Return what is equal if the audio of two files can be joined."""
+        samples = self.format_code, self.bits, self.block_align, self.block_samples
+        return *samples, self.channel_count, self.sample_rate_hertz, self.byte_order
 
     @property
     def codec(self) -> str | None:
@@ -97,10 +117,10 @@ def parse_wav_header(prefix: bytes | bytearray) -> WavHeader | None:
     """
     if len(prefix) < 12:
         return None
-    if prefix[:4] not in (b"RIFF", b"RIFX", b"RF64") or prefix[8:12] != b"WAVE":
+    if not begins_wav(prefix):
         raise ValueError("no RIFF/WAVE header")
     order = ">" if prefix[:4] == b"RIFX" else "<"
-    found: dict[bytes, bytes] = {}
+    found: dict[bytes, bytes] = {b"RIFF": bytes(prefix[4:8])}
     at = 12
     while at <= LARGEST_HEADER_BYTES:
         if len(prefix) < at + 8:
@@ -123,8 +143,10 @@ def _header(
     chunk, sizes = found.get(b"fmt ", b""), found.get(b"ds64", b"")
     if len(chunk) < 16:
         raise ValueError("the WAV header has no complete fmt chunk before its data")
+    file_bytes = struct.unpack(order + "I", found[b"RIFF"])[0] + CHUNK_HEAD_BYTES
     if data_bytes == _LARGEST_SIZE and len(sizes) >= 16:
-        data_bytes = struct.unpack_from("<Q", sizes, 8)[0]
+        file_bytes, data_bytes = struct.unpack_from("<QQ", sizes)
+        file_bytes += CHUNK_HEAD_BYTES
     code, channels, rate, _, align, bits = struct.unpack_from(order + "HHIIHH", chunk)
     if code == _EXTENSIBLE and len(chunk) >= 26:
         code = struct.unpack_from(order + "H", chunk, 24)[0]
@@ -135,7 +157,18 @@ def _header(
         block_samples = _GSM_SAMPLES
     elif code in _SAMPLES_IN_EXTENSION and len(chunk) >= 20:
         block_samples = struct.unpack_from(order + "H", chunk, 18)[0]
-    return WavHeader(code, channels, rate, bits, align, block_samples, data_offset, data_bytes)
+    return WavHeader(
+        code,
+        channels,
+        rate,
+        bits,
+        align,
+        block_samples,
+        data_offset,
+        data_bytes,
+        file_bytes,
+        order,
+    )
 
 
 def ignore_length_needed(header: WavHeader) -> bool:
@@ -143,17 +176,14 @@ def ignore_length_needed(header: WavHeader) -> bool:
 
     With a size of 0 sox would succeed without any audio; with the placeholder of a stream it would
     warn and play a trailing chunk as noise. A size that is too small cannot be detected at the
-    start: DurationMeter detects it at the end.
+    start: WavWalk detects it at the end.
     """
     return not header.size_is_sane
 
 
-def begins_chunk(data: bytes) -> bool:
-    """Return whether the bytes after the declared audio are a chunk or too few to be audio.
-
-    A chunk has a name; audio that continues after a wrong size rarely looks like one.
-    """
-    return len(data) < CHUNK_HEAD_BYTES or all(0x20 <= each < 0x7F for each in data[:4])
+def begins_wav(data: bytes | bytearray) -> bool:
+    """Return whether a WAV file begins with these bytes, at least 12."""
+    return data[:4] in (b"RIFF", b"RIFX", b"RF64") and data[8:12] == b"WAVE"
 
 
 def repaired_head(head: bytes, total_bytes: int) -> bytes:

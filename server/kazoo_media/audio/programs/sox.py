@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from kazoo_media.audio.conversion import ConversionLimits, Start
 from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.wav_walk import WavWalk
 from kazoo_media.audio.programs.sox_arguments import spools
 from kazoo_media.audio.running.confinement import Confinement
 from kazoo_media.audio.running.piped import PipedConversion
@@ -81,6 +82,9 @@ class SoxConversion(PipedConversion):
         """
         super().__init__(process, command.source, command.target, limits, again)
         self._command = command
+        # With --ignore-length it plays everything: also what is not audio.
+        ignores = command.source is AudioFormat.WAV and IGNORE_LENGTH in command.source_arguments
+        self._walk = WavWalk() if ignores else None
 
     @classmethod
     async def start(
@@ -115,6 +119,10 @@ class SoxConversion(PipedConversion):
     def _length_misleads(self) -> bool:
         ignored = IGNORE_LENGTH in self._command.source_arguments
         return self._input.meter.hides_audio() and not ignored
+
+    @override
+    def _audible(self, data: bytes) -> bytes:
+        return data if self._walk is None else self._walk.kept(data)
 
     @override
     def _fallback_after(self, reason: str | None) -> Start | None:

@@ -103,7 +103,7 @@ class PipedConversion(Conversion):
             self._process.allow_cpu(self._limits.cpu_s + grown)
         self._watchdog.fed(len(data))
         try:
-            await self._process.stdin.write(data)
+            await self._process.stdin.write(self._audible(data))
         finally:
             self._watchdog.taken()
 
@@ -131,7 +131,7 @@ class PipedConversion(Conversion):
         report = self._process.report
         self._close()
         reason = self._reason or self._judge(report)
-        warnings = report.warnings
+        warnings = (*report.warnings, *self._input.meter.warnings())
         if self._input.format in _BARE_FRAMES and self._input.meter.is_truncated():
             warnings = (*warnings, "the input ends within a frame")
         return ConversionOutcome(
@@ -146,6 +146,10 @@ class PipedConversion(Conversion):
         self._give_up(_STOPPED)
         self._close()
         await self._process.wait()
+
+    def _audible(self, data: bytes) -> bytes:
+        """Return the part of the next bytes of the input that the converter should read."""
+        return data
 
     @property
     def _length_is_known(self) -> bool:
