@@ -14,7 +14,7 @@ from kazoo_media.audio.conversion import Conversion, ConversionOutcome, Refusal,
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.duration_meter import DurationMeter
 from kazoo_media.audio.inspect.head import Head
-from kazoo_media.audio.inspect.plausibility import is_too_short
+from kazoo_media.audio.inspect.plausibility import covers
 from kazoo_media.audio.inspect.wav import repaired_head
 from kazoo_media.audio.jobs import Report, Sound
 from kazoo_media.blobs.store import blob_key_beside, new_blob_key
@@ -378,7 +378,7 @@ def with_sound(rendition: Rendition, sound: Sound | None) -> Rendition:
 
     A decoder may end where another one continues.
     """
-    if sound is None or is_too_short(sound.duration_ms, rendition.facts.duration_ms):
+    if sound is None or not covers(sound.duration_ms, rendition.facts.duration_ms):
         return rendition
     facts = replace(
         rendition.facts,

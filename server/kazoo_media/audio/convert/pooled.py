@@ -10,7 +10,7 @@ from typing_extensions import override
 from kazoo_media.audio.conversion import ConversionLimits, Start
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.head import Head
-from kazoo_media.audio.inspect.plausibility import is_too_short
+from kazoo_media.audio.inspect.plausibility import covers
 from kazoo_media.audio.jobs import Job, Measurement, Report
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.running.piped import PipedConversion
@@ -70,6 +70,6 @@ class PooledMeasuring(PipedConversion):
     def _judge(self, report: Report) -> str | None:
         if report.before is None:
             return report.error or super()._judge(report)
-        if is_too_short(report.before.duration_ms, self._input.meter.facts().duration_ms):
+        if not covers(report.before.duration_ms, self._input.meter.facts().duration_ms):
             return "only a part of the input can be decoded"
         return None

@@ -55,6 +55,11 @@ class DurationMeter:
         known = [value for value in (counted, declared) if value is not None]
         return max(known) if known else None
 
+    def least_ms(self) -> int | None:
+        """Return the expected duration without the padding that decoders may leave out."""
+        expected_ms = self.expected_ms()
+        return None if expected_ms is None else max(0, expected_ms - self._gauge.padding_ms())
+
     def hides_audio(self) -> bool:
         """Return whether there is more audio than its headers declare."""
         return self._gauge.hides_audio()

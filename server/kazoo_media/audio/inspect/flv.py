@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing_extensions import override
 
 from kazoo_media.audio.inspect.containers import ContainerWalker, Element
-from kazoo_media.audio.inspect.plausibility import is_too_short
+from kazoo_media.audio.inspect.plausibility import covers
 from kazoo_media.model import AudioFacts
 
 _FLV_FILE_BYTES, _FLV_TAG_BYTES, _FLV_AUDIO, _FLV_SCRIPT = 13, 11, 8, 18
@@ -33,7 +33,7 @@ class FlvWalker(ContainerWalker):
 
     @override
     def is_truncated(self) -> bool:
-        missing = is_too_short(self._last_any_ms, round(self._declared_ms))
+        missing = not covers(self._last_any_ms, round(self._declared_ms))
         return super().is_truncated() or (missing and not self._gave_up)
 
     @override

@@ -22,6 +22,10 @@ class Gauge(ABC):
         """Return the length that headers declare, or None."""
         return None
 
+    def padding_ms(self) -> int:
+        """Return how much of the counted silence at both ends decoders may leave out."""
+        return 0
+
     def hides_audio(self) -> bool:
         """Return whether there is more audio than headers declare."""
         return False

@@ -30,6 +30,7 @@ class FrameWalker(Walker):
         self._samples = 0
         self._frame_bytes = 0
         self._lost_bytes = 0
+        self._padding_samples = 0
 
     @override
     def _counted(self) -> AudioFacts:
@@ -44,6 +45,10 @@ class FrameWalker(Walker):
             return None
         whole = self._samples * (1 + self._lost_bytes / self._frame_bytes)
         return self._ms(max(whole, self._declared_samples or 0))
+
+    @override
+    def padding_ms(self) -> int:
+        return self._ms(self._padding_samples)
 
     def _ms(self, samples: float) -> int:
         return round(samples * 1000 / self._rate) if self._rate else 0
@@ -119,6 +124,9 @@ class Mp3Walker(FrameWalker):
             self._channel_count = 1 if body[3] >> 6 == 3 else 2
             frames = _frames_by_tag(body)
             self._declared_samples = None if frames is None else frames * frame.samples
+            if _has_tag(body):
+                self._samples -= frame.samples  # the march will count it
+                self._padding_samples = _padding_by_tag(body)
 
 
 def _tag_length(data: bytes, at: int) -> int | None:
@@ -138,6 +146,23 @@ def _tag_length(data: bytes, at: int) -> int | None:
     if data[at : at + 8] != b"APETAGEX":
         return None
     return _TAG_HEADER_BYTES + int.from_bytes(data[at + 12 : at + 16], "little")
+
+
+def _has_tag(body: bytes) -> bool:
+    """Return whether the first frame has a tag instead of audio."""
+    return re.search(rb"Xing|Info", body[:44]) is not None or body[36:40] == b"VBRI"
+
+
+def _padding_by_tag(body: bytes) -> int:
+    """Return the samples that the encoder added at both ends, by a LAME tag.
+
+    Source: gabriel.mp3-tech.org, Mp3 Info Tag revision 1.
+    """
+    found = re.search(rb"Xing|Info", body[:44])
+    if found is None or body[found.end() + 3] & 15 != 15:
+        return 0
+    packed = int.from_bytes(body[found.start() + 141 : found.start() + 144], "big")
+    return (packed >> 12) + (packed & 0xFFF)
 
 
 def _frames_by_tag(body: bytes) -> int | None:

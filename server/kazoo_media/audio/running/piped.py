@@ -203,7 +203,7 @@ class PipedConversion(Conversion):
                 target=self._output.format,
                 head=self._output.head,
                 facts=self._output.meter.facts(),
-                expected_ms=meter.expected_ms() if self._length_is_known else None,
+                expected_ms=meter.least_ms() if self._length_is_known else None,
                 # Players are used to files that end within a frame: a warning.
                 input_truncated=meter.is_truncated() and not is_bare,
             )

@@ -65,6 +65,10 @@ _BROKEN: dict[str, tuple[bytes, AudioFormat]] = {
     "a header alone": (with_data_size(damage.TONE, 80_000)[:44], WAV),
     "2 kB that claim 40,000 s": (damage.CLAIMING, WAV),
     **{f"WAV cut at {kept}": (damage.cut(damage.NOISE, kept), WAV) for kept in (0.01, 0.5, 0.95)},
+    **{
+        f"mp3 with half a second {how.__name__}": (how(damage.NOISE_MP3, 0.4, 0.5), MP3)
+        for how in (damage.zeroed, damage.scrambled)
+    },
     "mp3 with its middle zeroed": (damage.zeroed(damage.NOISE_MP3, 0.4, 0.6), MP3),
     "mp3 with its second half zeroed": (damage.zeroed(damage.NOISE_MP3, 0.5, 1), MP3),
     "mp3 with noise in its middle": (damage.scrambled(damage.NOISE_MP3, 0.4, 0.6), MP3),

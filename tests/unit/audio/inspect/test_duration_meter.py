@@ -14,6 +14,7 @@ from kazoo_media.audio.inspect.duration_meter import DurationMeter
 from kazoo_media.model import AudioFacts
 from tests.support.audio_samples import (
     CodedFormat,
+    contained,
     encoded,
     measure,
     noise,
@@ -245,6 +246,20 @@ class TestMp3:
 
         assert mp3[2] >> 4 == 5  # 64 kbit/s, or `length` is wrong
         assert meter.expected_ms() == round(1000 * 1152 / 44.1)
+
+    @pytest.mark.parametrize("rate", [8000, 16_000, 44_100])
+    @pytest.mark.parametrize("options", [(), ("-q:a", "4")])
+    def test_the_frame_of_a_tag_is_not_audio(self, rate: int, options: tuple[str, ...]) -> None:
+        mp3 = contained(tone(2.0, rate=rate), "a.mp3", *options)
+        assert b"Info" in mp3[:200] or b"Xing" in mp3[:200]
+
+        meter = metered(mp3, AudioFormat.MP3)
+
+        frame_ms = (1152 if rate == 44_100 else 576) * 1000 / rate
+        counted_ms = meter.facts().duration_ms
+        assert counted_ms == meter.expected_ms()
+        assert counted_ms == pytest.approx(2000 + 1.5 * frame_ms, abs=frame_ms)
+        assert meter.least_ms() == pytest.approx(2000, abs=1)
 
     def test_the_number_of_frames_in_a_vbri_tag_is_expected(self) -> None:
         mp3 = encoded(tone(2.0, rate=44100, channels=1), "mp3")
