@@ -21,6 +21,7 @@ from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
 from kazoo_media.audio.running.confinement import Confinement
 
+_FOLLOWED_BY_FFMPEG = frozenset({AudioFormat.MP3, AudioFormat.OGG, AudioFormat.OPUS})
 _NOT_INSTALLED = (
     "{target} by the preset {preset} needs the in-process converter, which is not installed:"
     " pip install 'kazoo-media[audio]', start the service again, and upload it again"
@@ -64,10 +65,11 @@ class Converters:
 
     async def by_command(self, command: SoxCommand, head: Head) -> Started:
         """Return a conversion by this command."""
+        second = partial(self.by_command, replace(command, source=AudioFormat.WAV))
         if command.source.sox_type is None:
-            second = partial(self.by_command, replace(command, source=AudioFormat.WAV))
             return await self._decoded(command.source, head, command.executable, second)
-        return await self._by_sox(command, head)
+        following = self._following(command.source, head, command.executable, second)
+        return await self._by_sox(command, head, following)
 
     async def measuring(self, source: AudioFormat, executable: str, head: Head) -> Started:
         """Return a conversion without output; its report has the measurement of the input.
@@ -83,7 +85,8 @@ class Converters:
         if source not in SOURCES:
             return await decoded()
         # libsndfile stops at second streams, which sox reads.
-        fallback = None if source is AudioFormat.WAV else decoded
+        fallback = self._following(source, head, executable, second)
+        fallback = fallback or (None if source is AudioFormat.WAV else decoded)
         start = PooledMeasuring.start(pool, source, ConversionLimits(), fallback)
         return await start_or_refuse(head, source, "the measuring process", start)
 
@@ -99,28 +102,38 @@ class Converters:
         is_for_sox = wanted is not Backend.INPROCESS and _sox_can(job)
         # Raw GSM has no header: libsndfile plays bytes as noise that sox refuses.
         is_raw_gsm = is_for_sox and job.source is AudioFormat.GSM
+        after_decoding = replace(job, source=AudioFormat.WAV)
+        decoded = partial(self.by_preset, after_decoding, wanted, executable)
         if pool is not None and job.source in SOURCES and not is_raw_gsm:
             # libsndfile stops at tags, cut frames and second streams, which sox reads past.
             by_sox = partial(self.by_preset, job, Backend.SOX, executable, head)
-            fallback = by_sox if is_for_sox and job.source.sox_type is not None else None
-            return await self._in_process(pool, job, head, fallback)
+            fallback: Start | None = (
+                by_sox if is_for_sox and job.source.sox_type is not None else None
+            )
+            following = self._following(job.source, head, executable, decoded)
+            if fallback is None and (wanted is Backend.AUTO or job.source.sox_type is None):
+                fallback = following
+            return await self._in_process(pool, job, head, fallback, following)
         if pool is None and not is_for_sox:
             reason = _ONLY_IN_PROCESS if wanted is Backend.SOX else _NOT_INSTALLED
             refusal = reason.format(preset=job.preset, target=job.target.title)
             return Refusal(head.problem(job.source) or refusal)
         if not is_for_sox or job.source.sox_type is None:
-            after_decoding = replace(job, source=AudioFormat.WAV)
-            second = partial(self.by_preset, after_decoding, wanted, executable)
-            return await self._decoded(job.source, head, executable, second)
+            return await self._decoded(job.source, head, executable, decoded)
         preset = PRESETS[job.preset]
         options, effects = preset.options(job.target, job.wav_encoding), preset.effects()
         command = SoxCommand(executable, job.source, job.target, (), options, effects)
         return await self.by_command(command, head)
 
     async def _in_process(
-        self, pool: ConverterPool, job: Job, head: Head, fallback: Start | None
+        self,
+        pool: ConverterPool,
+        job: Job,
+        head: Head,
+        fallback: Start | None,
+        following: Start | None,
     ) -> Started:
-        start = PooledConversion.start(pool, job, head, ConversionLimits(), fallback)
+        start = PooledConversion.start(pool, job, head, ConversionLimits(), fallback, following)
         started = await start_or_refuse(head, job.source, "the converter process", start)
         if isinstance(started, Refusal) and fallback is not None:
             return await fallback()
@@ -132,9 +145,15 @@ class Converters:
         head: Head,
         executable: str,
         second: Callable[[Head], Awaitable[Started]],
+        *,
+        by_ffmpeg: bool = False,
     ) -> Started:
-        """Return a conversion that first decodes the source to WAV."""
-        if source.sox_type is not None:
+        """Return a conversion that first decodes the source to WAV.
+
+        Args:
+            by_ffmpeg: Whether ffmpeg decodes what sox could decode, too.
+        """
+        if source.sox_type is not None and not by_ffmpeg:
             decoder = await self._by_sox(SoxCommand(executable, source, AudioFormat.WAV), head)
         else:
             limits, confinement = ConversionLimits(), self.confinement
@@ -142,11 +161,29 @@ class Converters:
             decoder = await start_or_refuse(head, source, "ffmpeg", start)
         return decoder if isinstance(decoder, Refusal) else TwoStageConversion(decoder, second)
 
-    async def _by_sox(self, command: SoxCommand, head: Head) -> Started:
+    def _following(
+        self,
+        source: AudioFormat,
+        head: Head,
+        executable: str,
+        second: Callable[[Head], Awaitable[Started]],
+    ) -> Start | None:
+        """Return a start of a conversion by ffmpeg, which follows changes of the format, or None.
+
+        Neither sox nor libsndfile follows them.
+        """
+        if self.ffmpeg is None or source not in _FOLLOWED_BY_FFMPEG:
+            return None
+        return partial(self._decoded, source, head, executable, second, by_ffmpeg=True)
+
+    async def _by_sox(
+        self, command: SoxCommand, head: Head, following: Start | None = None
+    ) -> Started:
         if head.ignores_length:
             command = command.ignoring_length()
         again = partial(self._by_sox, command.ignoring_length(), head)
-        start = SoxConversion.start(command, ConversionLimits(), self.confinement, again)
+        limits, confinement = ConversionLimits(), self.confinement
+        start = SoxConversion.start(command, limits, confinement, again, following)
         program = PurePath(command.executable).name
         return await start_or_refuse(head, command.source, program, start)
 

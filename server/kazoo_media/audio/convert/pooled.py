@@ -27,6 +27,7 @@ class PooledConversion(PipedConversion):
         head: Head,
         limits: ConversionLimits,
         fallback: Start | None = None,
+        following: Start | None = None,
     ) -> Self:
         """Return a conversion that waits for its input.
 
@@ -34,7 +35,7 @@ class PooledConversion(PipedConversion):
             OSError: no process can be started.
         """
         run = await pool.start(replace(job, ignore_length=head.ignores_length), limits)
-        return cls(run, job.source, job.target, limits, fallback)
+        return cls(run, job.source, job.target, limits, fallback, following)
 
     @property
     @override
@@ -59,7 +60,7 @@ class PooledMeasuring(PipedConversion):
             OSError: no process can be started.
         """
         run = await pool.start(Measurement(source), limits)
-        return cls(run, source, source, limits, fallback)
+        return cls(run, source, source, limits, fallback, fallback)
 
     @property
     @override
@@ -68,7 +69,7 @@ class PooledMeasuring(PipedConversion):
 
     @override
     def _judge(self, report: Report) -> str | None:
-        if report.before is None:
+        if report.before is None or self._is_confused:
             return report.error or super()._judge(report)
         if not covers(report.before.duration_ms, self._input.meter.facts().duration_ms):
             return "only a part of the input can be decoded"

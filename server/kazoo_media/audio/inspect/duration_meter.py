@@ -60,6 +60,10 @@ class DurationMeter:
         expected_ms = self.expected_ms()
         return None if expected_ms is None else max(0, expected_ms - self._gauge.padding_ms())
 
+    def changes_format(self) -> bool:
+        """Return whether the sample rate or the number of channels has changed."""
+        return self._gauge.changes_format()
+
     def hides_audio(self) -> bool:
         """Return whether there is more audio than its headers declare."""
         return self._gauge.hides_audio()

@@ -22,6 +22,10 @@ class Gauge(ABC):
         """Return the length that headers declare, or None."""
         return None
 
+    def changes_format(self) -> bool:
+        """Return whether the sample rate or the number of channels has changed."""
+        return False
+
     def padding_ms(self) -> int:
         """Return how much of the counted silence at both ends decoders may leave out."""
         return 0

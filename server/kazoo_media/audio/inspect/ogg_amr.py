@@ -86,6 +86,11 @@ class OggWalker(Walker):
         self._start: int | None = None
         self._granule = 0
         self._earlier_ms = 0.0
+        self._changes = False
+
+    @override
+    def changes_format(self) -> bool:
+        return self._changes
 
     @override
     def _counted(self) -> AudioFacts:
@@ -142,6 +147,8 @@ class OggWalker(Walker):
             return
         if not rate or (self._serial is not None and not self._ended):
             return
+        if self._rate is not None:
+            self._changes |= (rate, channels) != (self._rate, self._channel_count)
         self._earlier_ms += self._link_ms()
         self._serial, self._ended, self._granule = serial, False, 0
         self._rate, self._channel_count, self._start = rate, channels, start

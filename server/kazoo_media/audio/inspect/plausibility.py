@@ -28,6 +28,11 @@ def is_too_short(duration_ms: int, expected_ms: int | None) -> bool:
     return expected_ms is not None and duration_ms < expected_ms - _tolerance_ms(expected_ms)
 
 
+def is_too_long(duration_ms: int, expected_ms: int | None) -> bool:
+    """Return whether there is more than there should be, with the tolerance of `is_too_short`."""
+    return expected_ms is not None and duration_ms > expected_ms + _tolerance_ms(expected_ms)
+
+
 def covers(measured_ms: int, duration_ms: int | None) -> bool:
     """Return whether a measurement covers audio of this duration.
 

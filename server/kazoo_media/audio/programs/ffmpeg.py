@@ -30,6 +30,8 @@ _SPOOL_SCRIPT = Path(__file__).with_name("spool.py")
 
 _DEMUXERS: Mapping[AudioFormat, str] = {
     **dict.fromkeys(MP4_FAMILY, "mov"),
+    AudioFormat.MP3: "mp3",
+    AudioFormat.OGG: "ogg",
     AudioFormat.OPUS: "ogg",
     AudioFormat.AAC: "aac",
     AudioFormat.AMR_WB: "amr",
@@ -38,6 +40,7 @@ _DEMUXERS: Mapping[AudioFormat, str] = {
     AudioFormat.FLV: "flv",
     AudioFormat.MPEG: "mpeg",
 }
+_FOLLOWED = frozenset({AudioFormat.MP3, AudioFormat.AAC})  # not Ogg: it ends at the change
 _MISSING = (
     "{} can be read with ffmpeg only, which is not installed: install the package extra "
     "kazoo-media[ffmpeg], or ffmpeg 6 or later, start the service again, and upload it again"
@@ -133,6 +136,11 @@ class FfmpegDecoding(PipedConversion):
     @override
     def backend(self) -> str:
         return "ffmpeg"
+
+    @property
+    @override
+    def _is_confused(self) -> bool:
+        return super()._is_confused and self._input.format not in _FOLLOWED
 
     @override
     def _judge(self, report: Report) -> str | None:

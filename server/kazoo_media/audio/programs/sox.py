@@ -73,14 +73,20 @@ class SoxConversion(PipedConversion):
     """One run of sox."""
 
     def __init__(
-        self, process: ConverterProcess, command: SoxCommand, limits: ConversionLimits, again: Start
+        self,
+        process: ConverterProcess,
+        command: SoxCommand,
+        limits: ConversionLimits,
+        again: Start,
+        following: Start | None = None,
     ) -> None:
         """Take over a process that waits for its input.
 
         Args:
             again: Starts the same command again, ignoring the length in the header.
+            following: Starts a conversion that follows changes of the format.
         """
-        super().__init__(process, command.source, command.target, limits, again)
+        super().__init__(process, command.source, command.target, limits, again, following)
         self._command = command
         # With --ignore-length it plays everything: also what is not audio.
         ignores = command.source is AudioFormat.WAV and IGNORE_LENGTH in command.source_arguments
@@ -88,7 +94,12 @@ class SoxConversion(PipedConversion):
 
     @classmethod
     async def start(
-        cls, command: SoxCommand, limits: ConversionLimits, confinement: Confinement, again: Start
+        cls,
+        command: SoxCommand,
+        limits: ConversionLimits,
+        confinement: Confinement,
+        again: Start,
+        following: Start | None = None,
     ) -> Self:
         """Return a conversion that waits for its input.
 
@@ -101,7 +112,7 @@ class SoxConversion(PipedConversion):
         is_sox = PurePath(command.executable).name == "sox"
         program = Program(sox_argv(command), limits, spool_bytes, ends_with_pipes=is_sox)
         process = await ConverterProcess.start(program, confinement)
-        return cls(process, command, limits, again)
+        return cls(process, command, limits, again, following)
 
     @property
     @override
@@ -126,4 +137,6 @@ class SoxConversion(PipedConversion):
 
     @override
     def _fallback_after(self, reason: str | None) -> Start | None:
+        if self._is_confused:
+            return self._following
         return self._fallback if self._length_misleads else None

@@ -10,7 +10,7 @@ import signal
 from dataclasses import dataclass
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inspect.plausibility import is_too_short
+from kazoo_media.audio.inspect.plausibility import is_too_long, is_too_short
 from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.audio.jobs import Report
 from kazoo_media.model import AudioFacts
@@ -18,6 +18,8 @@ from kazoo_media.model import AudioFacts
 NOTHING_CAME_OUT = "no audio came out"
 """The failure of a converter that wrote no samples."""
 
+_LOWEST_MPEG1_RATE = 32_000
+_LAME_DELAY_SAMPLES = 1105  # of the encoder and of a decoder
 _MOST_WARNINGS = 10
 _MOST_CHARACTERS = 200
 _COMPLAINT = re.compile(r"^\S+ (FAIL|WARN) +(.+)$", re.MULTILINE)
@@ -51,7 +53,8 @@ class Evidence:
         failure: Why it failed by its own report.
         head: The first bytes of the output.
         facts: Facts of the output.
-        expected_ms: Expected duration of the output; None: not known.
+        least_ms: Shortest expected duration of the output; None: not known.
+        most_ms: Longest expected duration of the output; None: not known.
         input_truncated: Whether the input ended earlier than its headers declare.
     """
 
@@ -60,7 +63,8 @@ class Evidence:
     target: AudioFormat
     head: bytes
     facts: AudioFacts
-    expected_ms: int | None
+    least_ms: int | None
+    most_ms: int | None
     input_truncated: bool
 
 
@@ -111,10 +115,23 @@ def _output_failure(evidence: Evidence) -> str | None:
 def _length_failure(evidence: Evidence) -> str | None:
     if evidence.input_truncated:
         return "the input is shorter than its header says"
-    duration_ms, expected_ms = evidence.facts.duration_ms, evidence.expected_ms
-    if duration_ms is None or expected_ms is None or not is_too_short(duration_ms, expected_ms):
+    duration_ms, least_ms, most_ms = evidence.facts.duration_ms, evidence.least_ms, evidence.most_ms
+    if duration_ms is None or least_ms is None or most_ms is None:
         return None
-    return f"{duration_ms / 1000:.1f} s came out of {expected_ms / 1000:.1f} s"
+    if is_too_short(duration_ms, least_ms):
+        return f"{duration_ms / 1000:.1f} s came out of {least_ms / 1000:.1f} s"
+    if is_too_long(duration_ms - _added_ms(evidence), most_ms):
+        return f"{duration_ms / 1000:.1f} s came out of {most_ms / 1000:.1f} s"
+    return None
+
+
+def _added_ms(evidence: Evidence) -> int:
+    """Return the longest silence that an encoder adds at both ends."""
+    rate = evidence.facts.sample_rate_hertz
+    if evidence.target is not AudioFormat.MP3 or not rate:
+        return 0
+    frame_samples = 1152 if rate >= _LOWEST_MPEG1_RATE else 576
+    return round((_LAME_DELAY_SAMPLES + frame_samples) * 1000 / rate)
 
 
 def _signal_text(number: int) -> str:

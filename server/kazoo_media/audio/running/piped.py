@@ -30,6 +30,9 @@ from kazoo_media.audio.running.running_converter import RunningConverter
 from kazoo_media.audio.running.watchdog import Watchdog
 
 _MIB = 1024 * 1024
+CHANGES = "the sample rate or the number of channels changes within the input"
+"""The failure of a converter that would play a part of the input at a wrong speed, or not."""
+
 _STOPPED = "it was stopped"
 _YIELD_BYTES = 64 * 1024
 _HEAD_BYTES = 128  # every WAV header that sox or ffmpeg writes
@@ -75,15 +78,18 @@ class PipedConversion(Conversion):
         target: AudioFormat,
         limits: ConversionLimits,
         fallback: Start | None = None,
+        following: Start | None = None,
     ) -> None:
         """Take over a process that waits for its input.
 
         Args:
             fallback: Starts another conversion if this one fails.
+            following: Starts one that follows changes of the format, if there are any.
         """
         self._process = process
         self._limits = limits
         self._fallback = fallback
+        self._following = following
         self._input = _Metered(source)
         self._output = _Metered(target)
         self._reason: str | None = None
@@ -161,8 +167,15 @@ class PipedConversion(Conversion):
         """Return whether the converter ignored audio after the declared length."""
         return False
 
+    @property
+    def _is_confused(self) -> bool:
+        """Return whether the input changes its format, which the converter does not follow."""
+        return self._input.meter.changes_format()
+
     def _fallback_after(self, reason: str | None) -> Start | None:
         """Return a start of another conversion that may succeed after this result, or None."""
+        if self._is_confused:
+            return self._following
         return None if reason is None else self._fallback
 
     async def _read(self) -> bytes:
@@ -194,6 +207,8 @@ class PipedConversion(Conversion):
         if self._input.format is AudioFormat.MP3 and meter.facts().duration_ms is None:
             # Any bytes contain frame syncs by chance, which the converter plays as noise.
             return f"{NO_AUDIO}: it has no MP3 frames"
+        if self._is_confused:
+            return CHANGES
         if self._length_misleads:
             return "the input has more audio than its header says"
         return failure_of(
@@ -203,7 +218,8 @@ class PipedConversion(Conversion):
                 target=self._output.format,
                 head=self._output.head,
                 facts=self._output.meter.facts(),
-                expected_ms=meter.least_ms() if self._length_is_known else None,
+                least_ms=meter.least_ms() if self._length_is_known else None,
+                most_ms=meter.expected_ms() if self._length_is_known else None,
                 # Players are used to files that end within a frame: a warning.
                 input_truncated=meter.is_truncated() and not is_bare,
             )

@@ -30,8 +30,10 @@ def kazoo(backends: Converters, source: AudioFormat) -> Conversion:
     return Uploading(partial(backends.by_command, command))
 
 
-def telephony(backends: Converters, source: AudioFormat, wanted: Backend) -> Conversion:
-    job = Job(source, AudioFormat.MP3, "telephony", "linear16", ignore_length=False)
+def telephony(
+    backends: Converters, source: AudioFormat, wanted: Backend, preset: str = "telephony"
+) -> Conversion:
+    job = Job(source, AudioFormat.MP3, preset, "linear16", ignore_length=False)
     return Uploading(partial(backends.by_preset, job, wanted, "sox"))
 
 

@@ -1,0 +1,122 @@
+"""Files of one format joined as bytes, of one rate and one number of channels or of several."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from kazoo_media.audio.convert.converters import Backend, Converters
+from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.inspect.duration_meter import DurationMeter
+from tests.support.audio_samples import contained, measure, tone
+from tests.unit.audio.convert import every
+from tests.unit.audio.programs.sox_runs import Uploading
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
+
+MP3, OGG, OPUS, AAC = AudioFormat.MP3, AudioFormat.OGG, AudioFormat.OPUS, AudioFormat.AAC
+_MADE = {
+    MP3: ("a.mp3", ("-c:a", "mp3")),
+    OGG: ("a.ogg", ("-c:a", "libvorbis")),
+    OPUS: ("a.opus", ("-c:a", "libopus")),
+    AAC: ("a.aac", ("-c:a", "aac")),
+}
+_CHANGES = {
+    "a higher rate": ((24_000, 1), (44_100, 1)),
+    "a lower rate": ((44_100, 1), (8000, 1)),
+    "stereo": ((22_050, 1), (22_050, 2)),
+    "mono at another rate": ((44_100, 2), (24_000, 1)),
+}
+_REASON = "the sample rate or the number of channels changes within the input"
+
+
+@cache
+def _part(source: AudioFormat, rate: int, channels: int) -> bytes:
+    name, options = _MADE[source]
+    return contained(tone(2.0, rate=rate, channels=channels), name, *options)
+
+
+def _joined(source: AudioFormat, change: str) -> bytes:
+    return b"".join(_part(source, *each) for each in _CHANGES[change])
+
+
+@pytest.mark.parametrize("source", _MADE)
+@pytest.mark.parametrize("change", _CHANGES)
+async def test_every_stream_counts_at_its_own_rate(source: AudioFormat, change: str) -> None:
+    meter = DurationMeter(source)
+    meter.feed(_joined(source, change))
+
+    # Both parts begin and end with silence of their encoder: up to 2 frames at 8 kHz.
+    assert meter.facts().duration_ms == pytest.approx(4000, abs=250)
+    assert meter.changes_format() == (
+        source is not OPUS or "rate" not in change or "mono" in change
+    )
+
+
+@pytest.mark.parametrize("source", [MP3, AAC])
+@pytest.mark.parametrize("change", _CHANGES)
+async def test_frames_that_change_are_converted_with_their_length_and_pitch(
+    start: every.Start, source: AudioFormat, change: str
+) -> None:
+    out, outcome = await every.run_all(start(source), _joined(source, change))
+
+    assert outcome.report.error is None
+    assert measure(out, "mp3").duration_s == pytest.approx(4.15, abs=0.25)
+    assert measure(out, "mp3").frequency_hertz == pytest.approx(440, rel=0.01)
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+async def test_an_ogg_that_changes_is_an_error_that_says_so(
+    start: every.Start, change: str
+) -> None:
+    _, outcome = await every.run_all(start(OGG), _joined(OGG, change))
+
+    assert every.reason(outcome) == _REASON
+
+
+async def test_opus_that_changes_its_channels_is_an_error_that_says_so(start: every.Start) -> None:
+    _, outcome = await every.run_all(start(OPUS), _joined(OPUS, "stereo"))
+
+    assert every.reason(outcome) == _REASON
+
+
+async def test_opus_of_several_streams_is_converted_whole(start: every.Start) -> None:
+    data = _joined(OPUS, "a higher rate")  # its decoders run at 48 kHz
+
+    out, outcome = await every.run_all(start(OPUS), data)
+
+    assert outcome.report.error is None
+    assert measure(out, "mp3").duration_s == pytest.approx(4.0, abs=0.25)
+    assert measure(out, "mp3").frequency_hertz == pytest.approx(440, rel=0.01)
+
+
+@pytest.mark.parametrize("by", every.EVERY)
+async def test_without_ffmpeg_frames_that_change_are_an_error(
+    backends: Converters, by: str
+) -> None:
+    start = every.starting(replace(backends, ffmpeg=None), by)
+
+    _, outcome = await every.run_all(start(MP3), _joined(MP3, "a higher rate"))
+
+    assert every.reason(outcome) == _REASON
+
+
+async def test_the_measurement_covers_all_streams(backends: Converters) -> None:
+    measuring = Uploading(lambda head: backends.measuring(MP3, "sox", head))
+
+    _, outcome = await every.run_all(measuring, _joined(MP3, "stereo"))
+
+    assert outcome.report.before is not None
+    assert outcome.report.before.duration_ms == pytest.approx(4050, abs=100)
+
+
+async def test_a_preset_that_sox_cannot_make_reads_joined_files(backends: Converters) -> None:
+    data = _part(OGG, 22_050, 1) * 2
+    conversion = every.telephony(backends, OGG, Backend.AUTO, preset="loudness")
+
+    out, outcome = await every.run_all(conversion, data)
+
+    assert outcome.report.error is None
+    assert measure(out, "mp3").duration_s == pytest.approx(4.0, abs=0.25)
