@@ -13,7 +13,8 @@ from tempfile import TemporaryFile
 import numpy as np
 
 from kazoo_media.audio.formats import AudioFormat
-from kazoo_media.audio.inprocess.decoders import Block, Decoder, UndecodableError, open_decoder
+from kazoo_media.audio.inprocess.decoders import Decoder, UndecodableError, open_decoder
+from kazoo_media.audio.inprocess.downmix import Downmix
 from kazoo_media.audio.inprocess.dynamics import Compander, SoftLimiter
 from kazoo_media.audio.inprocess.encoders import Encoder, open_encoder, wav_header
 from kazoo_media.audio.inprocess.levelling import Leveller
@@ -29,11 +30,12 @@ from kazoo_media.audio.inprocess.stages import (
     Resample,
     Stage,
 )
-from kazoo_media.audio.jobs import Job, Measurement, Report
+from kazoo_media.audio.jobs import Job, Measurement, Report, Sound
 from kazoo_media.audio.presets import CEILING_DB, HEAD_ROOM_DB, PRESETS, Dynamics, Preset
 
 _HIGHEST_16 = 32767 / 32768
 _WARM_UP_RATE = 44_100
+_MOST_FALL_DB = 20
 
 
 def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
@@ -55,7 +57,8 @@ def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
         rate, kilobits_per_s = preset.sample_rate_hertz, preset.kilobits_per_s
         encoder = open_encoder(job.target, sink_fd, rate, kilobits_per_s, job.wav_encoding)
         stages = tuple(_stages(preset, decoder.sample_rate_hertz))
-        passing = _through(decoder, before, stages)
+        downmix = Downmix(decoder.sample_rate_hertz, decoder.channel_count)
+        passing = _through(decoder, before, downmix, stages)
         # Audio that differs only by a known gain is not measured again.
         heard, gain = before, None if stages or not _is_as_encoded(decoder) else 1.0
         if preset.level is not None:
@@ -74,7 +77,9 @@ def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
         after = heard.sound(1.0 if gain is None else gain * encoder.factor)
     except UndecodableError as error:
         return Report(error=str(error), before=before.sound() if before is not None else None)
-    return Report(warnings=output.warnings(), before=before.sound(), after=after)
+    heard_before = before.sound()
+    warnings = (*output.warnings(), *_level_warnings(preset, downmix, heard_before, after))
+    return Report(warnings=warnings, before=heard_before, after=after)
 
 
 def measure(measurement: Measurement, source_fd: int) -> Report:
@@ -93,13 +98,28 @@ def measure(measurement: Measurement, source_fd: int) -> Report:
     return Report(before=before.sound())
 
 
-def _through(decoder: Decoder, before: SoundMeter, stages: Iterable[Stage]) -> Iterator[Mono]:
+def _through(
+    decoder: Decoder, before: SoundMeter, downmix: Downmix, stages: Iterable[Stage]
+) -> Iterator[Mono]:
     """Measure the input and yield the output of the stages."""
     chain = Chain((*stages, Gather()))
     for block in decoder.blocks():
         before.feed(block)
-        yield chain.process(_mono(block), last=False)
+        yield chain.process(downmix.process(block), last=False)
     yield chain.process(NOTHING, last=True)
+
+
+def _level_warnings(preset: Preset, downmix: Downmix, before: Sound, after: Sound) -> Iterator[str]:
+    if downmix.cancels:
+        yield "the channels cancel each other: one of them was used instead of their sum"
+    # Presets that set a level may lower it by any amount.
+    level, made = before.loudness_lufs, after.loudness_lufs
+    if preset.level is not None or level is None:
+        return
+    if made is None:
+        yield f"nothing is left of a level of {level:.0f} LUFS"
+    elif level - made > _MOST_FALL_DB:
+        yield f"the level fell from {level:.0f} to {made:.0f} LUFS"
 
 
 def _is_as_encoded(decoder: Decoder) -> bool:
@@ -154,14 +174,6 @@ class _Output:
 
 def _meter_of(decoder: Decoder) -> SoundMeter:
     return SoundMeter(decoder.sample_rate_hertz, decoder.channel_count, decoder.highest)
-
-
-def _mono(block: Block) -> Mono:
-    """Return the mean of the channels."""
-    channels = block.shape[1]
-    if channels == 1:
-        return block[:, 0]
-    return block @ np.full(channels, 1 / channels, np.float32)
 
 
 def warm_up() -> None:
