@@ -137,7 +137,7 @@ def _open_wav(source_fd: int, *, ignore_length: bool) -> Decoder:
 def _open_coded_wav(
     source_fd: int, head: bytes, header: WavHeader, *, ignore_length: bool
 ) -> Decoder:
-    has_length = header.size_is_sane and not ignore_length
+    has_length = header.size_is_sane and not header.size_is_doubtful and not ignore_length
     source = Rewindable(source_fd, head if has_length else repaired_head(head, _STREAM_BYTES))
     if not header.block_samples:
         return _Library(source, has_length=has_length)
@@ -196,7 +196,8 @@ class _Wav(_Plain):
         self._walk = WavWalk()
         audio, rate, channels = self._walk.kept(head)[header.data_offset :], *_shape(header)
         super().__init__(source_fd, audio, reader, rate, channels)
-        self._check(header.declared_bytes // self._frame_bytes if header.size_is_sane else 0)
+        is_certain = header.size_is_sane and not header.size_is_doubtful
+        self._check(header.declared_bytes // self._frame_bytes if is_certain else 0)
 
     @override
     def _decoded(self) -> Iterator[Block]:

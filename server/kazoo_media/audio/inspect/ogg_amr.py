@@ -102,7 +102,14 @@ class OggWalker(Walker):
 
     @override
     def is_truncated(self) -> bool:
-        return super().is_truncated() or (self._rate is not None and not self._ended)
+        ends_in_header = not self._ended and len(self._rest) > 0
+        return super().is_truncated() or (self._rate is not None and ends_in_header)
+
+    @override
+    def warnings(self) -> tuple[str, ...]:
+        if self._rate is None or self._ended or self.is_truncated():
+            return ()
+        return ("the last page of the Ogg is not marked as the last: perhaps audio is missing",)
 
     def _link_ms(self) -> float:
         if self._rate is None or self._start is None:
@@ -145,7 +152,9 @@ class OggWalker(Walker):
             rate = self._OPUS_RATE
         else:
             return
-        if not rate or (self._serial is not None and not self._ended):
+        # All streams that run beside each other begin before the first audio.
+        is_beside = self._serial is not None and not self._ended and not self._granule
+        if not rate or is_beside:
             return
         if self._rate is not None:
             self._changes |= (rate, channels) != (self._rate, self._channel_count)

@@ -18,6 +18,8 @@ CHUNK_HEAD_BYTES = 8
 """A chunk begins with its name and its size."""
 
 _LARGEST_SANE_SIZE = 0x7FFFF000  # what sox writes into a pipe; other tools: 0x7fffffff, 0xffffffff
+_LARGEST_CERTAIN_SIZE = 1 << 30
+_LONGEST_CERTAIN_MS = 3_600_000
 _LARGEST_SIZE = 0xFFFFFFFF
 _LONGEST_BODY = 40  # of an extensible fmt chunk
 _EXTENSIBLE = 0xFFFE
@@ -65,6 +67,15 @@ class WavHeader:
     def size_is_sane(self) -> bool:
         """Return whether the declared size is neither 0 nor a placeholder that streams write."""
         return 0 < self.declared_bytes < _LARGEST_SANE_SIZE
+
+    @property
+    def size_is_doubtful(self) -> bool:
+        """Return whether the declared size may be a placeholder: over 1 GiB, or over an hour.
+
+        Speech engines that stream write 2,000,000,000 or 0x70000000.
+        """
+        duration_ms = self.duration_ms(self.declared_bytes) or 0
+        return self.declared_bytes > _LARGEST_CERTAIN_SIZE or duration_ms > _LONGEST_CERTAIN_MS
 
     @property
     def file_size_is_sane(self) -> bool:

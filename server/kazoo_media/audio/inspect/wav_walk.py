@@ -89,9 +89,21 @@ class WavWalk:
     @property
     def missing_bytes(self) -> int:
         """Return how much of the declared audio has not come; 0 if its size is unknown."""
+        return 0 if self._is_placeholder else self._awaited_bytes
+
+    @property
+    def _awaited_bytes(self) -> int:
         if self._state is not _State.AUDIO or self._is_impossible or self._left > _ENDLESS // 2:
             return 0
         return self._left
+
+    @property
+    def _is_placeholder(self) -> bool:
+        """Return whether a doubtful size would be a placeholder if the file ended here."""
+        header, awaited_bytes = self._current, self._awaited_bytes
+        if header is None or not awaited_bytes or not header.size_is_doubtful:
+            return False
+        return awaited_bytes < header.whole_bytes and awaited_bytes % header.block_align == 0
 
     @property
     def left_out_bytes(self) -> int:
@@ -110,6 +122,12 @@ class WavWalk:
         header = self.header
         if header is not None and header.declared_bytes == 0 and self.audio_bytes:
             found.append("the WAV header declares no audio: the file was read to its end")
+        if header is not None and self._is_placeholder:
+            declared_ms = header.duration_ms(header.declared_bytes) or 0
+            found.append(
+                f"the WAV header declares {declared_ms // 1000} s, which is taken for a"
+                " placeholder: the file was read to its end"
+            )
         if self._is_impossible:
             found.append("the WAV header declares less audio than the file has: all was read")
         if self._files > 1:

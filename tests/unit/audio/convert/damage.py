@@ -75,6 +75,16 @@ def ogg_until(ogg: bytes, granule: int) -> bytes:
     return ogg[:at] + bytes(page)
 
 
+def ogg_unmarked(ogg: bytes) -> bytes:
+    """Return an Ogg as a stopped recorder leaves it: no page is marked as the last."""
+    at = ogg.rindex(b"OggS")
+    page = bytearray(ogg[at:])
+    page[5] &= ~4
+    page[22:26] = bytes(4)
+    page[22:26] = struct.pack("<I", _ogg_crc(bytes(page)))
+    return ogg[:at] + bytes(page)
+
+
 def _ogg_crc(page: bytes) -> int:
     crc = 0
     for each in page:
@@ -139,4 +149,4 @@ NOISE_FLAC = encoded(NOISE, "flac")
 NOISE_AU = encoded(NOISE, "au")
 NOISE_AMR = encoded(NOISE, "amr-nb")
 TONE = tone(2.0)
-CLAIMING = with_data_size(TONE, 0x7000_0000)[: 44 + 2000]
+CLAIMING = with_data_size(TONE, 0x7000_0000)[: 44 + 1999]  # it ends within a frame

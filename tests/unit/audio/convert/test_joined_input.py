@@ -11,7 +11,7 @@ from kazoo_media.audio.convert.converters import Backend, Converters
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.duration_meter import DurationMeter
 from tests.support.audio_samples import contained, measure, tone
-from tests.unit.audio.convert import every
+from tests.unit.audio.convert import damage, every
 from tests.unit.audio.programs.sox_runs import Uploading
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
@@ -120,3 +120,22 @@ async def test_a_preset_that_sox_cannot_make_reads_joined_files(backends: Conver
 
     assert outcome.report.error is None
     assert measure(out, "mp3").duration_s == pytest.approx(4.0, abs=0.25)
+
+
+@pytest.mark.parametrize("source", [OGG, OPUS])
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_ogg_that_no_page_ends_is_converted_with_a_warning(
+    start: every.Start, source: AudioFormat, count: int
+) -> None:
+    data = damage.ogg_unmarked(_part(source, 22_050, 1)) * count
+    by_libsndfile_only = source is OGG and count == 2
+
+    out, outcome = await every.run_all(start(source), data)
+
+    assert any("is not marked as the last" in each for each in outcome.report.warnings)
+    if outcome.report.error is None:
+        assert measure(out, "mp3").duration_s == pytest.approx(2.0 * count, abs=0.25)
+        assert measure(out, "mp3").frequency_hertz == pytest.approx(440, rel=0.01)
+    else:
+        assert by_libsndfile_only
+        assert "came out of 4.0 s" in every.reason(outcome)

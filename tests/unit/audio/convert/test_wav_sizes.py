@@ -134,3 +134,35 @@ async def test_a_chunk_after_a_header_without_audio_is_not_audio(start: every.St
     _, outcome = await every.run_all(start(AudioFormat.WAV), empty)
 
     assert every.reason(outcome) == "no audio in the input"
+
+
+_PLACEHOLDERS: dict[str, bytes] = {
+    "2,000,000,000": with_data_size(_TONE, 2_000_000_000),
+    "0x70000000": with_data_size(_TONE, 0x7000_0000),
+    "two of them": _with_file_size(with_data_size(_TONE, 0x7000_0000), 0x7000_0024),
+    "more than an hour": with_data_size(_TONE, 3700 * 16_000),
+    "in mu-law": with_data_size(_MU_LAW, 0x7000_0000),
+    "in IMA ADPCM": with_data_size(encoded(_TONE, "wav", "-e", "ima-adpcm"), 0x7000_0000),
+    "in stereo of 24 bits": with_data_size(tone(2.5, channels=2, bits=24), 2_000_000_000),
+}
+
+
+@pytest.mark.parametrize("name", _PLACEHOLDERS)
+async def test_an_end_long_before_a_huge_size_is_no_loss(start: every.Start, name: str) -> None:
+    out, outcome = await every.run_all(start(AudioFormat.WAV), _PLACEHOLDERS[name])
+
+    assert outcome.report.error is None
+    assert measure(out, "mp3").duration_s == pytest.approx(2.5, abs=0.25)
+    assert measure(out, "mp3").frequency_hertz == pytest.approx(440, rel=0.01)
+    assert any("is taken for a placeholder" in each for each in outcome.report.warnings)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [with_data_size(_TONE, 0x7000_0000)[:-1], with_data_size(_TONE, 1800 * 16_000)],
+    ids=["within a frame", "half an hour"],
+)
+async def test_an_end_before_another_size_is_an_error(start: every.Start, data: bytes) -> None:
+    _, outcome = await every.run_all(start(AudioFormat.WAV), data)
+
+    assert every.reason(outcome) == "the input is shorter than its header says"

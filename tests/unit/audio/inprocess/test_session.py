@@ -244,7 +244,7 @@ def test_what_follows_the_audio_of_a_wav_is_not_played(odd: bytes) -> None:
         (AudioFormat.WAV, silence(0.0), "no audio in the input"),
         (AudioFormat.WAV, tone(0.1, rate=1000), "1000 Hz is not supported"),
         (AudioFormat.WAV, tone(0.1, channels=9), "9 channels are not supported"),
-        (AudioFormat.WAV, with_data_size(tone(1.0), 640_000_000), "its header claims 40000 s"),
+        (AudioFormat.WAV, with_data_size(tone(1.0), 640_000_000)[:-1], "shorter than its header"),
         (AudioFormat.FLAC, encoded(noise(2.0), "flac")[:9000], "is shorter than its header says"),
         (AudioFormat.FLAC, b"fLaC" + bytes(2000), "cannot be decoded"),
         (AudioFormat.MP3, b"", "cannot be decoded"),

@@ -317,12 +317,20 @@ class TestOgg:
 
         assert metered(data, AudioFormat.OGG).facts().duration_ms == 1000
 
-    def test_a_stream_without_its_last_page_is_truncated(self) -> None:
+    def test_a_stream_that_ends_within_a_page_is_truncated(self) -> None:
         ogg = sample("ogg")
 
         assert not metered(ogg, AudioFormat.OGG).is_truncated()
-        assert metered(ogg[: ogg.rindex(b"OggS")], AudioFormat.OGG).is_truncated()
         assert metered(ogg[:-10], AudioFormat.OGG).is_truncated()
+        assert metered(ogg[: ogg.rindex(b"OggS") + 10], AudioFormat.OGG).is_truncated()
+
+    def test_a_stream_whose_last_page_is_not_marked_has_a_warning(self) -> None:
+        ogg = sample("ogg")
+        meter = metered(ogg[: ogg.rindex(b"OggS")], AudioFormat.OGG)
+
+        assert not meter.is_truncated()
+        assert "is not marked as the last" in meter.warnings()[0]
+        assert metered(ogg, AudioFormat.OGG).warnings() == ()
 
 
 class TestFlac:
