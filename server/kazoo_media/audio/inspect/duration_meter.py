@@ -191,6 +191,16 @@ class _Au(Gauge):
         return AudioFacts(duration_ms, rate, channels, codec=self._CODECS.get(encoding))
 
     @override
+    def warnings(self) -> tuple[str, ...]:
+        layout = self._layout()
+        if layout is None or layout[1] in (0, 0xFFFFFFFF):
+            return ()
+        surplus = self._bytes - layout[0] - layout[1]
+        if surplus < self._HEADER.size:
+            return ()
+        return (f"{surplus} bytes after the declared end of the AU were left out",)
+
+    @override
     def is_truncated(self) -> bool:
         layout = self._layout()
         if layout is None:

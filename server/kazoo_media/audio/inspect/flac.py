@@ -14,6 +14,8 @@ from kazoo_media.model import AudioFacts
 _MAGIC = b"fLaC"
 _HEAD_BYTES = 4 + 4 + 34
 _BLOCK_HEAD_BYTES = 4
+_FILE_HEAD = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+_FILE_HEAD_BYTES = 8
 _MOST_SAMPLES = (1 << 36) - 1  # the header has 36 bits for them
 _TAIL_BYTES = 128 * 1024  # two frames of nearly any stream
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
@@ -33,11 +35,16 @@ class FlacGauge(Gauge):
         self._skip = len(_MAGIC)
         self._is_last = False
         self._has_frames = False
+        self._seam = b""
+        self._files = 0
 
     @override
     def feed(self, chunk: bytes) -> None:
         if not self._has_frames:
             self._pass_metadata(chunk)
+        joined = self._seam + chunk
+        self._files += len(_FILE_HEAD.findall(joined))
+        self._seam = joined[-(_FILE_HEAD_BYTES - 1) :]
         self._head += chunk[: _HEAD_BYTES - len(self._head)]
         whole = chunk if len(chunk) >= _TAIL_BYTES else self._tail + chunk
         self._tail = whole[-_TAIL_BYTES:]
@@ -72,6 +79,12 @@ class FlacGauge(Gauge):
             return AudioFacts(0, rate, channels)
         samples = samples or self._counted() or 0
         return AudioFacts(round(samples * 1000 / rate) if samples else None, rate, channels)
+
+    @override
+    def warnings(self) -> tuple[str, ...]:
+        if self._files < 2:
+            return ()
+        return (f"the input is {self._files} FLAC files in one: only the first was read",)
 
     @override
     def repaired_head(self) -> bytes | None:

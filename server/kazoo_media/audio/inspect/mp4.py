@@ -44,7 +44,7 @@ class Mp4Walker(ContainerWalker):
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen_index = False
+        self._indexes = 0
         self._timescale = 0
         self._track_units = 0
         self._in_audio = False
@@ -52,8 +52,14 @@ class Mp4Walker(ContainerWalker):
 
     @override
     def is_truncated(self) -> bool:
-        no_index = self._offset > 0 and not self._seen_index
+        no_index = self._offset > 0 and not self._indexes
         return super().is_truncated() or (no_index and not self._gave_up)
+
+    @override
+    def warnings(self) -> tuple[str, ...]:
+        if self._indexes < 2:
+            return ()
+        return (f"the input is {self._indexes} MP4 files in one: only the first was read",)
 
     @override
     def _counted(self) -> AudioFacts:
@@ -69,7 +75,7 @@ class Mp4Walker(ContainerWalker):
     def _take(self, name: int, content: bytes) -> None:
         wide = content[0] == 1
         if name == _MVHD:
-            self._seen_index = True
+            self._indexes += 1
             (self._timescale,) = struct.unpack_from(">I", content, 20 if wide else 12)
         elif name == _TKHD:
             layout, at = (">Q", 28) if wide else (">I", 20)

@@ -53,12 +53,16 @@ class WebmWalker(ContainerWalker):
         self._time = 0
         self._first: int | None = None
         self._last = 0
+        self._earlier_ms = 0.0  # of segments before this one
 
     @override
     def _counted(self) -> AudioFacts:
-        if self._first is None:
+        if self._first is None and not self._earlier_ms:
             return self._facts(None if self._audio_number is None else 0)
-        return self._facts((self._last - self._first) * self._scale_ns / 1e6)
+        return self._facts(self._earlier_ms + self._segment_ms())
+
+    def _segment_ms(self) -> float:
+        return 0.0 if self._first is None else (self._last - self._first) * self._scale_ns / 1e6
 
     @override
     def _element(self, data: bytes, at: int) -> Element | None:
@@ -86,6 +90,8 @@ class WebmWalker(ContainerWalker):
         if name in (_SIMPLE_BLOCK, _BLOCK):
             self._block(content)
         elif name == _SCALE:
+            if self._first is not None:  # WebM files joined as bytes
+                self._earlier_ms, self._first = self._earlier_ms + self._segment_ms(), None
             self._scale_ns = value
         elif name == _TIME:
             self._time = value

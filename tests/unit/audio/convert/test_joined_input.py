@@ -10,7 +10,7 @@ import pytest
 from kazoo_media.audio.convert.converters import Backend, Converters
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.duration_meter import DurationMeter
-from tests.support.audio_samples import contained, measure, tone
+from tests.support.audio_samples import contained, encoded, measure, tone
 from tests.unit.audio.convert import damage, every
 from tests.unit.audio.programs.sox_runs import Uploading
 
@@ -139,3 +139,48 @@ async def test_an_ogg_that_no_page_ends_is_converted_with_a_warning(
     else:
         assert by_libsndfile_only
         assert "came out of 4.0 s" in every.reason(outcome)
+
+
+_FIRST, _SECOND = tone(1.0), tone(2.0)
+_FIRST_ONLY: dict[str, tuple[bytes, AudioFormat, str]] = {
+    "FLAC": (
+        encoded(_FIRST, "flac") + encoded(_SECOND, "flac"),
+        AudioFormat.FLAC,
+        "the input is 2 FLAC files in one: only the first was read",
+    ),
+    "AU": (
+        encoded(_FIRST, "au") + encoded(_SECOND, "au"),
+        AudioFormat.AU,
+        "bytes after the declared end of the AU were left out",
+    ),
+    "M4A": (
+        contained(_FIRST, "a.m4a") + contained(_SECOND, "a.m4a"),
+        AudioFormat.M4A,
+        "the input is 2 MP4 files in one: only the first was read",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _FIRST_ONLY)
+async def test_a_second_file_that_no_decoder_reads_is_a_warning(
+    start: every.Start, name: str
+) -> None:
+    data, source, expected = _FIRST_ONLY[name]
+
+    out, outcome = await every.run_all(start(source), data)
+
+    assert any(expected in each for each in outcome.report.warnings)
+    if outcome.report.error is None:
+        assert measure(out, "mp3").duration_s == pytest.approx(1.0, abs=0.2)
+    else:
+        assert name == "FLAC"  # libsndfile refuses what follows
+
+
+async def test_joined_webm_files_are_converted_whole(start: every.Start) -> None:
+    data = contained(_FIRST, "a.webm") + contained(_SECOND, "a.webm")
+
+    out, outcome = await every.run_all(start(AudioFormat.WEBM), data)
+
+    assert outcome.report.error is None
+    assert measure(out, "mp3").duration_s == pytest.approx(3.0, abs=0.2)
+    assert measure(out, "mp3").frequency_hertz == pytest.approx(440, rel=0.01)
