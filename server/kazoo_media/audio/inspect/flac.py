@@ -14,8 +14,8 @@ from kazoo_media.model import AudioFacts
 _MAGIC = b"fLaC"
 _HEAD_BYTES = 4 + 4 + 34
 _BLOCK_HEAD_BYTES = 4
-_FILE_HEAD = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
-_FILE_HEAD_BYTES = 8
+_FILE_HEADS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # with more metadata, or without
+_SEAM_BYTES = 7  # one less than such a head
 _MOST_SAMPLES = (1 << 36) - 1  # the header has 36 bits for them
 _TAIL_BYTES = 128 * 1024  # two frames of nearly any stream
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
@@ -42,9 +42,11 @@ class FlacGauge(Gauge):
     def feed(self, chunk: bytes) -> None:
         if not self._has_frames:
             self._pass_metadata(chunk)
-        joined = self._seam + chunk
-        self._files += len(_FILE_HEAD.findall(joined))
-        self._seam = joined[-(_FILE_HEAD_BYTES - 1) :]
+        border = self._seam + chunk[:_SEAM_BYTES]
+        for part in (border, chunk):
+            if _MAGIC in part:
+                self._files += sum(part.count(each) for each in _FILE_HEADS)
+        self._seam = (self._seam + chunk[-_SEAM_BYTES:])[-_SEAM_BYTES:]
         self._head += chunk[: _HEAD_BYTES - len(self._head)]
         whole = chunk if len(chunk) >= _TAIL_BYTES else self._tail + chunk
         self._tail = whole[-_TAIL_BYTES:]
