@@ -168,7 +168,9 @@ async def test_every_format_is_measured(tested: CoreUnderTest, coded: str) -> No
 
 async def test_a_wav_whose_header_hides_audio_is_measured_whole(tested: CoreUnderTest) -> None:
     quiet, loud = (tone(3.0, level_db=level) for level in (-40, -10))
-    audio = with_data_size(quiet + loud[44:], len(quiet) - 44)
+    joined = quiet + loud[44:]
+    riff_bytes = (len(joined) - 8).to_bytes(4, "little")
+    audio = with_data_size(joined[:4] + riff_bytes + joined[8:], len(quiet) - 44)
     renditions = await _read(tested, await _uploaded(tested, audio))
     assert renditions["original"]["peak_dbfs"] == pytest.approx(-7, abs=0.2)
 
