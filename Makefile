@@ -24,8 +24,8 @@ SYSTEM_PACKAGES := sox libsox-fmt-mp3 espeak-ng libseccomp2 bubblewrap
 TEST_PACKAGES := strace flite nginx prometheus
 
 # Side by side, a file at a time: a file's tests share what they start. In the order of the folders,
-# the slow end-to-end tests first. They wait a fifth of their time, so one more than there are processors.
-SIDE_BY_SIDE := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-reorder
+# the slow end-to-end tests first.
+SIDE_BY_SIDE := -n logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast test-typescript check check-format check-lint check-types \

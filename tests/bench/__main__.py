@@ -26,6 +26,7 @@ from tests.bench.http_load import MeasurementError, NotThereError
 from tests.bench.metadata import Metadata
 from tests.bench.peers.running import nginx_binary
 from tests.bench.preset_tails import PresetTails
+from tests.bench.program_start import ProgramStart
 from tests.bench.prompt_import import PromptImport
 from tests.bench.prompts import VARIABLE, real_prompts
 from tests.bench.services import Services
@@ -46,7 +47,8 @@ def bench(
         list[str] | None,
         typer.Option(
             help="memory, upload, normalized, tail, download, metadata, lists, import, "
-            "preset-tail, preset-tail-full, prompt-cpu, long-cpu or loudness-cpu; repeatable."
+            "preset-tail, preset-tail-full, start-cpu, prompt-cpu, long-cpu or loudness-cpu; "
+            "repeatable."
         ),
     ] = None,
     prompts: Annotated[
@@ -96,6 +98,7 @@ def _contests(stack: ExitStack, folder: Path, size_bytes: int, prompts: Path) ->
         *Metadata(services).contests(),
         PromptImport(services, prompts, folder).contest(),
         *PresetTails(services, folder).contests(),
+        ProgramStart(folder).contest(),
         *ConversionCpu(services, prompts, folder).contests(),
     ]
 

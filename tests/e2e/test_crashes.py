@@ -40,6 +40,8 @@ from tests.support.product import Product, is_alive, wait_until
 pytestmark = pytest.mark.e2e
 
 _KILLS = 6
+_PAUSE_S = 0.02
+"""Between the requests of a client, so that workers have processors to start again."""
 _BLOCK = bytes(range(256)) * 4096  # 1 MiB
 
 
@@ -66,7 +68,7 @@ class Client(threading.Thread):
     @override
     def run(self) -> None:
         with self._stack:
-            while not self._stopped.is_set():
+            while not self._stopped.wait(_PAUSE_S):
                 try:
                     self._send(self._tenant)
                 except (AssertionError, OSError, httpx.TransportError, grpc.RpcError):

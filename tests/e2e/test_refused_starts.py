@@ -161,7 +161,7 @@ def test_a_broken_data_folder_is_refused_in_one_line(case: Case, tmp_path: Path)
     refused(case, tmp_path, *_SERVE)
 
 
-@table(*DATA)
+@table(*(case for case in DATA if case.name not in THROUGH_THE_SUPERVISOR))
 def test_a_worker_refuses_a_broken_data_folder_in_one_line(case: Case, tmp_path: Path) -> None:
     refused(case, tmp_path, *_WORKER)
 

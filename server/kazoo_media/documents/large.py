@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 LARGE_BYTES = 64 * 1024
-_VALUE_BYTES = 8
+_VALUE_BYTES = 16
 """How much each value of a document counts beside its text."""
 
 _Result = TypeVar("_Result")
