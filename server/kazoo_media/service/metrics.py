@@ -81,11 +81,6 @@ class PrometheusMetrics(Metrics):
             registry=registry,
         )
         self._make_store_metrics(registry)
-        self._damage = Counter(
-            "kazoo_media_damaged_blobs",
-            "Stored audio that was found damaged.",
-            registry=registry,
-        )
         self._log_ins = Counter(
             "kazoo_media_log_ins_refused",
             "Refused log-ins by way and reason.",
@@ -103,6 +98,11 @@ class PrometheusMetrics(Metrics):
         )
 
     def _make_store_metrics(self, registry: CollectorRegistry) -> None:
+        self._damage = Counter(
+            "kazoo_media_damaged_blobs",
+            "Stored audio that was found damaged.",
+            registry=registry,
+        )
         self._commits = Histogram(
             "kazoo_media_commit_seconds",
             "Time of the COMMIT of a metadata transaction, with its fsync.",

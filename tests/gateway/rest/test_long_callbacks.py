@@ -9,6 +9,7 @@ import pytest
 
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.table import ask, create
+from tests.support.audio_samples import tone
 from tests.support.loop_watch import LONGEST_S
 
 pytestmark = pytest.mark.gateway
@@ -146,7 +147,13 @@ def _upload(name: str, status: int, body: bytes, headers: Mapping[str, str], *sa
     return Kind(name, "POST {M}/{I}/raw", status, body, headers, says)
 
 
+_EMPTY_WAV = tone(0.0)
+_FLAC = b"fLaC\0\0\0\x22" + bytes(34)
+
 _UPLOADS = [
+    _upload("WAV files", 200, _EMPTY_WAV * 20_000, {"content-type": "audio/wav"}),
+    _upload("chunks", 200, tone(0.1) + b"abcd\0\0\0\0" * 120_000, {"content-type": "audio/wav"}),
+    _upload("blocks", 200, _FLAC + bytes(1_000_000), {"content-type": "audio/flac"}),
     _upload("parts", 400, b"--x\r\na:b\r\n\r\n\r\n" * 100_000, _PARTS, "parts", "at most 100"),
     _upload("boundaries, nearly", 400, _FILE + b"\r\n--x-" * 200_000, _PARTS),
     _upload("part headers", 400, b"--x\r\n" + b"a:b\r\n" * 200_000, _PARTS),

@@ -151,7 +151,7 @@ class Converters:
         """Return a conversion that first decodes the source to WAV.
 
         Args:
-            by_ffmpeg: Whether ffmpeg decodes what sox could decode, too.
+            by_ffmpeg: Whether ffmpeg decodes the source even if sox can.
         """
         if source.sox_type is not None and not by_ffmpeg:
             decoder = await self._by_sox(SoxCommand(executable, source, AudioFormat.WAV), head)

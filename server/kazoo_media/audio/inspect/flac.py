@@ -14,6 +14,7 @@ from kazoo_media.model import AudioFacts
 _MAGIC = b"fLaC"
 _HEAD_BYTES = 4 + 4 + 34
 _BLOCK_HEAD_BYTES = 4
+_MOST_BLOCKS = 1000  # hostile bytes could have one every 4 bytes, and the event loop would wait
 _FILE_HEADS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # with more metadata, or without
 _SEAM_BYTES = 7  # one less than such a head
 _MOST_SAMPLES = (1 << 36) - 1  # the header has 36 bits for them
@@ -34,6 +35,7 @@ class FlacGauge(Gauge):
         self._block_head = b""  # of the next block of metadata
         self._skip = len(_MAGIC)
         self._is_last = False
+        self._blocks = 0
         self._has_frames = False
         self._seam = b""
         self._files = 0
@@ -65,7 +67,8 @@ class FlacGauge(Gauge):
             self._block_head += chunk[at : at + 1]
             at += 1
             if len(self._block_head) == _BLOCK_HEAD_BYTES:
-                self._is_last = self._block_head[0] >= 0x80
+                self._blocks += 1
+                self._is_last = self._block_head[0] >= 0x80 or self._blocks >= _MOST_BLOCKS
                 self._skip = int.from_bytes(self._block_head[1:], "big")
                 self._block_head = b""
 

@@ -8,7 +8,8 @@ Theory of operation. A walker is in one of five states.
    joined to this one. If the RIFF size says that the file goes on and no chunk follows, the data
    size is impossible: the rest of the file is audio. Anything else is not audio.
 4. CHUNK: the next `_left` bytes are a chunk that is not audio.
-5. REST: nothing that follows is audio.
+5. REST: nothing that follows is audio. The walker gives up here after _MOST_PARTS chunks and files:
+   hostile bytes could have one every 8 bytes, and the event loop would wait.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from kazoo_media.audio.inspect.wav import (
 _ENDLESS = 1 << 62
 _SLACK_BYTES = 64  # tools forget to subtract headers from the RIFF size
 _FILE_HEAD_BYTES = 12
+_MOST_PARTS = 1000
 
 
 class _State(enum.Enum):
@@ -58,6 +60,7 @@ class WavWalk:
         self._chunk_bytes = 0
         self._current: WavHeader | None = None
         self._files = 1
+        self._parts = 0
         self._other: WavHeader | None = None
         self._is_impossible = False
 
@@ -199,6 +202,10 @@ class WavWalk:
 
     def _after(self, header: WavHeader, data: bytes, at: int) -> tuple[int, bool] | None:
         """Judge what follows the declared audio or a chunk."""
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            self._state = _State.REST
+            return 0, False
         declared_end = header.data_offset + header.declared_bytes
         unaligned = max(0, declared_end - self._file_at)
         padded = unaligned + (header.declared_bytes & 1 if self._file_at <= declared_end else 0)

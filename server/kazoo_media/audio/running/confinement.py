@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 from typing import Self
@@ -30,12 +31,18 @@ class Confinement:
     def by_sandbox(cls, folder: Path, hidden: Path) -> Self:
         """Return a confinement by a sandbox, to be closed; blocks.
 
+        On a full disk the sandbox is made when a program needs it.
+
         Raises:
-            As `Sandbox.open`.
+            OSError: this system has no sandbox; the text says why.
         """
         confinement = cls(folder)
         confinement._hidden = hidden
-        confinement._sandbox = Sandbox.open(folder, hidden)
+        try:
+            confinement._sandbox = Sandbox.open(folder, hidden)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
         return confinement
 
     @property

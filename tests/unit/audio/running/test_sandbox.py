@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -168,6 +171,27 @@ async def test_a_sandbox_that_ends_is_made_again(confinement: Confinement) -> No
         if each.name() == "bwrap":
             each.kill()
     assert await _run(confinement, "echo hello") == (0, "hello\n")
+
+
+@pytest.mark.usefixtures("confinement")
+async def test_a_full_disk_at_the_start_is_no_reason_to_go_without(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "mkdtemp", full)
+        later = await asyncio.to_thread(Confinement.by_sandbox, data_dir / "tmp", data_dir)
+        with pytest.raises(OSError, match="No space left"):
+            await _run(later, "echo hello")
+    try:
+        assert await _run(later, f"cat {data_dir}/signing-key.pem || echo hidden") == (
+            0,
+            "hidden\n",
+        )
+    finally:
+        await asyncio.to_thread(later.close)
 
 
 _WORKER = """
