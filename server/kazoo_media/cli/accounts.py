@@ -17,6 +17,10 @@ app = typer.Typer(help="Accounts, their API keys and tokens.", no_args_is_help=T
 _AccountId = Annotated[
     str, typer.Argument(metavar="[ID]", show_default="the API key's account", help="The account.")
 ]
+_OfAccount = Annotated[
+    str,
+    typer.Option(metavar="ID", show_default="the API key's account", help="The account."),
+]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -171,12 +175,7 @@ async def remove_key(
     session: Session,
     key_id: Annotated[str, typer.Argument(help="Id of the key, as `accounts keys` shows it.")],
     *,
-    account: Annotated[
-        str,
-        typer.Option(
-            metavar="ID", show_default="the API key's account", help="Account of the key."
-        ),
-    ] = "",
+    account: _OfAccount = "",
 ) -> None:
     """Remove a playback key, which from now on reads nothing."""
     await session.client.delete_playback_key(key_id, account)
@@ -190,12 +189,7 @@ async def add_user(
         str, typer.Argument(help="Name of the user, 1 to 128 characters without a colon.")
     ],
     *,
-    account: Annotated[
-        str,
-        typer.Option(
-            metavar="ID", show_default="the API key's account", help="Account of the user."
-        ),
-    ] = "",
+    account: _OfAccount = "",
 ) -> None:
     """Add a user who may log in over REST, or change the password of an existing user.
 

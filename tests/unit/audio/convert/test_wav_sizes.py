@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from kazoo_media.audio.conversion import ConversionOutcome
 from kazoo_media.audio.formats import AudioFormat
 from tests.support.audio_samples import encoded, measure, silence, tone, with_data_size
 from tests.unit.audio.convert import every
@@ -42,15 +43,20 @@ _LEFT_OUT: dict[str, bytes] = {
 }
 
 
+def _expect_tone(out: bytes, outcome: ConversionOutcome, duration_s: float) -> None:
+    assert outcome.report.error is None
+    found = measure(out, "mp3")
+    assert found.duration_s == pytest.approx(duration_s, abs=0.2)
+    assert found.frequency_hertz == pytest.approx(440, rel=0.01)
+
+
 @pytest.mark.parametrize("name", _LEFT_OUT)
 async def test_what_follows_the_declared_audio_is_left_out_with_a_warning(
     start: every.Start, name: str
 ) -> None:
     out, outcome = await every.run_all(start(AudioFormat.WAV), _LEFT_OUT[name])
 
-    assert outcome.report.error is None
-    assert measure(out, "mp3").duration_s == pytest.approx(2.5, abs=0.2)
-    assert measure(out, "mp3").frequency_hertz == pytest.approx(440, rel=0.01)
+    _expect_tone(out, outcome, 2.5)
     [warning] = outcome.report.warnings
     assert "bytes after the declared end of the WAV were left out" in warning
 
@@ -76,9 +82,7 @@ async def test_an_impossible_size_is_ignored_with_a_warning(start: every.Start, 
 
     out, outcome = await every.run_all(start(AudioFormat.WAV), data)
 
-    assert outcome.report.error is None
-    assert measure(out, "mp3").duration_s == pytest.approx(2.5, abs=0.2)
-    assert measure(out, "mp3").frequency_hertz == pytest.approx(440, rel=0.01)
+    _expect_tone(out, outcome, 2.5)
     assert expected in outcome.report.warnings[0]
 
 
@@ -98,9 +102,7 @@ async def test_joined_files_of_one_format_are_converted_whole(
 ) -> None:
     out, outcome = await every.run_all(start(AudioFormat.WAV), _JOINED[name])
 
-    assert outcome.report.error is None
-    assert measure(out, "mp3").duration_s == pytest.approx(3.0, abs=0.2)
-    assert measure(out, "mp3").frequency_hertz == pytest.approx(440, rel=0.01)
+    _expect_tone(out, outcome, 3.0)
     assert "WAV files in one: all were read" in outcome.report.warnings[0]
 
 
