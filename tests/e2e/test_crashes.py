@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import random
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -39,8 +40,8 @@ from tests.support.product import Product, is_alive, wait_until
 
 pytestmark = pytest.mark.e2e
 
-_KILLS = 6
-_PAUSE_S = 0.02
+_KILLS = 4
+_PAUSE_S = 0.05
 """Between the requests of a client, so that workers have processors to start again."""
 _BLOCK = bytes(range(256)) * 4096  # 1 MiB
 
@@ -130,7 +131,7 @@ class Reader(Client):
 @pytest.mark.timeout(150)
 def test_killed_workers_lose_nothing_acknowledged_and_tear_nothing(tmp_path: Path) -> None:
     with Product(tmp_path, workers="2") as product, Tenant.log_in(product) as admin:
-        clients = [Uploader(product, seed, over_grpc=seed % 2 == 1) for seed in range(4)]
+        clients = [Uploader(product, seed, over_grpc=seed % 2 == 1) for seed in range(3)]
         reader = Reader(product, admin.create())
         try:
             for number in range(_KILLS):
@@ -208,27 +209,43 @@ async def expect_clean(data_dir: Path) -> None:
     assert report.live_count == report.file_count == report.row_count
 
 
-def test_a_killed_supervisor_leaves_a_folder_that_serves_again(tmp_path: Path) -> None:
+def test_a_killed_supervisor_takes_all_with_it_and_leaves_a_folder_that_serves_again(
+    tmp_path: Path,
+) -> None:
     audio = wav(300_000, seed=1)
     with Product(tmp_path, workers="2") as product, Tenant.log_in(product) as admin:
-        processes = psutil.Process(product.process.pid).children(recursive=True)
+        supervisor = psutil.Process(product.process.pid)
+        assert len(supervisor.children()) == 3
+        processes = supervisor.children(recursive=True)
         kept, torn = admin.with_audio(audio), admin.create()
         upload = RestUpload(admin, torn, len(audio))
         upload.send(audio[:-1])
         wait_until(lambda: pending_blobs(product) > 0, "the upload has begun")
         product.kill()
         wait_until(lambda: not any(map(is_alive, processes)), "no process is left")
+    runtime = product.data_dir / "run"
+    assert (runtime / "worker-1.sock").exists()
     with Product(tmp_path) as again, Tenant.log_in(again) as admin:
+        assert {path.name for path in runtime.glob("*.sock")} == {"admin.sock", "worker-0.sock"}
+        assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
         assert admin.download(kept) == audio
         assert admin.download(torn) is None
         admin.upload(torn, audio)
         assert admin.download(torn) == audio
+    assert not runtime.exists()
     asyncio.run(expect_clean(again.data_dir))
 
 
-def test_a_killed_envoy_costs_only_what_was_in_flight(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """Give a product whose only worker may be killed."""
+    with Product(tmp_path_factory.mktemp("killed")) as running:
+        yield running
+
+
+def test_a_killed_envoy_costs_only_what_was_in_flight(product: Product) -> None:
     audio = wav(300_000, seed=1)
-    with Product(tmp_path) as product, Tenant.log_in(product) as admin:
+    with Tenant.log_in(product) as admin:
         [worker] = product.workers().values()
         kept, torn = admin.with_audio(audio), admin.create()
         upload = RestUpload(admin, torn, len(audio))
@@ -243,22 +260,24 @@ def test_a_killed_envoy_costs_only_what_was_in_flight(tmp_path: Path) -> None:
         assert (admin.download(kept), admin.download(torn)) == (audio, None)
 
 
+LARGE = wav(44) + _BLOCK * 32
+"""It fills every buffer on its way."""
+
+
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """Give a product whose only worker may be killed."""
-    with Product(tmp_path_factory.mktemp("killed")) as running:
-        yield running
+def kept(product: Product) -> str:
+    """Return the id of a media with `LARGE`."""
+    wait_until(lambda: is_live(product), "it serves")
+    with Tenant.log_in(product) as admin:
+        return admin.with_audio(LARGE)
 
 
 @pytest.fixture
-def large(product: Product) -> Iterator[tuple[Tenant, str]]:
-    """Give a media whose audio fills every buffer on its way."""
+def large(product: Product, kept: str) -> Iterator[tuple[Tenant, str]]:
+    """Give a media with `LARGE` while the service runs."""
     wait_until(lambda: is_live(product), "it serves")
     with Tenant.log_in(product) as admin:
-        yield admin, admin.with_audio(LARGE)
-
-
-LARGE = wav(44) + _BLOCK * 64
+        yield admin, kept
 
 
 def test_a_download_whose_worker_dies_is_a_broken_transfer(
@@ -321,8 +340,12 @@ def test_a_stop_lets_running_transfers_finish_and_takes_no_new_ones(tmp_path: Pa
         assert call.finish().media.content_length == len(audio)
         assert first + download.read() == LARGE
         assert product.process.wait(HANG_S) == 0
+        before = product.bootstrap
     assert not any(map(is_alive, processes))
+    assert not (product.data_dir / "run").exists()
     with Product(tmp_path) as again, Tenant.log_in(again) as admin:
+        assert (again.account_id, again.api_key) == (before.account_id, before.api_key)
+        assert again.rest_url != before.rest_url
         assert admin.download(media_id) == audio
 
 

@@ -54,12 +54,6 @@ def other(admin: Tenant) -> Iterator[Tenant]:
         yield tenant
 
 
-def test_what_is_announced_has_its_account(tmp_path: Path) -> None:
-    # Any worker could answer the first health check; only one makes the account.
-    with Product(tmp_path, workers="4") as product:
-        assert product.account_id in product.output()
-
-
 def test_a_body_shorter_than_its_content_length_changes_nothing(tenant: Tenant) -> None:
     media_id = tenant.with_audio(wav(30_000))
     before = tenant.document(media_id)

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ from tests.support.standalone import StandaloneWorker
 
 pytestmark = pytest.mark.e2e
 
-_AUDIO = wav(3_000_000, seed=1)
+_AUDIO, _PREVIOUS = wav(3_000_000, seed=1), wav(50_000)
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _VERSIONS = ("v1", "v1alpha")
 
@@ -197,30 +197,76 @@ def test_the_rest_surface_is_not_reachable(channel: grpc.Channel) -> None:
     assert failed.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
-@pytest.mark.parametrize("arguments", [("worker", "--listen", "127.0.0.1:0"), ("serve",)])
-def test_a_second_service_on_its_data_folder_is_refused(
-    worker: StandaloneWorker, tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
-    assert "in use by another" in Shell(worker.data_dir, tmp_path).fails(*arguments)
+def test_a_serve_on_its_data_folder_is_refused(worker: StandaloneWorker, tmp_path: Path) -> None:
+    assert "in use by another" in Shell(worker.data_dir, tmp_path).fails("serve")
 
 
-def test_beside_a_running_serve_it_is_refused(tmp_path: Path) -> None:
-    with Product(tmp_path) as product:
-        shell = Shell(product.data_dir, tmp_path)
-        assert "in use by another" in shell.fails("worker", "--listen", "127.0.0.1:0")
-
-
-def test_an_address_in_use_is_refused(worker: StandaloneWorker, tmp_path: Path) -> None:
-    shell = Shell(tmp_path / "data", tmp_path)
-    code, out, err = shell.run("worker", "--listen", worker.grpc_target)
-    assert (code, out) == (1, "")
-    assert f"--listen {worker.grpc_target}: Address already in use" in err.splitlines()[-1]
-
-
-def test_a_running_upload_is_finished_before_the_stop(tmp_path: Path) -> None:
-    with StandaloneWorker(tmp_path) as worker, grpc.insecure_channel(worker.grpc_target) as channel:
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return the folder of a worker that does not run, and the id of a media with `_PREVIOUS`."""
+    folder = tmp_path_factory.mktemp("stopped")
+    with StandaloneWorker(folder) as worker, grpc.insecure_channel(worker.grpc_target) as channel:
         client = SyncClient(worker, channel)
         media_id = client.create()
+        client.upload(media_id, iter(client.messages(media_id, _PREVIOUS))).result(30)
+    return folder, media_id
+
+
+def test_an_upload_that_the_stop_breaks_off_keeps_the_previous_audio(
+    stopped: tuple[Path, str],
+) -> None:
+    ends: dict[str, Callable[[StandaloneWorker], None]] = {
+        "a second signal": _signal_twice,
+        "the drain time": lambda worker: worker.process.send_signal(signal.SIGTERM),
+        "kill -9": StandaloneWorker.kill,
+    }
+    folder, media_id = stopped
+    before = "the first start"
+    for how, end in ends.items():
+        worker = StandaloneWorker(folder, drain_s="1" if how == "the drain time" else "600").start()
+        with grpc.insecure_channel(worker.grpc_target) as channel:
+            client = SyncClient(worker, channel)
+            assert client.download(media_id) == _PREVIOUS, f"after {before}"
+            broken = _broken_off(worker, client, media_id, end)
+        assert broken in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}, how
+        assert how == "kill -9" or worker.process.returncode == 0, how
+        before = how
+    with StandaloneWorker(folder) as again, grpc.insecure_channel(again.grpc_target) as channel:
+        assert SyncClient(again, channel).download(media_id) == _PREVIOUS, f"after {before}"
+
+
+def _signal_twice(worker: StandaloneWorker) -> None:
+    worker.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: '"draining"' in worker.log(), "it drains")
+    worker.process.send_signal(signal.SIGTERM)
+
+
+def _broken_off(
+    worker: StandaloneWorker,
+    client: SyncClient,
+    media_id: str,
+    end: Callable[[StandaloneWorker], None],
+) -> grpc.StatusCode:
+    """Begin an upload, end the worker and return how the call ended."""
+    process, pending = worker.process, pending_blobs(worker)
+
+    def messages() -> Iterator[UploadContentRequest]:
+        yield from client.messages(media_id, _AUDIO)[:2]
+        process.wait()  # the rest is never sent
+
+    call = client.upload(media_id, messages())
+    _wait_until_begun(worker, pending)
+    end(worker)
+    process.wait(20)
+    code: grpc.StatusCode = call.exception(20).code()
+    return code
+
+
+def test_a_running_upload_is_finished_before_the_stop(stopped: tuple[Path, str]) -> None:
+    folder, media_id = stopped
+    with StandaloneWorker(folder) as worker, grpc.insecure_channel(worker.grpc_target) as channel:
+        client = SyncClient(worker, channel)
+        pending = pending_blobs(worker)
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == _SERVING
 
@@ -228,7 +274,7 @@ def test_a_running_upload_is_finished_before_the_stop(tmp_path: Path) -> None:
             first, *rest = client.messages(media_id, _AUDIO)
             yield first
             yield rest[0]
-            _wait_until_begun(worker)
+            _wait_until_begun(worker, pending)
             worker.process.send_signal(signal.SIGTERM)
             assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
             yield from rest[1:]
@@ -236,44 +282,8 @@ def test_a_running_upload_is_finished_before_the_stop(tmp_path: Path) -> None:
         answer = client.upload(media_id, messages()).result(30)
         assert answer.media.content_length == len(_AUDIO)
         assert worker.process.wait(20) == 0
-    with StandaloneWorker(tmp_path) as again, grpc.insecure_channel(again.grpc_target) as channel:
+    with StandaloneWorker(folder) as again, grpc.insecure_channel(again.grpc_target) as channel:
         assert SyncClient(again, channel).download(media_id) == _AUDIO
-
-
-@pytest.mark.parametrize("how", ["the drain time", "a second signal", "kill -9"])
-def test_an_upload_that_the_stop_breaks_off_keeps_the_previous_audio(
-    tmp_path: Path, how: str
-) -> None:
-    drain_s = "1" if how == "the drain time" else "600"
-    worker = StandaloneWorker(tmp_path, drain_s=drain_s).start()
-    with grpc.insecure_channel(worker.grpc_target) as channel:
-        client = SyncClient(worker, channel)
-        media_id = client.create()
-        client.upload(media_id, iter(client.messages(media_id, wav(50_000)))).result(30)
-
-        def messages() -> Iterator[UploadContentRequest]:
-            first, *rest = client.messages(media_id, _AUDIO)
-            yield first
-            yield rest[0]
-            process.wait()  # the rest is never sent
-
-        process = worker.process
-        call = client.upload(media_id, messages())
-        _wait_until_begun(worker)
-        if how == "kill -9":
-            worker.kill()
-        else:
-            worker.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: '"draining"' in worker.log(), "it drains")
-            if how == "a second signal":
-                worker.process.send_signal(signal.SIGTERM)
-            assert worker.process.wait(20) == 0
-        assert call.exception(20).code() in {
-            grpc.StatusCode.UNAVAILABLE,
-            grpc.StatusCode.CANCELLED,
-        }
-    with StandaloneWorker(tmp_path) as again, grpc.insecure_channel(again.grpc_target) as channel:
-        assert SyncClient(again, channel).download(media_id) == wav(50_000)
 
 
 def test_tls_is_spoken_and_a_client_certificate_wanted(tmp_path: Path) -> None:
@@ -340,5 +350,5 @@ def _output(command: list[str]) -> str:
     return done.stdout
 
 
-def _wait_until_begun(worker: StandaloneWorker) -> None:
-    wait_until(lambda: pending_blobs(worker) > 0, "the upload has begun")
+def _wait_until_begun(worker: StandaloneWorker, pending: int) -> None:
+    wait_until(lambda: pending_blobs(worker) > pending, "the upload has begun")
