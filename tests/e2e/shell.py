@@ -6,9 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+from typing_extensions import override
+
+from kazoo_media.cli.app import application
 from tests.support.names import unique_name
 
 
@@ -59,3 +64,21 @@ class Shell:
         command = ("accounts", "create", unique_name("Acme"), "--json", *options)
         made: dict[str, Any] = json.loads(self.ok(*command))
         return made
+
+
+class ClientShell(Shell):
+    """A shell for the commands that are clients: it runs them in this process.
+
+    What a command is given and gives is the same, without the start of a process. `start` starts
+    one, for what a test does to it.
+    """
+
+    @override
+    def run(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
+        foreign = {k: None for k in os.environ if k.startswith("KAZOO_MEDIA_")}
+        environment = {**foreign, **self.environment, **variables}
+        with chdir(self.folder):
+            done = CliRunner().invoke(
+                application(arguments[0]), arguments, env=environment, catch_exceptions=False
+            )
+        return done.exit_code, done.stdout, done.stderr

@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.e2e.shell import Shell
+from tests.e2e.shell import ClientShell, Shell
 from tests.e2e.stalling_proxy import StallingProxy
 from tests.support.audio_samples import measure, noise, tone
 from tests.support.product import Product, free_port
@@ -24,9 +24,14 @@ pytestmark = pytest.mark.e2e
 LARGE = noise(200, rate=16000)  # 6 MB
 
 
+@pytest.fixture(autouse=True)
+def blocking_calls_fail() -> None:
+    """Let commands block: their loop has no other work."""
+
+
 @pytest.fixture
 def shell(product: Product, tmp_path: Path) -> Shell:
-    return Shell(product.data_dir, tmp_path)
+    return ClientShell(product.data_dir, tmp_path)
 
 
 @pytest.fixture
@@ -77,12 +82,12 @@ def test_a_playback_key_plays_until_it_is_removed(
     assert "does not exist" in shell.fails("accounts", "remove-key", made["id"])
 
 
-def test_rotating_the_key_of_bootstrap_json_keeps_the_commands_working(tmp_path: Path) -> None:
-    with Product(tmp_path) as product:
-        shell = Shell(product.data_dir, tmp_path)
-        new = shell.ok("accounts", "rotate-key").strip()
-        assert product.api_key == new
-        shell.ok("accounts", "get")
+def test_rotating_the_key_of_bootstrap_json_keeps_the_commands_working(
+    shell: Shell, product: Product
+) -> None:
+    new = shell.ok("accounts", "rotate-key").strip()
+    assert product.api_key == new
+    shell.ok("accounts", "get")
 
 
 def test_a_user_is_added_with_a_password_that_is_typed_unseen(
@@ -347,7 +352,7 @@ def test_a_service_that_is_not_there_is_named_with_what_to_do(shell: Shell) -> N
 
 
 def test_without_a_service_the_commands_say_what_they_look_for(tmp_path: Path) -> None:
-    error = Shell(tmp_path / "nothing", tmp_path).fails("accounts", "list")
+    error = ClientShell(tmp_path / "nothing", tmp_path).fails("accounts", "list")
     assert "bootstrap.json" in error
     assert "kazoo-media serve" in error
 
@@ -386,4 +391,4 @@ def test_fsck_finds_what_is_lost(tmp_path: Path) -> None:
 
 
 def test_fsck_of_another_folder_is_refused(tmp_path: Path) -> None:
-    assert "KAZOO_MEDIA_DATA_DIR" in Shell(tmp_path, tmp_path).fails("fsck")
+    assert "KAZOO_MEDIA_DATA_DIR" in ClientShell(tmp_path, tmp_path).fails("fsck")

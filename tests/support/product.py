@@ -18,6 +18,7 @@ from typing import Self
 
 import psutil
 
+from kazoo_media.service import gateway_worker
 from kazoo_media.service.bootstrap import Bootstrap
 
 _START_S = 30.0
@@ -171,8 +172,8 @@ class Product:
         found = {}
         for child in self._children():
             command = _command(child)
-            if "--socket" in command:
-                found[int(command[command.index("--index") + 1])] = child
+            if gateway_worker.__name__ in command:
+                found[int(command[-2])] = child
         return found
 
     def envoy(self) -> psutil.Process:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from kazoo_media.cli.failures import CommandError
 from kazoo_media.cli.output import as_json, print_json, print_table
-from kazoo_media.cli.session import CommandError, Session, calls_service
+from kazoo_media.cli.session import Session, calls_service
 from kazoo_media.v1.account_service_pb2 import Account, CreateAccountRequest, PlaybackKey
 
 app = typer.Typer(help="Accounts, their API keys and tokens.", no_args_is_help=True)

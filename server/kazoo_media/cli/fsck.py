@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kazoo_media.cli.failures import CommandError, failures_reported
 from kazoo_media.cli.output import count_bar, print_table
 from kazoo_media.cli.server_packages import server_packages
-from kazoo_media.cli.session import CommandError, failures_reported
 from kazoo_media.config import Config
 
 if TYPE_CHECKING:

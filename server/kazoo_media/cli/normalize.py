@@ -11,8 +11,9 @@ import grpc
 import typer
 
 from kazoo_media.cli.batch import Outcome, Result, failure, report, run_batch, with_retries
+from kazoo_media.cli.failures import CommandError
 from kazoo_media.cli.output import count_bar
-from kazoo_media.cli.session import CommandError, Session, calls_service
+from kazoo_media.cli.session import Session, calls_service
 from kazoo_media.client import Client, ListMediaRequest, MediaFilter, MediaServiceError
 
 _SYSTEM = "system"

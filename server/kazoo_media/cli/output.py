@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from kazoo_media.client import Progress as Report
-
 if TYPE_CHECKING:
     from google.protobuf.message import Message
     from rich.progress import ProgressColumn
 
+    from kazoo_media.client import Progress as Report
+
 # rich and json_format are imported where they are used: they take a tenth of a command's start.
+# Not every command needs the client.
 
 _PIPE_COLUMNS = 240  # other programs read whole lines: do not fold at the width of a terminal
 

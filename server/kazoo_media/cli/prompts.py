@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from kazoo_media.cli.batch import Result, report
+from kazoo_media.cli.failures import CommandError
 from kazoo_media.cli.output import count_bar, print_json, print_table
 from kazoo_media.cli.prompt_import import PromptImport, hidden_files, prompt_files
 from kazoo_media.cli.prompt_speech import PromptSpeech, prompt_lines
-from kazoo_media.cli.session import CommandError, Session, calls_service
+from kazoo_media.cli.session import Session, calls_service
 from kazoo_media.client import MediaServiceError
 
 app = typer.Typer(help="Prompts: audio that a switch plays by its prompt id.", no_args_is_help=True)

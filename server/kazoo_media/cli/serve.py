@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,7 +53,7 @@ def worker(
     up TLS. See docs/service-mesh.md.
     """
     with server_packages("worker", "server"):
-        from kazoo_media.service import memory, start  # noqa: PLC0415 - for no other command
+        from kazoo_media.service import memory, start  # noqa: PLC0415 - after the logs
         from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
 
     configure_logging("worker")
@@ -70,26 +69,6 @@ def worker(
 
             serving = run_standalone_worker(config, listen, _announce_worker, crossbar=crossbar)
             uvloop.run(serving)
-
-
-def gateway_worker(
-    index: Annotated[int, typer.Option(help="Number of the worker, counted from 0.")],
-    socket: Annotated[Path, typer.Option(help="The unix socket to listen on.")],
-) -> None:
-    """Run one worker of the gateway. `serve` starts as many as it needs."""
-    with server_packages("gateway-worker", "server"):
-        from kazoo_media.service.memory import prepare_allocator  # noqa: PLC0415
-
-        prepare_allocator()
-        import uvloop  # noqa: PLC0415
-
-        from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
-        from kazoo_media.service.worker import run_gateway_worker  # noqa: PLC0415
-
-    configure_logging(f"worker-{index}")
-    # The supervisor reads the last line and hides the others unless it has --debug itself.
-    with _failures_reported("gateway-worker", debug=True):
-        uvloop.run(run_gateway_worker(Config.from_environ(), index, socket))
 
 
 @contextmanager
@@ -110,15 +89,10 @@ def _announce_worker(address: str) -> None:
 
 
 def _announce(config: Config, live: Bootstrap) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table.grid(padding=(0, 2))
-    table.add_row("REST", f"{live.rest_url}/v2")
-    table.add_row("gRPC", live.grpc_target)
-    table.add_row("data", str(config.data_dir))
+    typer.echo(f"REST     {live.rest_url}/v2")
+    typer.echo(f"gRPC     {live.grpc_target}")
+    typer.echo(f"data     {config.data_dir}")
     if live.account_id:
-        table.add_row("account", live.account_id)
-        table.add_row("API key", f"in {Bootstrap.path(config.data_dir)}")
-    Console(soft_wrap=True).print(table)
+        typer.echo(f"account  {live.account_id}")
+        typer.echo(f"API key  in {Bootstrap.path(config.data_dir)}")
     typer.echo(f"ready {live.rest_url} {live.grpc_target}")

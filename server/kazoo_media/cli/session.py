@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,14 +13,10 @@ from typing import Annotated, Any
 import grpc
 import typer
 
-from kazoo_media.cli.output import fail
+from kazoo_media.cli.failures import CommandError, failures_reported
 from kazoo_media.client import Client, MediaServiceError, TlsFiles
-from kazoo_media.config import Config, ConfigError
+from kazoo_media.config import Config
 from kazoo_media.service.bootstrap import Bootstrap
-
-
-class CommandError(Exception):
-    """A command cannot go on; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +108,6 @@ def calls_service(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     return run
-
-
-@contextmanager
-def failures_reported() -> Iterator[None]:
-    """Report errors that a user can act on as one line on stderr, with exit code 1."""
-    try:
-        yield
-    except (CommandError, ConfigError) as error:
-        fail(str(error))
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 async def _with_session(

@@ -194,11 +194,6 @@ class PrometheusMetrics(Metrics):
         self._sweeps.labels(result).inc()
 
 
-def metrics_folder(runtime: Path) -> Path:
-    """Return the folder of a run in which workers write their metrics."""
-    return runtime / "metrics"
-
-
 def own_registry() -> CollectorRegistry:
     """Return a registry for metrics in this process's memory."""
     disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -40,6 +40,11 @@ def runtime_folder(data_dir: Path, user_folder: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def metrics_folder(runtime: Path) -> Path:
+    """Return the folder of a run in which workers write their metrics."""
+    return runtime / "metrics"
+
+
 def _place(data_dir: Path, user_folder: Path | None) -> Path:
     places = [data_dir / "run"]
     if user_folder:

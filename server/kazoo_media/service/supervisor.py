@@ -29,6 +29,7 @@ from pathlib import Path
 import structlog
 
 from kazoo_media.config import Config, user_runtime_folder
+from kazoo_media.service import gateway_worker
 from kazoo_media.service.addresses import check_port
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.service.child import Child
@@ -40,23 +41,13 @@ from kazoo_media.service.envoy import (
     find_envoy,
     write_configuration,
 )
-from kazoo_media.service.gateway_metrics import GatewayCollector
-from kazoo_media.service.metrics import (
-    forget_worker,
-    metrics_folder,
-    published,
-    shared_registry,
-)
-from kazoo_media.service.metrics_port import serving_metrics
-from kazoo_media.service.runtime import runtime_folder
+from kazoo_media.service.runtime import metrics_folder, runtime_folder
 from kazoo_media.service.start import locked, permit_many_files
 from kazoo_media.start_error import StartError
 
 _START_TIMEOUT_S = 60.0
 _HEALTH_TIMEOUT_S = 5.0
 _POLL_S = 0.05
-WORKER_COMMAND = "gateway-worker"
-"""Name of the hidden command that runs a worker; its last line on stderr begins with it."""
 
 _log = structlog.get_logger()
 
@@ -101,7 +92,7 @@ class Supervisor:
             metrics = metrics_folder(runtime)
             metrics.mkdir()
             workers = [
-                _worker(index, path, partial(forget_worker, metrics, index))
+                _worker(index, path, partial(_forget_metrics, config, metrics, index))
                 for index, path in enumerate(self._sockets)
             ]
             configuration = write_configuration(config, runtime, self._sockets)
@@ -121,6 +112,11 @@ class Supervisor:
     ) -> None:
         async with AsyncExitStack() as stack:
             if self._config.metrics_port:
+                # Without a port nothing needs these imports, a tenth of a start.
+                from kazoo_media.service.gateway_metrics import GatewayCollector  # noqa: PLC0415
+                from kazoo_media.service.metrics import published, shared_registry  # noqa: PLC0415
+                from kazoo_media.service.metrics_port import serving_metrics  # noqa: PLC0415
+
                 publish = partial(published, shared_registry(metrics, GatewayCollector(admin)))
                 await stack.enter_async_context(serving_metrics(self._config.metrics_port, publish))
             await self._supervise(workers, envoy, admin)
@@ -197,15 +193,21 @@ async def _end_all(children: Sequence[Child]) -> None:
 
 
 def _worker(index: int, path: Path, forget: Callable[[], None]) -> Child:
-    command = [sys.executable, "-m", "kazoo_media", WORKER_COMMAND]
-    command += ["--index", str(index), "--socket", str(path)]
+    command = [sys.executable, "-m", gateway_worker.__name__, str(index), str(path)]
     return Child(f"worker-{index}", command, {}, _worker_refusal, forget)
 
 
 def _worker_refusal(log: str) -> StartError | None:
     last = log.strip().rpartition("\n")[2]
-    _, found, text = last.partition(f"kazoo-media {WORKER_COMMAND}: ")
+    _, found, text = last.partition(gateway_worker.REFUSED)
     return StartError(text) if found else None
+
+
+def _forget_metrics(config: Config, folder: Path, index: int) -> None:
+    if config.metrics_port:
+        from kazoo_media.service.metrics import forget_worker  # noqa: PLC0415
+
+        forget_worker(folder, index)
 
 
 def _check_ports(config: Config) -> None:

@@ -38,13 +38,7 @@ from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.addresses import check_address
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.service.memory import give_memory_back
-from kazoo_media.service.metrics import (
-    PrometheusMetrics,
-    metrics_folder,
-    own_registry,
-    published,
-)
-from kazoo_media.service.metrics_port import serving_metrics
+from kazoo_media.service.runtime import metrics_folder
 from kazoo_media.service.tls_files import check_tls
 from kazoo_media.start_error import StartError
 from kazoo_media.transport.aio.server import StandardServer, Tls
@@ -72,6 +66,8 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
         stack.callback(os.close, descriptor)
         metrics = NO_METRICS
         if config.metrics_port:
+            from kazoo_media.service.metrics import PrometheusMetrics  # noqa: PLC0415 - slow
+
             folder = metrics_folder(socket_path.parent)
             metrics = await asyncio.to_thread(PrometheusMetrics.shared, folder, index)
         is_shared = config.workers > 1
@@ -255,6 +251,13 @@ async def _own_metrics(config: Config, stack: AsyncExitStack) -> Metrics:
     """Return the metrics of a worker that serves them itself, until the stack ends."""
     if config.metrics_port is None:
         return NO_METRICS
+    from kazoo_media.service.metrics import (  # noqa: PLC0415 - slow
+        PrometheusMetrics,
+        own_registry,
+        published,
+    )
+    from kazoo_media.service.metrics_port import serving_metrics  # noqa: PLC0415
+
     registry = own_registry()
     publish = partial(published, registry)
     await stack.enter_async_context(serving_metrics(config.metrics_port, publish))
