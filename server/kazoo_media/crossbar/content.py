@@ -69,6 +69,7 @@ class Contents:
         media = await self._library.get(scope, decoded(request.target.name))
         check_match(request.headers, media)
         rendition = self._chosen(media, request)
+        content_type = Accept.of(request.accept).named_type(rendition.content_type)
         tag = entity_tag(rendition.sha256)
         modified = last_modified(media)
         headers = {
@@ -78,7 +79,7 @@ class Contents:
             "vary": "accept",
         }
         if is_unchanged(request.headers, tag, media.modified_ms):
-            return Answer(304, content_type=rendition.content_type, headers=headers)
+            return Answer(304, content_type=content_type, headers=headers)
         headers["accept-ranges"] = "bytes"
         headers["content-disposition"] = content_disposition(
             media,
@@ -90,7 +91,7 @@ class Contents:
         if request.only_headers:
             async with await self._downloads.open(media, rendition, whole):
                 pass  # a HEAD of damaged audio fails as its GET does
-            return Answer(200, b"", rendition.content_type, headers, size_bytes=whole.length)
+            return Answer(200, b"", content_type, headers, size_bytes=whole.length)
         part = requested_range(request.headers, rendition.size_bytes, tag, modified)
         if part is not None:
             last = part.offset + part.length - 1
@@ -99,7 +100,7 @@ class Contents:
         stream = self._pieces(media, rendition, span)
         first = await anext(stream)  # up to here a failure is still a proper error
         status = 206 if part else 200
-        return Answer(status, first, rendition.content_type, headers, stream, span.length)
+        return Answer(status, first, content_type, headers, stream, span.length)
 
     async def _pieces(
         self, media: Media, rendition: Rendition, part: ByteRange

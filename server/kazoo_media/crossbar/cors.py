@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kazoo_media.crossbar.answers import Answer
-from kazoo_media.crossbar.openapi.operations import PARAMETERS
+from kazoo_media.crossbar.openapi.parameters import PARAMETERS
 from kazoo_media.crossbar.operations import Resource
 
 EXPOSED: Mapping[str, str] = {

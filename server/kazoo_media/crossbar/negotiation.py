@@ -27,6 +27,8 @@ _ALIASES = {
     "csv": CSV,
 }
 """Kazoo's aliases; those without a slash are values of the parameter `accept`."""
+BYTES = "application/octet-stream"
+"""Any bytes. Source: RFC 2046, 4.5.1."""
 _KEPT_CHARACTERS = 200
 _UPLOAD_TYPES = (*UNTYPED, *BASE64_TYPES)
 
@@ -96,14 +98,17 @@ class Accept:
     def choose(self, renditions: Sequence[Rendition], extension: str) -> Rendition:
         """Return the rendition that the client prefers.
 
-        Between equals the extension in the path decides, then the order of `renditions`.
+        Between equals the extension in the path decides, then the order of `renditions`. A client
+        that accepts the types of none of them but plain bytes may get any.
 
         Raises:
             NotAcceptableError: the client accepts none of them.
         """
+        ranks = [self.rank(each.content_type) for each in renditions]
+        if not any(ranks):
+            ranks = [self.rank(BYTES)] * len(renditions)
         best: tuple[float, bool, int] | None = None
-        for index, each in enumerate(renditions):
-            rank = self.rank(each.content_type)
+        for index, (each, rank) in enumerate(zip(renditions, ranks, strict=True)):
             if rank is not None:
                 named = bool(extension) and extension_of(each.content_type) == extension.lower()
                 best = max(best or (0, False, 0), (rank.weight, named, -index))
@@ -111,6 +116,10 @@ class Accept:
             types = list(dict.fromkeys(each.content_type for each in renditions))
             raise NotAcceptableError("no rendition has an accepted type", types)
         return renditions[-best[2]]
+
+    def named_type(self, content_type: str) -> str:
+        """Return the type under which the client gets audio: its own, or that of plain bytes."""
+        return BYTES if self.rank(content_type) is None and self.rank(BYTES) else content_type
 
     def rank(self, content_type: str) -> _Rank | None:
         """Return the preference for a type by the most specific range; None: not accepted."""

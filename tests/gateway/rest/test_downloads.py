@@ -63,6 +63,8 @@ def test_accept_chooses_document_or_audio(
         ("/raw.WAV", "audio/*", "audio/x-wav"),
         ("/raw.ogg", "", "audio/mpeg"),
         ("/raw.wav", "audio/mpeg", "audio/mpeg"),
+        ("/raw", "application/octet-stream", "application/octet-stream"),
+        ("/raw", "application/octet-stream, audio/wav;q=0.1", "audio/x-wav"),
         ("/raw?rendition=original", "", "audio/x-wav"),
         ("/raw?rendition=original", "audio/mpeg", "audio/x-wav"),
         ("/raw?rendition=normalized", "", "audio/mpeg"),
@@ -79,6 +81,16 @@ def test_the_rendition_is_chosen(
     assert int(reply.headers["content-length"]) == len(reply.body)
     if content_type == "audio/x-wav":
         assert reply.body == _WAV
+
+
+def test_plain_bytes_are_the_same_audio_under_another_type(rest: Rest, shelf: Tenant) -> None:
+    for extension in ("", ".wav", ".mp3"):
+        plain = ask(rest, shelf, f"GET {{M}}/both/raw{extension}")
+        accept = {"accept": "application/octet-stream"}
+        for_bytes = ask(rest, shelf, f"GET {{M}}/both/raw{extension}", headers=accept)
+        assert for_bytes.body == plain.body
+        kept = ("etag", "content-disposition", "content-length")
+        assert [for_bytes.headers[key] for key in kept] == [plain.headers[key] for key in kept]
 
 
 @pytest.mark.parametrize(

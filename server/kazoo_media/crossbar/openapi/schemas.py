@@ -1,45 +1,36 @@
-"""The schemas of the OpenAPI description: documents, envelopes, error answers."""
+"""The schemas of answers in the OpenAPI description: documents and envelopes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from kazoo_media.audio.speech.provider import LOCALES, VOICE_NAMES
-from kazoo_media.crossbar.answers import JSON
-from kazoo_media.documents.rules import MEDIA_ID_LIMIT
+import orjson
+
+from kazoo_media.audio.presets import PRESET_NAMES
 from kazoo_media.documents.schema import RULES, Rule
-from kazoo_media.errors import MediaError, SpeechFailedError
 from kazoo_media.model import RenditionKind
 
 Schema = dict[str, Any]
 
+BINARY: Schema = {"type": "string", "format": "binary"}
+"""Bytes. OpenAPI 3.1 could say less, but generators know this form of OpenAPI 3.0."""
+
 _STRING: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _DAMAGED: Schema = {
-    "const": True,
-    "description": "The stored audio is not what was stored once, and is not served",
+    "type": "boolean",
+    "description": "Always true, otherwise absent: the stored audio is not what was stored once,"
+    " and is not served",
 }
 _FACTS: Mapping[str, Schema] = {
-    "duration_ms": _COUNT,
-    "sample_rate_hertz": _COUNT,
-    "channel_count": _COUNT,
-    "codec": _STRING,
-    "loudness_lufs": {"type": "number"},
-    "peak_dbfs": {"type": "number"},
-    "clipped_samples": _COUNT,
-}
-_GATEWAY_WORDS: Mapping[int, str] = {
-    408: "request_timeout",
-    431: "headers_too_large",
-    504: "gateway_timeout",
-}
-"""Errors that only the gateway answers. Source: gateway/envoy.yaml."""
-_ANSWER_HEADERS: Mapping[int, Mapping[str, Schema]] = {
-    405: {"Allow": {"schema": _STRING, "required": True}},
-    416: {"Content-Range": {"schema": {"type": "string", "pattern": r"^bytes \*/\d+$"}}},
-    429: {"Retry-After": {"schema": _COUNT, "required": True}},
-    503: {"Retry-After": {"schema": _COUNT, "required": True}},
+    "duration_ms": {**_COUNT, "description": "Duration in milliseconds"},
+    "sample_rate_hertz": {**_COUNT, "description": "Samples per second"},
+    "channel_count": {**_COUNT, "description": "Number of channels"},
+    "codec": {**_STRING, "description": "How samples are encoded, for example `mp3`"},
+    "loudness_lufs": {"type": "number", "description": "Integrated loudness, ITU-R BS.1770"},
+    "peak_dbfs": {"type": "number", "description": "The highest sample"},
+    "clipped_samples": {**_COUNT, "description": "Number of samples at full scale"},
 }
 
 
@@ -48,99 +39,136 @@ def reference(kind: str, name: str) -> Schema:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def schemas() -> dict[str, Schema]:
-    """Return all schemas by name."""
-    data = {
-        "Document": reference("schemas", "Media"),
-        "Media list": {"type": "array", "items": reference("schemas", "MediaRow")},
-        "Counts": {
-            "type": "array",
-            "items": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
-        },
-        "Ids": {"type": "array", "items": _STRING},
-        "Voices": {"type": "array", "items": _voice()},
-        "Login": {
-            "type": "object",
-            "properties": {"account_id": _STRING, "account_name": _STRING, "language": _STRING},
-            "required": ["account_id"],
-        },
-    }
+def answer_schemas() -> dict[str, Schema]:
+    """Return the schemas of all answers, and of what requests share with them, by name."""
     return {
         "Media": _stored_document(),
+        "Rendition": _rendition(),
         "MediaRow": _row(),
-        "NewMedia": _sent_document(required=True) | {"required": ["name"]},
-        "MediaChanges": _sent_document(required=False),
+        "Voice": _voice(),
+        "Login": _login(),
+        "Preset": {"type": "string", "enum": list(PRESET_NAMES)},
+        "RenditionKind": {"type": "string", "enum": [str(kind) for kind in RenditionKind]},
+        "DocumentEnvelope": _document_envelope(),
+        "MediaListEnvelope": _list_envelope(reference("schemas", "MediaRow")),
+        "CountsEnvelope": _list_envelope(
+            {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}
+        ),
+        "IdsEnvelope": _list_envelope(_STRING),
+        "VoicesEnvelope": _envelope(_array(reference("schemas", "Voice")), {"revision": _STRING}),
+        "LoginEnvelope": _login_envelope(),
         "Peaks": _peaks(),
-        "ErrorEnvelope": _envelope("error", {"type": ["object", "array"]}, "message", "error"),
-        **{
-            f"{name.title().replace(' ', '')}Envelope": _envelope("success", shape)
-            for name, shape in data.items()
+        "ErrorEnvelope": _error_envelope(),
+    }
+
+
+def documented(rule: Rule) -> Schema:
+    """Return the schema of a key of a document.
+
+    Content types are plain text: a client that knows a fixed list could not read newer types. A
+    default is told in the description: some generators require a key that has one, others send it
+    with each change.
+    """
+    schema = _told(rule.schema)
+    if rule is RULES["content_type"]:
+        del schema["enum"]
+        schema["examples"] = ["audio/x-wav", "audio/mpeg"]
+    return schema
+
+
+def _told(schema: Schema) -> Schema:
+    """Return the schema with its defaults, and those of inner keys, in descriptions alone."""
+    kept = dict(schema)
+    if "default" in kept:
+        kept["description"] += f"; default: {orjson.dumps(kept.pop('default')).decode()}"
+    if "properties" in kept:
+        inner = kept["properties"].items()
+        kept["properties"] = {key: _told(each) for key, each in inner}
+    return kept
+
+
+def _array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _envelope(data: Schema, more: Mapping[str, Schema], *required: str) -> Schema:
+    """Return an envelope of a success; `more` are its keys beside the common ones."""
+    return {
+        "type": "object",
+        "properties": {
+            "data": data,
+            "status": {"type": "string", "const": "success"},
+            **_common(),
+            "auth_token": {**_STRING, "description": "The token of the request"},
+            **more,
         },
+        "required": ["data", "status", *_common(), *required],
     }
 
 
-def error_answers() -> dict[str, Schema]:
-    """Return the error answer of each HTTP status; the error classes describe it."""
-    words: dict[int, dict[str, str]] = {
-        status: {word: "Answered by the gateway."} for status, word in _GATEWAY_WORDS.items()
-    }
-    for error in _leaves(MediaError):
-        word = "" if error is SpeechFailedError else error.kazoo_message
-        about = (error.__doc__ or "").partition("\n")[0]
-        known = words.setdefault(error.http_status, {})
-        known[word] = f"{known[word]} {about}" if word in known else about
-    return {str(status): _error_answer(status, known) for status, known in sorted(words.items())}
-
-
-def _leaves(error: type[MediaError]) -> Iterator[type[MediaError]]:
-    below = error.__subclasses__()
-    if not below:
-        yield error
-    for each in below:
-        yield from _leaves(each)
-
-
-def _error_answer(status: int, words: Mapping[str, str]) -> Schema:
-    lines = [f"- `{word}`: {about}" if word else f"- {about}" for word, about in words.items()]
-    message = {"enum": list(words)} if all(words) else {}
-    known: Schema = {"error": {"const": str(status)}, "message": {"type": "string", **message}}
-    shape = {"allOf": [reference("schemas", "ErrorEnvelope"), {"properties": known}]}
-    answer = {"description": "\n".join(lines), "content": {JSON: {"schema": shape}}}
-    headers = _ANSWER_HEADERS.get(status)
-    return answer | ({"headers": dict(headers)} if headers else {})
-
-
-def _envelope(status: str, data: Schema, *more: str) -> Schema:
-    properties: Schema = {
-        "data": data,
-        "status": {"const": status},
-        "request_id": _STRING,
-        "node": _STRING,
-        "version": _STRING,
+def _common() -> dict[str, Schema]:
+    return {
+        "request_id": {**_STRING, "description": "Also in the header X-Request-ID"},
+        "node": {**_STRING, "description": "Name of the node that answered"},
+        "version": {**_STRING, "description": "Version of the service"},
         "timestamp": {"type": "string", "format": "date-time"},
-        "auth_token": _STRING,
     }
-    if more:
-        properties |= dict.fromkeys(more, _STRING)
-    else:
-        properties |= {
-            "revision": _STRING,
-            "page_size": _COUNT,
-            "start_key": _STRING,
-            "next_start_key": _STRING,
-        }
-    always = ["data", "status", "request_id", "node", "version", "timestamp", *more]
-    return {"type": "object", "properties": properties, "required": always}
+
+
+def _document_envelope() -> Schema:
+    revision = {**_STRING, "description": "Revision of the document, for If-Match"}
+    return _envelope(reference("schemas", "Media"), {"revision": revision}, "revision")
+
+
+def _list_envelope(row: Schema) -> Schema:
+    more: Mapping[str, Schema] = {
+        "revision": {**_STRING, "description": "Changes with the rows"},
+        "page_size": {**_COUNT, "description": "Number of rows in this answer"},
+        "start_key": {**_STRING, "description": "The `start_key` of the request"},
+        "next_start_key": {**_STRING, "description": "The `start_key` of the next page, if any"},
+    }
+    return _envelope(_array(row), more)
+
+
+def _login_envelope() -> Schema:
+    more: Mapping[str, Schema] = {
+        "auth_token": {**_STRING, "description": "The new token"},
+        "revision": _STRING,
+    }
+    return _envelope(reference("schemas", "Login"), more, "auth_token")
+
+
+def _error_envelope() -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "data": {
+                "type": "object",
+                "description": "What is wrong: a `message`, or the errors of each key",
+                "additionalProperties": True,
+            },
+            "status": {"type": "string", "const": "error"},
+            "error": {**_STRING, "description": "The HTTP status"},
+            "message": {**_STRING, "description": "A word for programs"},
+            **_common(),
+            "auth_token": {**_STRING, "description": "The token of the request, or `undefined`"},
+        },
+        "required": ["data", "status", "error", "message", *_common(), "auth_token"],
+    }
 
 
 def _peaks() -> Schema:
     """Return the envelope that is also audiowaveform JSON, whose `version` is a number."""
-    pair = {"type": "integer", "minimum": -127, "maximum": 127}
-    envelope = _envelope("success", {"type": "array", "items": pair})
-    numbers = ("channels", "sample_rate", "samples_per_pixel", "bits", "length")
-    envelope["properties"] |= dict.fromkeys(numbers, _COUNT) | {"version": {"const": 2}}
-    envelope["required"] += numbers
-    return envelope
+    pair: Schema = {"type": "integer", "minimum": -127, "maximum": 127}
+    numbers: Mapping[str, Schema] = {
+        "version": {"type": "integer", "description": "Version of the format, 2"},
+        "channels": _COUNT,
+        "sample_rate": {**_COUNT, "description": "Hertz"},
+        "samples_per_pixel": {**_COUNT, "description": "Samples in a bucket"},
+        "bits": {**_COUNT, "description": "8"},
+        "length": {**_COUNT, "description": "Number of buckets"},
+    }
+    return _envelope(_array(pair), numbers, *list(numbers)[1:])
 
 
 def _stored_document() -> Schema:
@@ -151,64 +179,48 @@ def _stored_document() -> Schema:
             "type": "object",
             "description": "The same keys for each stored rendition; at the top level they describe"
             " the rendition that a download serves",
-            "properties": {str(kind): _rendition() for kind in RenditionKind},
+            "properties": {str(kind): reference("schemas", "Rendition") for kind in RenditionKind},
             "required": [str(RenditionKind.ORIGINAL)],
         },
-        "normalization_error": _STRING,
-        "normalization_warning": _STRING,
-        "normalization_preset": _STRING,
-        "attachment_name": _STRING,
+        "normalization_error": {**_STRING, "description": "Why the audio was not normalized"},
+        "normalization_warning": {**_STRING, "description": "What was odd in the audio"},
+        "normalization_preset": {**_STRING, "description": "How the audio was normalized"},
+        "attachment_name": {**_STRING, "description": "File name of the upload"},
         "damaged": _DAMAGED,
-        "_read_only": {"type": "object", "description": "Only in the answer to DELETE"},
+        "_read_only": {
+            "type": "object",
+            "description": "Only in the answer to DELETE",
+            "additionalProperties": True,
+        },
     }
-    properties = {key: rule.schema for key, rule in RULES.items()} | owned
-    return {"type": "object", "properties": properties, "required": ["id", "name"]}
+    known = {key: documented(rule) for key, rule in RULES.items()}
+    return {
+        "type": "object",
+        "description": "A document, with all other keys that were stored in it",
+        "properties": known | owned,
+        "required": ["id", "name"],
+        "additionalProperties": True,
+    }
 
 
 def _rendition() -> Schema:
-    about = {"content_type": _STRING, "content_length": _COUNT}
+    about: Schema = {"content_type": _STRING, "content_length": _COUNT}
     properties = {**about, **_FACTS, "damaged": _DAMAGED}
     return {"type": "object", "properties": properties, "required": list(about)}
 
 
-def _sent_document(*, required: bool) -> Schema:
-    properties = {key: _sent(rule, nullable=not required) for key, rule in RULES.items()}
-    return {
-        "type": "object",
-        "properties": properties,
-        "description": "Other keys are stored as well, except those that start with `_` or `pvt_`",
-    }
-
-
-def _sent(rule: Rule, *, nullable: bool) -> Schema:
-    """Return the schema of a value in a request.
-
-    A string may stand for a boolean or an integer; null is permitted where it removes a key.
-    """
-    schema = rule.schema
-    choices = [schema]
-    if rule.kind == "boolean":
-        choices.append({"enum": ["true", "false"]})
-    elif rule.kind == "integer":
-        choices.append({"type": "string", "pattern": r"^[1-9][0-9]{0,16}$"})
-    if nullable:
-        choices.append({"type": "null"})
-    return schema if len(choices) == 1 else {"anyOf": choices}
-
-
 def _row() -> Schema:
-    properties: Schema = {
-        key: RULES[key].schema for key in ("name", "media_source", "language", "content_type")
-    }
+    keys = ("name", "media_source", "language", "content_type")
+    properties: Schema = {key: documented(RULES[key]) for key in keys}
     properties |= {"id": _STRING, "is_prompt": {"type": "boolean"}}
     return {"type": "object", "properties": properties, "required": ["id", "is_prompt"]}
 
 
 def _voice() -> Schema:
     properties: Schema = {
-        "name": {"enum": list(VOICE_NAMES), "description": "The value for `tts.voice`"},
-        "locale": {"enum": list(LOCALES)},
-        "gender": {"enum": ["female", "male"]},
+        "name": {**_STRING, "description": "The value for `tts.voice`, gender and locale"},
+        "locale": _STRING,
+        "gender": {"type": "string", "enum": ["female", "male"]},
         "engine_voice": {
             **_STRING,
             "description": "The engine's own name, which `tts.voice` accepts as well",
@@ -217,6 +229,18 @@ def _voice() -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def media_id_schema() -> Schema:
-    """Return the schema of an id that a client chooses."""
-    return {"type": "string", "minLength": 1, "maxLength": MEDIA_ID_LIMIT}
+def _login() -> Schema:
+    """Return what clients of Kazoo read from the answer to a log-in."""
+    flag: Schema = {"type": "boolean"}
+    always: Schema = {
+        "account_id": _STRING,
+        "account_name": _STRING,
+        "apps": {**_array({}), "description": "Always empty"},
+        "is_master_account": flag,
+        "is_reseller": flag,
+        "language": _STRING,
+        "reseller_id": _STRING,
+    }
+    owner = {**_STRING, "description": "Id of the user who has logged in"}
+    properties = {**always, "owner_id": owner}
+    return {"type": "object", "properties": properties, "required": list(always)}

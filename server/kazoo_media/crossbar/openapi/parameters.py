@@ -1,0 +1,110 @@
+"""The parameters of the operations in the OpenAPI description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kazoo_media.crossbar.openapi.schemas import Schema, reference
+from kazoo_media.media.waveforms import DEFAULT_BUCKETS, MOST_BUCKETS
+
+_TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
+_SECONDS: Schema = {"type": "integer", "minimum": 0, "maximum": 999_999_999_999_999}
+_KEYS: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
+
+
+def _query(about: str, schema: Schema, **more: object) -> Schema:
+    return {"in": "query", "description": about, "schema": schema, **more}
+
+
+def _header(name: str, about: str) -> Schema:
+    return {"in": "header", "name": name, "description": about, "schema": _TEXT}
+
+
+_GREGORIAN = "in seconds since the year 0: Unix time + 62167219200"
+PARAMETERS: Mapping[str, Schema] = {
+    "filters": _query(
+        "`filter_K=V` and `filter_not_K=V`: only media whose key K is or is not V. A nested key is"
+        " written with dots. If V is a JSON array, any of its elements matches. The case of a"
+        " language does not matter.",
+        {
+            "type": "object",
+            "propertyNames": {"pattern": "^filter_(not_)?[a-z]"},
+            "additionalProperties": _TEXT,
+        },
+        style="form",
+        explode=True,
+        example={"filter_language": "en-us"},
+    ),
+    "has_key": _query("Only media that have these keys", _KEYS),
+    "key_missing": _query("Only media that lack these keys", _KEYS),
+    "has_value": _query("Only media in which these keys have a value", _KEYS),
+    "value_missing": _query("Only media in which these keys have no value", _KEYS),
+    "created_from": _query(f"Only media created at this time or later, {_GREGORIAN}", _SECONDS),
+    "created_to": _query(f"Only media created at this time or earlier, {_GREGORIAN}", _SECONDS),
+    "modified_from": _query(f"Only media changed at this time or later, {_GREGORIAN}", _SECONDS),
+    "modified_to": _query(f"Only media changed at this time or earlier, {_GREGORIAN}", _SECONDS),
+    "descending": _query("`true`: descending order of ids", _FLAG),
+    "paginate": _query("`false`: all rows in one answer", _FLAG),
+    "page_size": _query(
+        "Maximum number of rows; default: the setting crossbar.pagination_page_size",
+        {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+    ),
+    "start_key": _query("The `next_start_key` of the previous page", _TEXT),
+    "accept": _query("Used instead of the header Accept", _TEXT),
+    "hard_delete": _query(
+        "`true`: document and audio are removed for good, and the id can be used again", _FLAG
+    ),
+    "filename": _query(
+        "Name of the file: stored with an upload, suggested for saving a download", _TEXT
+    ),
+    "preset": _query(
+        "How to normalize the audio, even if normalization is off; default: the setting"
+        " media.normalize_preset",
+        reference("schemas", "Preset"),
+    ),
+    "buckets": _query(
+        f"Maximum number of buckets of the waveform; default: {DEFAULT_BUCKETS}",
+        {"type": "integer", "minimum": 1, "maximum": MOST_BUCKETS},
+    ),
+    "rendition": _query(
+        "The rendition to use, regardless of Accept", reference("schemas", "RenditionKind")
+    ),
+    "inline": _query("`true`: Content-Disposition is inline instead of attachment", _FLAG),
+    "auth_token": _query("A token, where no header can be sent: an audio element, a link", _TEXT),
+    "key": _query("A playback key, instead of a token", _TEXT),
+    "if_match": _header("If-Match", "Proceed only if the document has this revision; else 412"),
+    "if_none_match": _header(
+        "If-None-Match", "Proceed only if the entity tag has changed; else 304, or 412 for a change"
+    ),
+    "if_modified_since": _header(
+        "If-Modified-Since", "Without If-None-Match: 304 if nothing was changed after this date"
+    ),
+    "if_unmodified_since": _header(
+        "If-Unmodified-Since", "Without If-Match: 412 if something was changed after this date"
+    ),
+    "if_range": _header("If-Range", "Send the whole audio if it no longer has this entity tag"),
+    "range": _header("Range", "One range of bytes; several ranges are answered with the whole"),
+    "transfer_encoding": _header("Content-Transfer-Encoding", "`base64`: the body is base64 text"),
+}
+"""Query parameters and headers. A header names itself."""
+
+
+def _path(about: str, schema: Schema) -> Schema:
+    return {"in": "path", "required": True, "description": about, "schema": schema}
+
+
+_NOT_EMPTY: Schema = {"type": "string", "minLength": 1}
+PATH_PARAMETERS: Mapping[str, Schema] = {
+    "account_id": _path(
+        "Id of the account: `account_id` in the answer to the log-in",
+        {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"},
+    ),
+    "media_id": _path("Id of the media, as answers have it", _NOT_EMPTY),
+    "name": _path(
+        "Any file name with an extension, which chooses between renditions",
+        {"type": "string", "pattern": r"^.+\.[A-Za-z0-9]+$"},
+    ),
+    "prompt_id": _path("Id of the prompt", _NOT_EMPTY),
+    "language": _path("The language, or `missing`", _NOT_EMPTY),
+}
