@@ -74,7 +74,7 @@ test: setup-test check ## Run every check and every test
 test-fast: setup-test ## Run the tests that take seconds: units, stores, typed services
 	@$(BIN)/pytest -q $(SIDE_BY_SIDE) tests/unit tests/contract tests/rpc
 
-test-typescript: setup-test ## Generate a TypeScript client, compile it and call the service; needs Node.js 20 and npm
+test-typescript: setup-test ## Generate TypeScript clients, compile them and call the service; needs Node.js 20 and npm
 	@command -v npm >/dev/null || { echo "Node.js 20 or later with npm is needed"; exit 1; }
 	@$(BIN)/pytest -q tests/typescript/test_typescript.py
 

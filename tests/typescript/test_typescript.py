@@ -1,4 +1,4 @@
-"""A client generated for TypeScript: it compiles, uploads and downloads. `make test-typescript`."""
+"""Clients generated for TypeScript: they compile, upload and download. `make test-typescript`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,27 +15,53 @@ import pytest
 from tests.support.audio_samples import tone
 from tests.support.product import Product
 
+pytestmark = pytest.mark.e2e
+
 _ROOT = Path(__file__).parents[2]
-_SOURCES = ("package.json", "package-lock.json", ".npmrc", "tsconfig.json", "call.ts")
+_SOURCES = ("package.json", "package-lock.json", ".npmrc", "tsconfig.json", "*.ts")
+_AUDIO = tone(seconds=20)
 
 
-@pytest.mark.e2e
-@pytest.mark.timeout(300)
-def test_a_generated_client_type_checks_and_transfers(tmp_path: Path) -> None:
-    for name in _SOURCES:
-        shutil.copy(Path(__file__).with_name(name), tmp_path)
-    run(["npm", "ci", "--no-audit", "--no-fund"], tmp_path)
-    plugins = tmp_path / "node_modules/.bin"
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with Product(tmp_path_factory.mktemp("product")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, product: Product) -> Path:
+    """Return the folder in which all clients are generated and compiled."""
+    folder = tmp_path_factory.mktemp("typescript")
+    for pattern in _SOURCES:
+        for path in Path(__file__).parent.glob(pattern):
+            shutil.copy(path, folder)
+    run(["npm", "ci", "--no-audit", "--no-fund"], folder)
+    programs = folder / "node_modules/.bin"
     buf = Path(sys.executable).with_name("buf")
-    run([buf, "generate", "-o", tmp_path], _ROOT / "proto", plugins)
-    run([plugins / "tsc"], tmp_path)
-    audio = tmp_path / "tone.wav"
-    audio.write_bytes(tone(seconds=20))
-    (tmp_path / "product").mkdir()
-    with Product(tmp_path / "product") as product:
-        access = [product.grpc_target, product.api_key, product.account_id]
-        output = run(["node", "build/call.js", *access, audio], tmp_path)
-    assert output == f"audio/x-wav {audio.stat().st_size}\n"
+    run([buf, "generate", "-o", folder], _ROOT / "proto", programs)
+    with urllib.request.urlopen(f"{product.rest_url}/v2/openapi.json") as answer:
+        (folder / "openapi.json").write_bytes(answer.read())
+    hey_api = ["--input", "openapi.json", "--output", "generated/hey-api", "--no-log-file"]
+    run([programs / "openapi-ts", *hey_api, "--client", "@hey-api/client-fetch"], folder)
+    run([programs / "openapi-typescript", "openapi.json", "-o", "generated/rest.ts"], folder)
+    run([programs / "tsc"], folder)
+    (folder / "tone.wav").write_bytes(_AUDIO)
+    return folder
+
+
+@pytest.mark.timeout(300)
+def test_a_grpc_client(built: Path, product: Product) -> None:
+    access = [product.grpc_target, product.api_key, product.account_id]
+    output = run(["node", "build/call.js", *access, "tone.wav"], built)
+    assert output == f"audio/x-wav {len(_AUDIO)}\n"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("client", ["rest_hey_api", "rest_openapi_fetch"])
+def test_a_rest_client(built: Path, product: Product, client: str) -> None:
+    access = [product.rest_url, product.api_key]
+    output = run(["node", f"build/{client}.js", *access, "tone.wav"], built)
+    assert output == f"audio/x-wav {len(_AUDIO)} bad_identifier\n"
 
 
 def run(command: list[object], folder: Path, plugins: Path | None = None) -> str:
