@@ -3,6 +3,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := $(VENV)/tools
+GENERATOR := $(VENV)/generator
 # Without kept bytecode each of the many processes that the product and the tests start compiles all
 # modules again: a third of the time of the tests.
 unexport PYTHONDONTWRITEBYTECODE
@@ -12,6 +13,7 @@ PROJECT_STAMP := $(VENV)/.project
 TEST_STAMP := $(VENV)/.test-packages
 BENCH_STAMP := $(VENV)/.bench-packages
 TOOLS_STAMP := $(VENV)/.tools
+GENERATOR_STAMP := $(VENV)/.generator
 SYSTEM_STAMP := $(VENV)/.system-packages
 TEST_SYSTEM_STAMP := $(VENV)/.test-system-packages
 PROTOS := $(shell find proto -name '*.proto')
@@ -36,7 +38,7 @@ help: ## Show this list
 
 setup: $(PROJECT_STAMP) $(SYSTEM_STAMP) ## Install what serving needs: virtual environment, locked packages, sox, espeak-ng
 
-setup-test: setup $(TEST_STAMP) $(TEST_SYSTEM_STAMP) ## Install what the checks and tests need as well
+setup-test: setup $(TEST_STAMP) $(GENERATOR_STAMP) $(TEST_SYSTEM_STAMP) ## Install what the checks and tests need as well
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 is needed: apt-get install python3 python3-venv"; exit 1; }
@@ -55,6 +57,12 @@ $(PROJECT_STAMP): pyproject.toml hatch_build.py $(PROTOS) $(PACKAGES_STAMP)
 $(TEST_STAMP): requirements/test.txt $(PACKAGES_STAMP)
 	@echo "Installing what tests into $(VENV) ..."
 	@$(BIN)/python $(LOCKED) -r $<
+	@touch $@
+
+# Its packages disagree with those of the tests: it has an environment of its own.
+$(GENERATOR_STAMP): requirements/generator.txt | $(BIN)/python
+	@$(BIN)/python -m venv $(GENERATOR)
+	@$(GENERATOR)/bin/python $(LOCKED) -r $<
 	@touch $@
 
 $(SYSTEM_STAMP): Makefile | $(PACKAGES_STAMP)

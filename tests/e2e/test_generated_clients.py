@@ -17,33 +17,18 @@ from tests.support.product import Product
 
 pytestmark = pytest.mark.e2e
 
-_GENERATOR = "openapi-python-client==0.29.1"
+_GENERATOR = Path(sys.prefix) / "generator" / "bin" / "python"
 _AUDIO = tone(2.0)
 
 
-@pytest.fixture(scope="module")
-def generator(pytestconfig: pytest.Config) -> Path:
-    """Return the interpreter of an environment that has the generator; it is made once and kept."""
-    assert pytestconfig.cache is not None
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    folder = pytestconfig.cache.mkdir(f"{_GENERATOR}-py{version}")
-    python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
-        _run([sys.executable, "-m", "venv", "--without-pip", "--clear", folder])
-        install: list[str | Path] = ["-m", "pip", "--python", python, "install", "--quiet"]
-        _run([sys.executable, *install, "--disable-pip-version-check", "--no-compile", _GENERATOR])
-        (folder / "installed").touch()
-    return python
-
-
 @pytest.mark.timeout(180)
-def test_a_generated_python_client(product: Product, generator: Path, tmp_path: Path) -> None:
+def test_a_generated_python_client(product: Product, tmp_path: Path) -> None:
     description = tmp_path / "openapi.json"
     with urllib.request.urlopen(f"{product.rest_url}/v2/openapi.json") as answer:
         description.write_bytes(answer.read())
     (tmp_path / "config.json").write_text(json.dumps({"post_hooks": []}))
     command: list[str | Path] = [
-        generator,
+        _GENERATOR,
         "-m",
         "openapi_python_client",
         "generate",
@@ -55,7 +40,7 @@ def test_a_generated_python_client(product: Product, generator: Path, tmp_path: 
     audio = tmp_path / "tone.wav"
     audio.write_bytes(_AUDIO)
     script = Path(__file__).with_name("generated_tour.py")
-    output = _run([generator, script, product.rest_url, product.api_key, audio], tmp_path)
+    output = _run([_GENERATOR, script, product.rest_url, product.api_key, audio], tmp_path)
     assert json.loads(output) == {
         "created": ["fr-fr%2Fvm-generated", {"ui": "generated"}],
         "patched": ["Greeting", "Spoken", "fr-fr"],
