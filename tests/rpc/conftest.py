@@ -13,6 +13,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
+from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.v1.media_pb2 import Media
 from kazoo_media.v1.media_service_pb2 import CreateMediaRequest
 from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
@@ -120,13 +121,21 @@ def create(grpc_channel: Any, tenant: Tenant) -> Callable[..., Media]:
     return create
 
 
+@pytest.fixture(scope="module")
+async def pool(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConverterPool]:
+    """Give a pool for all services of a module: starting one takes half a second."""
+    pool = ConverterPool(tmp_path_factory.mktemp("pool"))
+    yield pool
+    await pool.aclose()
+
+
 @pytest.fixture
-async def live(engine: str, fronts: list[Front]) -> AsyncIterator[Live]:
+async def live(engine: str, fronts: list[Front], pool: ConverterPool) -> AsyncIterator[Live]:
     """Give a service and a channel to it in the test's own loop, for what a blocking stub can not
     do.
     """
     with _place(engine, fronts, 1) as place:
-        service = await Service.start(place)
+        service = await Service.start(place, pool)
         async with grpc.aio.insecure_channel(place.target) as channel:
             yield Live(service, channel, await service.tenant(), place.target)
         await service.stop()

@@ -123,6 +123,8 @@ class Service:
         blobs: FaultyBlobStore,
         pool: ConverterPool,
         server: StandardServer | WorkerServer,
+        *,
+        owns_pool: bool,
     ) -> None:
         self.core = under_test.core
         self.metadata_store = under_test.metadata
@@ -131,18 +133,21 @@ class Service:
         self._admin = under_test.admin
         self._pool = pool
         self._server = server
+        self._owns_pool = owns_pool
 
     @classmethod
-    async def start(cls, place: Place) -> Service:
+    async def start(cls, place: Place, pool: ConverterPool | None = None) -> Service:
+        """Return a running service. `pool` None: with a pool of its own, which ends with it."""
         blobs = FaultyBlobStore()
-        pool = ConverterPool(Path(tempfile.gettempdir()))
-        under_test = await make_core(blobs=blobs, pool=pool)
+        used = pool or ConverterPool(Path(tempfile.gettempdir()))
+        under_test = await make_core(blobs=blobs, pool=used)
         server = await _served(under_test.core, place)
-        return cls(under_test, blobs, pool, server)
+        return cls(under_test, blobs, used, server, owns_pool=pool is None)
 
     async def stop(self) -> None:
         await self._server.stop(0)
-        await self._pool.aclose()
+        if self._owns_pool:
+            await self._pool.aclose()
 
     async def pending_uploads(self) -> int:
         """Return how many uploads have begun and neither been committed nor discarded."""

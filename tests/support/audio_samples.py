@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import wave
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,8 @@ CodedFormat = Literal["mp3", "ogg", "flac", "amr-nb", "au", "al", "ul", "gsm", "
 
 
 _FFMPEG = str(find_ffmpeg())
+_KEPT = 32
+"""How many results of each function are kept: many tests ask for the same audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Measured:
     frequency_hertz: float
 
 
+@lru_cache(_KEPT)
 def tone(
     seconds: float = 1.0,
     *,
@@ -54,6 +58,7 @@ def tone(
     return wav_bytes(np.sin(phase) * np.sqrt(2) * 10 ** (level_db / 20), rate, channels, bits)
 
 
+@lru_cache(_KEPT)
 def noise(
     seconds: float = 1.0,
     *,
@@ -91,11 +96,13 @@ def wav_bytes(samples: NDArray[np.float64], rate: int, channels: int, bits: int)
     return buffer.getvalue()
 
 
+@lru_cache(_KEPT)
 def encoded(wav: bytes, coded: CodedFormat, *options: str, effects: tuple[str, ...] = ()) -> bytes:
     """Return the WAV converted by sox with these output options and effects."""
     return _sox("-t", "wav", "-", *options, "-t", coded, "-", *effects, data=wav)
 
 
+@lru_cache(_KEPT)
 def contained(wav: bytes, name: str, *options: str) -> bytes:
     """Return the WAV converted by ffmpeg with these options; the file name gives the container."""
     with tempfile.TemporaryDirectory() as folder:

@@ -18,14 +18,14 @@ MEDIA = f"/v2/accounts/{ACCOUNT_ID}/media"
 MUSIC_BYTES = 3_000_000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     # tmp_path may be longer than a unix socket's path can be.
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def peer(folder: Path) -> Iterator[httpx.Client]:
     transport = httpx.HTTPTransport(uds=str(folder / "app.sock"))
     with (
@@ -37,7 +37,7 @@ def peer(folder: Path) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def music(folder: Path) -> bytes:
     write_music(folder / "music.wav", MUSIC_BYTES)
     return (folder / "music.wav").read_bytes()
@@ -96,7 +96,10 @@ def test_the_peer_answers_metadata_from_its_database(peer: httpx.Client, folder:
     assert answer.json()["data"] == {"name": "changed", "streamable": True, "id": media_id}
 
 
-def test_the_peer_lists_a_page_from_its_database(peer: httpx.Client) -> None:
+def test_the_peer_lists_a_page_from_its_database(peer: httpx.Client, folder: Path) -> None:
+    with sqlite3.connect(folder / "media.db") as database:
+        database.execute("delete from media")  # what other tests have created
+    database.close()
     media_ids = sorted(created(peer) for _ in range(52))
     answer = peer.get(MEDIA).json()
     assert answer["data"][0] == {"id": media_ids[0], "name": "peer", "is_prompt": False}
@@ -125,6 +128,8 @@ def test_the_peer_refuses_a_token_from_before_the_key_was_replaced(
 ) -> None:
     media_id = created(peer)
     with sqlite3.connect(folder / "media.db") as database:
-        database.execute("update account set key_generation = 2")
-    database.close()
+        database.execute("update account set key_generation = key_generation + 1")
     assert peer.get(f"{MEDIA}/{media_id}").status_code == 401
+    with database:
+        database.execute("update account set key_generation = key_generation - 1")
+    database.close()

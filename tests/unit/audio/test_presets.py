@@ -73,7 +73,7 @@ async def test_a_wav_holds_the_samples_that_were_asked_for(
 @pytest.mark.parametrize("source", [MP3, OGG, FLAC, AudioFormat.PCMU, AudioFormat.AMR])
 async def test_telephony_reads_what_can_be_uploaded(convert: Convert, source: AudioFormat) -> None:
     assert source.sox_type in get_args(CodedFormat)
-    audio = encoded(tone(2.0), source.sox_type)  # type: ignore[arg-type]
+    audio = encoded(tone(2.0), source.sox_type)
 
     out, outcome = await convert(audio, command("telephony", source))
 

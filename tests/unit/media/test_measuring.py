@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from kazoo_media.access.accounts import AdminScope, WriteScope
@@ -20,19 +21,23 @@ from kazoo_media.errors import StorageFullError
 from kazoo_media.model import Media
 from tests.support.audio_samples import encoded, noise, tone, wav_bytes, with_data_size
 from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
-from tests.support.processes import converters
+from tests.support.processes import zygotes
 
 _SCOPE = WriteScope("a" * 32)
 _KEYS = {"loudness_lufs", "peak_dbfs", "clipped_samples"}
 
 
+@pytest.fixture(scope="module")
+async def pool(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConverterPool]:
+    """Give a pool for all tests: starting one takes half a second."""
+    pool = ConverterPool(tmp_path_factory.mktemp("pool"))
+    yield pool
+    await pool.aclose()
+
+
 @pytest.fixture
-async def tested(tmp_path: Path) -> AsyncIterator[CoreUnderTest]:
-    pool = ConverterPool(tmp_path)
-    try:
-        yield await make_core(pool=pool)
-    finally:
-        await pool.aclose()
+async def tested(pool: ConverterPool) -> CoreUnderTest:
+    return await make_core(pool=pool)
 
 
 @pytest.fixture
@@ -161,7 +166,7 @@ async def test_a_program_s_output_is_described_as_that_of_the_pool(tested: CoreU
 
 @pytest.mark.parametrize("coded", ["mp3", "ogg", "flac", "au", "amr-nb"])
 async def test_every_format_is_measured(tested: CoreUnderTest, coded: str) -> None:
-    audio = encoded(tone(2.0, level_db=-20), coded)  # type: ignore[arg-type]
+    audio = encoded(tone(2.0, level_db=-20), coded)
     renditions = await _read(tested, await _uploaded(tested, audio))
     assert renditions["original"]["loudness_lufs"] == pytest.approx(-21, abs=1.5)
 
@@ -274,48 +279,66 @@ async def test_new_content_is_not_described_by_the_figures_of_the_old(
     assert renditions["original"]["peak_dbfs"] == pytest.approx(-37, abs=0.2)
 
 
-async def test_a_converter_that_is_killed_in_the_background_costs_no_figures(
-    tested: CoreUnderTest, background: asyncio.Task[None]
-) -> None:
-    media = await _uploaded(tested, noise(60.0, rate=48_000))
-    await _until(_busy_converters)
-    for each in converters():
-        each.kill()
-    renditions = await _read(tested, media)
-    assert renditions["original"].keys() >= _KEYS
-    other = await _uploaded(tested, _loud())
-    await _until(lambda: _is_described(tested, other))
-    assert not background.done()
+@dataclass(frozen=True)
+class _Alone:
+    """A core whose pool no other test uses."""
+
+    tested: CoreUnderTest
+    others: list[psutil.Process]
+
+    def converters(self) -> list[psutil.Process]:
+        """Return the converters of its pool."""
+        own = [each for each in zygotes() if each not in self.others]
+        return [child for zygote in own for child in zygote.children()]
+
+    async def is_busy(self) -> bool:
+        return bool(self.converters())
+
+    async def is_idle(self) -> bool:
+        return not self.converters()
 
 
-async def test_stopping_leaves_no_converter_at_work(tested: CoreUnderTest) -> None:
-    measuring = asyncio.ensure_future(tested.core.measuring.run())
-    await _uploaded(tested, noise(60.0, rate=48_000))
-    await _until(_busy_converters)
+@pytest.fixture
+async def alone(tmp_path: Path) -> AsyncIterator[_Alone]:
+    others = zygotes()
+    pool = ConverterPool(tmp_path)
+    yield _Alone(await make_core(pool=pool), others)
+    await pool.aclose()
+
+
+async def test_a_converter_that_is_killed_in_the_background_costs_no_figures(alone: _Alone) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        background = tasks.create_task(alone.tested.core.measuring.run())
+        media = await _uploaded(alone.tested, noise(60.0, rate=48_000))
+        await _until(alone.is_busy)
+        for each in alone.converters():
+            each.kill()
+        renditions = await _read(alone.tested, media)
+        assert renditions["original"].keys() >= _KEYS
+        other = await _uploaded(alone.tested, _loud())
+        await _until(lambda: _is_described(alone.tested, other))
+        assert not background.done()
+        background.cancel()
+
+
+async def test_stopping_leaves_no_converter_at_work(alone: _Alone) -> None:
+    measuring = asyncio.ensure_future(alone.tested.core.measuring.run())
+    await _uploaded(alone.tested, noise(60.0, rate=48_000))
+    await _until(alone.is_busy)
     measuring.cancel()
     with suppress(asyncio.CancelledError):
         await measuring
-    await _until(_no_converters)
-
-
-async def _busy_converters() -> bool:
-    return bool(converters())
-
-
-async def _no_converters() -> bool:
-    return not converters()
+    await _until(alone.is_idle)
 
 
 async def test_more_than_fit_are_measured_when_they_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pool: ConverterPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kazoo_media.media.measuring._MOST_WAITING", 1)
-    pool = ConverterPool(tmp_path)
     tested = await make_core(pool=pool)
     media = [await _uploaded(tested, _loud()) for _ in range(3)]
     for each in media:
         assert (await _read(tested, each))["original"].keys() >= _KEYS
-    await pool.aclose()
 
 
 async def test_audio_that_is_normalized_later_keeps_what_was_measured(

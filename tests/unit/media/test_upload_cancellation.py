@@ -33,9 +33,9 @@ async def test_an_upload_cancelled_while_it_commits_happened_or_did_not(
 ) -> None:
     media = await tested.core.library.create(_SCOPE, {"name": "cancelled"})
     ends = {"committed": 0, "discarded": 0}
-    for number in range(80):
+    for number in range(40):
         before = media.content
-        await _cancelled_upload(tested, media.id, wav(2000, seed=number), number * 0.0001)
+        await _cancelled_upload(tested, media.id, wav(2000, seed=number), number * 0.0002)
         media = await tested.core.library.get(_SCOPE, media.id)
         ends["discarded" if media.content == before else "committed"] += 1
         await _expect_whole(tested)
@@ -46,10 +46,10 @@ async def test_a_broken_upload_whose_clean_up_is_cancelled_leaves_nothing(
     tested: CoreUnderTest,
 ) -> None:
     media = await tested.core.library.create(_SCOPE, {"name": "cancelled"})
-    for ticks in range(40):
+    for ticks in range(20):
         async with asyncio.TaskGroup() as tasks:
             upload = tasks.create_task(_broken_upload(tested, media.id))
-            await asyncio.sleep(ticks * 0.0002)
+            await asyncio.sleep(ticks * 0.0004)
             upload.cancel()
         await _expect_whole(tested)
     assert [blob async for blob in tested.blobs.list()] == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,13 +30,17 @@ def _stepped(levels: Sequence[float], seconds: float = 0.5, rate: int = _RATE) -
     return wav_bytes(np.concatenate([level * np.sin(phase) for level in levels]), rate, 1, 16)
 
 
+@pytest.fixture(scope="module")
+async def pool(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConverterPool]:
+    """Give a pool for all tests: starting one takes half a second."""
+    pool = ConverterPool(tmp_path_factory.mktemp("pool"))
+    yield pool
+    await pool.aclose()
+
+
 @pytest.fixture
-async def tested(tmp_path: Path) -> AsyncIterator[CoreUnderTest]:
-    pool = ConverterPool(tmp_path)
-    try:
-        yield await make_core(pool=pool)
-    finally:
-        await pool.aclose()
+async def tested(pool: ConverterPool) -> CoreUnderTest:
+    return await make_core(pool=pool)
 
 
 async def _uploaded(tested: CoreUnderTest, audio: bytes, preset: str = "") -> Media:
@@ -76,7 +79,7 @@ async def test_it_has_the_shape_of_the_audio(tested: CoreUnderTest, preset: str,
 
 @pytest.mark.parametrize("coded", ["mp3", "ogg", "flac"])
 async def test_compressed_audio_has_one_too(tested: CoreUnderTest, coded: str) -> None:
-    audio = encoded(_stepped([0.5, 0.5]), coded)  # type: ignore[arg-type]
+    audio = encoded(_stepped([0.5, 0.5]), coded)
     media = await _uploaded(tested, audio)
     assert max(_heights(await _waveform(tested, media, 20))) == pytest.approx(64, abs=8)
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.audio.pool.pool import ConverterPool
@@ -12,8 +11,9 @@ from kazoo_media.audio.running.confinement import Confinement
 from tests.unit.audio.convert.every import EVERY, Start, starting
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def backends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Converters]:
+    """Give all converters: starting their pool takes half a second."""
     folder = tmp_path_factory.mktemp("conversions")
     pool = ConverterPool(folder)
     yield Converters(Confinement(folder), pool, find_ffmpeg())

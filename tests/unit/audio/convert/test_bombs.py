@@ -122,9 +122,9 @@ class TestInProcess:
             assert measure(out, "mp3").duration_s == pytest.approx(2.0, abs=0.2)
 
 
-@pytest.fixture
-async def pool(tmp_path: Path) -> AsyncIterator[ConverterPool]:
-    pool = ConverterPool(tmp_path)
+@pytest.fixture(scope="module")
+async def pool(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConverterPool]:
+    pool = ConverterPool(tmp_path_factory.mktemp("pool"))
     yield pool
     await pool.aclose()
 

@@ -25,10 +25,11 @@ _TELEPHONY = Job(AudioFormat.WAV, AudioFormat.MP3, "telephony", "linear16", igno
 _SPEECH = tone(2.0, rate=44_100, channels=2)
 
 
-@pytest.fixture
-async def backends(tmp_path: Path) -> AsyncIterator[Converters]:
-    pool = ConverterPool(tmp_path)
-    yield Converters(Confinement(tmp_path), pool, None)
+@pytest.fixture(scope="module")
+async def backends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Converters]:
+    folder = tmp_path_factory.mktemp("backends")
+    pool = ConverterPool(folder)
+    yield Converters(Confinement(folder), pool, None)
     await pool.aclose()
 
 

@@ -10,8 +10,6 @@ from kazoo_media.audio.formats import AudioFormat
 from tests.support.audio_samples import contained, encoded, silence, tone
 from tests.unit.audio.convert import damage, every
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
-
 _NOTHING = silence(0.0)
 _FLAC = encoded(tone(0.5), "flac")
 _FLAC_HEAD = _FLAC[: _FLAC.index(b"\xff\xf8")]

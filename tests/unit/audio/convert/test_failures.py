@@ -24,8 +24,6 @@ from tests.unit.audio.programs.sox_runs import (
     run,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
-
 WAV, MP3, OGG, FLAC = AudioFormat.WAV, AudioFormat.MP3, AudioFormat.OGG, AudioFormat.FLAC
 AU, AMR, GSM, PCMU = AudioFormat.AU, AudioFormat.AMR, AudioFormat.GSM, AudioFormat.PCMU
 

@@ -14,8 +14,6 @@ from tests.support.audio_samples import contained, encoded, measure, tone
 from tests.unit.audio.convert import damage, every
 from tests.unit.audio.programs.sox_runs import Uploading
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
-
 MP3, OGG, OPUS, AAC = AudioFormat.MP3, AudioFormat.OGG, AudioFormat.OPUS, AudioFormat.AAC
 _MADE = {
     MP3: ("a.mp3", ("-c:a", "mp3")),

@@ -12,8 +12,6 @@ from kazoo_media.audio.formats import AudioFormat
 from tests.support.audio_samples import encoded, measure, silence, tone, with_data_size
 from tests.unit.audio.convert import every
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
-
 _TONE = tone(2.5)
 _NOISE = random.Random(1).randbytes(150_000)
 _TAG = b"ID3\x04\x00\x00" + struct.pack(">I", 0x0000_7F00) + _NOISE[: 0x7F << 7]

@@ -164,9 +164,7 @@ def test_channels_are_mixed_to_their_mean_unless_they_cancel() -> None:
 @pytest.mark.parametrize(("source", "coded"), [*_CODED, (AudioFormat.WAV, "24")])
 def test_borders_of_chunks_mean_nothing(source: AudioFormat, coded: str, sizes: list[int]) -> None:
     wav = noise(0.5, rate=16_000, channels=2)
-    data = (
-        encoded(wav, "wav", "-b", "24") if coded == "24" else encoded(wav, coded)  # type: ignore[arg-type]
-    )
+    data = encoded(wav, "wav", "-b", "24") if coded == "24" else encoded(wav, coded)
 
     def chunks() -> Iterator[bytes]:
         at = turn = 0

@@ -108,12 +108,14 @@ async def test_a_process_is_replaced_after_some_hundred_conversions(pool: PoolUn
     assert len(pool.processes()) == 1
 
 
-async def test_sessions_that_wait_for_slow_uploads_hold_up_nobody(
+async def test_sessions_that_wait_for_slow_uploads_take_little_memory_and_hold_up_nobody(
     pool: PoolUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kazoo_media.audio.pool.pool._LINGER_S", 0.5)
     slow = [await pool.begin() for _ in range(64)]
-    assert len(pool.processes()) == 64
+    private = [each.memory_full_info().uss for each in pool.processes()]
+    assert len(private) == 64
+    assert sum(private) < 64 * 8 * 1024 * 1024
 
     _, fast = await pool.convert()
     outcomes = [outcome for _, outcome in [await each.finish() for each in slow]]
@@ -135,17 +137,6 @@ async def test_bursts_of_conversions_fork_no_process_anew(pool: PoolUnderTest) -
 
     assert len(first) == 16
     assert await burst() == first
-
-
-async def test_sixty_four_sessions_have_little_memory_of_their_own(pool: PoolUnderTest) -> None:
-    slow = [await pool.begin() for _ in range(64)]
-
-    private = [each.memory_full_info().uss for each in pool.processes()]
-
-    assert len(private) == 64
-    assert sum(private) < 64 * 8 * 1024 * 1024
-    for each in slow:
-        await each.conversion.kill()
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class TestGoodAudio:
     async def test_keeps_its_length_and_pitch_at_8_khz(
         self, convert: Convert, source: AudioFormat, coded: str, target: AudioFormat
     ) -> None:
-        audio = encoded(tone(3.0, rate=44_100, frequency_hertz=700.0), coded)  # type: ignore[arg-type]
+        audio = encoded(tone(3.0, rate=44_100, frequency_hertz=700.0), coded)
 
         out, outcome = await convert(audio, replace(KAZOO, source=source, target=target))
 
