@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import re
+from collections.abc import Mapping
 
 
 class AudioFormat(enum.Enum):
@@ -46,13 +48,21 @@ class AudioFormat(enum.Enum):
         "ogg",
     )
     OPUS = ("Ogg Opus", "audio/ogg", ("audio/opus",), "opus", None)
+    OGG_FLAC = ("Ogg FLAC", "audio/ogg", (), "oga", None)
     FLAC = ("FLAC", "audio/flac", ("audio/x-flac",), "flac", "flac")
     AMR = ("AMR", "audio/amr", ("audio/amr-nb",), "amr", "amr-nb")
     AMR_WB = ("AMR-WB", "audio/amr-wb", (), "awb", None)
     AU = ("AU", "audio/basic", ("audio/au", "audio/x-au"), "au", "au")
+    AIFF = ("AIFF", "audio/aiff", ("audio/x-aiff", "audio/aifc"), "aiff", "aiff")
+    CAF = ("CAF", "audio/x-caf", ("audio/caf",), "caf", None)
+    WAVE64 = ("Wave64", "audio/x-w64", ("audio/w64",), "w64", None)
     PCMA = ("raw A-law", "audio/PCMA", ("audio/x-alaw",), "al", "al")
     PCMU = ("raw mu-law", "audio/PCMU", ("audio/x-mulaw",), "ul", "ul")
     GSM = ("raw GSM", "audio/gsm", ("audio/x-gsm",), "gsm", "gsm")
+    G722 = ("raw G.722", "audio/g722", ("audio/x-g722",), "g722", None)
+    # Their types have the sample rate as a parameter: see `inspect/raw_pcm.py`.
+    L16 = ("raw 16-bit PCM", "audio/l16", (), "l16", None)
+    SLN = ("signed linear", "audio/x-sln", ("audio/sln",), "sln", None)
     M4A = ("M4A", "audio/mp4", ("audio/x-m4a", "audio/m4a"), "m4a", None)
     AAC = ("AAC", "audio/aac", ("audio/x-aac", "audio/aacp"), "aac", None)
     WMA = ("Windows Media", "audio/x-ms-wma", ("video/x-ms-asf",), "wma", None)
@@ -99,10 +109,43 @@ MP4_FAMILY = frozenset(
 )
 """Formats whose files consist of the same boxes."""
 
+BARE_FRAMES = frozenset({AudioFormat.MP3, AudioFormat.AAC})
+"""Formats without a container: frames that begin with a sync."""
+
+RAW = frozenset(
+    {
+        AudioFormat.PCMA,
+        AudioFormat.PCMU,
+        AudioFormat.GSM,
+        AudioFormat.G722,
+        AudioFormat.L16,
+        AudioFormat.SLN,
+    }
+)
+"""Formats without magic: their type or file name tells them."""
+
+SLN_RATES: Mapping[str, int] = {
+    "sln": 8000,
+    "sln12": 12_000,
+    "sln16": 16_000,
+    "sln24": 24_000,
+    "sln32": 32_000,
+    "sln44": 44_100,
+    "sln48": 48_000,
+    "sln96": 96_000,
+    "sln192": 192_000,
+}
+"""Sample rates by the file name extensions of Asterisk's signed linear audio."""
+
 UNTYPED = ("application/octet-stream", "binary/octet-stream")
 """Content types that say nothing. Object stores send the second one."""
 
 _BY_CONTENT_TYPE = _by_content_type()
+_RAW_BY_EXTENSION = {each.extension: each.content_type for each in RAW} | {
+    extension: f"{AudioFormat.SLN.content_type};rate={rate}"
+    for extension, rate in SLN_RATES.items()
+}
+_COUNT = r'\s*=\s*"?(\d{1,9})"?\s*(?:;|$)'
 
 _KAZOO_TYPES = (
     "audio/mp3",
@@ -144,7 +187,21 @@ def same_container(one: AudioFormat, other: AudioFormat) -> bool:
 def extension_of(content_type: str) -> str | None:
     """Return the file name extension of a content type, without the dot; None if unknown."""
     known = format_of(content_type)
+    if known is AudioFormat.SLN:
+        rate = parameter_of(content_type, "rate")
+        return next((name for name, each in SLN_RATES.items() if each == rate), known.extension)
     return known.extension if known else None
+
+
+def raw_type_of_name(file_name: str) -> str:
+    """Return the content type of audio without magic that has this file name; "" if unknown."""
+    return _RAW_BY_EXTENSION.get(file_name.rpartition(".")[2].lower(), "")
+
+
+def parameter_of(content_type: str, name: str) -> int | None:
+    """Return a numeric parameter of a content type; None if there is none."""
+    found = re.search(rf";\s*{name}{_COUNT}", content_type, re.IGNORECASE)
+    return int(found[1]) if found else None
 
 
 def essence(content_type: str) -> str:

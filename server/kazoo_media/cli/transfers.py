@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from kazoo_media.audio.formats import extension_of, raw_type_of_name
 from kazoo_media.cli.output import print_table, transfer_bar
 from kazoo_media.cli.session import Session, calls_service
 from kazoo_media.client import Media, Rendition, RenditionKind, UploadContentRequest
@@ -23,14 +24,6 @@ _Account = Annotated[
     ),
 ]
 _MediaId = Annotated[str, typer.Argument(help="Id of the media, for example en-us/vm-enter_pass.")]
-_SUFFIXES = {
-    "audio/mpeg": ".mp3",
-    "audio/mp3": ".mp3",
-    "audio/wav": ".wav",
-    "audio/x-wav": ".wav",
-    "audio/ogg": ".ogg",
-    "audio/flac": ".flac",
-}
 
 
 class RenditionName(enum.StrEnum):
@@ -58,7 +51,7 @@ async def upload(  # noqa: PLR0913 - an argument for each option
         str,
         typer.Option(
             metavar="TYPE",
-            show_default="detected from the content",
+            show_default="detected from the content and the file name",
             help="Media type of the file, for example audio/mpeg.",
         ),
     ] = "",
@@ -75,7 +68,8 @@ async def upload(  # noqa: PLR0913 - an argument for each option
     """Upload a file as the audio of a media, replacing its previous audio."""
     client = session.client
     owner = account or await client.account_id()
-    header = UploadContentRequest.Header(account_id=owner, content_type=content_type, preset=preset)
+    kind = content_type or raw_type_of_name(file.name)
+    header = UploadContentRequest.Header(account_id=owner, content_type=kind, preset=preset)
     if create:
         header.media.MergeFrom(Media(id=media_id, name=create))
         header.only_create = True
@@ -127,7 +121,8 @@ def _file_name(media: Media, kind: int) -> str:
     """Return the last part of the media id with the suffix of the rendition's type."""
     name = media.id.rstrip("/").rpartition("/")[2] or "media"
     types = [each.content_type for each in media.renditions if each.kind == kind]
-    suffix = _SUFFIXES.get(types[0] if types else media.content_type, "")
+    extension = extension_of(types[0] if types else media.content_type)
+    suffix = f".{extension}" if extension else ""
     return name if name.endswith(suffix) else name + suffix
 
 

@@ -24,6 +24,7 @@ class Declared:
             from the bytes.
         size_bytes: Total size, None if it is not known.
         attachment_name: File name for downloads; "": derived from the media's name.
+        file_name: Name of the uploaded file; it tells the type of audio without magic.
         preset: Preset that is applied even if normalization is off; "": as the settings say.
     """
 
@@ -31,6 +32,7 @@ class Declared:
     size_bytes: int | None = None
     attachment_name: str = ""
     preset: str = ""
+    file_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,18 @@ async def head_of(reader: BlobReader) -> Head:
     return judged(data)
 
 
+async def audible(reader: BlobReader, head: Head) -> AsyncIterator[bytes]:
+    """Yield what decoders should read of stored audio with this head.
+
+    Raises:
+        StoreUnavailableError: the blob store failed.
+    """
+    if head.lead:
+        yield head.lead
+    async for chunk in reader.read(head.tag_bytes, reader.size_bytes - head.tag_bytes):
+        yield chunk
+
+
 async def _sha256(chunks: list[bytes]) -> str:
     digest = hashlib.sha256()
 

@@ -21,7 +21,7 @@ from kazoo_media.blobs.store import blob_key_beside, new_blob_key
 from kazoo_media.content.intake import Intake
 from kazoo_media.content.normalization import Normalization
 from kazoo_media.content.rendition_writer import RenditionWriter, publish_renditions
-from kazoo_media.content.renditions import Renditions
+from kazoo_media.content.renditions import Renditions, audible
 from kazoo_media.errors import MediaError, StoreUnavailableError
 from kazoo_media.model import Content, Rendition, RenditionKind, unix_time_ms
 
@@ -111,7 +111,6 @@ class Transfer:
         self._renditions = renditions
         self._account_id = account_id
         self._repairs_head = repairs_head
-        self._tag_bytes = 0
         self._original_key = new_blob_key()
         self._normalized_key = blob_key_beside(self._original_key)
         self._begun_keys: Sequence[str] = ()
@@ -136,7 +135,6 @@ class Transfer:
         Raises:
             MediaError: the intake or a store failed; the caller must still call `discard`.
         """
-        self._tag_bytes = head.tag_bytes
         keys = [self._original_key] + ([self._normalized_key] if normalization else [])
         received = await self._begun(
             keys,
@@ -165,12 +163,11 @@ class Transfer:
         Raises:
             MediaError: a store failed; the caller must still call `discard`.
         """
-        self._tag_bytes = head.tag_bytes
 
         async def convert(tasks: asyncio.TaskGroup) -> Received:
             del tasks
             start = partial(normalization.start, source_format, head)
-            converted = await self._convert_stored(normalization, start, original)
+            converted = await self._convert_stored(normalization, start, original, head)
             content = _content(original, converted, normalization)
             return Received(content, converted.outcome)
 
@@ -256,7 +253,7 @@ class Transfer:
         if normalization is not None and not normalization.streams:
             start = partial(normalization.start, source_format, head)
         if normalization is not None and start is not None:
-            converted = await self._convert_stored(normalization, start, original)
+            converted = await self._convert_stored(normalization, start, original, head)
         return Received(_content(original, converted, normalization), converted.outcome)
 
     async def _streamed(
@@ -277,7 +274,7 @@ class Transfer:
     ) -> None:
         """Read the upload to its complete end and pass its bytes to the store and the converter."""
         while chunk := await intake.read():
-            audio = head.untagged(chunk, writer.size_bytes)
+            audio = head.audible(chunk, writer.size_bytes)
             await writer.write(chunk)
             meter.feed(audio)
             if conversion is not None and audio:
@@ -293,19 +290,20 @@ class Transfer:
             await writer.overwrite_head(repaired)
 
     async def _convert_stored(
-        self, normalization: Normalization, start: Start, original: Rendition
+        self, normalization: Normalization, start: Start, original: Rendition, head: Head
     ) -> _Converted:
         """Convert from the stored original in this upload's turn, then by fallbacks if it fails."""
         async with normalization.turn():
-            converted = await self._convert_blob(await start(), original, normalization)
+            converted = await self._convert_blob(await start(), original, head, normalization)
             while (fallback := converted.fallback) is not None:
-                converted = await self._convert_blob(await fallback(), original, normalization)
+                started = await fallback()
+                converted = await self._convert_blob(started, original, head, normalization)
             if converted.writer is not None:
                 await publish_renditions(self._renditions.blobs, [converted.writer])
         return converted
 
     async def _convert_blob(
-        self, conversion: Started, original: Rendition, normalization: Normalization
+        self, conversion: Started, original: Rendition, head: Head, normalization: Normalization
     ) -> _Converted:
         if isinstance(conversion, Refusal):
             return _refused(conversion, normalization)
@@ -316,8 +314,7 @@ class Transfer:
             if reader is None:
                 raise StoreUnavailableError
             async with reader:
-                span = self._tag_bytes, original.size_bytes - self._tag_bytes
-                async for chunk in reader.read(*span):
+                async for chunk in audible(reader, head):
                     await conversion.feed(chunk)
             await conversion.finish()
         return collecting.result()

@@ -59,7 +59,11 @@ class Contents:
         )
         name = request.parameter("filename")
         declared = Declared(
-            audio.content_type or None, audio.size_bytes, name, request.query_value("preset")
+            audio.content_type or None,
+            audio.size_bytes,
+            attachment_name=name,
+            preset=request.query_value("preset"),
+            file_name=name or audio.file_name,
         )
         change = await upload.receive(declared, audio.pieces)
         return await self._envelopes.of_media(request, change.after)

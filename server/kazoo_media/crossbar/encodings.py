@@ -28,11 +28,13 @@ class Wrapped:
     Attributes:
         content_type: The declared type; "": none.
         size_bytes: The size of the audio, if it is known before reading.
+        file_name: Name of the file in a multipart body; "": none.
     """
 
     content_type: str
     size_bytes: int | None
     pieces: Pieces
+    file_name: str = ""
 
 
 async def unwrapped(
@@ -53,16 +55,17 @@ async def unwrapped(
         IncompleteUploadError: the body ended early.
         TooLargeError: the base64 text, or what surrounds a file, is too large.
     """
+    file_name = ""
     if essence(content_type).startswith("multipart/"):
         part = await MultipartFile.open(content_type, pieces)
         content_type, transfer_encoding = part.content_type, part.transfer_encoding
-        size_bytes, pieces = None, part.pieces()
+        size_bytes, pieces, file_name = None, part.pieces(), part.file_name
     kind = essence(content_type)
     if kind in BASE64_TYPES:
         return await _opened_base64(pieces, "", limit_bytes)
     if transfer_encoding.strip().lower() == "base64":
         return await _opened_base64(pieces, content_type, limit_bytes)
-    return Wrapped("" if kind == FORM else content_type, size_bytes, pieces)
+    return Wrapped("" if kind == FORM else content_type, size_bytes, pieces, file_name)
 
 
 async def _opened_base64(pieces: Pieces, content_type: str, limit_bytes: int) -> Wrapped:
@@ -77,7 +80,7 @@ async def _opened_base64(pieces: Pieces, content_type: str, limit_bytes: int) ->
         end = head.lower().find(_URI_END)
         if end < 0:
             raise _undecodable()
-        content_type = content_type or essence(head[5:end].decode("ascii", "replace"))
+        content_type = content_type or head[5:end].decode("ascii", "replace")
         head = head[end + len(_URI_END) :]
     return Wrapped(content_type, None, _payload(head, text))
 

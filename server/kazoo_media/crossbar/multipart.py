@@ -31,11 +31,13 @@ class MultipartFile:
     Attributes:
         content_type: The type of the part; "": none.
         transfer_encoding: The transfer encoding of the part; "": none.
+        file_name: The file name of the part; "": none.
     """
 
     def __init__(self, boundary: bytes, source: AsyncGenerator[bytes, None]) -> None:
         self.content_type = ""
         self.transfer_encoding = ""
+        self.file_name = ""
         self._source = source
         self._ready: list[bytes] = []
         self._other_bytes = 0
@@ -151,6 +153,7 @@ class MultipartFile:
             check_whole(self._headers.get("content-range", ""))
             self._found = self._inside = True
             self.content_type = content_type
+            self.file_name = options.get(b"filename", b"").decode("utf-8", "replace")
             self.transfer_encoding = self._headers.get("content-transfer-encoding", "")
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:

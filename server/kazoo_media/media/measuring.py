@@ -14,18 +14,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from typing import Any
 from weakref import WeakValueDictionary
 
 import structlog
 
 from kazoo_media.audio.conversion import ConversionOutcome, Refusal, Started
 from kazoo_media.audio.convert.converters import Converters
-from kazoo_media.audio.formats import format_of
+from kazoo_media.audio.inspect.head import Head, as_typed
 from kazoo_media.audio.jobs import Report, Sound
+from kazoo_media.audio.levels import has_level_warning, level_warning
+from kazoo_media.audio.presets import PRESETS
 from kazoo_media.blobs.store import BlobReader
-from kazoo_media.content.renditions import Renditions, head_of
+from kazoo_media.content.renditions import Renditions, audible, head_of
 from kazoo_media.content.transfer import cause_of, with_sound
 from kazoo_media.documents.rules import conversion_outcome, with_content_keys
 from kazoo_media.errors import (
@@ -163,7 +166,7 @@ class Measuring:
 
         On a full disk nothing is stored.
         """
-        document = with_content_keys(media.document, content, conversion_outcome(media.document))
+        document = with_content_keys(media.document, content, _outcome(media.document, content))
         after = replace(media, content=content, document=document)
         try:
             await self._renditions.rows.put_measured(after, media.document)
@@ -176,16 +179,15 @@ class Measuring:
 
     async def _sound(self, media: Media, rendition: Rendition) -> Sound:
         async with await self._renditions.open(media, rendition) as reader:
-            head = await head_of(reader)
-            source = head.format or format_of(rendition.content_type)
+            source, head = as_typed(await head_of(reader), rendition.content_type)
             if source is None:
                 raise NoPeaksError(f"{rendition.content_type} is an unknown format")
             executable = await self._settings.get(NORMALIZE_EXECUTABLE)
             started = await self._converters.measuring(source, executable, head)
-            outcome = await _measure(reader, started, head.tag_bytes)
+            outcome = await _measure(reader, started, head)
             sound = outcome.report.before
             if outcome.fallback is not None:
-                again = await _measure(reader, await outcome.fallback(), head.tag_bytes)
+                again = await _measure(reader, await outcome.fallback(), head)
                 sound = again.report.before or sound
         if sound is None:
             raise NoPeaksError(outcome.report.error or "it could not be decoded")
@@ -210,6 +212,21 @@ class Measuring:
             del self._failed[next(iter(self._failed))]
 
 
+def _outcome(document: Mapping[str, Any], content: Content) -> dict[str, Any]:
+    """Return the keys about the conversion, with a warning if it made the audio much quieter."""
+    outcome = conversion_outcome(document)
+    made, given = content.normalized, content.original.facts
+    if made is None or None in (given.clipped_samples, made.facts.clipped_samples):
+        return outcome
+    preset = PRESETS.get((made.normalization or "").partition(" ")[0])
+    warning = level_warning(given.loudness_lufs, made.facts.loudness_lufs)
+    known = outcome.get("normalization_warning", "")
+    # Presets that set a level may lower it by any amount.
+    if warning and not (preset and preset.level) and not has_level_warning(known):
+        outcome["normalization_warning"] = f"{known}; {warning}" if known else warning
+    return outcome
+
+
 def _with_sound(content: Content, key: str, sound: Sound) -> Content | None:
     """Return the content with the measurement of one of its blobs; None if it has no such blob."""
     for each in content.renditions:
@@ -220,14 +237,14 @@ def _with_sound(content: Content, key: str, sound: Sound) -> Content | None:
     return None
 
 
-async def _measure(reader: BlobReader, measurement: Started, start: int) -> ConversionOutcome:
+async def _measure(reader: BlobReader, measurement: Started, head: Head) -> ConversionOutcome:
     if isinstance(measurement, Refusal):
         return ConversionOutcome(Report(measurement.error))
     async with measurement:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_ended(measurement.output()))
-                async for chunk in reader.read(start, reader.size_bytes - start):
+                async for chunk in audible(reader, head):
                     await measurement.feed(chunk)
                 await measurement.finish()
         except BaseExceptionGroup as group:

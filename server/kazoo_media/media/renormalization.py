@@ -18,8 +18,7 @@ from dataclasses import dataclass, replace
 
 from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.conversion import failure_text
-from kazoo_media.audio.formats import format_of
-from kazoo_media.audio.inspect.head import Head
+from kazoo_media.audio.inspect.head import Head, as_typed
 from kazoo_media.content.normalization import Normalization, Normalizer
 from kazoo_media.content.renditions import Renditions, head_of
 from kazoo_media.content.transfer import Received, Transfer
@@ -108,8 +107,8 @@ class Renormalization:
         """
         transfer = Transfer(self._renditions, scope.account_id)
         try:
-            head = await self._head_of(media, original)
-            source_format = head.format or format_of(original.content_type)
+            found = await self._head_of(media, original)
+            source_format, head = as_typed(found, original.content_type)
             if source_format is None:
                 reason = f"{original.content_type} is not a known audio format"
                 raise NormalizationFailedError(failure_text(reason))

@@ -26,14 +26,16 @@ from typing import TypeAlias
 from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.formats import (
     ACCEPTED_TYPES,
+    BARE_FRAMES,
     UNTYPED,
-    AudioFormat,
     essence,
     format_of,
+    raw_type_of_name,
     same_container,
     same_format,
 )
-from kazoo_media.audio.inspect.head import Head
+from kazoo_media.audio.inspect.head import Head, as_typed
+from kazoo_media.audio.inspect.raw_pcm import RawPcm, raw_pcm
 from kazoo_media.content.intake import Declared, Finish, Intake, Source
 from kazoo_media.content.normalization import Normalizer, check_preset
 from kazoo_media.content.renditions import Renditions
@@ -161,7 +163,10 @@ class Upload:
         async with self._normalizer.admit(declared.preset) as normalization:
             intake = Intake(source, declared, self.limit_bytes, self._normalizer.metrics)
             head = await intake.read_head()
-            source_format, content_type = _recognised(head, declared, self._change.after)
+            content_type = _recognised(head, declared, self._change.after)
+            source_format, head = as_typed(head, content_type)
+            if source_format is None:
+                raise NotAudioError(found="of an unknown type")
             transfer = Transfer(self._renditions, self._account_id)
             try:
                 received = await transfer.run(
@@ -211,12 +216,29 @@ class Upload:
 
 def _check_declared(declared: Declared, limit_bytes: int) -> None:
     check_preset(declared.preset)
-    content_type = essence(declared.content_type or "")
-    if content_type not in ("", *UNTYPED) and format_of(content_type) is None:
-        message = f"content type {content_type!r} cannot be stored"
-        raise UnsupportedMediaTypeError(message, ACCEPTED_TYPES)
+    content_type = declared.content_type or ""
+    if essence(content_type) not in ("", *UNTYPED) and format_of(content_type) is None:
+        raise _not_storable(essence(content_type))
+    _raw_pcm(content_type)
     if declared.size_bytes is not None and declared.size_bytes > limit_bytes:
         raise TooLargeError(limit_bytes)
+
+
+def _not_storable(content_type: str, reason: str = "") -> UnsupportedMediaTypeError:
+    message = f"content type {content_type!r} cannot be stored"
+    return UnsupportedMediaTypeError(f"{message}: {reason}" if reason else message, ACCEPTED_TYPES)
+
+
+def _raw_pcm(content_type: str) -> RawPcm | None:
+    """Return the raw PCM of a type, or None.
+
+    Raises:
+        UnsupportedMediaTypeError: the type lacks a parameter, or has an unsupported one.
+    """
+    try:
+        return raw_pcm(content_type)
+    except ValueError as error:
+        raise _not_storable(content_type, str(error)) from error
 
 
 def _with_content(change: Change, declared: Declared, received: Received, now_ms: int) -> Media:
@@ -235,28 +257,33 @@ def _with_content(change: Change, declared: Declared, received: Received, now_ms
     return replace(after, revision=next_revision(change.before.revision))
 
 
-def _recognised(found: Head, declared: Declared, media: Media) -> tuple[AudioFormat, str]:
-    """Return the format of an upload and the type that the original is stored and served as.
+def _recognised(found: Head, declared: Declared, media: Media) -> str:
+    """Return the type that an original is stored and served as.
 
-    A declared alias of the detected type is kept. If nothing useful is declared, the document's
-    `content_type` counts.
+    A declared alias of the detected type is kept. If nothing useful is declared, the file name
+    counts for formats without magic, then the document's `content_type`.
 
     Raises:
-        NotAudioError: the bytes are something else, or unknown without a declared type.
+        NotAudioError: the bytes are something else.
+        UnsupportedMediaTypeError: the document's type lacks a parameter.
     """
     if found.label is not None:
         raise NotAudioError(found=found.label)
-    wished = essence(declared.content_type or "")
-    if wished in ("", *UNTYPED) and media.content is None:
-        wished = essence(media.document.get("content_type") or "")
-    wished_format = format_of(wished)
+    wished = declared.content_type or ""
+    if essence(wished) in ("", *UNTYPED):
+        wished = raw_type_of_name(declared.file_name)
+        if not wished and media.content is None:
+            wished = media.document.get("content_type") or ""
+    raw, wished_format = _raw_pcm(wished), format_of(wished)
+    # A frame sync is little evidence against samples: any bytes may look like one.
+    if raw is not None and found.format in (None, *BARE_FRAMES):
+        return raw.content_type
+    wished = essence(wished)
     if found.format is None:
-        if wished_format is None:
-            raise NotAudioError(found="of an unknown type")
-        return wished_format, wished
+        return wished
     if wished_format is not None and (
         same_format(wished, found.format.content_type)
         or same_container(wished_format, found.format)
     ):
-        return found.format, wished
-    return found.format, found.format.content_type
+        return wished
+    return found.format.content_type

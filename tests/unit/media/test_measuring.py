@@ -385,3 +385,18 @@ async def test_what_a_full_disk_cannot_store_is_answered_all_the_same(
         assert "clipped_samples" not in (await _stored(tested, media))["original"]
     assert await waveforms.waveform(found, downloads.select(found, None), 5) == waveform
     assert "clipped_samples" in (await _stored(tested, media))["original"]
+
+
+@pytest.mark.parametrize("preset", ["kazoo", "telephony"])
+async def test_channels_that_sox_mixes_to_silence_are_a_warning(
+    tested: CoreUnderTest, preset: str
+) -> None:
+    put = tested.core.settings.put
+    await put(AdminScope(), "media", "normalize_destination_args", "-r 8000 -c 1", node=None)
+    await _use_sox(tested)
+    stereo = np.frombuffer(tone(1.0, channels=2)[44:], "<i2").reshape(-1, 2) * np.array([1, -1])
+    audio = tone(1.0, channels=2)[:44] + stereo.astype("<i2").tobytes()
+
+    media = await tested.core.measuring.measured(await _uploaded(tested, audio, preset))
+
+    assert media.document["normalization_warning"].startswith("nothing is left of a level of -")

@@ -17,11 +17,13 @@ from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.jobs import SOURCES, Job
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.audio.presets import PRESETS
-from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding
+from kazoo_media.audio.programs.ffmpeg import FfmpegDecoding, is_decodable
 from kazoo_media.audio.programs.sox import SoxCommand, SoxConversion
 from kazoo_media.audio.running.confinement import Confinement
 
-_FOLLOWED_BY_FFMPEG = frozenset({AudioFormat.MP3, AudioFormat.OGG, AudioFormat.OPUS})
+_CHAINED = frozenset({AudioFormat.MP3, AudioFormat.OGG, AudioFormat.OPUS})
+"""Formats whose streams are often joined; libsndfile stops at the second one."""
+
 _NOT_INSTALLED = (
     "{target} by the preset {preset} needs the in-process converter, which is not installed:"
     " pip install 'kazoo-media[audio]', start the service again, and upload it again"
@@ -66,7 +68,7 @@ class Converters:
     async def by_command(self, command: SoxCommand, head: Head) -> Started:
         """Return a conversion by this command."""
         second = partial(self.by_command, replace(command, source=AudioFormat.WAV))
-        if command.source.sox_type is None:
+        if command.source.sox_type is None or head.is_for_ffmpeg:
             return await self._decoded(command.source, head, command.executable, second)
         following = self._following(command.source, head, command.executable, second)
         return await self._by_sox(command, head, following)
@@ -82,7 +84,7 @@ class Converters:
             return Refusal(head.problem(source) or _NOT_MEASURED)
         second = partial(self.measuring, AudioFormat.WAV, executable)
         decoded = partial(self._decoded, source, head, executable, second)
-        if source not in SOURCES:
+        if source not in SOURCES or head.is_for_ffmpeg:
             return await decoded()
         # libsndfile stops at second streams, which sox reads.
         fallback = self._following(source, head, executable, second)
@@ -100,11 +102,9 @@ class Converters:
         """
         pool = None if wanted is Backend.SOX else self.pool
         is_for_sox = wanted is not Backend.INPROCESS and _sox_can(job)
-        # Raw GSM has no header: libsndfile plays bytes as noise that sox refuses.
-        is_raw_gsm = is_for_sox and job.source is AudioFormat.GSM
         after_decoding = replace(job, source=AudioFormat.WAV)
         decoded = partial(self.by_preset, after_decoding, wanted, executable)
-        if pool is not None and job.source in SOURCES and not is_raw_gsm:
+        if pool is not None and job.source in SOURCES and not head.is_for_ffmpeg:
             # libsndfile stops at tags, cut frames and second streams, which sox reads past.
             by_sox = partial(self.by_preset, job, Backend.SOX, executable, head)
             fallback: Start | None = (
@@ -112,13 +112,13 @@ class Converters:
             )
             following = self._following(job.source, head, executable, decoded)
             if fallback is None and (wanted is Backend.AUTO or job.source.sox_type is None):
-                fallback = following
+                fallback = following if job.source in _CHAINED else None
             return await self._in_process(pool, job, head, fallback, following)
         if pool is None and not is_for_sox:
             reason = _ONLY_IN_PROCESS if wanted is Backend.SOX else _NOT_INSTALLED
             refusal = reason.format(preset=job.preset, target=job.target.title)
             return Refusal(head.problem(job.source) or refusal)
-        if not is_for_sox or job.source.sox_type is None:
+        if not is_for_sox or job.source.sox_type is None or head.is_for_ffmpeg:
             return await self._decoded(job.source, head, executable, decoded)
         preset = PRESETS[job.preset]
         options, effects = preset.options(job.target, job.wav_encoding), preset.effects()
@@ -153,7 +153,7 @@ class Converters:
         Args:
             by_ffmpeg: Whether ffmpeg decodes the source even if sox can.
         """
-        if source.sox_type is not None and not by_ffmpeg:
+        if source.sox_type is not None and not by_ffmpeg and not head.is_for_ffmpeg:
             decoder = await self._by_sox(SoxCommand(executable, source, AudioFormat.WAV), head)
         else:
             limits, confinement = ConversionLimits(), self.confinement
@@ -168,11 +168,11 @@ class Converters:
         executable: str,
         second: Callable[[Head], Awaitable[Started]],
     ) -> Start | None:
-        """Return a start of a conversion by ffmpeg, which follows changes of the format, or None.
+        """Return a start of a conversion that ffmpeg decodes for, or None if it cannot.
 
-        Neither sox nor libsndfile follows them.
+        It follows changes of the format, and reads much that sox and libsndfile do not.
         """
-        if self.ffmpeg is None or source not in _FOLLOWED_BY_FFMPEG:
+        if self.ffmpeg is None or not is_decodable(source):
             return None
         return partial(self._decoded, source, head, executable, second, by_ffmpeg=True)
 

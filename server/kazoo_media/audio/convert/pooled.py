@@ -34,13 +34,19 @@ class PooledConversion(PipedConversion):
         Raises:
             OSError: no process can be started.
         """
-        run = await pool.start(replace(job, ignore_length=head.ignores_length), limits)
+        ignores = head.wav is not None and head.ignores_length
+        run = await pool.start(replace(job, ignore_length=ignores), limits)
         return cls(run, job.source, job.target, limits, fallback, following)
 
     @property
     @override
     def backend(self) -> str:
         return "inprocess"
+
+    @override
+    def _fallback_after(self, reason: str | None) -> Start | None:
+        is_helpless = reason is not None and self._process.report.before is None
+        return super()._fallback_after(reason) or (self._following if is_helpless else None)
 
 
 class PooledMeasuring(PipedConversion):

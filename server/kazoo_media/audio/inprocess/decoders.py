@@ -20,12 +20,7 @@ from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inprocess.rewindable import Rewindable
 from kazoo_media.audio.inprocess.samples import SampleReader, reader_of
 from kazoo_media.audio.inspect.plausibility import implausible
-from kazoo_media.audio.inspect.wav import (
-    LARGEST_HEADER_BYTES,
-    WavHeader,
-    parse_wav_header,
-    repaired_head,
-)
+from kazoo_media.audio.inspect.wav import WavHeader, plain_head
 from kazoo_media.audio.inspect.wav_walk import WavWalk
 from kazoo_media.audio.jobs import NO_AUDIO
 from kazoo_media.audio.presets import LONGEST_S
@@ -43,7 +38,7 @@ _STREAM_BYTES = (
     1 << 29
 )  # longer than LONGEST_S; more would overflow where libsndfile counts samples
 _TOO_EARLY = "the input is shorter than its header says"
-_WINDOWED = frozenset({AudioFormat.FLAC})
+_WINDOWED = frozenset({AudioFormat.FLAC, AudioFormat.AIFF, AudioFormat.CAF, AudioFormat.WAVE64})
 
 
 class UndecodableError(ValueError):
@@ -112,38 +107,41 @@ def open_decoder(source: AudioFormat, source_fd: int, *, ignore_length: bool) ->
 
 
 def _open_wav(source_fd: int, *, ignore_length: bool) -> Decoder:
-    head = b""
-    header: WavHeader | None = None
-    while header is None:
+    walk = WavWalk()
+    data = kept = b""
+    total_bytes = 0
+    while walk.header is None:
         data = os.read(source_fd, _READ_BYTES)
-        head += data
-        try:
-            header = parse_wav_header(head)
-        except ValueError as error:
-            raise UndecodableError(str(error)) from error
-        if header is None and (not data or len(head) > LARGEST_HEADER_BYTES + _READ_BYTES):
+        kept = walk.kept(data)
+        total_bytes += len(data)
+        if walk.problem is None and not data:
             raise UndecodableError("the input ends within its WAV header")
-    if header.problem is not None:
-        raise UndecodableError(header.problem)
+        if walk.problem is not None:
+            raise UndecodableError(walk.problem)
+    header = walk.header
     try:
         width, odd = divmod(header.block_align, header.channel_count)
-        order = ">" if head.startswith(b"RIFX") else "<"
+        order = header.byte_order
         reader = reader_of(header.format_code, header.bits, 0 if odd else width, order)
     except LookupError:
-        return _open_coded_wav(source_fd, head, header, ignore_length=ignore_length)
-    return _Wav(source_fd, head, header, reader)
+        rest = data[len(data) - (total_bytes - header.data_offset) :]
+        return _open_coded_wav(source_fd, rest, header, ignore_length=ignore_length)
+    return _Wav(source_fd, walk, kept[len(kept) - walk.audio_bytes :], header, reader)
 
 
 def _open_coded_wav(
-    source_fd: int, head: bytes, header: WavHeader, *, ignore_length: bool
+    source_fd: int, audio: bytes, header: WavHeader, *, ignore_length: bool
 ) -> Decoder:
     has_length = header.size_is_sane and not header.size_is_doubtful and not ignore_length
-    source = Rewindable(source_fd, head if has_length else repaired_head(head, _STREAM_BYTES))
+    # libsndfile would read a long header through a window that is too small.
+    size = header.declared_bytes if has_length else _STREAM_BYTES
+    head = plain_head(header.fmt, header.byte_order, size)
+    source = Rewindable(source_fd, head + audio)
     if not header.block_samples:
         return _Library(source, has_length=has_length)
 
     def frames_in(total_bytes: int) -> int:
-        blocks = max(0, total_bytes - header.data_offset) // header.block_align
+        blocks = max(0, total_bytes - len(head)) // header.block_align
         return blocks * (header.block_samples or 0)
 
     return _BlockCodec(source, frames_in, has_length=has_length)
@@ -191,10 +189,15 @@ class _Wav(_Plain):
     """PCM or G.711 after a header whose sizes are right, wrong or unknown."""
 
     def __init__(
-        self, source_fd: int, head: bytes, header: WavHeader, reader: SampleReader
+        self,
+        source_fd: int,
+        walk: WavWalk,
+        audio: bytes,
+        header: WavHeader,
+        reader: SampleReader,
     ) -> None:
-        self._walk = WavWalk()
-        audio, rate, channels = self._walk.kept(head)[header.data_offset :], *_shape(header)
+        self._walk = walk
+        rate, channels = header.sample_rate_hertz, header.channel_count
         super().__init__(source_fd, audio, reader, rate, channels)
         is_certain = header.size_is_sane and not header.size_is_doubtful
         self._check(header.declared_bytes // self._frame_bytes if is_certain else 0)
@@ -211,10 +214,6 @@ class _Wav(_Plain):
             if audio := self._walk.kept(data):
                 return audio
         return b""
-
-
-def _shape(header: WavHeader) -> tuple[int, int]:
-    return header.sample_rate_hertz, header.channel_count
 
 
 class _Library(Decoder):

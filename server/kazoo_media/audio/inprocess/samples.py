@@ -33,10 +33,10 @@ class SampleReader:
         samples = np.frombuffer(data, self._order + self._kind).astype(np.float32)
         if self._kind == "u1":
             samples -= 128
-        if self._kind != "f4":
-            samples *= np.float32(1 / (1 << (8 * self.width - 1)))
-        else:
+        if self._kind.startswith("f"):
             np.nan_to_num(samples, copy=False)
+        else:
+            samples *= np.float32(1 / (1 << (8 * self.width - 1)))
         return samples
 
 
@@ -46,8 +46,8 @@ def reader_of(format_code: int, bits: int, width: int, order: str = "<") -> Samp
     Raises:
         LookupError: such samples are not supported.
     """
-    if format_code == _FLOAT and (bits, width) == (32, 4):
-        return SampleReader(4, 1.0, "f4", order)
+    if format_code == _FLOAT and (bits, width) in ((32, 4), (64, 8)):
+        return SampleReader(width, 1.0, f"f{width}", order)
     if format_code in (_ALAW, _MULAW) and width == 1:
         law = "alaw" if format_code == _ALAW else "mulaw"
         return SampleReader(1, float(_G711[law].max()), law, order)

@@ -31,11 +31,11 @@ from kazoo_media.audio.inprocess.stages import (
     Stage,
 )
 from kazoo_media.audio.jobs import Job, Measurement, Report, Sound
+from kazoo_media.audio.levels import level_warning
 from kazoo_media.audio.presets import CEILING_DB, HEAD_ROOM_DB, PRESETS, Dynamics, Preset
 
 _HIGHEST_16 = 32767 / 32768
 _WARM_UP_RATE = 44_100
-_MOST_FALL_DB = 20
 
 
 def convert(job: Job, source_fd: int, sink_fd: int, spool_fd: int) -> Report:
@@ -113,13 +113,9 @@ def _level_warnings(preset: Preset, downmix: Downmix, before: Sound, after: Soun
     if downmix.cancels:
         yield "the channels cancel each other: one of them was used instead of their sum"
     # Presets that set a level may lower it by any amount.
-    level, made = before.loudness_lufs, after.loudness_lufs
-    if preset.level is not None or level is None:
-        return
-    if made is None:
-        yield f"nothing is left of a level of {level:.0f} LUFS"
-    elif level - made > _MOST_FALL_DB:
-        yield f"the level fell from {level:.0f} to {made:.0f} LUFS"
+    warning = level_warning(before.loudness_lufs, after.loudness_lufs)
+    if preset.level is None and warning is not None:
+        yield warning
 
 
 def _is_as_encoded(decoder: Decoder) -> bool:

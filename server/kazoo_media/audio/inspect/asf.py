@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
-from kazoo_media.audio.inspect.containers import ContainerWalker, Element, element_name
+from kazoo_media.audio.inspect.containers import REST, ContainerWalker, Element, element_name
 from kazoo_media.model import AudioFacts
 
 _ASF_HEADER, _ASF_DATA, _ASF_FILE, _ASF_STREAM, _ASF_AUDIO = map(
@@ -21,6 +21,7 @@ _ASF_HEADER, _ASF_DATA, _ASF_FILE, _ASF_STREAM, _ASF_AUDIO = map(
     ),
 )
 _ASF_EMPTY_DATA_BYTES = 26
+_LEAST_LEFT_OUT_BYTES = 8
 
 
 class AsfWalker(ContainerWalker):
@@ -34,8 +35,16 @@ class AsfWalker(ContainerWalker):
 
     def __init__(self) -> None:
         super().__init__()
+        self._file_bytes = 0  # declared
         self._has_video = False
         self._duration_ms: float | None = None
+
+    @override
+    def warnings(self) -> tuple[str, ...]:
+        left_out = self._received - self._file_bytes if self._file_bytes else 0
+        if left_out < _LEAST_LEFT_OUT_BYTES:
+            return ()
+        return (f"{left_out} bytes after the declared end of the WMA were left out",)
 
     @override
     def _counted(self) -> AudioFacts:
@@ -43,6 +52,8 @@ class AsfWalker(ContainerWalker):
 
     @override
     def _element(self, data: bytes, at: int) -> Element | None:
+        if self._file_bytes and self._offset + at >= self._file_bytes:
+            return REST
         if len(data) < at + 24:
             return None
         name, size = (
@@ -55,7 +66,9 @@ class AsfWalker(ContainerWalker):
     @override
     def _take(self, name: int, content: bytes) -> None:
         if name == _ASF_FILE:
-            ticks, preroll_ms, flags = struct.unpack_from("<Q8xQI", content, 40)
+            self._file_bytes, ticks, preroll_ms, flags = struct.unpack_from(
+                "<Q16xQ8xQI", content, 16
+            )
             self._duration_ms = None if flags & 1 else max(0, ticks / 10_000 - preroll_ms) or None
         elif element_name(content[:16]) == _ASF_AUDIO:
             self._channel_count, self._rate = struct.unpack_from("<HI", content, 56)

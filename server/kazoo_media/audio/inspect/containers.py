@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from kazoo_media.audio.inspect.ogg_amr import Walker
+from kazoo_media.audio.inspect.walker import Walker
 from kazoo_media.model import AudioFacts
 
 _REST_OF_FILE = 1 << 62
@@ -36,6 +36,10 @@ class Element:
     name: int
     header_bytes: int
     content_bytes: int | None
+
+
+REST = Element(0, 0, None)
+"""Everything up to the end of the input, which is not walked over."""
 
 
 class ContainerWalker(Walker):
@@ -61,8 +65,12 @@ class ContainerWalker(Walker):
 
     @override
     def is_truncated(self) -> bool:
-        received = self._offset - self._skip if self._skip else self._offset + len(self._rest)
-        return self._is_broken or (not self._gave_up and 0 < received < self._end)
+        return self._is_broken or (not self._gave_up and 0 < self._received < self._end)
+
+    @property
+    def _received(self) -> int:
+        """Return the number of bytes so far."""
+        return self._offset - self._skip if self._skip else self._offset + len(self._rest)
 
     def _break(self) -> None:
         """Stop at invalid data: elements after it cannot be found."""

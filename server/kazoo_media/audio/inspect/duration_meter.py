@@ -5,18 +5,22 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from typing_extensions import override
 
 from kazoo_media.audio.formats import MP4_FAMILY, AudioFormat
+from kazoo_media.audio.inspect.amr import AmrWalker, AmrWideWalker
 from kazoo_media.audio.inspect.asf import AsfWalker
 from kazoo_media.audio.inspect.flac import FlacGauge
 from kazoo_media.audio.inspect.flv import FlvWalker
 from kazoo_media.audio.inspect.gauge import Gauge
+from kazoo_media.audio.inspect.gsm import GsmGauge
+from kazoo_media.audio.inspect.iff import AiffWalker, CafWalker, Wave64Walker
 from kazoo_media.audio.inspect.mp3_aac import AacWalker, Mp3Walker
 from kazoo_media.audio.inspect.mp4 import Mp4Walker
-from kazoo_media.audio.inspect.ogg_amr import AmrWalker, AmrWideWalker, OggWalker
-from kazoo_media.audio.inspect.wav_walk import WavWalk
+from kazoo_media.audio.inspect.ogg import OggWalker
+from kazoo_media.audio.inspect.wav_gauge import WavGauge
 from kazoo_media.audio.inspect.webm import WebmWalker
 from kazoo_media.model import AudioFacts
 
@@ -26,9 +30,10 @@ _MOST_CREDIBLE = (1 << 31) - 1  # ms, 24 days; and the largest rate that protobu
 class DurationMeter:
     """Measures one stream of a known format, in constant memory, without decoding it.
 
-    Exact for WAV with PCM, float, G.711, GSM or ADPCM, for AU, raw G.711 and GSM, mp3, AAC, Ogg
-    Vorbis, Ogg Opus and AMR. FLAC is measured by its header or its last frames, MP4 by its index,
-    WebM and FLV without their last frame. Other formats remain unknown.
+    Exact for WAV and Wave64 with PCM, float, G.711, G.722, G.726, GSM, ADPCM or MP3, for AIFF, AU,
+    raw G.711, G.722 and GSM, MP3, AAC, audio in Ogg, and AMR. CAF is exact except for packets of
+    various sizes, which its table tells. FLAC is measured by its header or its last frames, MP4 by
+    its index, WebM and FLV without their last frame. Other formats remain unknown.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
@@ -95,11 +100,11 @@ class _Unknown(Gauge):
 
 
 class _Raw(Gauge):
-    """8 kHz mono without a header."""
+    """Mono without a header."""
 
-    def __init__(self, block_bytes: int, block_samples: int) -> None:
-        self._block_bytes = block_bytes
-        self._block_samples = block_samples
+    def __init__(self, samples_per_byte: int = 1, rate: int = 8000) -> None:
+        self._samples_per_byte = samples_per_byte
+        self._rate = rate
         self._bytes = 0
 
     @override
@@ -108,50 +113,8 @@ class _Raw(Gauge):
 
     @override
     def facts(self) -> AudioFacts:
-        samples = self._bytes // self._block_bytes * self._block_samples
-        return AudioFacts(samples // 8, 8000, 1)
-
-
-class _Wav(Gauge):
-    def __init__(self) -> None:
-        self._walk = WavWalk()
-        self._bytes = 0
-
-    @override
-    def feed(self, chunk: bytes) -> None:
-        self._bytes += len(chunk)
-        self._walk.kept(chunk)
-
-    @override
-    def facts(self) -> AudioFacts:
-        header = self._walk.header
-        if header is None:
-            return AudioFacts()
-        duration = header.duration_ms(self._walk.audio_bytes)
-        return AudioFacts(
-            duration, header.sample_rate_hertz, header.channel_count, codec=header.codec
-        )
-
-    @override
-    def declared_ms(self) -> int | None:
-        header, walk = self._walk.header, self._walk
-        if header is None:
-            return None
-        return header.duration_ms(walk.audio_bytes + walk.missing_bytes)
-
-    @override
-    def hides_audio(self) -> bool:
-        return self._walk.hides_audio
-
-    @override
-    def is_truncated(self) -> bool:
-        if self._walk.header is None:
-            return self._bytes > 0 and not self._walk.is_broken
-        return self._walk.missing_bytes > 0
-
-    @override
-    def warnings(self) -> tuple[str, ...]:
-        return self._walk.warnings()
+        samples = self._bytes * self._samples_per_byte
+        return AudioFacts(samples * 1000 // self._rate, self._rate, 1)
 
 
 class _Au(Gauge):
@@ -210,10 +173,11 @@ class _Au(Gauge):
 
 
 _GAUGES: Mapping[AudioFormat, Callable[[], Gauge]] = {
-    AudioFormat.WAV: _Wav,
+    AudioFormat.WAV: WavGauge,
     AudioFormat.MP3: Mp3Walker,
     AudioFormat.OGG: OggWalker,
     AudioFormat.OPUS: OggWalker,
+    AudioFormat.OGG_FLAC: OggWalker,
     AudioFormat.FLAC: FlacGauge,
     AudioFormat.AMR: AmrWalker,
     AudioFormat.AMR_WB: AmrWideWalker,
@@ -223,15 +187,20 @@ _GAUGES: Mapping[AudioFormat, Callable[[], Gauge]] = {
     AudioFormat.WMA: AsfWalker,
     AudioFormat.FLV: FlvWalker,
     AudioFormat.AU: _Au,
-    AudioFormat.PCMA: lambda: _Raw(1, 1),
-    AudioFormat.PCMU: lambda: _Raw(1, 1),
-    AudioFormat.GSM: lambda: _Raw(33, 160),
+    AudioFormat.AIFF: AiffWalker,
+    AudioFormat.CAF: CafWalker,
+    AudioFormat.WAVE64: Wave64Walker,
+    AudioFormat.PCMA: _Raw,
+    AudioFormat.PCMU: _Raw,
+    AudioFormat.G722: partial(_Raw, 2, 16_000),
+    AudioFormat.GSM: GsmGauge,
 }
 _CODECS: Mapping[AudioFormat, str] = {
     AudioFormat.MP3: "mp3",
     AudioFormat.OGG: "vorbis",
     AudioFormat.OPUS: "opus",
     AudioFormat.FLAC: "flac",
+    AudioFormat.OGG_FLAC: "flac",
     AudioFormat.AMR: "amr-nb",
     AudioFormat.AMR_WB: "amr-wb",
     AudioFormat.AAC: "aac",
@@ -239,5 +208,6 @@ _CODECS: Mapping[AudioFormat, str] = {
     AudioFormat.PCMA: "alaw",
     AudioFormat.PCMU: "mulaw",
     AudioFormat.GSM: "gsm",
+    AudioFormat.G722: "g722",
 }
 """Codecs of formats with one kind of samples."""

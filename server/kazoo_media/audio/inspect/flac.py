@@ -21,6 +21,7 @@ _MOST_SAMPLES = (1 << 36) - 1  # the header has 36 bits for them
 _TAIL_BYTES = 128 * 1024  # two frames of nearly any stream
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _LONGEST_HEADER_BYTES = 16
+_LONGEST_OVERHEAD_BYTES = 64  # of a frame whose samples are not compressed
 _LEAST_FRAME_BYTES = 10  # of silence
 _MOST_CANDIDATES = 500  # the last ones; hostile bytes may hold thousands
 _BLOCK_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << n for n in range(8)))
@@ -87,9 +88,23 @@ class FlacGauge(Gauge):
 
     @override
     def warnings(self) -> tuple[str, ...]:
-        if self._files < 2:
-            return ()
-        return (f"the input is {self._files} FLAC files in one: only the first was read",)
+        if self._files > 1:
+            return (f"the input is {self._files} FLAC files in one: only the first was read",)
+        if self._is_followed():
+            return ("the bytes after the end of the FLAC were left out",)
+        return ()
+
+    def _is_followed(self) -> bool:
+        """Return whether more follows the last frame than its own bytes; False if unknown."""
+        packed = int.from_bytes(self._head[18:26], "big")
+        samples, block = packed & _MOST_SAMPLES, int.from_bytes(self._head[10:12], "big")
+        channels, sample_bytes = (packed >> 41 & 7) + 1, (packed >> 36 & 31) // 8 + 1
+        known = int.from_bytes(self._head[15:18], "big")  # bytes of the longest frame, or 0
+        longest = known or block * channels * sample_bytes + _LONGEST_OVERHEAD_BYTES
+        if len(self._head) < _HEAD_BYTES or not samples or longest > _TAIL_BYTES:
+            return False
+        spans = _frame_spans(self._tail[-longest - _SEAM_BYTES :], block)
+        return all(end != samples for _, end in spans)
 
     @override
     def repaired_head(self) -> bytes | None:

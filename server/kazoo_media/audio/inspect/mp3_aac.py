@@ -12,7 +12,7 @@ import struct
 from typing_extensions import override
 
 from kazoo_media.audio.inspect.mpeg import POSSIBLE_FRAME, MpegFrame, id3_length, mpeg_frame
-from kazoo_media.audio.inspect.ogg_amr import Walker
+from kazoo_media.audio.inspect.walker import Walker
 from kazoo_media.model import AudioFacts
 
 _TAG_HEADER_BYTES = 32

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.inspect.mpeg import mpeg_frame, tags_length
+from kazoo_media.audio.inspect.wav import begins_wav
 
 SNIFF_BYTES = 512
 """Maximum number of bytes that are examined."""
@@ -64,6 +65,8 @@ _MAGIC = (
     (b"#!AMR\n", AudioFormat.AMR),
     (b"#!AMR-WB\n", AudioFormat.AMR_WB),
     (b".snd", AudioFormat.AU),
+    (b"caff\x00\x01", AudioFormat.CAF),
+    (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00", AudioFormat.WAVE64),
     (b"\x1aE\xdf\xa3", AudioFormat.WEBM),
     (b"FLV\x01", AudioFormat.FLV),
     (b"0&\xb2u\x8ef\xcf\x11", AudioFormat.WMA),
@@ -111,8 +114,10 @@ def _audio_format(head: bytes) -> AudioFormat | None:
     for magic, known in _MAGIC:
         if head.startswith(magic):
             return known
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
+    if begins_wav(head):
         return AudioFormat.WAV
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return AudioFormat.AIFF
     if head.startswith(b"OggS"):
         return _ogg_format(head)
     if len(head) > _TS_PACKET_BYTES and set(head[::_TS_PACKET_BYTES]) == {0x47}:
@@ -125,6 +130,8 @@ def _ogg_format(head: bytes) -> AudioFormat | None:
     first_packet = head[27 + head[26] :] if len(head) > 27 else b""
     if first_packet.startswith(b"OpusHead"):
         return AudioFormat.OPUS
+    if first_packet.startswith(b"\x7fFLAC"):
+        return AudioFormat.OGG_FLAC
     return AudioFormat.OGG if first_packet.startswith(b"\x01vorbis") else None
 
 

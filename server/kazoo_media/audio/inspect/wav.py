@@ -1,6 +1,7 @@
 """The header of a WAV file: read from a stream, judged, and repaired.
 
-Source: RFC 2361; Microsoft, Multiple Channel Audio Data and WAVE Files; EBU Tech 3306 (RF64).
+Source: RFC 2361; Microsoft, Multiple Channel Audio Data and WAVE Files; EBU Tech 3306
+(RF64); ITU-R BS.2088 (BW64).
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from dataclasses import dataclass
 
 from kazoo_media.audio.inspect.plausibility import implausible
 
-LARGEST_HEADER_BYTES = 64 * 1024
-"""The audio must begin within this many bytes."""
+LARGEST_HEADER_BYTES = 16 * 1024 * 1024
+"""The audio must begin within this many bytes: field recorders write pictures before it."""
+
+RIFF_NAMES = (b"RIFF", b"RIFX", b"RF64", b"BW64")
+"""The first bytes of a WAV; the last two have 64-bit sizes."""
 
 CHUNK_HEAD_BYTES = 8
 """A chunk begins with its name and its size."""
@@ -21,7 +25,9 @@ _LARGEST_SANE_SIZE = 0x7FFFF000  # what sox writes into a pipe; other tools: 0x7
 _LARGEST_CERTAIN_SIZE = 1 << 30
 _LONGEST_CERTAIN_MS = 3_600_000
 _LARGEST_SIZE = 0xFFFFFFFF
-_LONGEST_BODY = 40  # of an extensible fmt chunk
+_LONGEST_BODY = 128  # an extensible fmt chunk has 40 bytes, that of MS ADPCM has 50
+_MOST_CHUNKS = 1000  # hostile bytes could have one every 8 bytes, and the event loop would wait
+_FILE_HEAD_BYTES = 12
 _EXTENSIBLE = 0xFFFE
 _SAMPLES_IN_EXTENSION = frozenset({0x0002, 0x0011})  # MS and IMA ADPCM
 _GSM = 0x0031
@@ -33,8 +39,14 @@ _CODECS: Mapping[int, str] = {
     0x0007: "mulaw",
     0x0011: "ima-adpcm",
     0x0031: "gsm",
+    0x0045: "g726",
     0x0055: "mp3",
+    0x0064: "g726",
+    0x0065: "g722",
+    0x028F: "g722",
 }
+_READ_BY_ALL = frozenset({0x0001, 0x0002, 0x0003, 0x0006, 0x0007, 0x0011, 0x0031})
+_CODE_BITS: Mapping[str | None, int] = {"g722": 4, "g726": 4}  # of a sample, unless `bits` tells
 _ONE_SAMPLE_BLOCKS = frozenset({0x0001, 0x0003, 0x0006, 0x0007})  # PCM, float, A-law, mu-law
 
 
@@ -50,6 +62,8 @@ class WavHeader:
         declared_bytes: Size of the audio by the header, true or not.
         file_bytes: Size of the file by the header, true or not.
         byte_order: "<" or ">", as `struct` has it.
+        fmt: The fmt chunk, without its name and size.
+        is_long: Whether the sizes have 64 bits.
     """
 
     format_code: int
@@ -62,6 +76,26 @@ class WavHeader:
     declared_bytes: int
     file_bytes: int
     byte_order: str
+    fmt: bytes
+    is_long: bool
+
+    @property
+    def is_padded(self) -> bool:
+        """Return whether samples have fewer valid bits than they occupy; the others are 0."""
+        return self.fmt != self.plain_fmt
+
+    @property
+    def plain_fmt(self) -> bytes:
+        """Return the fmt chunk as if all bits were valid: sox reads no other padded samples."""
+        is_extended = len(self.fmt) >= 40 and self.format_code in (_PCM, _FLOAT)
+        if not is_extended:
+            return self.fmt
+        return self.fmt[:18] + struct.pack(self.byte_order + "H", self.bits) + self.fmt[20:]
+
+    @property
+    def is_common(self) -> bool:
+        """Return whether sox and libsndfile read the encoding; ffmpeg reads many others."""
+        return self.format_code in _READ_BY_ALL
 
     @property
     def size_is_sane(self) -> bool:
@@ -85,7 +119,8 @@ class WavHeader:
     @property
     def whole_bytes(self) -> int:
         """Return the declared size of the audio without an incomplete block at its end."""
-        return self.declared_bytes - self.declared_bytes % max(1, self.block_align)
+        incomplete = self.declared_bytes % max(1, self.block_align) if self.block_samples else 0
+        return self.declared_bytes - incomplete
 
     @property
     def same_audio(self) -> tuple[object, ...]:
@@ -106,7 +141,8 @@ class WavHeader:
         problem = implausible(self.sample_rate_hertz, self.channel_count)
         if problem is not None:
             return problem
-        if self.format_code in _ONE_SAMPLE_BLOCKS and not 8 <= self.bits <= 32:
+        is_double = (self.format_code, self.bits) == (_FLOAT, 64)
+        if self.format_code in _ONE_SAMPLE_BLOCKS and not (8 <= self.bits <= 32 or is_double):
             return f"samples of {self.bits} bits are not supported"
         if self.block_align == 0:
             return "the WAV header has a block size of 0"
@@ -114,10 +150,77 @@ class WavHeader:
 
     def duration_ms(self, data_bytes: int) -> int | None:
         """Return the duration of this many bytes of audio; None if the format does not tell."""
+        if self.codec in _CODE_BITS and self.channel_count and self.sample_rate_hertz:
+            bits = self.channel_count * (self.bits or _CODE_BITS[self.codec])
+            return round(data_bytes * 8000 / bits / self.sample_rate_hertz)
         if not self.block_samples or not self.block_align or not self.sample_rate_hertz:
             return None
         samples = data_bytes // self.block_align * self.block_samples
         return round(samples * 1000 / self.sample_rate_hertz)
+
+
+class WavHeaderReader:
+    """Reads the header of a WAV that streams. It skips all chunks that do not tell the format.
+
+    Attributes:
+        header: None until it is complete.
+        chunks: Number of chunks so far.
+    """
+
+    def __init__(self) -> None:
+        self.header: WavHeader | None = None
+        self.chunks = 0
+        self._order = ""
+        self._found: dict[bytes, bytes] = {}
+        self._at = 0  # of the next byte, within the file
+        self._skip = 0
+
+    def read(self, data: bytes | bytearray, at: int) -> int:
+        """Read on at `data[at]`; return where to continue, with more bytes if there is no header.
+
+        Raises:
+            ValueError: this is not a WAV file, or no audio begins within LARGEST_HEADER_BYTES.
+        """
+        while self.header is None:
+            passed = min(self._skip, len(data) - at) if self._skip else self._element(data, at)
+            if not passed:
+                break
+            self._skip = max(0, self._skip - passed)
+            self._at += passed
+            at += passed
+        return at
+
+    def _element(self, data: bytes | bytearray, at: int) -> int:
+        """Read the head of the file or a chunk; return its length, 0: more bytes are needed."""
+        if self._order:
+            return self._chunk(data, at)
+        if len(data) < at + _FILE_HEAD_BYTES:
+            return 0
+        if not begins_wav(data[at : at + _FILE_HEAD_BYTES]):
+            raise ValueError("no RIFF/WAVE header")
+        self._order = ">" if data[at : at + 4] == b"RIFX" else "<"
+        self._found[b"RIFF"] = bytes(data[at + 4 : at + 8])
+        return _FILE_HEAD_BYTES
+
+    def _chunk(self, data: bytes | bytearray, at: int) -> int:
+        if self._at > LARGEST_HEADER_BYTES or self.chunks > _MOST_CHUNKS:
+            mib = LARGEST_HEADER_BYTES // 1024**2
+            raise ValueError(f"no audio within the first {mib} MiB of the WAV file")
+        if len(data) < at + CHUNK_HEAD_BYTES:
+            return 0
+        name, size = struct.unpack_from(self._order + "4sI", data, at)
+        start = at + CHUNK_HEAD_BYTES
+        if name == b"data":
+            self.header = _header(self._found, self._order, self._at + CHUNK_HEAD_BYTES, size)
+            return CHUNK_HEAD_BYTES
+        if name in (b"fmt ", b"ds64"):
+            body = bytes(data[start : start + min(size, _LONGEST_BODY)])
+            if len(body) < min(size, _LONGEST_BODY):
+                return 0
+            self._found[name] = body
+        self.chunks += 1
+        self._skip = CHUNK_HEAD_BYTES + size + (size & 1)
+        return min(self._skip, len(data) - at)
 
 
 def parse_wav_header(prefix: bytes | bytearray) -> WavHeader | None:
@@ -126,26 +229,9 @@ def parse_wav_header(prefix: bytes | bytearray) -> WavHeader | None:
     Raises:
         ValueError: this is not a WAV file, or no audio begins within LARGEST_HEADER_BYTES.
     """
-    if len(prefix) < 12:
-        return None
-    if not begins_wav(prefix):
-        raise ValueError("no RIFF/WAVE header")
-    order = ">" if prefix[:4] == b"RIFX" else "<"
-    found: dict[bytes, bytes] = {b"RIFF": bytes(prefix[4:8])}
-    at = 12
-    while at <= LARGEST_HEADER_BYTES:
-        if len(prefix) < at + 8:
-            return None
-        name, size = struct.unpack_from(order + "4sI", prefix, at)
-        if name == b"data":
-            return _header(found, order, at + 8, size)
-        if name in (b"fmt ", b"ds64"):
-            body = prefix[at + 8 : at + 8 + min(size, _LONGEST_BODY)]
-            if len(body) < min(size, _LONGEST_BODY):
-                return None
-            found[name] = bytes(body)
-        at += 8 + size + (size & 1)
-    raise ValueError(f"no audio within the first {LARGEST_HEADER_BYTES} bytes of the WAV file")
+    reader = WavHeaderReader()
+    reader.read(prefix, 0)
+    return reader.header
 
 
 def _header(
@@ -155,7 +241,8 @@ def _header(
     if len(chunk) < 16:
         raise ValueError("the WAV header has no complete fmt chunk before its data")
     file_bytes = struct.unpack(order + "I", found[b"RIFF"])[0] + CHUNK_HEAD_BYTES
-    if data_bytes == _LARGEST_SIZE and len(sizes) >= 16:
+    is_long = data_bytes == _LARGEST_SIZE and len(sizes) >= 16
+    if is_long:
         file_bytes, data_bytes = struct.unpack_from("<QQ", sizes)
         file_bytes += CHUNK_HEAD_BYTES
     code, channels, rate, _, align, bits = struct.unpack_from(order + "HHIIHH", chunk)
@@ -179,22 +266,44 @@ def _header(
         data_bytes,
         file_bytes,
         order,
+        chunk,
+        is_long,
     )
+
+
+def header_of_fmt(chunk: bytes) -> WavHeader:
+    """Return a header with the format in a little-endian fmt chunk; its sizes are 0.
+
+    Raises:
+        ValueError: the chunk is too short.
+    """
+    return _header({b"RIFF": bytes(4), b"fmt ": chunk}, "<", 0, 0)
+
+
+def plain_head(fmt: bytes, order: str, data_bytes: int) -> bytes:
+    """Return a header with no chunk except the fmt chunk, for audio of this size, at most 4 GiB."""
+    size = min(_LARGEST_SIZE, 4 + CHUNK_HEAD_BYTES + len(fmt) + CHUNK_HEAD_BYTES + data_bytes)
+    name = b"RIFX" if order == ">" else b"RIFF"
+    start = struct.pack(order + "4sI4s4sI", name, size, b"WAVE", b"fmt ", len(fmt))
+    return start + fmt + struct.pack(order + "4sI", b"data", data_bytes)
 
 
 def ignore_length_needed(header: WavHeader) -> bool:
     """Return whether sox must ignore the length in the header and read to the end.
 
+    It does not know 64-bit sizes, nor samples with fewer valid bits than they occupy: then it gets
+    another header.
+
     With a size of 0 sox would succeed without any audio; with the placeholder of a stream it would
     warn and play a trailing chunk as noise. A size that is too small cannot be detected at the
     start: WavWalk detects it at the end.
     """
-    return not header.size_is_sane
+    return not header.size_is_sane or header.is_long or header.is_padded
 
 
 def begins_wav(data: bytes | bytearray) -> bool:
     """Return whether a WAV file begins with these bytes, at least 12."""
-    return data[:4] in (b"RIFF", b"RIFX", b"RF64") and data[8:12] == b"WAVE"
+    return data[:4] in RIFF_NAMES and data[8:12] == b"WAVE"
 
 
 def repaired_head(head: bytes, total_bytes: int) -> bytes:

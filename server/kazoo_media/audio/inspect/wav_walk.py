@@ -2,7 +2,7 @@
 
 Theory of operation. A walker is in one of five states.
 
-1. HEAD: it collects the header of a file. Its sizes decide what follows.
+1. HEAD: it reads the header of a file, which may be long. Its sizes decide what follows.
 2. AUDIO: the next `_left` bytes are audio; without a declared size all bytes are.
 3. AFTER: the declared audio has ended. A chunk with a name may follow, or another WAV file that was
    joined to this one. If the RIFF size says that the file goes on and no chunk follows, the data
@@ -19,13 +19,14 @@ import struct
 
 from kazoo_media.audio.inspect.wav import (
     CHUNK_HEAD_BYTES,
-    LARGEST_HEADER_BYTES,
     WavHeader,
+    WavHeaderReader,
     begins_wav,
-    parse_wav_header,
+    plain_head,
 )
 
 _ENDLESS = 1 << 62
+_UNKNOWN_SIZE = 0xFFFFFFFF
 _SLACK_BYTES = 64  # tools forget to subtract headers from the RIFF size
 _FILE_HEAD_BYTES = 12
 _MOST_PARTS = 1000
@@ -44,17 +45,20 @@ class WavWalk:
 
     Attributes:
         header: The first header; None until it is complete, or if it is broken.
-        is_broken: Whether there is no such header.
+        problem: Why there is no such header, or why its audio must not be converted; None: neither.
         audio_bytes: Number of bytes of audio so far.
     """
 
     def __init__(self) -> None:
         self.header: WavHeader | None = None
-        self.is_broken = False
+        self.problem: str | None = None
         self.audio_bytes = 0
+        self._reader = WavHeaderReader()
+        self._header_bytes = 0  # of the present file
         self._left_out_bytes = 0
         self._state = _State.HEAD
         self._pending = b""
+        self._lead = b""
         self._left = 0
         self._file_at = 0  # of the next byte, within its file
         self._chunk_bytes = 0
@@ -65,7 +69,10 @@ class WavWalk:
         self._is_impossible = False
 
     def kept(self, chunk: bytes) -> bytes:
-        """Return the parts of the next bytes that belong to the first header or to the audio."""
+        """Return the parts of the next bytes that are audio, after a plain header before the first.
+
+        Readers must ignore the size in that header.
+        """
         if self._state is _State.AUDIO and len(chunk) <= self._left:
             self._count_audio(len(chunk))
             return chunk
@@ -81,7 +88,8 @@ class WavWalk:
             if is_kept:
                 pieces.append(data[at : at + length])
             at += length
-        return b"".join(pieces)
+        lead, self._lead = self._lead, b""
+        return lead + b"".join(pieces)
 
     @property
     def hides_audio(self) -> bool:
@@ -158,7 +166,7 @@ class WavWalk:
         """Return the length of the next piece and whether to keep it; None: more is needed."""
         if self._state is _State.REST:
             self._left_out_bytes += len(data) - at
-            return len(data) - at, self.is_broken
+            return len(data) - at, False
         header = self._current
         if self._state is _State.HEAD or header is None:
             return self._head(data, at)
@@ -175,21 +183,30 @@ class WavWalk:
         return length, False
 
     def _head(self, data: bytes, at: int) -> tuple[int, bool] | None:
+        is_first = self.header is None
         try:
-            header = parse_wav_header(data[at : at + LARGEST_HEADER_BYTES + 16])
-        except ValueError:
-            self._state, self.is_broken = _State.REST, self.header is None
+            length = self._reader.read(data, at) - at
+        except ValueError as error:
+            self._state = _State.REST
+            if is_first:
+                self.problem = str(error)
+            else:
+                self._left_out_bytes += self._header_bytes
             return 0, False
+        self._header_bytes += length
+        self._parts += self._reader.chunks if self._reader.header else 0
+        header, self._current = self._reader.header, self._reader.header
         if header is None:
-            return None
-        if self.header is None:
-            self.header = header
-        elif header.same_audio != self.header.same_audio:
+            return (length, False) if length else None
+        if is_first:
+            self.header, self.problem = header, header.problem
+            self._lead = plain_head(header.plain_fmt, header.byte_order, _UNKNOWN_SIZE)
+        elif self.header is not None and header.same_audio != self.header.same_audio:
             self._state, self._other = _State.REST, header
-            return 0, False
+            self._left_out_bytes += header.data_offset
+            return length, False
         else:
             self._files += 1
-        self._current = header
         self._file_at, self._chunk_bytes = header.data_offset, 0
         self._state = _State.AUDIO
         if header.declared_bytes == 0:
@@ -198,7 +215,7 @@ class WavWalk:
             self._left = header.whole_bytes
         else:
             self._left = _ENDLESS
-        return header.data_offset, self._files == 1
+        return length, False
 
     def _after(self, header: WavHeader, data: bytes, at: int) -> tuple[int, bool] | None:
         """Judge what follows the declared audio or a chunk."""
@@ -214,6 +231,7 @@ class WavWalk:
         for offset in {unaligned, padded}:
             if begins_wav(data[at + offset : at + offset + _FILE_HEAD_BYTES]):
                 self._state = _State.HEAD
+                self._reader, self._header_bytes = WavHeaderReader(), 0
                 return offset, False
         name, size = struct.unpack_from(header.byte_order + "4sI", data, at + padded)
         length = padded + CHUNK_HEAD_BYTES + size + (size & 1)

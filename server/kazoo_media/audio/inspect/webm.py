@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
-from kazoo_media.audio.inspect.containers import CODECS, ContainerWalker, Element
+from kazoo_media.audio.inspect.containers import CODECS, REST, ContainerWalker, Element
 from kazoo_media.model import AudioFacts
 
 _SEGMENT, _TRACKS, _TRACK, _AUDIO, _INFO, _CLUSTER, _GROUP = (
@@ -32,6 +32,12 @@ _SCALE, _NUMBER, _TYPE, _CODEC, _RATE, _CHANNELS, _TIME, _SIMPLE_BLOCK, _BLOCK =
 )
 
 
+_EBML, _VOID = 0x1A45DFA3, 0xEC
+_OUTSIDE_SEGMENTS = frozenset({_EBML, _VOID, _SEGMENT})
+_LARGEST_HEAD_BYTES = 12
+_INVALID = 0
+
+
 class WebmWalker(ContainerWalker):
     """Reads the times of the blocks of the first audio track. Source: RFC 8794, 4 to 6; RFC 9559.
 
@@ -54,6 +60,8 @@ class WebmWalker(ContainerWalker):
         self._first: int | None = None
         self._last = 0
         self._earlier_ms = 0.0  # of segments before this one
+        self._segment_end: int | None = None
+        self._end_of_all: int | None = None  # where something else follows the last segment
 
     @override
     def _counted(self) -> AudioFacts:
@@ -66,17 +74,32 @@ class WebmWalker(ContainerWalker):
 
     @override
     def _element(self, data: bytes, at: int) -> Element | None:
-        if len(data) < at + 12:  # the largest header
-            rest = data[at:] + bytes(12)
-            element = self._parsed(rest)
-            return element if len(data) >= at + element.header_bytes else None
-        return self._parsed(data[at : at + 12])
+        place = self._offset + at
+        element = self._parsed(data[at : at + _LARGEST_HEAD_BYTES] + bytes(_LARGEST_HEAD_BYTES))
+        if len(data) < at + element.header_bytes:
+            return None
+        is_outside = self._segment_end is not None and place >= self._segment_end
+        if is_outside and element.name not in _OUTSIDE_SEGMENTS:
+            self._end_of_all = place
+            return REST
+        if element.name == _INVALID:
+            self._break()
+        elif element.name == _SEGMENT:
+            size = element.content_bytes
+            self._segment_end = None if size is None else place + element.header_bytes + size
+        return element
+
+    @override
+    def warnings(self) -> tuple[str, ...]:
+        if self._end_of_all is None:
+            return ()
+        left_out = self._received - self._end_of_all
+        return (f"{left_out} bytes after the declared end of the WebM were left out",)
 
     def _parsed(self, data: bytes) -> Element:
         name_bytes = 9 - data[0].bit_length()
         if name_bytes > 4:
-            self._break()
-            return Element(0, 1, 0)
+            return Element(_INVALID, 1, 0)
         size_bytes = 9 - data[name_bytes].bit_length()
         size = int.from_bytes(data[name_bytes : name_bytes + size_bytes], "big")
         largest = (1 << 7 * size_bytes) - 1

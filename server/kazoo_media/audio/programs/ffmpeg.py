@@ -1,4 +1,4 @@
-"""Decoding by ffmpeg, for formats that no back end reads: M4A, WebM, Opus, AAC and others."""
+"""Decoding by ffmpeg, for what no back end reads: M4A, WebM, AAC, MP3 in WAV and others."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from kazoo_media.audio.conversion import ConversionLimits
 from kazoo_media.audio.formats import MP4_FAMILY, AudioFormat
 from kazoo_media.audio.inspect.head import Head
 from kazoo_media.audio.inspect.mp4 import index_comes_first
+from kazoo_media.audio.inspect.wav_walk import WavWalk
 from kazoo_media.audio.jobs import NO_AUDIO, Report
 from kazoo_media.audio.running.confinement import Confinement
 from kazoo_media.audio.running.evidence import NOTHING_CAME_OUT
@@ -33,7 +34,16 @@ _DEMUXERS: Mapping[AudioFormat, str] = {
     AudioFormat.MP3: "mp3",
     AudioFormat.OGG: "ogg",
     AudioFormat.OPUS: "ogg",
+    AudioFormat.OGG_FLAC: "ogg",
+    AudioFormat.FLAC: "flac",
+    AudioFormat.WAV: "wav",
+    AudioFormat.WAVE64: "w64",
+    AudioFormat.AIFF: "aiff",
+    AudioFormat.CAF: "caf",
+    AudioFormat.AU: "au",
+    AudioFormat.G722: "g722",
     AudioFormat.AAC: "aac",
+    AudioFormat.AMR: "amr",
     AudioFormat.AMR_WB: "amr",
     AudioFormat.WEBM: "matroska",
     AudioFormat.WMA: "asf",
@@ -61,6 +71,11 @@ def find_ffmpeg() -> str | None:
     return shutil.which(found)
 
 
+def is_decodable(source: AudioFormat) -> bool:
+    """Return whether ffmpeg is used for this format."""
+    return source in _DEMUXERS
+
+
 def ffmpeg_argv(executable: str, source: AudioFormat, head: bytes) -> list[str]:
     """Return the command that reads the source on stdin and writes WAV, mono or stereo, to stdout.
 
@@ -77,12 +92,15 @@ def ffmpeg_argv(executable: str, source: AudioFormat, head: bytes) -> list[str]:
         raise ValueError(f"{source.title} contains no audio")
     if source is AudioFormat.MPEG and head.startswith(b"G"):
         demuxer = "mpegts"
-    is_spooled = source in MP4_FAMILY and not index_comes_first(head)
+    # The table of a CAF often follows its audio.
+    is_spooled = source is AudioFormat.CAF or (source in MP4_FAMILY and not index_comes_first(head))
+    # The service passes nothing after the audio of a WAV.
+    ignoring = ("-ignore_length", "1") if source is AudioFormat.WAV else ()
     protocol, url = ("fd", "fd:") if is_spooled else ("pipe", "pipe:0")
     return [
         *((sys.executable, "-I", "-S", str(_SPOOL_SCRIPT)) if is_spooled else ()),
         *(executable, "-nostdin", "-v", "level+error", "-filter_threads", "1"),
-        *("-protocol_whitelist", protocol, "-threads", "1", "-f", demuxer, "-i", url),
+        *("-protocol_whitelist", protocol, "-threads", "1", "-f", demuxer, *ignoring, "-i", url),
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-af", "aformat=channel_layouts=mono|stereo"),
         *("-c:a", "pcm_s16le", "-f", "wav", "pipe:1"),
     ]
@@ -105,7 +123,7 @@ class _FfmpegProcess(ConverterProcess):
 class FfmpegDecoding(PipedConversion):
     """One run of ffmpeg, from a source to WAV.
 
-    It streams, except for an MP4 with its index at the end, which is spooled first.
+    It streams, except for a CAF and an MP4 with its index at the end, which are spooled first.
     """
 
     @classmethod
@@ -125,12 +143,15 @@ class FfmpegDecoding(PipedConversion):
             OSError: the program cannot be started.
         """
         if executable is None:
-            raise ValueError(_MISSING.format(source.title))
+            raise ValueError(_MISSING.format(head.title(source)))
         limits = replace(limits, memory_bytes=max(limits.memory_bytes, _MEMORY_BYTES))
         argv = ffmpeg_argv(executable, source, head.data)
         spool_bytes = limits.spool_bytes if argv[0] == sys.executable else 0
         process = await _FfmpegProcess.start(Program(argv, limits, spool_bytes), confinement)
-        return cls(process, source, AudioFormat.WAV, limits)
+        conversion = cls(process, source, AudioFormat.WAV, limits)
+        if source is AudioFormat.WAV:
+            conversion._walk = WavWalk()
+        return conversion
 
     @property
     @override

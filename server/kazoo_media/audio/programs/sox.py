@@ -84,13 +84,15 @@ class SoxConversion(PipedConversion):
 
         Args:
             again: Starts the same command again, ignoring the length in the header.
-            following: Starts a conversion that follows changes of the format.
+            following: Starts a conversion that reads what sox cannot read, and follows changes of
+                the format.
         """
         super().__init__(process, command.source, command.target, limits, again, following)
         self._command = command
         # With --ignore-length it plays everything: also what is not audio.
         ignores = command.source is AudioFormat.WAV and IGNORE_LENGTH in command.source_arguments
-        self._walk = WavWalk() if ignores else None
+        if ignores:
+            self._walk = WavWalk()
 
     @classmethod
     async def start(
@@ -132,11 +134,9 @@ class SoxConversion(PipedConversion):
         return self._input.meter.hides_audio() and not ignored
 
     @override
-    def _audible(self, data: bytes) -> bytes:
-        return data if self._walk is None else self._walk.kept(data)
-
-    @override
     def _fallback_after(self, reason: str | None) -> Start | None:
-        if self._is_confused:
-            return self._following
-        return self._fallback if self._length_misleads else None
+        if self._length_misleads and not self._is_confused:
+            return self._fallback
+        # It cannot read the input, or cannot write so many channels; damage is found later.
+        is_helpless = self._process.report.error is not None and not self._output.size_bytes
+        return self._following if self._is_confused or is_helpless else None

@@ -23,8 +23,11 @@ _LAME_DELAY_SAMPLES = 1105  # of the encoder and of a decoder
 _MOST_WARNINGS = 10
 _MOST_CHARACTERS = 200
 _COMPLAINT = re.compile(r"^\S+ (FAIL|WARN) +(.+)$", re.MULTILINE)
-# For every pipe; and of `trim` if the audio is shorter than its limit.
-_EXPECTED = re.compile(r"can't seek|header will be wrong|seekable|^trim: ", re.IGNORECASE)
+# For every pipe; of `trim` if the audio is shorter than its limit; for raw G.711.
+_EXPECTED = re.compile(
+    r"can't seek|header will be wrong|seekable|^trim: |^raw: `-': (sample rate|# channels) not",
+    re.IGNORECASE,
+)
 _UNREADABLE = re.compile(r"^formats: can't open input\s+`-'")
 _WITH_MAGIC = frozenset(
     {
@@ -41,6 +44,10 @@ _SIGNALS = {
     signal.SIGXCPU: "it used more CPU time than is allowed",
     signal.SIGXFSZ: "it wrote a larger temporary file than is allowed",
     signal.SIGPIPE: "its output was closed",
+    **dict.fromkeys(
+        (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE),
+        "it crashed, perhaps because the input is broken",
+    ),
 }
 
 

@@ -21,9 +21,12 @@ from kazoo_media.audio.conversion import (
     Start,
     failure_text,
 )
-from kazoo_media.audio.formats import AudioFormat
+from kazoo_media.audio.formats import BARE_FRAMES, AudioFormat
+from kazoo_media.audio.inspect.amr import AmrWalk, AmrWalker, AmrWideWalker
 from kazoo_media.audio.inspect.duration_meter import DurationMeter
+from kazoo_media.audio.inspect.gsm import GsmWalk
 from kazoo_media.audio.inspect.wav import repaired_head
+from kazoo_media.audio.inspect.wav_walk import WavWalk
 from kazoo_media.audio.jobs import NO_AUDIO, Report
 from kazoo_media.audio.running.evidence import Evidence, failure_of
 from kazoo_media.audio.running.running_converter import RunningConverter
@@ -37,7 +40,6 @@ _STOPPED = "it was stopped"
 _YIELD_BYTES = 64 * 1024
 _HEAD_BYTES = 128  # every WAV header that sox or ffmpeg writes
 _CPU_STEP_BYTES = 16 * _MIB
-_BARE_FRAMES = frozenset({AudioFormat.MP3, AudioFormat.AAC})
 
 
 class _Metered:
@@ -68,6 +70,13 @@ class _Metered:
         return repaired if repaired != self.head else self.meter.repaired_head()
 
 
+def _walk_over(source: AudioFormat) -> GsmWalk | AmrWalk | None:
+    if source is AudioFormat.GSM:
+        return GsmWalk()
+    walkers = {AudioFormat.AMR: AmrWalker, AudioFormat.AMR_WB: AmrWideWalker}
+    return AmrWalk(walkers[source]()) if source in walkers else None
+
+
 class PipedConversion(Conversion):
     """One run of a converter."""
 
@@ -92,6 +101,7 @@ class PipedConversion(Conversion):
         self._following = following
         self._input = _Metered(source)
         self._output = _Metered(target)
+        self._walk: WavWalk | GsmWalk | AmrWalk | None = _walk_over(source)
         self._reason: str | None = None
         self._watchdog = Watchdog(process, limits, self._give_up)
 
@@ -138,7 +148,7 @@ class PipedConversion(Conversion):
         self._close()
         reason = self._reason or self._judge(report)
         warnings = (*report.warnings, *self._input.meter.warnings())
-        if self._input.format in _BARE_FRAMES and self._input.meter.is_truncated():
+        if self._input.format in BARE_FRAMES and self._input.meter.is_truncated():
             warnings = (*warnings, "the input ends within a frame")
         return ConversionOutcome(
             Report(failure_text(reason) if reason else None, warnings, report.before, report.after),
@@ -155,7 +165,12 @@ class PipedConversion(Conversion):
 
     def _audible(self, data: bytes) -> bytes:
         """Return the part of the next bytes of the input that the converter should read."""
-        return data
+        if self._walk is None:
+            return data
+        kept = self._walk.kept(data)
+        if self._walk.problem is not None:
+            self._give_up(self._walk.problem)
+        return kept
 
     @property
     def _length_is_known(self) -> bool:
@@ -199,7 +214,7 @@ class PipedConversion(Conversion):
 
     def _judge(self, report: Report) -> str | None:
         """Return why the output of a process that has ended must not be used."""
-        meter, is_bare = self._input.meter, self._input.format in _BARE_FRAMES
+        meter, is_bare = self._input.meter, self._input.format in BARE_FRAMES
         if self._process.exit_code is None:
             return "it did not run"
         if meter.facts().duration_ms == 0:

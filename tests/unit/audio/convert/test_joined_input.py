@@ -182,3 +182,29 @@ async def test_joined_webm_files_are_converted_whole(start: every.Start) -> None
     assert outcome.report.error is None
     assert measure(out, "mp3").duration_s == pytest.approx(3.0, abs=0.2)
     assert measure(out, "mp3").frequency_hertz == pytest.approx(440, rel=0.01)
+
+
+async def test_joined_amr_files_are_converted_whole(start: every.Start) -> None:
+    data = encoded(_FIRST, "amr-nb") + encoded(_SECOND, "amr-nb")
+
+    out, outcome = await every.run_all(start(AudioFormat.AMR), data)
+
+    assert outcome.report.error is None
+    assert outcome.report.warnings == ("the input is 2 AMR files in one: all were read",)
+    assert measure(out, "mp3").duration_s == pytest.approx(3.0, abs=0.2)
+    assert measure(out, "mp3").frequency_hertz == pytest.approx(440, rel=0.01)
+
+
+@pytest.mark.parametrize("preset", ["telephony", "loudness"])
+async def test_rubbish_after_raw_gsm_is_left_out_with_a_warning(
+    backends: Converters, preset: str
+) -> None:
+    data = encoded(_SECOND, "gsm") + b"rubbish!" * 4000
+    conversion = every.telephony(backends, AudioFormat.GSM, Backend.AUTO, preset=preset)
+
+    out, outcome = await every.run_all(conversion, data)
+
+    assert outcome.report.error is None
+    assert outcome.report.warnings == ("32000 bytes after the last GSM frame were left out",)
+    assert measure(out, "mp3").duration_s == pytest.approx(2.0, abs=0.2)
+    assert measure(out, "mp3").frequency_hertz == pytest.approx(440, rel=0.01)

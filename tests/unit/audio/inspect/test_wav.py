@@ -118,7 +118,7 @@ def test_the_long_size_of_rf64_counts() -> None:
         (header_bytes(rate=384_000), "a sample rate of 384000 Hz"),
         (header_bytes(channels=0), "0 channels"),
         (header_bytes(channels=9), "9 channels"),
-        (header_bytes(bits=64, code=3), "samples of 64 bits"),
+        (header_bytes(bits=64), "samples of 64 bits"),
         (header_bytes(bits=4), "samples of 4 bits"),
         (header_bytes(bits=0, code=0x31), "block size of 0"),
     ],

@@ -140,7 +140,7 @@ async def test_bursts_of_conversions_fork_no_process_anew(pool: PoolUnderTest) -
 
 
 @pytest.mark.parametrize(
-    ("number", "reason"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "SIGSEGV")]
+    ("number", "reason"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "it crashed")]
 )
 async def test_a_process_that_dies_fails_its_conversion_and_no_other(
     pool: PoolUnderTest, number: signal.Signals, reason: str

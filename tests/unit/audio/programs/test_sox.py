@@ -176,7 +176,7 @@ class TestBadInput:
             (encoded(tone(), "flac"), MP3, "the input is FLAC, not MP3"),
             (encoded(tone(), "mp3"), WAV, "the input is MP3, not WAV"),
             (tone()[:30], WAV, "the input ends within its WAV header"),
-            (tone()[:12] + b"LIST\xff\xff\xff\x7f" + bytes(600), WAV, "no audio within"),
+            (tone()[:12] + b"LIST\xff\xff\xff\x7f" + bytes(600), WAV, "ends within its WAV header"),
             (tone(rate=100), WAV, "a sample rate of 100 Hz is not supported"),
             (tone(channels=12), WAV, "12 channels are not supported"),
         ],

@@ -1,79 +1,25 @@
-"""Counting of framed audio: Ogg and AMR; `mp3_aac.py` has mp3 and AAC.
-
-Theory of operation. A walker is at an offset of the stream where a frame or page should begin.
-
-1. It reads the header there and skips the length in that header, often far beyond the present
-   chunk: `_skip` has the distance. It does not read the bytes between headers.
-2. Bytes that cannot be judged before more arrive are kept in `_rest`, a few KiB at most.
-3. If there is no header, it searches the next one at C speed. Hostile bytes make it search often,
-   so it gives up after _MOST_ERRORS false hits: from then on nothing is known.
-"""
+"""Duration of audio in Ogg."""
 
 from __future__ import annotations
 
-import re
 import struct
-from abc import abstractmethod
 
 from typing_extensions import override
 
-from kazoo_media.audio.inspect.gauge import Gauge
+from kazoo_media.audio.inspect.walker import Walker
 from kazoo_media.model import AudioFacts
 
-_MOST_ERRORS = 10_000
-
-
-class Walker(Gauge):
-    """Walks from header to header."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._skip = 0
-        self._errors = 0
-
-    @override
-    def feed(self, chunk: bytes) -> None:
-        if self._gave_up:
-            return
-        if self._skip >= len(chunk):
-            self._skip -= len(chunk)
-            return
-        data = self._rest + chunk[self._skip :] if self._rest or self._skip else chunk
-        at = self._walk(data)
-        self._skip = max(0, at - len(data))
-        self._rest = data[at:]
-
-    @override
-    def facts(self) -> AudioFacts:
-        return AudioFacts() if self._gave_up else self._counted()
-
-    @override
-    def is_truncated(self) -> bool:
-        return self._skip > 0 and not self._gave_up
-
-    def _give_up(self) -> None:
-        self._errors = _MOST_ERRORS + 1
-
-    @property
-    def _gave_up(self) -> bool:
-        return self._errors > _MOST_ERRORS
-
-    @abstractmethod
-    def _walk(self, data: bytes) -> int:
-        """Walk over `data` and return where to continue, which may be after its end."""
-
-    @abstractmethod
-    def _counted(self) -> AudioFacts:
-        """Return the counted audio."""
+_LEAST_LEFT_OUT_BYTES = 8
 
 
 class OggWalker(Walker):
-    """Counts Vorbis or Opus in Ogg by the granule positions of the pages; chained streams add up.
+    """Counts Vorbis, Opus or FLAC by the granule positions of the pages; chained streams add up.
 
-    Source: RFC 3533, 6; RFC 7845, 4; Vorbis I, 4.2.2 and A.2.
+    Source: RFC 3533, 6; RFC 7845, 4; Vorbis I, 4.2.2 and A.2; RFC 9639, 10.1.
     """
 
     _HEADER = struct.Struct("<4sBBqIIIB")
+    _HEAD_BYTES = 35  # FLAC tells its rate last
     _OPUS_RATE = 48_000
     _MOST_PAGE_SAMPLES = 255 * 8192  # a stream that starts later was cut out of a longer one
 
@@ -87,6 +33,7 @@ class OggWalker(Walker):
         self._granule = 0
         self._earlier_ms = 0.0
         self._changes = False
+        self._left_out_bytes = 0  # after the last page
 
     @override
     def changes_format(self) -> bool:
@@ -107,9 +54,17 @@ class OggWalker(Walker):
 
     @override
     def warnings(self) -> tuple[str, ...]:
+        left_out = self._foreign_bytes
+        if left_out >= _LEAST_LEFT_OUT_BYTES:
+            return (f"{left_out} bytes after the end of the Ogg were left out",)
         if self._rate is None or self._ended or self.is_truncated():
             return ()
         return ("the last page of the Ogg is not marked as the last: perhaps audio is missing",)
+
+    @property
+    def _foreign_bytes(self) -> int:
+        """Return how many bytes that are no pages follow the last page."""
+        return self._left_out_bytes + len(self._rest) if self._ended else 0
 
     def _link_ms(self) -> float:
         if self._rate is None or self._start is None:
@@ -122,7 +77,9 @@ class OggWalker(Walker):
         while at + self._HEADER.size <= len(data) and not self._gave_up:
             if not data.startswith(b"OggS\x00", at):
                 found = data.find(b"OggS\x00", at)
-                at = found if found >= 0 else len(data) - 4
+                after = found if found >= 0 else len(data) - 4
+                self._left_out_bytes += after - at if self._ended else 0
+                at = after
                 continue
             segments_end = at + self._HEADER.size + data[at + 26]
             if segments_end > len(data):
@@ -130,8 +87,9 @@ class OggWalker(Walker):
             body_bytes = sum(data[at + self._HEADER.size : segments_end])
             _, _, flags, granule, serial, _, _, _ = self._HEADER.unpack_from(data, at)
             if flags & 2:
-                head = data[segments_end : segments_end + min(body_bytes, 19)]
-                if len(head) < min(body_bytes, 19):
+                enough = min(body_bytes, self._HEAD_BYTES)
+                head = data[segments_end : segments_end + enough]
+                if len(head) < enough:
                     break
                 self._begin(serial, head)
             elif serial == self._serial:
@@ -150,6 +108,9 @@ class OggWalker(Walker):
         elif head.startswith(b"OpusHead") and len(head) >= 12:
             channels, start = struct.unpack_from("<BH", head, 9)
             rate = self._OPUS_RATE
+        elif head.startswith(b"\x7fFLAC") and len(head) >= self._HEAD_BYTES:
+            packed = int.from_bytes(head[27:35], "big")
+            rate, channels = packed >> 44, (packed >> 41 & 7) + 1
         else:
             return
         # All streams that run beside each other begin before the first audio.
@@ -170,52 +131,3 @@ class OggWalker(Walker):
         elif self._start is None:
             self._start = 0
         self._granule = max(self._granule, granule)
-
-
-class AmrWalker(Walker):
-    """Counts AMR narrow-band frames of 20 ms. Source: RFC 4867, 5."""
-
-    _MAGIC = b"#!AMR\n"
-    _RATE = 8000
-    _LENGTHS: tuple[int, ...] = (13, 14, 16, 18, 20, 21, 27, 32, 6)  # by frame type; 9 to 14: none
-    _NO_DATA = re.compile(b"[\x78-\x7f\xf8-\xff]+")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._magic_passed = False
-        self._frames = 0
-
-    @override
-    def _counted(self) -> AudioFacts:
-        return AudioFacts(self._frames * 20, self._RATE, 1) if self._magic_passed else AudioFacts()
-
-    @override
-    def _walk(self, data: bytes) -> int:
-        at = 0
-        if not self._magic_passed:
-            if len(data) < len(self._MAGIC):
-                return 0
-            if not data.startswith(self._MAGIC):
-                self._give_up()
-                return len(data)
-            self._magic_passed, at = True, len(self._MAGIC)
-        while at < len(data):
-            kind = data[at] >> 3 & 15
-            if kind < len(self._LENGTHS):
-                self._frames += 1
-                at += self._LENGTHS[kind]
-            elif (silence := self._NO_DATA.match(data, at)) is not None:
-                self._frames += silence.end() - at
-                at = silence.end()
-            else:
-                self._give_up()
-                return len(data)
-        return at
-
-
-class AmrWideWalker(AmrWalker):
-    """Counts AMR wide-band frames, also of 20 ms."""
-
-    _MAGIC = b"#!AMR-WB\n"
-    _RATE = 16_000
-    _LENGTHS = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6)
