@@ -52,7 +52,7 @@ class _Kind:
 
 
 def _by_sox(coded: str, *options: str) -> Callable[[bytes], bytes]:
-    return lambda wav: encoded(wav, coded, *options)  # type: ignore[arg-type]
+    return lambda wav: encoded(wav, coded, *options)
 
 
 def _by_ffmpeg(name: str, *options: str) -> Callable[[bytes], bytes]:
