@@ -13,11 +13,13 @@ from tests.unit.audio.inspect.made_containers import in_container
 
 pytestmark = pytest.mark.gateway
 
-_WAV = "wav"
+_WAV, _RAW = "wav", "raw"
 _CODECS = "video/webm;codecs=vp8,opus"
 
 
 def _audio(name: str) -> bytes:
+    if name == _RAW:
+        return tone(0.3, rate=16_000)[44:]
     return tone(0.3) if name == _WAV else in_container(name)
 
 
@@ -37,6 +39,7 @@ def _serves(rest: Rest, tenant: Tenant, media_id: str, reply: Reply, name: str) 
         (_WAV, "binary/octet-stream", "audio/x-wav"),
         (_WAV, "Binary/Octet-Stream; charset=binary", "audio/x-wav"),
         (_WAV, "audio/3gpp", "audio/x-wav"),
+        (_RAW, "audio/L16;channels=2; rate=44100", "audio/l16;rate=44100;channels=2"),
         (_WAV, "audio/wav;codecs=1,7", "audio/wav"),
         (_WAV, 'audio/x-wave; codecs="1, 7"; x=a,b/c/d', "audio/x-wave"),
         ("3gp", "audio/3gpp", "audio/3gpp"),
@@ -110,3 +113,16 @@ def test_a_data_url_without_base64_is_refused(rest: Rest, tenant: Tenant, head: 
     headers = {"content-type": "application/base64"}
     reply = ask(rest, tenant, f"POST {{M}}/{media_id}/raw", text, headers)
     assert (reply.status, reply.data) == (400, {"file": has(encoding=has())})
+
+
+def test_a_file_name_tells_the_rate_of_signed_linear(rest: Rest, tenant: Tenant) -> None:
+    audio = _audio(_RAW)
+    part = b'content-disposition: form-data; name="f"; filename="hold.sln16"\r\n\r\n' + audio
+    body = b"--b\r\n" + part + b"\r\n--b--\r\n"
+    form = {"content-type": "multipart/form-data; boundary=b"}
+    for path, sent, headers in (("", body, form), ("?filename=hold.sln16", audio, {})):
+        media_id = create(rest, tenant)
+        reply = ask(rest, tenant, f"POST {{M}}/{media_id}/raw{path}", sent, headers)
+        assert _serves(rest, tenant, media_id, reply, _RAW) == "audio/x-sln;rate=16000"
+        shown = ask(rest, tenant, f"GET {{M}}/{media_id}").data
+        assert (shown["duration_ms"], shown["codec"]) == (300, "linear16")

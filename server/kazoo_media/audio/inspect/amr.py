@@ -54,11 +54,26 @@ class AmrWalker(Walker):
     def _walk(self, data: bytes) -> int:
         at = 0
         while at < len(data) and not self._gave_up:
+            at = self._march(data, at)
+            if at >= len(data):
+                break
             step = self._step(data, at)
             if not step:
                 break
             at += step
         self._at += at
+        return at
+
+    def _march(self, data: bytes, at: int) -> int:
+        """Walk from frame to frame up to the end of the data or to anything else."""
+        lengths, start, frames = self._LENGTHS, self.magic[0], 0
+        while self.files and at < len(data):
+            kind = data[at] >> 3 & 15
+            if kind >= len(lengths) or data[at] == start:
+                break
+            frames += 1
+            at += lengths[kind]
+        self._frames += frames
         return at
 
     def _step(self, data: bytes, at: int) -> int:
