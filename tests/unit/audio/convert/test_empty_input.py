@@ -24,6 +24,13 @@ _EMPTY: dict[str, tuple[bytes, AudioFormat]] = {
         for each in ("mu-law", "a-law", "gsm-full-rate", "ima-adpcm", "ms-adpcm")
     },
     "AU": (encoded(_NOTHING, "au"), AudioFormat.AU),
+    "AIFF": (contained(_NOTHING, "a.aiff"), AudioFormat.AIFF),
+    "AIFF of a stream": (encoded(_NOTHING, "aiff"), AudioFormat.AIFF),
+    "CAF": (contained(_NOTHING, "a.caf"), AudioFormat.CAF),
+    "Wave64": (contained(_NOTHING, "a.w64"), AudioFormat.WAVE64),
+    "Ogg FLAC": (contained(_NOTHING, "a.ogg", "-c:a", "flac"), AudioFormat.OGG_FLAC),
+    "WAV of MP3": (contained(_NOTHING, "a.wav", "-c:a", "mp3"), AudioFormat.WAV),
+    "GSM": (b"rubbish!" * 50, AudioFormat.GSM),
     "FLAC that declares audio": (_FLAC_HEAD, AudioFormat.FLAC),
     "FLAC": (contained(_NOTHING, "a.flac"), AudioFormat.FLAC),
     "FLAC with a picture": (_FLAC_HEAD[:42] + b"\x84" + _PICTURE[1:], AudioFormat.FLAC),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import wave
 from contextlib import suppress
 
@@ -16,6 +17,7 @@ from kazoo_media.audio.inspect.wav import (
     parse_wav_header,
     repaired_head,
 )
+from kazoo_media.audio.inspect.wav_walk import WavWalk
 from tests.support.audio_samples import encoded, measure, tone, with_data_size
 
 
@@ -84,6 +86,22 @@ def test_a_header_without_end_is_refused() -> None:
 
     with pytest.raises(ValueError, match="no audio within"):
         parse_wav_header(b"RIFF\0\0\0\0WAVE" + chunk * (LARGEST_HEADER_BYTES // 1000 + 1))
+
+
+def test_a_long_header_is_walked_over_in_little_memory() -> None:
+    walk, wav = WavWalk(), header_bytes(size=6)
+    walk.kept(wav[:12] + b"JUNK" + struct.pack("<I", LARGEST_HEADER_BYTES - 100))
+    piece = bytes(1 << 20)
+    tracemalloc.start()
+    try:
+        for _ in range(15):
+            assert walk.kept(piece) == b""
+        assert tracemalloc.get_traced_memory()[1] < 3 << 20
+    finally:
+        tracemalloc.stop()
+    plain = wav[:4] + b"\xff" * 4 + wav[8:40] + b"\xff" * 4
+    assert walk.kept(piece[100:] + wav[12:] + b"sample") == plain + b"sample"
+    assert walk.audio_bytes == 6
 
 
 def test_an_extensible_header_tells_the_code_that_it_extends() -> None:
