@@ -45,6 +45,8 @@ class Budget:
     def give_back(self, size_bytes: int) -> None:
         """Count bytes that are no longer held, and resume as many holders as there is room for."""
         self.taken_bytes -= size_bytes
+        if not self._waiting:
+            return
         room = (self._limit_bytes - self.taken_bytes + _READ_BYTES - 1) // _READ_BYTES
         for holder in list(islice(self._waiting, max(room, 0))):
             self._waiting.pop(holder)()

@@ -71,7 +71,7 @@ class Call:
             raise grpc.aio.UsageError("the initial metadata were already sent")
         self._head = wire.head(metadata)
         if self._handler.response_streaming or not self.messages.is_ended:
-            self._send_head()
+            self._send(())
 
     def set_trailing_metadata(self, metadata: wire.Metadata) -> None:
         """Set the trailing metadata, which are sent with the status."""
@@ -97,7 +97,6 @@ class Call:
         serialize = self._handler.response_serializer
         if not isinstance(message, tuple):
             message = (serialize(message) if serialize else message,)
-        self._send_head()
         self._send(wire.chunk(message))
         await self._outlet.drained()
 
@@ -169,21 +168,20 @@ class Call:
             return message
         raise RefusedError(grpc.StatusCode.INTERNAL, "a request without a message")
 
-    def _send_head(self) -> None:
+    def _send(self, pieces: Sequence[bytes]) -> None:
+        """Send pieces of the answer, after its head if they are the first."""
         if not self._has_head:
             self._has_head = True
             self.messages.note_answered()
-            self._send((self._head or wire.head(()),))
-
-    def _send(self, pieces: Sequence[bytes]) -> None:
+            pieces = (self._head or wire.head(()), *pieces)
         # A message after the end of the call would become part of the next call's answer.
         if not self._is_over:
             self._outlet.send(pieces)
 
     def _end(self) -> None:
         if not self._is_over:
-            if self._head:
-                self._send_head()
+            if self._head and not self._has_head:
+                self._send(())
             self._is_over = True
             last = wire.end if self._has_head else wire.only_status
             self._outlet.end(last(*self._status, self._trailing))

@@ -135,7 +135,8 @@ class Messages:
         """Forget what nobody will take: the call has ended."""
         if self._recognizing is not None:
             self._recognizing.cancel()
-        self._refuse(_CLOSED)
+        self._refusal = _CLOSED
+        self._rest = bytearray()
         self._whole.clear()
         self._hold(-self._held_bytes)
         self._budget.forget(self)
@@ -175,7 +176,8 @@ class Messages:
             await self._waiter
         data, is_compressed = self._whole.popleft()
         self._hold(-(len(data) + _OBJECT_BYTES))
-        self._steer()
+        if self._is_paused:
+            self._steer()
         # Inflated only when it is read: a few waiting kilobytes can become megabytes.
         return self._read(await self._inflated(data) if is_compressed else data)
 
@@ -183,7 +185,7 @@ class Messages:
         self._held_bytes += size_bytes
         if size_bytes > 0:
             self._budget.take(size_bytes)
-        else:
+        elif size_bytes < 0:
             self._budget.give_back(-size_bytes)
 
     def _refuse(self, refusal: RefusedError | MediaError) -> None:
@@ -198,7 +200,7 @@ class Messages:
         waits = bool(self._rest) and self._budget.is_spent
         if waits:
             self._budget.wait(self, self._steer)
-        else:
+        elif self._is_paused:
             self._budget.forget(self)
         pauses = self._is_full or waits or self._recognizing is not None
         if pauses != self._is_paused:

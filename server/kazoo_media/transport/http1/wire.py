@@ -13,6 +13,7 @@ import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import quote
 
@@ -44,6 +45,7 @@ _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _METADATA_BYTES = 64 << 10
 _METADATA_ENTRIES = 100
 TOO_MUCH_METADATA = "the metadata has more than 64 KiB or 100 entries"
+_TRANSCODED = TRANSCODED_KEY.encode()
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\n"
 
 
@@ -61,11 +63,11 @@ class Request:
     """
 
     metadata: Metadata
-    is_grpc: bool = False
-    encoding: str = "identity"
-    timeout_s: float | None = None
-    expects_continue: bool = False
-    is_transcoded: bool = False
+    is_grpc: bool
+    encoding: str
+    timeout_s: float | None
+    expects_continue: bool
+    is_transcoded: bool
 
 
 def head(metadata: Metadata) -> bytes:
@@ -105,25 +107,23 @@ def lines(metadata: Metadata) -> bytes:
 
 def request_of(headers: Headers) -> Request:
     """Return what the headers of a request say."""
-    metadata: list[tuple[str, str | bytes]] = []
-    request = Request(metadata)
-    for name, text in headers:
-        key = name.decode("latin-1")
-        if key.endswith("-bin"):
-            metadata += [(key, _from_base64(each)) for each in text.split(b",")]
-            continue
-        metadata.append((key, text.decode("latin-1")))
-        if key == "content-type":
-            request.is_grpc = text.startswith(b"application/grpc")
-        elif key == "grpc-encoding":
-            request.encoding = text.decode("latin-1")
-        elif key == "grpc-timeout" and (found := _TIMEOUT.fullmatch(text)):
-            request.timeout_s = int(found[1]) * _UNIT_S[found[2]]
-        elif key == "expect":
-            request.expects_continue = text.lower() == b"100-continue"
-        elif key == TRANSCODED_KEY:
-            request.is_transcoded = True
-    return request
+    metadata: list[tuple[str, str | bytes]] = [
+        (name.decode("latin-1"), text.decode("latin-1"))
+        for name, text in headers
+        if not name.endswith(b"-bin")
+    ]
+    if len(metadata) < len(headers):
+        metadata += _binary_metadata(headers)
+    known = dict(headers)
+    timeout = _TIMEOUT.fullmatch(known.get(b"grpc-timeout", b""))
+    return Request(
+        metadata,
+        is_grpc=known.get(b"content-type", b"").startswith(b"application/grpc"),
+        encoding=known.get(b"grpc-encoding", b"identity").decode("latin-1"),
+        timeout_s=int(timeout[1]) * _UNIT_S[timeout[2]] if timeout else None,
+        expects_continue=known.get(b"expect", b"").lower() == b"100-continue",
+        is_transcoded=_TRANSCODED in known,
+    )
 
 
 def is_too_large(headers: Headers) -> bool:
@@ -141,8 +141,7 @@ def _status(code: int, details: str) -> bytes:
 
 
 def _line(key: str, value: str | bytes) -> str:
-    if key in _RESERVED or not _KEY.fullmatch(key):
-        raise ValueError(f"{key!r} is not a valid metadata key")
+    _check_key(key)
     if key.endswith("-bin"):
         data = value if isinstance(value, bytes) else value.encode()
         return f"{key}: {base64.b64encode(data).rstrip(b'=').decode('ascii')}\r\n"
@@ -150,6 +149,21 @@ def _line(key: str, value: str | bytes) -> str:
     if not isinstance(value, str) or not value.isascii() or not value.isprintable():
         raise ValueError(f"the value of {key!r} is not printable ASCII: {value!r}")
     return f"{key}: {value}\r\n"
+
+
+def _binary_metadata(headers: Headers) -> Sequence[tuple[str, bytes]]:
+    return [
+        (name.decode("latin-1"), _from_base64(each))
+        for name, text in headers
+        if name.endswith(b"-bin")
+        for each in text.split(b",")
+    ]
+
+
+@lru_cache(maxsize=256)
+def _check_key(key: str) -> None:
+    if key in _RESERVED or not _KEY.fullmatch(key):
+        raise ValueError(f"{key!r} is not a valid metadata key")
 
 
 def _from_base64(text: bytes) -> bytes:
