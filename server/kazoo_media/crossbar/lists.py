@@ -238,12 +238,14 @@ async def _batches(
 def _row(listed: ListedDocument) -> dict[str, Any]:
     media_id, document = listed
     is_prompt = prompt_id_of(document) is not None
-    row = {
-        "id": written(media_id, prompt=is_prompt),
-        "name": document.get("name"),
-        "media_source": document.get("media_source"),
-        "language": language_of(document),
-        "is_prompt": is_prompt,
-        "content_type": document.get("content_type"),
-    }
-    return {key: value for key, value in row.items() if value is not None}
+    row: dict[str, Any] = {"id": written(media_id, prompt=is_prompt)}
+    if (name := document.get("name")) is not None:
+        row["name"] = name
+    if (source := document.get("media_source")) is not None:
+        row["media_source"] = source
+    if (language := language_of(document)) is not None:
+        row["language"] = language
+    row["is_prompt"] = is_prompt
+    if (content_type := document.get("content_type")) is not None:
+        row["content_type"] = content_type
+    return row

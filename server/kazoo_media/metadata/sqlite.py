@@ -137,7 +137,9 @@ class SqliteMetadataStore(SqliteAccounts, MetadataStore):
         order = "desc" if query.descending else "asc"
         sql = f"{SELECT_LISTED} where {condition} order by m.id {order} limit ?"
         rows = await self._engine.read_few(sql, (*bindings, query.limit))
-        return [ListedDocument(media_id, orjson.loads(text)) for media_id, text in rows]
+        # One text costs the parser less than many.
+        documents = orjson.loads(f"[{','.join([text for _, text in rows])}]")
+        return [*map(ListedDocument, [media_id for media_id, _ in rows], documents)]
 
     @override
     async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:
