@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
 
 from werkzeug.http import parse_etags, parse_range_header
 
@@ -54,7 +55,7 @@ def is_unchanged(headers: Mapping[str, str], tag: str, modified_ms: int | None =
 
 def last_modified(media: Media) -> str:
     """Return the header Last-Modified of a document and its audio."""
-    return formatdate(media.modified_ms // 1000, usegmt=True)
+    return _http_date(media.modified_ms // 1000)
 
 
 def check_match(headers: Mapping[str, str], media: Media) -> None:
@@ -145,6 +146,11 @@ def requested_range(
         return None
     [(first, end)] = found.ranges
     return ByteRange.within(size_bytes, first, None if end is None else end - first)
+
+
+@lru_cache(maxsize=1024)
+def _http_date(unix_s: int) -> str:
+    return formatdate(unix_s, usegmt=True)
 
 
 def _date_s(sent: str | None) -> float | None:

@@ -22,7 +22,7 @@ FORM_BYTES = 256 * 1024
 PARTS_LIMIT = 100
 """Maximum number of parts in a multipart body."""
 
-_PARSED_HEADERS = ("accept", "if-match", "if-none-match", "range", "x-rest-content-type")
+_PARSED_HEADERS = {"accept", "if-match", "if-none-match", "range", "x-rest-content-type"}
 
 
 def check_parameters(field: str, text: str) -> None:
@@ -42,8 +42,8 @@ def check_headers(headers: Mapping[str, str]) -> None:
     Raises:
         ValidationError: one is too long.
     """
-    for name in _PARSED_HEADERS:
-        check_length(name.removeprefix("x-rest-"), headers.get(name, ""))
+    for name in _PARSED_HEADERS & headers.keys():
+        check_length(name.removeprefix("x-rest-"), headers[name])
 
 
 def check_length(name: str, text: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
 
@@ -326,10 +326,11 @@ def _account_id(request: Request) -> str:
 def _request(context: Context, message: _Arrived, locate: Locate) -> Request:
     headers = _headers(context)
     path = headers.get("x-rest-uri", "").partition("?")[0]
-    target = Target(None)
     if message is None:
         target = Target.locate(path)
-    elif not isinstance(message, Malformed | MediaError):
+    elif isinstance(message, Malformed | MediaError):
+        target = Target(None)
+    else:
         target = locate(message, path)
     return Request.of(target, headers, Call.begin(context).request_id)
 
@@ -388,10 +389,17 @@ def _framed(data: bytes, content_type: str = "") -> Pieces:
 
     Source: protobuf encoding, field 2 of wire type 2.
     """
-    head = bytearray(HttpBody(content_type=content_type).SerializeToString() + b"\x12")
+    head = bytearray(_before_data(content_type))
     rest = len(data)
     while rest > 0x7F:
         head.append(rest & 0x7F | 0x80)
         rest >>= 7
     head.append(rest)
     return bytes(head), data
+
+
+@lru_cache(maxsize=256)
+def _before_data(content_type: str) -> bytes:
+    """Return what a serialized HttpBody has before the size of its data."""
+    body: bytes = HttpBody(content_type=content_type).SerializeToString()
+    return body + b"\x12"
