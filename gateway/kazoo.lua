@@ -32,7 +32,8 @@ local function printable(id) return (id:gsub("[^\32-\126]", escape_byte):sub(1, 
 local function json_escape(byte) return string.format("\\u%04x", byte:byte()) end
 
 -- Secrets in a URI are masked in the log, also if their key is percent-encoded or in the path.
-local SECRETS = {auth_token = true, api_key = true, credentials = true, key = true, password = true}
+local SECRETS =
+  {auth_token = true, api_key = true, credentials = true, key = true, password = true, sig = true}
 
 local function masked(uri)
   if uri:find("=", 1, true) then

@@ -21,9 +21,11 @@ from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.speech import Speech
 from kazoo_media.media.downloads import Downloads
 from kazoo_media.media.library import Library
+from kazoo_media.media.links import Links
 from kazoo_media.media.measuring import Measuring
 from kazoo_media.media.prompts import Prompts
 from kazoo_media.media.renormalization import Renormalization
+from kazoo_media.media.resolution import Resolver
 from kazoo_media.media.uploads import Uploads
 from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.metadata.store import MetadataStore
@@ -45,6 +47,8 @@ class Core:
     prompts: Prompts
     uploads: Uploads
     downloads: Downloads
+    links: Links
+    resolver: Resolver
     renormalization: Renormalization
     measuring: Measuring
     waveforms: Waveforms
@@ -98,6 +102,8 @@ async def build_core(
         prompts=Prompts(metadata),
         uploads=Uploads(metadata, renditions, library, settings, normalizer, measuring),
         downloads=Downloads(renditions, metrics),
+        links=Links(metadata, metadata, settings),
+        resolver=Resolver(metadata, settings),
         renormalization=Renormalization(metadata, renditions, library, normalizer, measuring),
         measuring=measuring,
         waveforms=Waveforms(measuring),

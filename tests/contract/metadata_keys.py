@@ -1,4 +1,4 @@
-"""What every metadata store promises of signing keys and playback keys."""
+"""What every metadata store promises of signing keys, playback keys and link secrets."""
 
 from __future__ import annotations
 
@@ -46,3 +46,22 @@ class PlaybackKeyStoreContract:
         assert await store.find_playback_key("own") is None
         assert await store.list_playback_keys("a") == []
         assert await store.find_playback_key("other") == other
+
+
+class LinkSecretStoreContract:
+    """The promises of `LinkSecretStore`."""
+
+    async def test_the_first_secret_of_an_account_stays_until_it_is_replaced(
+        self, store: MetadataStore
+    ) -> None:
+        assert await store.get_link_secret("a") is None
+        assert await store.add_link_secret("a", "first") == "first"
+        assert await store.add_link_secret("a", "second") == "first"
+        assert await store.add_link_secret("system", "other") == "other"
+        await store.replace_link_secret("a", "third")
+        assert await store.get_link_secret("a") == "third"
+        assert await store.get_link_secret("system") == "other"
+
+    async def test_replacing_no_secret_adds_none(self, store: MetadataStore) -> None:
+        await store.replace_link_secret("a", "new")
+        assert await store.get_link_secret("a") is None

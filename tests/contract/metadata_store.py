@@ -8,7 +8,11 @@ from kazoo_media.metadata.store import MetadataStore
 from tests.contract.metadata_accounts import AccountStoreContract
 from tests.contract.metadata_blobs import BlobRowsContract
 from tests.contract.metadata_damage import DamageRowsContract
-from tests.contract.metadata_keys import KeyStoreContract, PlaybackKeyStoreContract
+from tests.contract.metadata_keys import (
+    KeyStoreContract,
+    LinkSecretStoreContract,
+    PlaybackKeyStoreContract,
+)
 from tests.contract.metadata_media import MediaStoreContract
 from tests.contract.metadata_prompts import PromptStoreContract
 from tests.contract.metadata_settings import SettingStoreContract
@@ -22,6 +26,7 @@ class MetadataStoreContract(
     AccountStoreContract,
     KeyStoreContract,
     PlaybackKeyStoreContract,
+    LinkSecretStoreContract,
     SettingStoreContract,
 ):
     """Every promise of `MetadataStore`. A subclass names its driver and supplies `store`."""

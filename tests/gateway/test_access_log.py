@@ -39,7 +39,7 @@ def test_a_request_is_one_line(gateway: Gateway, http: httpx.Client) -> None:
     "key",
     [
         *("auth_token", "AUTH_TOKEN", "auth-token", "auth%5ftoken", "api_key"),
-        *("credentials", "password"),
+        *("credentials", "password", "key", "sig"),
     ],
 )
 def test_tokens_in_the_query_are_masked(gateway: Gateway, http: httpx.Client, key: str) -> None:

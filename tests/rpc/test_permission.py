@@ -34,7 +34,9 @@ _WRITING = (
     "PurgeMedia",
     "UploadContent",
     "NormalizeMedia",
+    "RestoreMedia",
 )
+_PROMPT = {"prompt_id": "p", "language": "en-us"}
 _RPCS = [
     (service, method.name)
     for module, _, service in _MODULES
@@ -79,19 +81,21 @@ def call(grpc_channel: Any) -> Callable[..., Any]:
 
 @pytest.fixture
 def other(grpc_server: ThreadedService, grpc_stub: Any) -> Tenant:
-    """Return an account that is no relation of the tenant and has audio at `m`."""
+    """Return an account that is no relation of the tenant, with audio at `m` and a prompt `p`."""
     other = grpc_server.run(grpc_server.service.tenant())
     _fill(grpc_stub, other)
+    _fill(grpc_stub, other, **_PROMPT)
     return other
 
 
-def _fill(stub: Any, tenant: Tenant, account_id: str = "") -> None:
+def _fill(stub: Any, tenant: Tenant, account_id: str = "", **fields: Any) -> None:
     owner = Tenant(account_id or tenant.account_id, "", tenant.metadata)
     request = media_service_pb2.CreateMediaRequest(
-        account_id=owner.account_id, media=Media(id="m", name="File")
+        account_id=owner.account_id, media=Media(name="File", **fields or {"id": "m"})
     )
-    stub.CreateMedia(request, metadata=owner.metadata)
-    stub.UploadContent(iter(upload_messages(owner, "m", cut(FIRST))), metadata=owner.metadata)
+    media_id = stub.CreateMedia(request, metadata=owner.metadata).media.id
+    messages = upload_messages(owner, media_id, cut(FIRST))
+    stub.UploadContent(iter(messages), metadata=owner.metadata)
 
 
 @pytest.mark.parametrize("rpc", _RPCS)
@@ -142,7 +146,10 @@ def test_an_account_is_required(call: Any, tenant: Tenant, rpc: tuple[str, str])
     assert refusal.fields == ["account_id"]
 
 
-@pytest.mark.parametrize("rpc", [rpc for rpc in _RPCS if rpc[1] != "CreateMedia"])
+# `m` is there and live: it cannot be created or restored.
+@pytest.mark.parametrize(
+    "rpc", [rpc for rpc in _RPCS if rpc[1] not in {"CreateMedia", "RestoreMedia"}]
+)
 def test_an_admin_reaches_every_account(
     call: Any, admin: Tenant, other: Tenant, rpc: tuple[str, str]
 ) -> None:
@@ -152,6 +159,7 @@ def test_an_admin_reaches_every_account(
 @pytest.fixture(scope="module")
 def system(grpc_stub: Any, admin: Tenant) -> None:
     _fill(grpc_stub, admin, "system")
+    _fill(grpc_stub, admin, "system", **_PROMPT)
 
 
 @pytest.mark.usefixtures("system")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,9 +11,16 @@ import pytest
 from kazoo_media.v1.language_service_pb2 import ListLanguagesRequest, ListMediaByLanguageRequest
 from kazoo_media.v1.language_service_pb2_grpc import LanguageServiceStub
 from kazoo_media.v1.media_pb2 import Media
-from kazoo_media.v1.prompt_service_pb2 import ListPromptsRequest, ListTranslationsRequest
+from kazoo_media.v1.prompt_service_pb2 import (
+    ListPromptsRequest,
+    ListTranslationsRequest,
+    PassedOverTranslation,
+    ResolvePromptRequest,
+)
 from kazoo_media.v1.prompt_service_pb2_grpc import PromptServiceStub
-from tests.rpc.service import Tenant, refused
+from tests.rpc.service import Tenant, refused, upload_messages
+from tests.support.audio_samples import tone
+from tests.support.whole_uploads import upload_whole
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +127,32 @@ def test_a_bad_page_token_is_a_bad_request(grpc_stub: Any, languages: Any, tenan
     for call, request in calls:
         with refused("INVALID_ARGUMENT", "BAD_REQUEST"):
             call(request, metadata=tenant.metadata)
+
+
+def test_a_prompt_is_resolved_with_a_link_and_what_was_passed_over(
+    grpc_stub: Any, create: Callable[..., Media], tenant: Tenant, grpc_addr: str
+) -> None:
+    create(prompt_id="vm-r", language="fr")
+    create(prompt_id="vm-r", language="fr-fr")
+    audio = tone(0.1)
+    messages = upload_messages(tenant, "fr-fr/vm-r", [audio])
+    asyncio.run(upload_whole(grpc_addr, messages, tenant.metadata))
+    request = ResolvePromptRequest(account_id=tenant.account_id, prompt_id="vm-r", language="fr-CA")
+    found = grpc_stub.ResolvePrompt(request, metadata=tenant.metadata)
+    assert (found.account_id, found.media_id) == (tenant.account_id, "fr-fr/vm-r")
+    assert found.language == "fr-fr"
+    assert found.link.url.startswith(f"/media/{tenant.account_id}/fr-fr%2Fvm-r.wav?sig=")
+    assert found.link.rendition.size_bytes == len(audio)
+    reasons = [(each.media_id, each.reason) for each in found.passed_over]
+    missing, no_audio = PassedOverTranslation.REASON_MISSING, PassedOverTranslation.REASON_NO_AUDIO
+    assert reasons == [
+        ("fr-ca/vm-r", missing),
+        ("fr-ca/vm-r", missing),
+        ("fr/vm-r", no_audio),
+        ("fr/vm-r", missing),
+    ]
+    request.format = "mp3"
+    with refused("NOT_FOUND", "PROMPT_NOT_FOUND") as refusal:
+        grpc_stub.ResolvePrompt(request, metadata=tenant.metadata)
+    assert refusal.info.metadata["prompt_id"] == "vm-r"
+    assert f"fr-fr/vm-r of {tenant.account_id} (other_format)" in refusal.text

@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing_extensions import override
 
 from kazoo_media.errors import ConflictError, NameTakenError
+from kazoo_media.metadata.link_secret_store import LinkSecretStore
 from kazoo_media.metadata.store import AccountStore, PlaybackKeyStore
 from kazoo_media.model import Account, PlaybackKey, User, account_key
 
 
-class MemoryAccountStore(AccountStore, PlaybackKeyStore):
+class MemoryAccountStore(AccountStore, PlaybackKeyStore, LinkSecretStore):
     """Accounts in memory. No method awaits, so each is atomic on its loop."""
 
     @abstractmethod  # this is a part of a driver
@@ -21,6 +22,7 @@ class MemoryAccountStore(AccountStore, PlaybackKeyStore):
         self._accounts: dict[str, Account] = {}
         self._api_keys: dict[str, str] = {}
         self._playback_keys: dict[str, PlaybackKey] = {}
+        self._link_secrets: dict[str, str] = {}
         self._users: dict[tuple[str, str], tuple[User, tuple[str, ...]]] = {}
 
     @override
@@ -106,3 +108,16 @@ class MemoryAccountStore(AccountStore, PlaybackKeyStore):
                 del self._playback_keys[digest]
                 return True
         return False
+
+    @override
+    async def get_link_secret(self, account_id: str) -> str | None:
+        return self._link_secrets.get(account_id)
+
+    @override
+    async def add_link_secret(self, account_id: str, secret: str) -> str:
+        return self._link_secrets.setdefault(account_id, secret)
+
+    @override
+    async def replace_link_secret(self, account_id: str, secret: str) -> None:
+        if account_id in self._link_secrets:
+            self._link_secrets[account_id] = secret

@@ -112,6 +112,10 @@ async def test_values_are_taken_as_the_type_of_the_setting(
         ("accounts", "client_names", {"a.example": "0" * 31}),
         ("accounts", "client_names", {"a.example": "A" * 32}),
         ("accounts", "client_names", {"a.example": 7}),
+        ("media", "language_fallback", {"fr": ""}),
+        ("media", "language_fallback", {"fr": 1}),
+        ("media", "link_base_url", "media.example.com"),
+        ("media", "link_base_url", "https://media.example.com?x"),
         ("media", "no_such_key", "x"),
     ],
 )

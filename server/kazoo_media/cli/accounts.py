@@ -182,6 +182,13 @@ async def remove_key(
     await session.client.delete_playback_key(key_id, account)
 
 
+@app.command("rotate-links")
+@calls_service
+async def rotate_links(session: Session, account_id: _AccountId = "") -> None:
+    """End all links to the audio of an account, or with `system` of the shared media."""
+    await session.client.rotate_links(account_id)
+
+
 @app.command("add-user")
 @calls_service
 async def add_user(

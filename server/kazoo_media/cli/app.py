@@ -13,6 +13,7 @@ _FILES = {
     "voices": "voices",
     "upload": "transfers",
     "download": "transfers",
+    "link": "transfers",
     "fsck": "fsck",
     "accounts": "accounts",
     "config": "config",

@@ -1,4 +1,4 @@
-"""`kazoo-media prompts`: import, speak and list prompts."""
+"""`kazoo-media prompts`: import, speak, list and resolve prompts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import typer
 
 from kazoo_media.cli.batch import Result, report
 from kazoo_media.cli.failures import CommandError
+from kazoo_media.cli.output import as_json as message_fields
 from kazoo_media.cli.output import count_bar, print_json, print_table
 from kazoo_media.cli.prompt_import import PromptImport, hidden_files, prompt_files
 from kazoo_media.cli.prompt_speech import PromptSpeech, prompt_lines
 from kazoo_media.cli.session import Session, calls_service
 from kazoo_media.client import MediaServiceError
+from kazoo_media.v1.prompt_service_pb2 import PassedOverTranslation
 
 app = typer.Typer(help="Prompts: audio that a switch plays by its prompt id.", no_args_is_help=True)
 
@@ -124,6 +126,48 @@ async def list_prompts(
         print_json([{"prompt_id": name, "translations": count} for name, count in prompts])
     else:
         print_table(("prompt_id", "translations"), prompts)
+
+
+@app.command("resolve")
+@calls_service
+async def resolve_prompt(
+    session: Session,
+    prompt_id: Annotated[str, typer.Argument(help="The prompt, for example vm-enter_pass.")],
+    *,
+    language: Annotated[
+        str,
+        typer.Option(
+            show_default="the setting media.default_language",
+            help="Language of the caller, for example fr-ca.",
+        ),
+    ] = "",
+    extension: Annotated[
+        str,
+        typer.Option("--format", metavar="EXT", show_default="any", help="Its format: wav, mp3."),
+    ] = "",
+    account: _Account = "system",
+    as_json: _AsJson = False,
+) -> None:
+    """Show which audio a caller hears, why nearer translations are passed over, and a link."""
+    found = await session.client.resolve_prompt(account, prompt_id, language, extension)
+    if as_json:
+        print_json(message_fields(found))
+        return
+    rows = [
+        (each.media_id, each.account_id, PassedOverTranslation.Reason.Name(each.reason))
+        for each in found.passed_over
+    ]
+    print_table(
+        ("media", "account", "result"),
+        [
+            *(
+                (media_id, owner, reason.removeprefix("REASON_").lower())
+                for media_id, owner, reason in rows
+            ),
+            (found.media_id, found.account_id, "used"),
+        ],
+    )
+    typer.echo(session.address_of(found.link.url))
 
 
 async def _default_language(session: Session) -> str:

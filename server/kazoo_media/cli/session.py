@@ -32,6 +32,11 @@ class Session:
     bootstrap: Bootstrap | None
     data_dir: Path
 
+    def address_of(self, link: str) -> str:
+        """Return the URL of a link, also of one that begins with its path, if that is known."""
+        known = self.bootstrap.rest_url if self.bootstrap and link.startswith("/") else ""
+        return f"{known}{link}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Options:

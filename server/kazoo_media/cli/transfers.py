@@ -1,4 +1,4 @@
-"""`kazoo-media upload` and `download`: the audio of one media."""
+"""`kazoo-media upload`, `download` and `link`: the audio of one media."""
 
 from __future__ import annotations
 
@@ -38,6 +38,14 @@ _KINDS = {
     RenditionName.ORIGINAL: RenditionKind.RENDITION_KIND_ORIGINAL,
     RenditionName.NORMALIZED: RenditionKind.RENDITION_KIND_NORMALIZED,
 }
+
+_Rendition = Annotated[
+    RenditionName | None,
+    typer.Option(
+        show_default="normalized if there is one, else original",
+        help="The audio as uploaded, or as converted.",
+    ),
+]
 
 
 @calls_service
@@ -96,13 +104,7 @@ async def download(
     ] = None,
     *,
     account: _Account = "",
-    rendition: Annotated[
-        RenditionName | None,
-        typer.Option(
-            show_default="normalized if there is one, else original",
-            help="The audio as uploaded, or as converted.",
-        ),
-    ] = None,
+    rendition: _Rendition = None,
 ) -> None:
     """Download the audio of a media. The file appears only when it is complete."""
     client = session.client
@@ -115,6 +117,31 @@ async def download(
         got = await client.download(owner, media_id, target, kind, progress)
     typer.echo(target)
     _print([got])
+
+
+@calls_service
+async def link(
+    session: Session,
+    media_id: _MediaId,
+    *,
+    account: _Account = "",
+    rendition: _Rendition = None,
+    lifetime_s: Annotated[
+        int | None,
+        typer.Option(
+            min=1, show_default="until its audio changes", help="Seconds until the link ends."
+        ),
+    ] = None,
+) -> None:
+    """Print a link to the audio of a media: a URL that needs no token.
+
+    The link ends when its audio is replaced or deleted. It begins with the setting
+    media.link_base_url, or else with the address of the service on this machine.
+    """
+    client = session.client
+    owner = account or await client.account_id()
+    made = await client.create_link(owner, media_id, _KINDS[rendition], lifetime_s)
+    typer.echo(session.address_of(made.url))
 
 
 def _file_name(media: Media, kind: int) -> str:

@@ -134,6 +134,15 @@ class AdministrationCalls:
         request = account_service_pb2.DeletePlaybackKeyRequest(account_id=account_id, key_id=key_id)
         await self._connection.unary(self._accounts.DeletePlaybackKey, request)
 
+    async def rotate_links(self, account_id: str = "") -> None:
+        """End all links to the audio of an account.
+
+        Args:
+            account_id: "": the caller's own account.
+        """
+        request = account_service_pb2.RotateLinksRequest(account_id=account_id)
+        await self._connection.unary(self._accounts.RotateLinks, request)
+
     async def put_user(
         self, name: str, password: str, account_id: str = ""
     ) -> account_service_pb2.User:

@@ -279,6 +279,25 @@ class Client(AdministrationCalls):
         )
         return await self._connection.unary(self._media.GetPeaks, request)
 
+    async def create_link(
+        self,
+        account_id: str,
+        media_id: str,
+        rendition: media_pb2.RenditionKind.ValueType = media_pb2.RENDITION_KIND_UNSPECIFIED,
+        lifetime_s: int | None = None,
+    ) -> media_service_pb2.Link:
+        """Return a link to the audio of a media, which needs no token.
+
+        Args:
+            lifetime_s: Seconds until it ends; None: it ends with its audio.
+        """
+        request = media_service_pb2.CreateLinkRequest(
+            account_id=account_id, media_id=media_id, rendition=rendition
+        )
+        if lifetime_s is not None:
+            request.lifetime.FromSeconds(lifetime_s)
+        return (await self._connection.unary(self._media.CreateLink, request)).link
+
     async def list_prompts(self, account_id: str) -> AsyncIterator[prompt_service_pb2.PromptCount]:
         """Yield the prompts of an account, each with the number of its translations."""
         request = prompt_service_pb2.ListPromptsRequest(account_id=account_id)
@@ -294,6 +313,20 @@ class Client(AdministrationCalls):
         async for page in self._connection.pages(self._prompts.ListTranslations, request):
             for media_id in page.media_ids:
                 yield media_id
+
+    async def resolve_prompt(
+        self, account_id: str, prompt_id: str, language: str = "", extension: str = ""
+    ) -> prompt_service_pb2.ResolvePromptResponse:
+        """Return the media that a prompt resolves to, with a link to its audio.
+
+        Args:
+            language: "": the default language.
+            extension: The format that the audio must have; "": any.
+        """
+        request = prompt_service_pb2.ResolvePromptRequest(
+            account_id=account_id, prompt_id=prompt_id, language=language, format=extension
+        )
+        return await self._connection.unary(self._prompts.ResolvePrompt, request)
 
     async def list_languages(self, account_id: str) -> language_service_pb2.ListLanguagesResponse:
         """Return the languages of an account, each with the number of its media."""

@@ -27,7 +27,7 @@ _PAGE_ROWS = 200
 _RECEIVE_LIMIT_BYTES = 64 << 20  # a page of large documents
 # If the answer of any other call is lost, a retry would report the success of the first try as a
 # failure: ALREADY_EXISTS, NOT_FOUND or a stale `if_revision`.
-_REPEATABLE_PREFIXES = ("Get", "List", "Set", "Flush", "Issue", "Normalize")
+_REPEATABLE_PREFIXES = ("Get", "List", "Set", "Flush", "Issue", "Normalize", "Resolve")
 _RETRY_POLICY = {
     "maxAttempts": 4,
     "initialBackoff": "0.2s",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from kazoo_media.access.accounts import PlayScope, WriteScope
 from kazoo_media.audio.formats import essence
@@ -73,15 +73,21 @@ class Contents:
         media = await self._library.get(scope, decoded(request.target.name))
         check_match(request.headers, media)
         rendition = self._chosen(media, request)
+        caching = {"cache-control": await self.cache_control(), "vary": "accept"}
+        return await self.sent(request, media, rendition, caching)
+
+    async def sent(
+        self, request: Request, media: Media, rendition: Rendition, caching: Mapping[str, str]
+    ) -> Answer:
+        """Return a rendition or a part of it, or 304 if the client has it already.
+
+        Args:
+            caching: Headers that tell how long it may be kept.
+        """
         content_type = Accept.of(request.accept).named_type(rendition.content_type)
         tag = entity_tag(rendition.sha256)
         modified = last_modified(media)
-        headers = {
-            "etag": f'"{tag}"',
-            "last-modified": modified,
-            "cache-control": await self._cache_control(),
-            "vary": "accept",
-        }
+        headers = {**caching, "etag": f'"{tag}"', "last-modified": modified}
         if is_unchanged(request.headers, tag, media.modified_ms):
             return Answer(304, content_type=content_type, headers=headers)
         headers["accept-ranges"] = "bytes"
@@ -120,7 +126,8 @@ class Contents:
             return served
         return Accept.of(request.accept).choose(media.content.renditions, request.target.extension)
 
-    async def _cache_control(self) -> str:
+    async def cache_control(self) -> str:
+        """Return how long audio may be kept whose URL stays when the audio changes."""
         max_age_s = await self._settings.get(CACHE_MAX_AGE_S)
         return f"private, max-age={max_age_s}" if max_age_s else "private, no-cache"
 

@@ -27,9 +27,13 @@ class Operation(enum.Enum):
     DELETE_MEDIA = ("delete media", True)
     DOWNLOAD = ("download", False)
     UPLOAD = ("upload", True)
+    CREATE_LINK = ("create a link", False)
+    FOLLOW_LINK = ("follow a link", False)
     GET_PEAKS = ("get peaks", False)
     LIST_PROMPTS = ("list prompts", False, True)
     LIST_TRANSLATIONS = ("list translations", False, True)
+    RESOLVE_PROMPT = ("resolve a prompt", False)
+    DOWNLOAD_RESOLVED = ("download a resolved prompt", False)
     LIST_LANGUAGES = ("list languages", False, True)
     LIST_MEDIA_OF_LANGUAGE = ("list media of language", False, True)
     LIST_VOICES = ("list voices", False, True)
@@ -50,9 +54,13 @@ class Resource(enum.Enum):
     MEDIA_ITEM = enum.auto()
     CONTENT = enum.auto()
     NAMED_CONTENT = enum.auto()
+    LINK = enum.auto()
+    LINKED_CONTENT = enum.auto()
     PEAKS = enum.auto()
     PROMPTS = enum.auto()
     PROMPT = enum.auto()
+    RESOLUTION = enum.auto()
+    RESOLVED_CONTENT = enum.auto()
     LANGUAGES = enum.auto()
     LANGUAGE = enum.auto()
     VOICES = enum.auto()
@@ -106,9 +114,13 @@ OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
     },
     Resource.CONTENT: {"GET": Operation.DOWNLOAD, "POST": Operation.UPLOAD},
     Resource.NAMED_CONTENT: {"GET": Operation.DOWNLOAD},
+    Resource.LINK: {"POST": Operation.CREATE_LINK},
+    Resource.LINKED_CONTENT: {"GET": Operation.FOLLOW_LINK},
     Resource.PEAKS: {"GET": Operation.GET_PEAKS},
     Resource.PROMPTS: {"GET": Operation.LIST_PROMPTS},
     Resource.PROMPT: {"GET": Operation.LIST_TRANSLATIONS},
+    Resource.RESOLUTION: {"GET": Operation.RESOLVE_PROMPT},
+    Resource.RESOLVED_CONTENT: {"GET": Operation.DOWNLOAD_RESOLVED},
     Resource.LANGUAGES: {"GET": Operation.LIST_LANGUAGES},
     Resource.LANGUAGE: {"GET": Operation.LIST_MEDIA_OF_LANGUAGE},
     Resource.VOICES: {"GET": Operation.LIST_VOICES},
@@ -122,6 +134,7 @@ _RESERVED = {
     "languages": (Resource.LANGUAGES, Resource.LANGUAGE),
 }
 _FILE_NAME = re.compile(r".+\.([A-Za-z0-9]+)", re.DOTALL)
+_OF_AUDIO = {"link": Resource.LINK, "peaks": Resource.PEAKS}
 _ALONE = {
     "api_auth": Resource.LOG_IN,
     "user_auth": Resource.USER_LOG_IN,
@@ -137,7 +150,7 @@ class Target:
         resource: None if no resource has this path.
         account_id: "": the system scope.
         name: Media id, prompt id or language.
-        extension: The extension in `/raw.mp3` or `/raw/name.mp3`, without the dot.
+        extension: The extension in `/raw.mp3`, `/raw/name.mp3` or a link, without the dot.
     """
 
     resource: Resource | None
@@ -155,15 +168,39 @@ class Target:
         collection, item = _RESERVED.get(parts[0], (Resource.MEDIA_ITEM, Resource.CONTENT))
         if len(parts) == 1:
             return cls(collection, account_id, parts[0])
+        if parts[0] == "prompts" and len(parts) > 2:
+            return cls._of_resolution(account_id, *parts[1:])
         if item is not Resource.CONTENT:
             return cls(item, account_id, parts[1]) if len(parts) == 2 else cls(None)
         resource, extension = _audio_part(parts[1:])
         return cls(resource, account_id, parts[0], extension)
 
     @classmethod
+    def _of_resolution(cls, account_id: str, prompt_id: str, word: str, *file: str) -> Target:
+        """Return the target of the path parts that follow `prompts`, two at least."""
+        if word != "resolve" or len(file) > 1:
+            return cls(None)
+        if not file:
+            return cls(Resource.RESOLUTION, account_id, prompt_id)
+        named = _FILE_NAME.fullmatch(file[0])
+        resource = Resource.RESOLVED_CONTENT if named else None
+        return cls(resource, account_id, prompt_id, named[1] if named else "")
+
+    @classmethod
+    def of_link(cls, account_id: str, file: str) -> Target:
+        """Return the target of a link; the file is the id of a media and an extension."""
+        named = _FILE_NAME.fullmatch(file)
+        if named is None:
+            return cls(None)
+        extension = named[1]
+        return cls(Resource.LINKED_CONTENT, account_id, file[: -len(extension) - 1], extension)
+
+    @classmethod
     def locate(cls, path: str) -> Target:
         """Return the target of a whole path that no rule of the transcoder matched."""
         version, *parts = [unquote(part) for part in path.split("/") if part] or [""]
+        if version == "media" and len(parts) == 2:
+            return cls.of_link(*parts)
         if version not in {"v1", "v2"}:
             return cls(None)
         if len(parts) == 1 and parts[0] in _ALONE:
@@ -182,6 +219,6 @@ def _audio_part(parts: Sequence[str]) -> tuple[Resource | None, str]:
     word, _, extension = parts[0].partition(".")
     if len(parts) > 2:
         return None, ""
-    if parts[0] == "peaks":
-        return Resource.PEAKS, ""
+    if parts[0] in _OF_AUDIO:
+        return _OF_AUDIO[parts[0]], ""
     return (Resource.CONTENT if word == "raw" else None), extension

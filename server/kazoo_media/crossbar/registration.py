@@ -41,11 +41,19 @@ _LOCATE: Mapping[str, Locate] = {
     "DownloadNamed": lambda message, _: Target.of(
         message.account_id, message.media_id, "raw", message.name
     ),
+    "CreateLink": lambda message, _: Target.of(message.account_id, message.media_id, "link"),
+    "DownloadLinked": lambda message, _: Target.of_link(message.account_id, message.file),
     "UploadRaw": _attachment,
     "GetPeaks": lambda message, _: Target.of(message.account_id, message.media_id, "peaks"),
     "ListPrompts": lambda message, _: Target.of(message.account_id, "prompts"),
     "ListTranslations": lambda message, _: Target.of(
         message.account_id, "prompts", message.prompt_id
+    ),
+    "ResolvePrompt": lambda message, _: Target.of(
+        message.account_id, "prompts", message.prompt_id, "resolve"
+    ),
+    "DownloadResolved": lambda message, _: Target.of(
+        message.account_id, "prompts", message.prompt_id, "resolve", message.file
     ),
     "ListLanguages": lambda message, _: Target.of(message.account_id, "languages"),
     "ListMediaByLanguage": lambda message, _: Target.of(

@@ -15,8 +15,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
 
@@ -24,7 +23,7 @@ import structlog
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 
-from kazoo_media.access.accounts import ReadScope, WriteScope
+from kazoo_media.access.accounts import PlayScope, ReadScope, WriteScope
 from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
@@ -36,6 +35,7 @@ from kazoo_media.crossbar.content_types import JSON_TYPES
 from kazoo_media.crossbar.cors import EXPOSED, preflight
 from kazoo_media.crossbar.documents import Documents
 from kazoo_media.crossbar.envelopes import Envelopes
+from kazoo_media.crossbar.links import LinkAnswers
 from kazoo_media.crossbar.lists import Lists
 from kazoo_media.crossbar.negotiation import Accept, resolved
 from kazoo_media.crossbar.openapi.description import described
@@ -46,7 +46,9 @@ from kazoo_media.crossbar.operations import (
     Target,
 )
 from kazoo_media.crossbar.peaks import Peaks
+from kazoo_media.crossbar.prompt_resolution import ResolutionAnswers
 from kazoo_media.crossbar.requests import Request
+from kazoo_media.crossbar.sending import Ending, framed, metadata_of, unbroken
 from kazoo_media.errors import (
     AccountNotFoundError,
     InternalError,
@@ -61,7 +63,7 @@ from kazoo_media.metrics import Metrics
 from kazoo_media.model import SYSTEM_ACCOUNT_ID
 from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.context import Call, Context
-from kazoo_media.transport.serializers import MALFORMED, POISON, Malformed, Pieces
+from kazoo_media.transport.serializers import MALFORMED, Malformed, Pieces
 
 _log = structlog.get_logger()
 
@@ -70,9 +72,7 @@ _LIST_HEADERS = {"accept", "if-match", "if-modified-since", "if-none-match", "if
 
 _LIST_TYPES = (JSON, CSV)
 _OTHER_TYPES = (JSON,)
-_CLIENT_LEFT = 499
-"""nginx's number for it; counted, never sent."""
-
+_AUDIO = (Operation.DOWNLOAD, Operation.DOWNLOAD_RESOLVED)
 _LOG_INS = (Resource.LOG_IN, Resource.USER_LOG_IN)
 
 Locate = Callable[[Any, str], Target]
@@ -81,6 +81,7 @@ Locate = Callable[[Any, str], Target]
 _Arrived: TypeAlias = "Message | Malformed | MediaError | None"
 """The first message of a request, or why it has none. None: it is awaited with the body."""
 
+_Play = Callable[[PlayScope, Request], Awaitable[Answer]]
 _Read = Callable[[ReadScope, Request], Awaitable[Answer]]
 _Write = Callable[[WriteScope, Request], Awaitable[Answer]]
 
@@ -100,6 +101,8 @@ class CrossbarServicer:
         documents = Documents(core.library, core.measuring, self._envelopes)
         lists = Lists(core, self._envelopes)
         self._contents = Contents(core, self._envelopes)
+        self._links = LinkAnswers(core, self._contents, self._envelopes)
+        resolution = ResolutionAnswers(core, self._contents, self._envelopes)
         log_ins = LogInAnswers(core, self._envelopes)
         self._log_ins = {
             Operation.LOG_IN: log_ins.with_key,
@@ -108,12 +111,18 @@ class CrossbarServicer:
         self._reads: Mapping[Operation, _Read] = {
             Operation.LIST_MEDIA: lists.media,
             Operation.GET_MEDIA: documents.get,
+            Operation.CREATE_LINK: self._links.create,
             Operation.GET_PEAKS: Peaks(core, self._envelopes).get,
             Operation.LIST_PROMPTS: lists.prompts,
             Operation.LIST_TRANSLATIONS: lists.translations,
+            Operation.RESOLVE_PROMPT: resolution.describe,
             Operation.LIST_LANGUAGES: lists.languages,
             Operation.LIST_MEDIA_OF_LANGUAGE: lists.media_of_language,
             Operation.LIST_VOICES: lists.voices,
+        }
+        self._plays: Mapping[Operation, _Play] = {
+            Operation.DOWNLOAD: self._contents.download,
+            Operation.DOWNLOAD_RESOLVED: resolution.download,
         }
         self._writes: Mapping[Operation, _Write] = {
             Operation.CREATE_MEDIA: documents.create,
@@ -132,24 +141,24 @@ class CrossbarServicer:
             received: Any,  # noqa: ANN401 - a message of any rpc, or an iterator of them
             context: Context,
         ) -> AsyncGenerator[HttpBody | Pieces, None]:
-            ending, rest = _Ending(), None
+            ending, rest = Ending(), None
             try:
                 message = await _first(received, context) if has_body else received
                 request = _request(context, message, locate)
                 body = _body(message, received, request) if has_body else None
                 found = await self._answer(request, message, body)
                 rest = found.rest
-                await context.send_initial_metadata(_metadata(found))
+                await context.send_initial_metadata(metadata_of(found))
                 if request.only_headers:
                     yield HttpBody(content_type=found.content_type)
                 else:
                     data, found.data = found.data, b""
-                    yield _framed(data[:MESSAGE_BYTES], found.content_type)
+                    yield framed(data[:MESSAGE_BYTES], found.content_type)
                     for start in range(MESSAGE_BYTES, len(data), MESSAGE_BYTES):
-                        yield _framed(data[start : start + MESSAGE_BYTES])
+                        yield framed(data[start : start + MESSAGE_BYTES])
                     del data  # a slow client may need hours for the rest
                     if rest is not None:
-                        async for piece in _unbroken(rest, ending):
+                        async for piece in unbroken(rest, ending):
                             yield piece
                 ending.note_sent(found.status)
                 if has_body:
@@ -188,8 +197,10 @@ class CrossbarServicer:
             return await self._log_ins[operation](request)
         if operation is Operation.DESCRIBE_API:
             return Answer.whole(200, self._description)
-        if operation is Operation.DOWNLOAD:
-            return await self._download(request, problem)
+        if operation in self._plays:
+            return await self._play(request, operation, problem)
+        if operation is Operation.FOLLOW_LINK:
+            return await self._links.follow(request)
         return await self._act(request, operation, problem, body)
 
     async def _act(
@@ -212,12 +223,14 @@ class CrossbarServicer:
             return await self._contents.upload(scope, request, body)
         return await self._writes[operation](scope, request)
 
-    async def _download(self, request: Request, problem: MediaError | None) -> Answer:
+    async def _play(
+        self, request: Request, operation: Operation, problem: MediaError | None
+    ) -> Answer:
         caller = await authenticate_player(self._accounts, self._key_log_ins, request)
         Call.note_account(caller.account.id)
         scope = await self._accounts.play_scope(caller, _account_id(request))
-        _check_shape(request, Operation.DOWNLOAD, problem)
-        return await self._contents.download(scope, request)
+        _check_shape(request, operation, problem)
+        return await self._plays[operation](scope, request)
 
     async def _operation_of(
         self, request: Request, resource: Resource, body: Body | None
@@ -307,7 +320,7 @@ def _check_shape(request: Request, operation: Operation, problem: MediaError | N
     if problem is not None:
         raise problem
     accept = request.accept
-    if accept and operation is not Operation.DOWNLOAD:
+    if accept and operation not in _AUDIO:
         Accept.of(accept).check(_LIST_TYPES if operation.lists else _OTHER_TYPES)
 
 
@@ -343,63 +356,3 @@ def _headers(context: Context) -> dict[str, str]:
         for name in _LIST_HEADERS & headers.keys():
             headers[name] = ",".join(value for key, value in metadata if key == name)
     return headers
-
-
-def _metadata(answer: Answer) -> list[tuple[str, str]]:
-    metadata = [("x-http-status", str(answer.status)), *answer.headers.items()]
-    if answer.size_bytes is not None:
-        metadata.append(("x-media-length", str(answer.size_bytes)))
-    return metadata
-
-
-@dataclass(slots=True)
-class _Ending:
-    """How a call is counted: by its status once all is sent."""
-
-    status: int = _CLIENT_LEFT
-
-    def note_sent(self, status: int) -> None:
-        """Count the status unless the answer broke off."""
-        if self.status == _CLIENT_LEFT:
-            self.status = status
-
-    def note_broken(self) -> None:
-        """Count a failure: the status that the client has got does not tell it."""
-        self.status = InternalError.http_status
-
-
-async def _unbroken(
-    rest: AsyncIterator[bytes], ending: _Ending
-) -> AsyncGenerator[HttpBody | Pieces, None]:
-    """Yield the rest of a body; after a failure, a message that breaks the transfer.
-
-    Status and headers have been sent, so nothing else can report the failure to the client.
-    """
-    try:
-        async for data in rest:
-            yield _framed(data)
-    except Exception:  # noqa: BLE001 - after any failure the client must see a broken transfer
-        _log.exception("a REST answer broke off")
-        ending.note_broken()
-        yield (POISON,)
-
-
-def _framed(data: bytes, content_type: str = "") -> Pieces:
-    """Return the pieces of a serialized HttpBody, without a copy of the data.
-
-    Source: protobuf encoding, field 2 of wire type 2.
-    """
-    head = bytearray(_before_data(content_type))
-    rest = len(data)
-    while rest > 0x7F:
-        head.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    head.append(rest)
-    return bytes(head), data
-
-
-@lru_cache(maxsize=256)
-def _before_data(content_type: str) -> bytes:
-    """Return what a serialized HttpBody has before the size of its data."""
-    body: bytes = HttpBody(content_type=content_type).SerializeToString()
-    return body + b"\x12"

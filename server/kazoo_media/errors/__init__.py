@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from kazoo_media.errors.base import Code as Code
 from kazoo_media.errors.base import MediaError as MediaError
+from kazoo_media.errors.playback import LinkNotFoundError as LinkNotFoundError
+from kazoo_media.errors.playback import PromptNotFoundError as PromptNotFoundError
 
 
 class InternalError(MediaError):

@@ -1,4 +1,4 @@
-"""Accounts, their users and playback keys in SQLite: a part of the driver."""
+"""Accounts, their users, playback keys and link secrets in SQLite: a part of the driver."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import orjson
 from typing_extensions import override
 
 from kazoo_media.errors import ConflictError, NameTakenError
+from kazoo_media.metadata.link_secret_store import LinkSecretStore
 from kazoo_media.metadata.rows import SELECT_ACCOUNT, account_of
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
 from kazoo_media.metadata.store import AccountStore, PlaybackKeyStore
@@ -18,10 +19,11 @@ from kazoo_media.model import Account, PlaybackKey, User, account_key
 
 _GET_ACCOUNT = f"{SELECT_ACCOUNT} where a.id = ?"
 _FIND_ACCOUNT = f"{SELECT_ACCOUNT} where a.api_key_sha256 = ?"
+_SELECT_LINK = "select secret from link_secret where account = ?"
 _SELECT_PLAYBACK_KEY = "select account, id, name, created from playback_key"
 
 
-class SqliteAccounts(AccountStore, PlaybackKeyStore):
+class SqliteAccounts(AccountStore, PlaybackKeyStore, LinkSecretStore):
     """Accounts on the driver's engine."""
 
     @abstractmethod  # this is a part of a driver
@@ -101,6 +103,26 @@ class SqliteAccounts(AccountStore, PlaybackKeyStore):
     async def remove_playback_key(self, account_id: str, key_id: str) -> bool:
         sql = "delete from playback_key where account = ? and id = ?"
         return await self._engine.execute(sql, (account_id, key_id), frees_space=True) > 0
+
+    @override
+    async def get_link_secret(self, account_id: str) -> str | None:
+        row = await self._engine.read_row(_SELECT_LINK, (account_id,))
+        return None if row is None else str(row[0])
+
+    @override
+    async def add_link_secret(self, account_id: str, secret: str) -> str:
+        def add(db: apsw.Connection) -> str:
+            sql = "insert into link_secret values (?, ?) on conflict do nothing"
+            db.execute(sql, (account_id, secret))
+            [[kept]] = db.execute(_SELECT_LINK, (account_id,)).fetchall()
+            return str(kept)
+
+        return await self._engine.write(add)
+
+    @override
+    async def replace_link_secret(self, account_id: str, secret: str) -> None:
+        sql = "update link_secret set secret = ? where account = ?"
+        await self._engine.execute(sql, (secret, account_id))
 
 
 def _insert_account(db: apsw.Connection, account: Account, api_key_sha256: str) -> None:

@@ -24,6 +24,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kazoo_media.metadata.link_secret_store import LinkSecretStore
 from kazoo_media.model import (
     Account,
     BlobRow,
@@ -378,6 +379,7 @@ class MetadataStore(
     DamageRows,
     AccountStore,
     PlaybackKeyStore,
+    LinkSecretStore,
     KeyStore,
     SettingStore,
 ):

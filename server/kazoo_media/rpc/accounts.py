@@ -22,6 +22,7 @@ class AccountServicer(AccountServiceServicer):
         self._accounts = core.accounts
         self._users = core.users
         self._playback_keys = core.playback_keys
+        self._links = core.links
         self._log_ins = core.log_ins
 
     @override
@@ -98,6 +99,15 @@ class AccountServicer(AccountServiceServicer):
         caller = await self._callers.identify(context)
         await self._playback_keys.remove(caller, request.account_id, request.key_id)
         return pb.DeletePlaybackKeyResponse()
+
+    @override
+    async def RotateLinks(
+        self, request: pb.RotateLinksRequest, context: Context
+    ) -> pb.RotateLinksResponse:
+        caller = await self._callers.identify(context)
+        account_id = request.account_id or caller.account.id
+        await self._links.rotate(await self._accounts.write_scope(caller, account_id))
+        return pb.RotateLinksResponse()
 
     @override
     async def IssueToken(

@@ -17,6 +17,7 @@ from kazoo_media.rpc.fields import enum_value, not_negative, required, violation
 from kazoo_media.transport.context import Call, Context
 from kazoo_media.v1 import media_pb2
 from kazoo_media.v1.media_service_pb2 import (
+    CreateLinkRequest,
     DownloadContentRequest,
     DownloadContentResponse,
     GetPeaksRequest,
@@ -129,13 +130,28 @@ async def drain(messages: AsyncIterator[UploadContentRequest]) -> None:
                     return
 
 
-def requested_kind(request: DownloadContentRequest | GetPeaksRequest) -> RenditionKind | None:
+def requested_kind(
+    request: DownloadContentRequest | GetPeaksRequest | CreateLinkRequest,
+) -> RenditionKind | None:
     """Return the requested rendition, None for the served one.
 
     Raises:
         ValidationError: the kind is unknown.
     """
     return enum_value("rendition", request.rendition, _KINDS)
+
+
+def lifetime_s(request: CreateLinkRequest) -> int | None:
+    """Return the requested lifetime of a link; None: it has no end.
+
+    Raises:
+        ValidationError: it has parts of a second.
+    """
+    if not request.HasField("lifetime"):
+        return None
+    if request.lifetime.nanos:
+        raise violation("lifetime", "invalid", "must be whole seconds")
+    return request.lifetime.seconds
 
 
 def requested_range(request: DownloadContentRequest, size_bytes: int) -> ByteRange:

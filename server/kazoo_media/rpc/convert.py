@@ -12,6 +12,7 @@ from typing import Any
 
 from kazoo_media.documents.large import LARGE_BYTES, computed, in_thread
 from kazoo_media.errors import ValidationError, Violation
+from kazoo_media.media.links import Link
 from kazoo_media.model import (
     Account,
     AudioFacts,
@@ -24,7 +25,7 @@ from kazoo_media.model import (
 from kazoo_media.rpc.fields import enum_value
 from kazoo_media.rpc.values import from_value, to_timestamp, to_value
 from kazoo_media.settings import Origin, SeenSetting
-from kazoo_media.v1 import account_service_pb2, media_pb2, settings_service_pb2
+from kazoo_media.v1 import account_service_pb2, media_pb2, media_service_pb2, settings_service_pb2
 
 _SOURCE_NUMBERS: Mapping[str, media_pb2.MediaSource.ValueType] = {
     "recording": media_pb2.MEDIA_SOURCE_RECORDING,
@@ -174,6 +175,14 @@ def user_message(user: User) -> account_service_pb2.User:
         name=user.name,
         create_time=to_timestamp(user.created_ms),
     )
+
+
+def link_message(link: Link) -> media_service_pb2.Link:
+    """Return a link as a message."""
+    message = media_service_pb2.Link(url=link.url, rendition=rendition_message(link.rendition))
+    if link.expires_s is not None:
+        message.expire_time.FromSeconds(link.expires_s)
+    return message
 
 
 def setting_message(seen: SeenSetting) -> settings_service_pb2.Setting:

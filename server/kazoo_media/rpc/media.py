@@ -19,6 +19,7 @@ from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.content import (
     declared_of,
     drain,
+    lifetime_s,
     put_of,
     read_first,
     read_parts,
@@ -26,7 +27,7 @@ from kazoo_media.rpc.content import (
     requested_range,
     responses,
 )
-from kazoo_media.rpc.convert import media_answer, media_message, sent_document
+from kazoo_media.rpc.convert import link_message, media_answer, media_message, sent_document
 from kazoo_media.rpc.edits import edit_of
 from kazoo_media.rpc.fields import required
 from kazoo_media.rpc.paging import page_token
@@ -44,6 +45,7 @@ class MediaServicer(MediaServiceServicer):
         self._library = core.library
         self._uploads = core.uploads
         self._downloads = core.downloads
+        self._links = core.links
         self._renormalization = core.renormalization
         self._waveforms = core.waveforms
         self._measuring = core.measuring
@@ -169,6 +171,16 @@ class MediaServicer(MediaServiceServicer):
             samples_per_bucket=waveform.samples_per_bucket,
             data=waveform.data,
         )
+
+    @override
+    async def CreateLink(
+        self, request: pb.CreateLinkRequest, context: Context
+    ) -> pb.CreateLinkResponse:
+        scope = await self._callers.may_read(context, request.account_id)
+        media = await self._library.get(scope, required("media_id", request.media_id))
+        rendition = self._downloads.select(media, requested_kind(request))
+        link = await self._links.create(media, rendition, lifetime_s(request))
+        return pb.CreateLinkResponse(link=link_message(link))
 
 
 def _list_response(page: Page[Media]) -> pb.ListMediaResponse:

@@ -302,6 +302,7 @@ def test_a_token_outlives_a_restart_and_the_key_that_signed_it(product: Product)
 def test_keys_and_tokens_are_never_logged(product: Product) -> None:
     token, path = _log_in(product), f"/v2/accounts/{product.account_id}/media"
     wrong_key, credentials = "5ec7e7" + "0" * 58, hashlib.md5(b"ann:s3cret").hexdigest()
+    signature = "5e" + "0" * 30
     bodies = {
         "envelope": json.dumps({"auth_token": token, "data": {"name": "x"}}),
         "broken": json.dumps({"auth_token": token, "data": {"name": 7}}),
@@ -320,10 +321,11 @@ def test_keys_and_tokens_are_never_logged(product: Product) -> None:
         _ask(product, "PUT", "/v2/user_auth", body=bodies["user"]).status,
         _ask(product, "GET", f"/v3/none?auth_token={token}").status,
         _ask(product, "GET", f"{path}/none/raw/a.mp3?key={wrong_key}").status,
+        _ask(product, "GET", f"/media/system/a.mp3?sig={signature}.mp3").status,
     ]
-    assert sent == [200, 200, 401, 404, 201, 400, 401, 401, 401, 404, 401]
+    assert sent == [200, 200, 401, 404, 201, 400, 401, 401, 401, 404, 401, 404]
     product.stop()
     log = product.log() + product.output()
     assert log.count("access") >= len(sent)
-    for secret in (token, token.split(".")[2], wrong_key, credentials, product.api_key):
+    for secret in (token, token.split(".")[2], wrong_key, credentials, signature, product.api_key):
         assert secret not in log

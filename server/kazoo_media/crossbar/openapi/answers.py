@@ -36,7 +36,12 @@ from kazoo_media.errors import (
 
 _STRING: Schema = {"type": "string"}
 _SECONDS: Schema = {"type": "integer", "minimum": 0}
-_ABOUT = {201: "Created", 206: "A part of the audio", 304: "Not modified"}
+_ABOUT = {
+    201: "Created",
+    206: "A part of the audio",
+    302: "A redirect to a link",
+    304: "Not modified",
+}
 _GATEWAY_ERRORS: Mapping[int, tuple[str, str]] = {
     408: ("request_timeout", "the request did not arrive in time"),
     431: ("headers_too_large", "the request has more than 100 headers or 60 KiB of them"),
@@ -136,6 +141,8 @@ def _success(status: int, name: str) -> Schema:
     answer: Schema = {"description": _ABOUT.get(status, "Success")}
     if name:
         answer["content"] = _content(name, status)
+    if status == 302:
+        answer["headers"] = {"Location": {"schema": _STRING, "required": True}}
     if status == 201 and name == "DocumentEnvelope":
         answer["headers"] = {"Location": {"schema": _STRING, "required": True}}
     if status == 206:

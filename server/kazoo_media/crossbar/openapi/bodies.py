@@ -11,12 +11,14 @@ from kazoo_media.crossbar.openapi.examples import REQUESTS
 from kazoo_media.crossbar.openapi.schemas import BINARY, Schema, documented, reference
 from kazoo_media.documents.rules import MEDIA_ID_LIMIT
 from kazoo_media.documents.schema import RULES
+from kazoo_media.media.links import MOST_LIFETIME_S
 
 _OTHER_KEYS = "Other keys are stored as well, except those that start with `_` or `pvt_`"
 _DATA: Mapping[str, str] = {
     "create": "NewMedia",
     "update": "NewMedia",
     "patch": "MediaChanges",
+    "link": "LinkRequest",
     "log_in": "Credentials",
     "log_in_user": "UserCredentials",
 }
@@ -47,6 +49,7 @@ def request_schemas() -> dict[str, Schema]:
     data = {
         "NewMedia": _new_media(),
         "MediaChanges": _media_changes(),
+        "LinkRequest": _link_request(),
         "Credentials": _credentials(),
         "UserCredentials": _user_credentials(),
     }
@@ -94,6 +97,17 @@ def _removable(schema: Schema) -> Schema:
     if "enum" in schema:  # generators make a class of an enum, which has no room for null
         return {"anyOf": [schema, {"type": "null"}]}
     return {**schema, "type": [schema["type"], "null"]}
+
+
+def _link_request() -> Schema:
+    lifetime: Schema = {
+        "type": "integer",
+        "description": "Seconds until the link ends; absent: it ends with its audio",
+        "minimum": 1,
+        "maximum": MOST_LIFETIME_S,
+    }
+    kind = reference("schemas", "RenditionKind")
+    return {"type": "object", "properties": {"rendition": kind, "lifetime_s": lifetime}}
 
 
 def _credentials() -> Schema:

@@ -46,6 +46,8 @@ def _description(version: str) -> Schema:
     refusals = error_answers()
     paths: dict[str, Schema] = {}
     for method, verb, rule in _rules():
+        if not rule.startswith("/v2/"):
+            continue  # a link is fetched as it is; its path has the pattern of another one
         # The rule's variable also stands for `raw.mp3` and the like, which the texts explain.
         path = rule.removeprefix("/v2").replace("{attachment}", "raw")
         operation = _verbs_of(rule).get(verb)
@@ -105,7 +107,7 @@ def _operation(operation: Operation, rpc: str, path: str, refusals: Schema) -> S
     }
     if facts.body:
         found["requestBody"] = reference("requestBodies", facts.body)
-    if operation is Operation.DOWNLOAD:
+    if operation in (Operation.DOWNLOAD, Operation.DOWNLOAD_RESOLVED):
         found["security"] = [*_TOKENS, {"basic": []}]
     if not facts.needs_token:
         found["security"] = []

@@ -13,6 +13,7 @@ REQUESTS: Mapping[str, Any] = {
     "create": {"id": "hold", "name": "Music on hold"},
     "update": {"name": "Music on hold", "description": "Summer 2026", "streamable": True},
     "patch": {"description": "Autumn 2026", "source_type": None},
+    "link": {"lifetime_s": 3600},
     "log_in": {"api_key": "6d8e0d7b5f4c3a29182736455463728190a1b2c3d4e5f60718293a4b5c6d7e8f"},
     "log_in_user": {
         "credentials": "0bd6d2ac97d7f0f6c4b9e5f2a5e3a1ba",
@@ -68,6 +69,15 @@ _ANSWERS: Mapping[str, Mapping[str, Any]] = {
         "samples_per_pixel": 16000,
         "bits": 8,
         "length": 3,
+    },
+    "LinkEnvelope": {
+        "data": {
+            "link": f"/media/{_ACCOUNT_ID}/hold.wav"
+            "?sig=1795404536-0d7c1f0a52d94b0e8a0a3f6b7c21e4d8.wav",
+            "content_type": "audio/x-wav",
+            "content_length": 96044,
+            "expires": "2026-11-30T13:00:00Z",
+        },
     },
     "VoicesEnvelope": {
         "data": [

@@ -44,6 +44,11 @@ _FILTERS = (
 _LIST = ("paginate", "page_size", "start_key")
 _UNCHANGED = ("if_match", "if_unmodified_since")
 _CHANGED = ("if_none_match", "if_modified_since")
+_AUDIO_PARAMETERS = (
+    *("inline", "filename", "auth_token", "key"),
+    *(*_CHANGED, "if_range", "range"),
+)
+_AUDIO = ((200, "audio"), (206, "audio"), (304, ""))
 
 FACTS: Mapping[Operation, Facts] = {
     Operation.LIST_MEDIA: Facts((*_FILTERS, *_LIST), [(200, "MediaListEnvelope")]),
@@ -53,12 +58,7 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.PATCH_MEDIA: Facts(_UNCHANGED, _DOCUMENT, (409, 415, *_WRITE), "patch"),
     Operation.DELETE_MEDIA: Facts(("hard_delete", *_UNCHANGED), _DOCUMENT, _WRITE),
     Operation.DOWNLOAD: Facts(
-        (
-            *("accept", "rendition", "inline", "filename", "auth_token", "key"),
-            *(*_UNCHANGED, *_CHANGED, "if_range", "range"),
-        ),
-        [(200, "audio"), (206, "audio"), (304, "")],
-        (412, 416),
+        ("accept", "rendition", *_AUDIO_PARAMETERS, *_UNCHANGED), _AUDIO, (412, 416)
     ),
     Operation.UPLOAD: Facts(
         ("filename", "preset", *_UNCHANGED, "transfer_encoding"),
@@ -66,11 +66,16 @@ FACTS: Mapping[Operation, Facts] = {
         (409, 415, *_WRITE),
         "upload",
     ),
+    Operation.CREATE_LINK: Facts((), [(200, "LinkEnvelope")], (415,), "link"),
     Operation.GET_PEAKS: Facts(
         ("buckets", "rendition", "if_none_match"), [(200, "Peaks"), (304, "")]
     ),
     Operation.LIST_PROMPTS: Facts(_LIST, [(200, "CountsEnvelope")]),
     Operation.LIST_TRANSLATIONS: Facts(_LIST, [(200, "IdsEnvelope")]),
+    Operation.RESOLVE_PROMPT: Facts(("language", "format"), [(200, "ResolutionEnvelope")]),
+    Operation.DOWNLOAD_RESOLVED: Facts(
+        ("language", "redirect", *_AUDIO_PARAMETERS), (*_AUDIO, (302, "")), (416,)
+    ),
     Operation.LIST_LANGUAGES: Facts(_LIST, [(200, "CountsEnvelope")]),
     Operation.LIST_MEDIA_OF_LANGUAGE: Facts(_LIST, [(200, "IdsEnvelope")]),
     Operation.LIST_VOICES: Facts((), [(200, "VoicesEnvelope")]),

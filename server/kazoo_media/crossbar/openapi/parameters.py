@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kazoo_media.crossbar.openapi.schemas import Schema, reference
+from kazoo_media.media.resolution import MOST_LANGUAGE_CHARACTERS
 from kazoo_media.media.waveforms import DEFAULT_BUCKETS, MOST_BUCKETS
 
 _TEXT: Schema = {"type": "string"}
@@ -70,6 +71,14 @@ PARAMETERS: Mapping[str, Schema] = {
     "rendition": _query(
         "The rendition to use, regardless of Accept", reference("schemas", "RenditionKind")
     ),
+    "language": _query(
+        "Language of the caller, in any case; default: the setting media.default_language",
+        {"type": "string", "maxLength": MOST_LANGUAGE_CHARACTERS},
+    ),
+    "format": _query("Extension of the format that the audio must have, for example `mp3`", _TEXT),
+    "redirect": _query(
+        "`true`: 302 to a link, which is valid for an hour, instead of audio", _FLAG
+    ),
     "inline": _query("`true`: Content-Disposition is inline instead of attachment", _FLAG),
     "auth_token": _query("A token, where no header can be sent: an audio element, a link", _TEXT),
     "key": _query("A playback key, instead of a token", _TEXT),
@@ -103,6 +112,10 @@ PATH_PARAMETERS: Mapping[str, Schema] = {
     "media_id": _path("Id of the media, as answers have it", _NOT_EMPTY),
     "name": _path(
         "Any file name with an extension, which chooses between renditions",
+        {"type": "string", "pattern": r"^.+\.[A-Za-z0-9]+$"},
+    ),
+    "file": _path(
+        "Any file name with the extension of the wanted format, for example `audio.mp3`",
         {"type": "string", "pattern": r"^.+\.[A-Za-z0-9]+$"},
     ),
     "prompt_id": _path("Id of the prompt", _NOT_EMPTY),

@@ -9,6 +9,7 @@ import orjson
 
 from kazoo_media.audio.presets import PRESET_NAMES
 from kazoo_media.documents.schema import RULES, Rule
+from kazoo_media.media.resolution import PassedOverReason
 from kazoo_media.model import RenditionKind
 
 Schema = dict[str, Any]
@@ -47,6 +48,9 @@ def answer_schemas() -> dict[str, Schema]:
         "MediaRow": _row(),
         "Voice": _voice(),
         "Login": _login(),
+        "Link": _link(),
+        "Resolution": _resolution(),
+        "PassedOver": _passed_over(),
         "Preset": {"type": "string", "enum": list(PRESET_NAMES)},
         "RenditionKind": {"type": "string", "enum": [str(kind) for kind in RenditionKind]},
         "DocumentEnvelope": _document_envelope(),
@@ -56,6 +60,8 @@ def answer_schemas() -> dict[str, Schema]:
         ),
         "IdsEnvelope": _list_envelope(_STRING),
         "VoicesEnvelope": _envelope(_array(reference("schemas", "Voice")), {"revision": _STRING}),
+        "LinkEnvelope": _envelope(reference("schemas", "Link"), {}),
+        "ResolutionEnvelope": _envelope(reference("schemas", "Resolution"), {}),
         "LoginEnvelope": _login_envelope(),
         "Peaks": _peaks(),
         "ErrorEnvelope": _error_envelope(),
@@ -244,3 +250,48 @@ def _login() -> Schema:
     owner = {**_STRING, "description": "Id of the user who has logged in"}
     properties = {**always, "owner_id": owner}
     return {"type": "object", "properties": properties, "required": list(always)}
+
+
+def _link() -> Schema:
+    properties: Schema = {
+        "link": {
+            **_STRING,
+            "description": "The URL. It begins with the setting media.link_base_url, or if that is"
+            " empty with the path, `/media/`",
+        },
+        "content_type": _STRING,
+        "content_length": _COUNT,
+        "expires": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When it ends; absent: it does not end by time",
+        },
+    }
+    required = ["link", "content_type", "content_length"]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _resolution() -> Schema:
+    link = _link()
+    own: Schema = {
+        "id": {**_STRING, "description": "Id of the media"},
+        "account_id": {**_STRING, "description": "Its account, or `system`"},
+        "language": {**_STRING, "description": "The language that was found"},
+    }
+    passed_over = {
+        **_array(reference("schemas", "PassedOver")),
+        "description": "Nearer translations, in the order in which they were looked at",
+    }
+    properties = {**own, **link["properties"], "passed_over": passed_over}
+    required = [*own, *link["required"], "passed_over"]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _passed_over() -> Schema:
+    properties: Schema = {
+        "id": {**_STRING, "description": "Id of the media that was looked for"},
+        "account_id": {**_STRING, "description": "Its account, or `system`"},
+        "language": _STRING,
+        "reason": {"type": "string", "enum": [str(each) for each in PassedOverReason]},
+    }
+    return {"type": "object", "properties": properties, "required": list(properties)}

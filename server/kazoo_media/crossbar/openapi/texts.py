@@ -146,6 +146,16 @@ TEXTS: Mapping[str, Text] = {
         " one file (`multipart/form-data`), base64 text with the header"
         " `Content-Transfer-Encoding: base64`, or a data URL of the type `application/base64`.",
     ),
+    "CreateLink": Text(
+        "Audio",
+        "create{}Link",
+        "Make a link to the audio of a {}media",
+        "Returns a URL that anybody may fetch with `GET` or `HEAD`, without a token. It serves the"
+        " audio that the media has now; when that is replaced or deleted, or the lifetime is over,"
+        " or the operator ends all links of the account, it is answered with 404. The same audio"
+        " has the same link, so a switch caches it once. Ranges, `ETag` and conditions work as for"
+        " `/raw`, and `Cache-Control` has a `max-age` of a day or more.",
+    ),
     "GetPeaks": Text(
         "Audio",
         "get{}Peaks",
@@ -165,6 +175,24 @@ TEXTS: Mapping[str, Text] = {
         "list{}Translations",
         "List the translations of a {}prompt",
         "Returns the ids of the media that are translations of the prompt." + _PAGED + _AS_CSV,
+    ),
+    "ResolvePrompt": Text(
+        "Prompts",
+        "resolve{}Prompt",
+        "Find the audio of a {}prompt for a language",
+        "Returns the media that a caller of this language hears, with a link to its audio, and why"
+        " nearer translations were passed over. `fr-CA` is followed by `fr`, then by `fr-fr` as the"
+        " setting media.language_fallback says; the default language comes last. For each language"
+        " the prompt of the account goes before the system prompt. If no translation has audio, the"
+        " answer is 404.",
+    ),
+    "DownloadResolved": Text(
+        "Prompts",
+        "download{}Prompt",
+        "Download the audio of a {}prompt for a language",
+        "Returns the audio that `resolve` finds, in the format of the extension; the header"
+        " `Content-Language` has its language. Switches send a playback key, as for `/raw`."
+        + _ERRORS_OF_AUDIO,
     ),
     "ListLanguages": Text(
         "Prompts",

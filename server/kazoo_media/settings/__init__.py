@@ -9,50 +9,35 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
 from kazoo_media.access.accounts import AdminScope
 from kazoo_media.audio.convert.converters import Backend
 from kazoo_media.audio.presets import KAZOO, PRESET_NAMES, WAV_ENCODINGS
-from kazoo_media.audio.programs.sox_arguments import executable_permitted, parse_arguments
+from kazoo_media.audio.programs.sox_arguments import executable_permitted
 from kazoo_media.audio.speech.provider import MAX_TEXT_CHARACTERS
 from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.metadata.store import SettingStore
 from kazoo_media.model import DEFAULT_SCOPE, SettingRow
+from kazoo_media.settings.checks import (
+    account_ids,
+    arguments,
+    base_url,
+    between,
+    languages,
+    one_of,
+    url,
+)
+from kazoo_media.settings.setting import Setting as Setting
 
 T = TypeVar("T")
 
 _GIB = 1024**3
 _KINDS = {bool: "true or false", int: "an integer", str: "text", dict: "a JSON object"}
-
-
-@dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
-    """The declaration of one setting.
-
-    Attributes:
-        built_in: The value if none is stored; it also gives the setting's type.
-        description: One sentence for operators.
-        check: Returns what is wrong with a value, or None.
-        names_program: Whether the value names a program, which must then be a permitted one.
-    """
-
-    category: str
-    key: str
-    built_in: T
-    description: str
-    check: Callable[[T], str | None] = lambda _: None
-    names_program: bool = False
-
-    @property
-    def name(self) -> tuple[str, str]:
-        """Return the category and the key; together they are unique."""
-        return self.category, self.key
 
 
 class Origin(enum.Enum):
@@ -72,56 +57,26 @@ class SeenSetting:
     origin: Origin
 
 
-def _between(low: int, high: int) -> Callable[[Any], str | None]:
-    return lambda value: None if low <= value <= high else f"must be {low} to {high}"
-
-
-def _one_of(*permitted: str) -> Callable[[Any], str | None]:
-    return lambda value: None if value in permitted else f"must be one of {', '.join(permitted)}"
-
-
-def _arguments(value: str) -> str | None:
-    try:
-        parse_arguments(value)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def _url(value: str) -> str | None:
-    is_url = re.fullmatch(r"https?://[^\s/]+(/\S*)?", value)
-    return None if is_url else "must be a URL that begins with http:// or https://"
-
-
-def _account_ids(value: Mapping[str, object]) -> str | None:
-    for name, account_id in value.items():
-        if not name.strip():
-            return "must not contain empty names"
-        if not isinstance(account_id, str) or not re.fullmatch("[0-9a-f]{32}", account_id):
-            return f"must have an id of 32 lower-case hex digits for {name!r}, not {account_id!r}"
-    return None
-
-
 CLIENT_NAMES: Setting[dict[str, str]] = Setting(
     "accounts",
     "client_names",
     {},
     "Account ids that clients act for on the gRPC port, by the names in their certificates.",
-    _account_ids,
+    account_ids,
 )
 MAX_UPLOAD_SIZE = Setting(
     "crossbar",
     "max_upload_size",
     512 * 1024**2,
     "Maximum size of one upload in bytes.",
-    _between(1, 1024 * _GIB),
+    between(1, 1024 * _GIB),
 )
 PAGINATION_PAGE_SIZE = Setting(
     "crossbar",
     "pagination_page_size",
     50,
     "Rows on a list page if the request names no page size.",
-    _between(1, 10_000),
+    between(1, 10_000),
 )
 NORMALIZE_MEDIA = Setting(
     "crossbar.media",
@@ -134,14 +89,14 @@ NORMALIZATION_FORMAT = Setting(
     "normalization_format",
     "mp3",
     "Target format of normalization.",
-    _one_of("mp3", "wav", "ogg", "flac", "opus"),
+    one_of("mp3", "wav", "ogg", "flac", "opus"),
 )
 NORMALIZE_PRESET = Setting(
     "media",
     "normalize_preset",
     KAZOO,
     "Preset for normalization; kazoo runs exactly the command given by the settings.",
-    _one_of(*PRESET_NAMES),
+    one_of(*PRESET_NAMES),
 )
 NORMALIZE_BACKEND = Setting(
     "media",
@@ -149,14 +104,14 @@ NORMALIZE_BACKEND = Setting(
     Backend.AUTO.value,
     "Converter for all presets except kazoo, which always uses sox: sox, inprocess, or auto (in"
     " process where possible, sox otherwise).",
-    _one_of(*Backend),
+    one_of(*Backend),
 )
 NORMALIZE_WAV_ENCODING = Setting(
     "media",
     "normalize_wav_encoding",
     "linear16",
     "Sample encoding of WAV output for all presets except kazoo.",
-    _one_of(*WAV_ENCODINGS),
+    one_of(*WAV_ENCODINGS),
 )
 NORMALIZE_EXECUTABLE = Setting(
     "media",
@@ -166,10 +121,10 @@ NORMALIZE_EXECUTABLE = Setting(
     names_program=True,
 )
 NORMALIZE_SOURCE_ARGS = Setting(
-    "media", "normalize_source_args", "", "sox options for the input.", _arguments
+    "media", "normalize_source_args", "", "sox options for the input.", arguments
 )
 NORMALIZE_DESTINATION_ARGS = Setting(
-    "media", "normalize_destination_args", "-r 8000", "sox options for the output.", _arguments
+    "media", "normalize_destination_args", "-r 8000", "sox options for the output.", arguments
 )
 DEFAULT_LANGUAGE = Setting(
     "media",
@@ -178,26 +133,42 @@ DEFAULT_LANGUAGE = Setting(
     "Language of documents that are created without one.",
     lambda value: None if 0 < len(value) <= 64 else "must have 1 to 64 characters",
 )
+LANGUAGE_FALLBACK: Setting[dict[str, str]] = Setting(
+    "media",
+    "language_fallback",
+    {
+        "de": "de-de",
+        "en": "en-us",
+        "es": "es-es",
+        "fr": "fr-fr",
+        "it": "it-it",
+        "nl": "nl-nl",
+        "pt": "pt-pt",
+        "ru": "ru-ru",
+    },
+    "Languages to look for in place of others when a prompt is resolved.",
+    languages,
+)
 MAX_STREAMING_CONVERSIONS = Setting(
     "media",
     "max_streaming_conversions",
     64,
     "Maximum number of conversions that run during their uploads, per worker.",
-    _between(0, 1024),
+    between(0, 1024),
 )
 MAX_QUEUED_CONVERSIONS = Setting(
     "media",
     "max_queued_conversions",
     256,
     "Maximum number of uploads that wait to be converted from their stored original, per worker.",
-    _between(0, 65536),
+    between(0, 65536),
 )
 TTS_PROVIDER = Setting(
     "speech",
     "tts_provider",
     "espeak",
     "Text-to-speech engine.",
-    _one_of("espeak", "flite", "command", "ispeech"),
+    one_of("espeak", "flite", "command", "ispeech"),
 )
 TTS_COMMAND = Setting(
     "speech",
@@ -208,44 +179,51 @@ TTS_COMMAND = Setting(
     names_program=True,
 )
 TTS_URL_ISPEECH = Setting(
-    "speech", "tts_url_ispeech", "http://api.ispeech.org/api/json", "URL of the iSpeech API.", _url
+    "speech", "tts_url_ispeech", "http://api.ispeech.org/api/json", "URL of the iSpeech API.", url
 )
 TTS_API_KEY = Setting("speech", "tts_api_key", "", "API key for iSpeech.")
-TTS_SPEED = Setting("speech", "tts_speed", 0, "Speaking rate for iSpeech.", _between(-10, 10))
+TTS_SPEED = Setting("speech", "tts_speed", 0, "Speaking rate for iSpeech.", between(-10, 10))
 TTS_START_PADDING = Setting(
     "speech",
     "tts_start_padding",
     1,
     "Seconds of silence that iSpeech adds before the speech.",
-    _between(0, 60),
+    between(0, 60),
 )
 TTS_END_PADDING = Setting(
     "speech",
     "tts_end_padding",
     0,
     "Seconds of silence that iSpeech adds after the speech.",
-    _between(0, 60),
+    between(0, 60),
 )
 TTS_MAX_TEXT_LENGTH = Setting(
     "speech",
     "tts_max_text_length",
     10_000,
     "Maximum length of a text to be spoken, in characters.",
-    _between(1, MAX_TEXT_CHARACTERS),
+    between(1, MAX_TEXT_CHARACTERS),
 )
 CACHE_MAX_AGE_S = Setting(
     "media",
     "cache_max_age_s",
     0,
     "Seconds for which a switch may cache audio without revalidation; 0: it revalidates each time.",
-    _between(0, 31_536_000),
+    between(0, 31_536_000),
+)
+LINK_BASE_URL = Setting(
+    "media",
+    "link_base_url",
+    "",
+    "URL that links begin with, https://media.example.com for example; empty: they begin with /.",
+    base_url,
 )
 SCRUB_DAYS = Setting(
     "blobs",
     "scrub_days",
     30,
     "Days in which all stored audio is read and compared with its SHA-256; 0: never.",
-    _between(0, 3650),
+    between(0, 3650),
 )
 
 KNOWN: Mapping[tuple[str, str], Setting[Any]] = {
