@@ -27,6 +27,7 @@ from kazoo_media.media.prompts import Prompts
 from kazoo_media.media.renormalization import Renormalization
 from kazoo_media.media.resolution import Resolver
 from kazoo_media.media.uploads import Uploads
+from kazoo_media.media.versions import Versions
 from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
@@ -49,6 +50,7 @@ class Core:
     downloads: Downloads
     links: Links
     resolver: Resolver
+    versions: Versions
     renormalization: Renormalization
     measuring: Measuring
     waveforms: Waveforms
@@ -104,6 +106,7 @@ async def build_core(
         downloads=Downloads(renditions, metrics),
         links=Links(metadata, metadata, settings),
         resolver=Resolver(metadata, settings),
+        versions=Versions(metadata, library, settings, measuring),
         renormalization=Renormalization(metadata, renditions, library, normalizer, measuring),
         measuring=measuring,
         waveforms=Waveforms(measuring),

@@ -120,6 +120,39 @@ class Media:
         return language_of(self.document)
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A content that a media had before.
+
+    Attributes:
+        number: N of the last revision of the media that had it; unique in the media.
+        outcome: What the document said about the upload and its conversion.
+        replaced_ms: When it was replaced, Unix time in milliseconds.
+    """
+
+    number: int
+    content: Content
+    outcome: Mapping[str, Any]
+    replaced_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What happens to the content of a media when another one replaces it.
+
+    Attributes:
+        count: How many contents the media keeps, the new one included; 1: the old one is removed.
+        outcome: What the document says about the old one.
+    """
+
+    count: int = 1
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+
+
+KEEP_NONE = Keep()
+"""The replaced content is removed."""
+
+
 class ListedDocument(NamedTuple):
     """The part of a media that lists show."""
 
@@ -149,9 +182,14 @@ def first_revision() -> str:
     return f"1-{secrets.token_hex(16)}"
 
 
+def save_count(revision: str) -> int:
+    """Return N of a revision."""
+    return int(revision.partition("-")[0])
+
+
 def next_revision(revision: str) -> str:
     """Return the revision of the next save."""
-    return f"{int(revision.partition('-')[0]) + 1}-{secrets.token_hex(16)}"
+    return f"{save_count(revision) + 1}-{secrets.token_hex(16)}"
 
 
 class FilterOperator(enum.Enum):
@@ -197,12 +235,14 @@ class MediaQuery:
     Attributes:
         start: First id to return, inclusive; None: from the beginning (the end when descending).
         limit: Maximum number of rows, at least 1.
+        deleted: Whether to select soft-deleted media instead of live ones.
         created_from_ms: Inclusive, Unix milliseconds; so are the other three bounds.
     """
 
     limit: int
     start: str | None = None
     descending: bool = False
+    deleted: bool = False
     filters: tuple[Filter, ...] = ()
     created_from_ms: int | None = None
     created_to_ms: int | None = None

@@ -8,8 +8,10 @@ from typing import Any
 from kazoo_media.blobs.store import new_blob_key
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import (
+    KEEP_NONE,
     AudioFacts,
     Content,
+    Keep,
     Media,
     Rendition,
     RenditionKind,
@@ -53,12 +55,17 @@ def keys_of(content: Content) -> list[str]:
 
 
 async def upload(
-    store: MetadataStore, media: Media, content: Content, now_ms: int = 2000, **document: Any
+    store: MetadataStore,
+    media: Media,
+    content: Content,
+    now_ms: int = 2000,
+    keep: Keep = KEEP_NONE,
+    **document: Any,
 ) -> Media:
     """Return the media as it is after a whole upload."""
     await store.begin_upload(media.account_id, keys_of(content), now_ms)
     saved = saved_with(media, content, **document)
-    await store.commit_content(saved, media.revision, now_ms)
+    await store.commit_content(saved, media.revision, now_ms, keep)
     return saved
 
 

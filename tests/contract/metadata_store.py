@@ -16,10 +16,12 @@ from tests.contract.metadata_keys import (
 from tests.contract.metadata_media import MediaStoreContract
 from tests.contract.metadata_prompts import PromptStoreContract
 from tests.contract.metadata_settings import SettingStoreContract
+from tests.contract.metadata_versions import VersionStoreContract
 
 
 class MetadataStoreContract(
     MediaStoreContract,
+    VersionStoreContract,
     PromptStoreContract,
     BlobRowsContract,
     DamageRowsContract,

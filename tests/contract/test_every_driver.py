@@ -26,6 +26,7 @@ from kazoo_media.metadata.store import (
     PromptStore,
     SettingStore,
 )
+from kazoo_media.metadata.version_store import VersionStore
 from tests.contract.blob_store import BlobStoreContract
 from tests.contract.metadata_accounts import AccountStoreContract
 from tests.contract.metadata_blobs import BlobRowsContract
@@ -71,6 +72,7 @@ def test_every_driver_in_the_package_has_a_suite(
 def test_every_contract_of_a_metadata_store_is_narrow_and_has_a_suite() -> None:
     contracts = (
         MediaStore,
+        VersionStore,
         PromptStore,
         BlobRows,
         DamageRows,

@@ -1,4 +1,4 @@
-"""The commands for links and resolved prompts, against the built product."""
+"""The commands for links, resolved prompts and versions, against the built product."""
 
 from __future__ import annotations
 
@@ -33,6 +33,26 @@ def test_a_link_serves_audio_until_links_are_rotated(shell: Shell) -> None:
     shell.ok("accounts", "rotate-links")
     assert httpx.get(link).status_code == 404
     assert "does not exist" in shell.fails("link", "missing")
+
+
+def test_an_earlier_content_and_a_deleted_media_are_put_back(shell: Shell) -> None:
+    shell.ok("config", "set-default", "media", "kept_versions", "2")
+    media_id = f"versions-{uuid4().hex}"
+    first, second = tone(0.1), tone(0.2)
+    for name, audio in (("first.wav", first), ("second.wav", second)):
+        (shell.folder / name).write_bytes(audio)
+    shell.ok("upload", "first.wav", media_id, "--create", "Versions")
+    shell.ok("upload", "second.wav", media_id)
+    number = shell.ok("media", "versions", media_id).splitlines()[1].split()[0]
+    shell.ok("download", media_id, "old.wav", "--version", number)
+    assert (shell.folder / "old.wav").read_bytes() == first
+    shell.ok("media", "restore", media_id, "--version", number)
+    shell.ok("media", "delete", media_id)
+    assert media_id in shell.ok("media", "list", "--deleted")
+    shell.ok("media", "restore", media_id)
+    shell.ok("download", media_id, "now.wav")
+    assert (shell.folder / "now.wav").read_bytes() == first
+    shell.ok("config", "set-default", "media", "kept_versions", "1")
 
 
 def test_a_prompt_is_resolved(shell: Shell) -> None:

@@ -17,32 +17,34 @@ from kazoo_media.errors import (
 )
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import (
+    KEEP_NONE,
     BlobRow,
     BlobState,
     Content,
+    Keep,
     ListedDocument,
     Media,
     MediaQuery,
-    SettingRow,
-    SigningKey,
+    Version,
+    save_count,
 )
 from tests.support.matching import matches
 from tests.support.memory_accounts import MemoryAccountStore
+from tests.support.memory_settings import MemorySettingStore
 
 
-class MemoryMetadataStore(MemoryAccountStore, MetadataStore):
+class MemoryMetadataStore(MemoryAccountStore, MemorySettingStore, MetadataStore):
     """Rows in memory. No method awaits, so each is atomic on its loop."""
 
     def __init__(self) -> None:
-        super().__init__()
+        MemoryAccountStore.__init__(self)
+        MemorySettingStore.__init__(self)
         self._media: dict[tuple[str, str], Media] = {}
         self._deleted: dict[tuple[str, str], int] = {}
         self._blobs: dict[tuple[str, str], BlobRow] = {}
+        self._versions: dict[tuple[str, str], list[Version]] = {}
         self._peaks: dict[tuple[str, str], bytes] = {}
         self._checked_ms: dict[str, int] = {}
-        self._signing_keys: dict[str, SigningKey] = {}
-        self._settings: dict[tuple[str, str, str], SettingRow] = {}
-        self._settings_revision = 0
 
     @override
     async def aclose(self) -> None:
@@ -97,7 +99,9 @@ class MemoryMetadataStore(MemoryAccountStore, MetadataStore):
 
     @override
     async def list_media(self, account_id: str, query: MediaQuery) -> list[Media]:
-        found = [each for each in self._live(account_id) if matches(each, query)]
+        found = [
+            each for each in self._live(account_id, deleted=query.deleted) if matches(each, query)
+        ]
         found.sort(key=lambda each: each.id, reverse=query.descending)
         return copy.deepcopy(found[: query.limit])
 
@@ -146,13 +150,52 @@ class MemoryMetadataStore(MemoryAccountStore, MetadataStore):
             self._blobs[account_id, row.key] = replace(row, touched_ms=now_ms)
 
     @override
-    async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
+    async def commit_content(
+        self, media: Media, expected_revision: str, now_ms: int, keep: Keep = KEEP_NONE
+    ) -> None:
         current = self._expect(media.account_id, media.id, expected_revision)
         new, old = _blob_keys(media), _blob_keys(current)
         self._make_live(new - old, media, now_ms)
         content = self._put_sounds(media, current)
-        self._kill(self._rows(media.account_id, old - new), now_ms)
+        if _original(media) == _original(current):
+            self._kill(self._rows(media.account_id, old - new), now_ms)
+        else:
+            self._replace_content(current, keep, now_ms)
         self._put(replace(current, content=content), media)
+
+    @override
+    async def list_versions(self, account_id: str, media_id: str) -> list[Version]:
+        kept = self._versions.get((account_id, media_id), [])
+        return [replace(each, content=self._seen(account_id, each.content)) for each in kept]
+
+    @override
+    async def restore_version(
+        self, media: Media, expected_revision: str, number: int, keep: Keep, now_ms: int
+    ) -> None:
+        current = self._expect(media.account_id, media.id, expected_revision)
+        versions = self._versions.get((media.account_id, media.id), [])
+        wanted = [each for each in versions if each.number == number]
+        if not wanted:
+            raise StaleRevisionError(media.id)
+        versions.remove(wanted[0])
+        self._replace_content(current, keep, now_ms)
+        self._put(replace(current, content=media.content), media)
+
+    @override
+    async def get_deleted_media(self, account_id: str, media_id: str) -> Media | None:
+        key = (account_id, media_id)
+        media = self._media[key] if key in self._deleted else None
+        if media is None or media.content is None:
+            return copy.deepcopy(media)
+        return copy.deepcopy(replace(media, content=self._seen(account_id, media.content)))
+
+    @override
+    async def restore_media(self, media: Media, expected_revision: str) -> None:
+        key = (media.account_id, media.id)
+        if key not in self._deleted or self._media[key].revision != expected_revision:
+            raise StaleRevisionError(media.id)
+        del self._deleted[key]
+        self._put(replace(self._media[key], content=media.content), media)
 
     @override
     async def abandon_blobs(self, account_id: str, keys: Sequence[str], now_ms: int) -> list[str]:
@@ -224,6 +267,11 @@ class MemoryMetadataStore(MemoryAccountStore, MetadataStore):
         return copy.deepcopy(next(found, None))
 
     @override
+    async def put_blob_damage(self, account_id: str, key: str, *, is_damaged: bool) -> None:
+        row = self._blobs[account_id, key]
+        self._blobs[account_id, key] = replace(row, is_damaged=is_damaged)
+
+    @override
     async def put_damage(self, media: Media, expected_revision: str) -> None:
         current = self._expect(media.account_id, media.id, expected_revision)
         self._put(replace(current, content=media.content), media)
@@ -231,41 +279,11 @@ class MemoryMetadataStore(MemoryAccountStore, MetadataStore):
             row = self._blobs[media.account_id, each.blob_key]
             self._blobs[media.account_id, each.blob_key] = replace(row, is_damaged=each.is_damaged)
 
-    @override
-    async def add_signing_key(self, key: SigningKey) -> None:
-        self._signing_keys.setdefault(key.kid, key)
-
-    @override
-    async def list_signing_keys(self) -> list[SigningKey]:
-        return sorted(self._signing_keys.values(), key=lambda each: (-each.created_ms, each.kid))
-
-    @override
-    async def settings_revision(self) -> int:
-        return self._settings_revision
-
-    @override
-    async def bump_settings_revision(self) -> None:
-        self._settings_revision += 1
-
-    @override
-    async def list_settings(self) -> list[SettingRow]:
-        return copy.deepcopy([row for _, row in sorted(self._settings.items())])
-
-    @override
-    async def put_setting(self, row: SettingRow) -> None:
-        self._settings[row.category, row.scope, row.key] = copy.deepcopy(row)
-        self._settings_revision += 1
-
-    @override
-    async def remove_setting(self, category: str, scope: str, key: str) -> None:
-        self._settings.pop((category, scope, key), None)
-        self._settings_revision += 1
-
-    def _live(self, account_id: str) -> list[Media]:
+    def _live(self, account_id: str, *, deleted: bool = False) -> list[Media]:
         return [
             media
             for key, media in self._media.items()
-            if key[0] == account_id and key not in self._deleted
+            if key[0] == account_id and (key in self._deleted) == deleted
         ]
 
     def _expect(self, account_id: str, media_id: str, revision: str) -> Media:
@@ -323,7 +341,27 @@ class MemoryMetadataStore(MemoryAccountStore, MetadataStore):
         return content
 
     def _kill_content(self, media: Media, now_ms: int) -> None:
-        self._kill(self._rows(media.account_id, _blob_keys(media)), now_ms)
+        """Kill the blobs of a media and of its versions, which are removed."""
+        self._replace_content(media, KEEP_NONE, now_ms)
+
+    def _replace_content(self, current: Media, keep: Keep, now_ms: int) -> None:
+        """Make the content of a media a version, or kill it; kill the oldest versions."""
+        kept = self._versions.setdefault((current.account_id, current.id), [])
+        if current.content is not None:
+            number = save_count(current.revision)
+            kept.insert(0, Version(number, current.content, dict(keep.outcome), now_ms))
+            kept.sort(key=lambda each: -each.number)
+        for each in kept[keep.count - 1 :]:
+            keys = {rendition.blob_key for rendition in each.content.renditions}
+            self._kill(self._rows(current.account_id, keys), now_ms)
+        del kept[keep.count - 1 :]
+
+    def _seen(self, account_id: str, content: Content) -> Content:
+        """Return a content with what is known about the damage of its blobs."""
+        for each in content.renditions:
+            is_damaged = self._blobs[account_id, each.blob_key].is_damaged
+            content = replace(content, **{str(each.kind): replace(each, is_damaged=is_damaged)})
+        return content
 
     def _rows(self, account_id: str, keys: set[str]) -> list[BlobRow]:
         return [self._blobs[account_id, key] for key in keys]
@@ -333,6 +371,10 @@ class MemoryMetadataStore(MemoryAccountStore, MetadataStore):
             self._blobs[row.account_id, row.key] = replace(
                 row, state=BlobState.DEAD, touched_ms=now_ms
             )
+
+
+def _original(media: Media) -> str:
+    return media.content.original.blob_key if media.content else ""
 
 
 def _blob_keys(media: Media) -> set[str]:

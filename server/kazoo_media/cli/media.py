@@ -31,11 +31,13 @@ async def list_media(
     *,
     account: _Account = "",
     language: Annotated[str, typer.Option(help="Only media of this language.")] = "",
+    deleted: Annotated[
+        bool, typer.Option("--deleted", help="List deleted media, which can be restored.")
+    ] = False,
 ) -> None:
     """List media."""
-    request = ListMediaRequest(
-        account_id=account or await session.client.account_id(), language=language
-    )
+    owner = account or await session.client.account_id()
+    request = ListMediaRequest(account_id=owner, language=language, deleted=deleted)
     media = [each async for each in session.client.list_media(request)]
     print_table(("id", "name", "language", "content_type", "bytes"), map(_row, media))
 
@@ -63,6 +65,45 @@ async def delete(
     """Delete a document with its audio."""
     owner = account or await session.client.account_id()
     await session.client.delete_media(owner, media_id, hard=hard)
+
+
+@app.command()
+@calls_service
+async def versions(session: Session, media_id: _MediaId, *, account: _Account = "") -> None:
+    """List the earlier contents of a media that are kept (setting media.kept_versions)."""
+    owner = account or await session.client.account_id()
+    rows = [
+        (
+            each.version,
+            each.replace_time.ToJsonString(),
+            each.renditions[-1].content_type,
+            each.renditions[-1].size_bytes,
+        )
+        for each in await session.client.list_versions(owner, media_id)
+    ]
+    print_table(("version", "replaced", "content_type", "bytes"), rows)
+
+
+@app.command()
+@calls_service
+async def restore(
+    session: Session,
+    media_id: _MediaId,
+    *,
+    account: _Account = "",
+    version: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            show_default="the media was deleted: make it live again",
+            help="Put this earlier content back.",
+        ),
+    ] = 0,
+) -> None:
+    """Put an earlier content of a media back, or make a deleted media live again."""
+    owner = account or await session.client.account_id()
+    media = await session.client.restore_media(owner, media_id, version)
+    print_table(("id", "name", "language", "content_type", "bytes"), [_row(media)])
 
 
 @app.command()

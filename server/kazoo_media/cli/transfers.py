@@ -105,6 +105,14 @@ async def download(
     *,
     account: _Account = "",
     rendition: _Rendition = None,
+    version: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            show_default="the present content",
+            help="An earlier content, by its number in `media versions`.",
+        ),
+    ] = 0,
 ) -> None:
     """Download the audio of a media. The file appears only when it is complete."""
     client = session.client
@@ -114,7 +122,7 @@ async def download(
     if await asyncio.to_thread(target.is_dir):
         target /= _file_name(await client.get_media(owner, media_id), kind)
     with transfer_bar(target.name) as progress:
-        got = await client.download(owner, media_id, target, kind, progress)
+        got = await client.download(owner, media_id, target, kind, progress, version)
     typer.echo(target)
     _print([got])
 

@@ -17,6 +17,7 @@ from kazoo_media.client.administration import AdministrationCalls
 from kazoo_media.client.connection import Connection, Metadata, TlsFiles, open_channel
 from kazoo_media.client.downloads import Download, save
 from kazoo_media.client.errors import MediaServiceError
+from kazoo_media.client.playback import PlaybackCalls
 from kazoo_media.client.uploads import (
     Progress,
     StreamedUpload,
@@ -43,7 +44,7 @@ def _no_progress(transferred_bytes: int, total_bytes: int | None) -> None:
     """Do nothing."""
 
 
-class Client(AdministrationCalls):
+class Client(AdministrationCalls, PlaybackCalls):
     """A connection to the service, safe for any number of concurrent calls.
 
     Usage:
@@ -258,13 +259,17 @@ class Client(AdministrationCalls):
         destination: Path,
         rendition: media_pb2.RenditionKind.ValueType = media_pb2.RENDITION_KIND_UNSPECIFIED,
         progress: Progress = _no_progress,
+        version: int = 0,
     ) -> media_pb2.Rendition:
         """Write the audio of a media to a file and return its rendition.
 
         The file appears when it is complete and durable. Errors leave the previous file unchanged.
+
+        Args:
+            version: The number of an earlier content; 0: the present one.
         """
         request = media_service_pb2.DownloadContentRequest(
-            account_id=account_id, media_id=media_id, rendition=rendition
+            account_id=account_id, media_id=media_id, rendition=rendition, version=version
         )
         async with self.download_stream(request) as download:
             await save(download, destination, progress)
@@ -278,25 +283,6 @@ class Client(AdministrationCalls):
             account_id=account_id, media_id=media_id, bucket_count=bucket_count
         )
         return await self._connection.unary(self._media.GetPeaks, request)
-
-    async def create_link(
-        self,
-        account_id: str,
-        media_id: str,
-        rendition: media_pb2.RenditionKind.ValueType = media_pb2.RENDITION_KIND_UNSPECIFIED,
-        lifetime_s: int | None = None,
-    ) -> media_service_pb2.Link:
-        """Return a link to the audio of a media, which needs no token.
-
-        Args:
-            lifetime_s: Seconds until it ends; None: it ends with its audio.
-        """
-        request = media_service_pb2.CreateLinkRequest(
-            account_id=account_id, media_id=media_id, rendition=rendition
-        )
-        if lifetime_s is not None:
-            request.lifetime.FromSeconds(lifetime_s)
-        return (await self._connection.unary(self._media.CreateLink, request)).link
 
     async def list_prompts(self, account_id: str) -> AsyncIterator[prompt_service_pb2.PromptCount]:
         """Yield the prompts of an account, each with the number of its translations."""
@@ -313,20 +299,6 @@ class Client(AdministrationCalls):
         async for page in self._connection.pages(self._prompts.ListTranslations, request):
             for media_id in page.media_ids:
                 yield media_id
-
-    async def resolve_prompt(
-        self, account_id: str, prompt_id: str, language: str = "", extension: str = ""
-    ) -> prompt_service_pb2.ResolvePromptResponse:
-        """Return the media that a prompt resolves to, with a link to its audio.
-
-        Args:
-            language: "": the default language.
-            extension: The format that the audio must have; "": any.
-        """
-        request = prompt_service_pb2.ResolvePromptRequest(
-            account_id=account_id, prompt_id=prompt_id, language=language, format=extension
-        )
-        return await self._connection.unary(self._prompts.ResolvePrompt, request)
 
     async def list_languages(self, account_id: str) -> language_service_pb2.ListLanguagesResponse:
         """Return the languages of an account, each with the number of its media."""

@@ -52,6 +52,8 @@ class Damage:
         """
         media = await self._rows.find_media(account_id, key)
         if media is None:
+            # Of an earlier content, or of a deleted media: either may be restored.
+            await self._rows.put_blob_damage(account_id, key, is_damaged=is_damaged)
             return ""
         await self.note(media, key, is_damaged=is_damaged)
         return media.id

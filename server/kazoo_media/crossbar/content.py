@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 
 from kazoo_media.access.accounts import PlayScope, WriteScope
 from kazoo_media.audio.formats import essence
@@ -24,6 +25,7 @@ from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.identifiers import decoded
 from kazoo_media.crossbar.negotiation import Accept
 from kazoo_media.crossbar.requests import Request
+from kazoo_media.crossbar.versions import version_number
 from kazoo_media.documents.violations import not_listed
 from kazoo_media.errors import EmptyContentError, ValidationError
 from kazoo_media.media.downloads import ByteRange
@@ -39,6 +41,7 @@ class Contents:
         self._library = core.library
         self._uploads = core.uploads
         self._downloads = core.downloads
+        self._versions = core.versions
         self._settings = core.settings
         self._envelopes = envelopes
 
@@ -72,7 +75,10 @@ class Contents:
         """Return audio or a part of it, or 304 if the client has it already."""
         media = await self._library.get(scope, decoded(request.target.name))
         check_match(request.headers, media)
-        rendition = self._chosen(media, request)
+        content = media.content
+        if number := request.query_value("version"):
+            content = await self._versions.content(scope, media.id, version_number(number))
+        rendition = self._chosen(replace(media, content=content), request)
         caching = {"cache-control": await self.cache_control(), "vary": "accept"}
         return await self.sent(request, media, rendition, caching)
 

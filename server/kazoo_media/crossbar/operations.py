@@ -27,6 +27,8 @@ class Operation(enum.Enum):
     DELETE_MEDIA = ("delete media", True)
     DOWNLOAD = ("download", False)
     UPLOAD = ("upload", True)
+    LIST_VERSIONS = ("list versions", False)
+    RESTORE_MEDIA = ("restore media", True)
     CREATE_LINK = ("create a link", False)
     FOLLOW_LINK = ("follow a link", False)
     GET_PEAKS = ("get peaks", False)
@@ -54,6 +56,8 @@ class Resource(enum.Enum):
     MEDIA_ITEM = enum.auto()
     CONTENT = enum.auto()
     NAMED_CONTENT = enum.auto()
+    VERSIONS = enum.auto()
+    RESTORATION = enum.auto()
     LINK = enum.auto()
     LINKED_CONTENT = enum.auto()
     PEAKS = enum.auto()
@@ -114,6 +118,8 @@ OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
     },
     Resource.CONTENT: {"GET": Operation.DOWNLOAD, "POST": Operation.UPLOAD},
     Resource.NAMED_CONTENT: {"GET": Operation.DOWNLOAD},
+    Resource.VERSIONS: {"GET": Operation.LIST_VERSIONS},
+    Resource.RESTORATION: {"POST": Operation.RESTORE_MEDIA},
     Resource.LINK: {"POST": Operation.CREATE_LINK},
     Resource.LINKED_CONTENT: {"GET": Operation.FOLLOW_LINK},
     Resource.PEAKS: {"GET": Operation.GET_PEAKS},
@@ -134,7 +140,12 @@ _RESERVED = {
     "languages": (Resource.LANGUAGES, Resource.LANGUAGE),
 }
 _FILE_NAME = re.compile(r".+\.([A-Za-z0-9]+)", re.DOTALL)
-_OF_AUDIO = {"link": Resource.LINK, "peaks": Resource.PEAKS}
+_OF_AUDIO = {
+    "link": Resource.LINK,
+    "peaks": Resource.PEAKS,
+    "restore": Resource.RESTORATION,
+    "versions": Resource.VERSIONS,
+}
 _ALONE = {
     "api_auth": Resource.LOG_IN,
     "user_auth": Resource.USER_LOG_IN,

@@ -84,6 +84,7 @@ def media_query(request: Request, start: str) -> MediaQuery:
         limit=1,
         start=start or None,
         descending=request.parameter("descending") == "true",
+        deleted=request.parameter("deleted") == "true",
         filters=tuple(_filters(request)),
         created_from_ms=max(_times(request, "created_from"), default=None),
         created_to_ms=min(_times(request, "created_to"), default=None),

@@ -41,6 +41,8 @@ _LOCATE: Mapping[str, Locate] = {
     "DownloadNamed": lambda message, _: Target.of(
         message.account_id, message.media_id, "raw", message.name
     ),
+    "ListVersions": lambda message, _: Target.of(message.account_id, message.media_id, "versions"),
+    "RestoreMedia": lambda message, _: Target.of(message.account_id, message.media_id, "restore"),
     "CreateLink": lambda message, _: Target.of(message.account_id, message.media_id, "link"),
     "DownloadLinked": lambda message, _: Target.of_link(message.account_id, message.file),
     "UploadRaw": _attachment,

@@ -49,6 +49,7 @@ from kazoo_media.crossbar.peaks import Peaks
 from kazoo_media.crossbar.prompt_resolution import ResolutionAnswers
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.crossbar.sending import Ending, framed, metadata_of, unbroken
+from kazoo_media.crossbar.versions import VersionAnswers
 from kazoo_media.errors import (
     AccountNotFoundError,
     InternalError,
@@ -102,6 +103,7 @@ class CrossbarServicer:
         lists = Lists(core, self._envelopes)
         self._contents = Contents(core, self._envelopes)
         self._links = LinkAnswers(core, self._contents, self._envelopes)
+        versions = VersionAnswers(core, self._envelopes)
         resolution = ResolutionAnswers(core, self._contents, self._envelopes)
         log_ins = LogInAnswers(core, self._envelopes)
         self._log_ins = {
@@ -111,6 +113,7 @@ class CrossbarServicer:
         self._reads: Mapping[Operation, _Read] = {
             Operation.LIST_MEDIA: lists.media,
             Operation.GET_MEDIA: documents.get,
+            Operation.LIST_VERSIONS: versions.list,
             Operation.CREATE_LINK: self._links.create,
             Operation.GET_PEAKS: Peaks(core, self._envelopes).get,
             Operation.LIST_PROMPTS: lists.prompts,
@@ -129,6 +132,7 @@ class CrossbarServicer:
             Operation.UPDATE_MEDIA: documents.update,
             Operation.PATCH_MEDIA: documents.patch,
             Operation.DELETE_MEDIA: documents.delete,
+            Operation.RESTORE_MEDIA: versions.restore,
         }
 
     def handler(

@@ -14,6 +14,7 @@ from kazoo_media.errors.base import Code as Code
 from kazoo_media.errors.base import MediaError as MediaError
 from kazoo_media.errors.playback import LinkNotFoundError as LinkNotFoundError
 from kazoo_media.errors.playback import PromptNotFoundError as PromptNotFoundError
+from kazoo_media.errors.playback import VersionNotFoundError as VersionNotFoundError
 
 
 class InternalError(MediaError):

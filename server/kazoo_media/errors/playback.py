@@ -1,4 +1,4 @@
-"""Errors of what a switch asks for."""
+"""Errors of links, of the resolution of prompts, and of versions."""
 
 from __future__ import annotations
 
@@ -39,3 +39,19 @@ class PromptNotFoundError(MediaError):
         """Return Kazoo's text, the id, and what was looked at."""
         cause = self.facts["prompt_id"]
         return {"message": "bad identifier", "cause": cause, "detail": self.message}
+
+
+class VersionNotFoundError(MediaError):
+    """The media has no earlier content with this number."""
+
+    code, reason = Code.NOT_FOUND, "VERSION_NOT_FOUND"
+    http_status, kazoo_message = 404, "bad_identifier"
+    text = "media {media_id!r} has no version {version}: list its versions"
+
+    def __init__(self, media_id: str, version: int) -> None:
+        super().__init__(media_id=media_id, version=version)
+
+    @property
+    def kazoo_data(self) -> object:
+        """Return Kazoo's text and the number."""
+        return {"message": "bad identifier", "cause": self.facts["version"]}

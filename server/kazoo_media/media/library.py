@@ -31,6 +31,7 @@ from kazoo_media.errors import (
 from kazoo_media.media.measuring import Measuring
 from kazoo_media.metadata.store import MediaStore
 from kazoo_media.model import (
+    Keep,
     ListedDocument,
     Media,
     MediaQuery,
@@ -38,7 +39,7 @@ from kazoo_media.model import (
     next_revision,
     unix_time_ms,
 )
-from kazoo_media.settings import DEFAULT_LANGUAGE, Settings
+from kazoo_media.settings import DEFAULT_LANGUAGE, KEPT_VERSIONS, Settings
 
 _ITERATION_ROWS = 500
 
@@ -262,7 +263,8 @@ class Library:
             await self._store.replace_document(changed, current.revision)
             return changed
         changed = _with_speech(changed, spoken)
-        await self._store.commit_content(changed, current.revision, now_ms)
+        keep = Keep(await self._settings.get(KEPT_VERSIONS), outcome)
+        await self._store.commit_content(changed, current.revision, now_ms, keep)
         self._measuring.soon(changed)
         return changed
 

@@ -40,7 +40,7 @@ from kazoo_media.content.intake import Declared, Finish, Intake, Source
 from kazoo_media.content.normalization import Normalizer, check_preset
 from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.transfer import Received, Transfer
-from kazoo_media.documents.rules import with_content_keys
+from kazoo_media.documents.rules import conversion_outcome, with_content_keys
 from kazoo_media.errors import (
     ConflictError,
     InternalError,
@@ -53,8 +53,8 @@ from kazoo_media.errors import (
 from kazoo_media.media.library import Change, Library, Put
 from kazoo_media.media.measuring import Measuring
 from kazoo_media.metadata.store import MediaStore
-from kazoo_media.model import Media, next_revision, unix_time_ms
-from kazoo_media.settings import MAX_UPLOAD_SIZE, Settings
+from kazoo_media.model import Keep, Media, next_revision, unix_time_ms
+from kazoo_media.settings import KEPT_VERSIONS, MAX_UPLOAD_SIZE, Settings
 
 __all__ = ["Declared", "Finish", "Source", "Upload", "Uploads"]
 
@@ -104,10 +104,12 @@ class Uploads:
 
     async def _begun(self, scope: WriteScope, look: _Look) -> Upload:
         change = await look()
+        values = await self._settings.now()
         return Upload(
             media=change.after,
             _change=change,
-            limit_bytes=await self._settings.get(MAX_UPLOAD_SIZE),
+            limit_bytes=values[MAX_UPLOAD_SIZE],
+            _kept_versions=values[KEPT_VERSIONS],
             _account_id=scope.account_id,
             _look=look,
             _store=self._store,
@@ -128,6 +130,7 @@ class Upload:
 
     media: Media
     limit_bytes: int
+    _kept_versions: int
     _change: Change
     _account_id: str
     _look: _Look
@@ -202,7 +205,8 @@ class Upload:
                 if before is None:
                     await self._store.insert_media(after)
                 else:
-                    await self._store.commit_content(after, before.revision, now_ms)
+                    keep = Keep(self._kept_versions, conversion_outcome(before.document))
+                    await self._store.commit_content(after, before.revision, now_ms, keep)
             except StaleRevisionError:
                 change = await self._look()
             except ConflictError:

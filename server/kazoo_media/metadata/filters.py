@@ -28,8 +28,9 @@ _HAS_VALUE = (
 
 
 def query_condition(account_id: str, query: MediaQuery) -> Condition:
-    """Return the condition for the live media of an account that match a query."""
-    parts: list[Condition] = [("m.account = ? and m.deleted_at is null", (account_id,))]
+    """Return the condition for the media of an account that match a query."""
+    state = "is not null" if query.deleted else "is null"
+    parts: list[Condition] = [(f"m.account = ? and m.deleted_at {state}", (account_id,))]
     bounds = (
         ("m.id <= ?" if query.descending else "m.id >= ?", query.start),
         ("m.created >= ?", query.created_from_ms),

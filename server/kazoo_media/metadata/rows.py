@@ -16,6 +16,7 @@ from kazoo_media.model import (
     Media,
     Rendition,
     RenditionKind,
+    Version,
 )
 
 Row: TypeAlias = tuple[Any, ...]
@@ -34,6 +35,14 @@ SELECT_MEDIA = (
     " left join blob n on n.account = m.account and n.key = m.normalized_key"
 )
 """One statement, so that the document and both renditions are consistent."""
+
+SELECT_VERSION = (
+    "select v.number, v.outcome, v.replaced,"  # noqa: S608, no outside text
+    f" v.original_key, {_RENDITION.format('o')}, v.normalized_key, {_RENDITION.format('n')}"
+    " from media_version v"
+    " left join blob o on o.account = v.account and o.key = v.original_key"
+    " left join blob n on n.account = v.account and n.key = v.normalized_key"
+)
 
 _PAGE_CHARACTERS = 1024 * 1024
 _LISTED_BYTES = 4096
@@ -64,7 +73,7 @@ def media_of(row: Row) -> Media:
         row[3],
         row[4],
         row[5],
-        None if row[6] is None else _content(row),
+        None if row[6] is None else _content(row[6:]),
     )
 
 
@@ -80,11 +89,18 @@ def listed_media(rows: Iterable[Row]) -> list[Media]:
     return found
 
 
+def version_of(row: Row) -> Version:
+    """Return the version of a row of SELECT_VERSION."""
+    return Version(row[0], _content(row[3:]), orjson.loads(row[1]), row[2])
+
+
 def _content(row: Row) -> Content:
+    """Return the content of two keys, each with the columns of its blob."""
+    columns = len(row) // 2
     normalized = None
-    if row[19] is not None:
-        normalized = _rendition(RenditionKind.NORMALIZED, row[19:])
-    return Content(_rendition(RenditionKind.ORIGINAL, row[6:19]), normalized)
+    if row[columns] is not None:
+        normalized = _rendition(RenditionKind.NORMALIZED, row[columns:])
+    return Content(_rendition(RenditionKind.ORIGINAL, row[:columns]), normalized)
 
 
 def _rendition(kind: RenditionKind, row: Row) -> Rendition:

@@ -19,24 +19,30 @@ from kazoo_media.metadata.rows import (
     SELECT_BLOB,
     SELECT_LISTED,
     SELECT_MEDIA,
+    SELECT_VERSION,
     blob_of,
     listed_media,
     media_of,
+    version_of,
 )
 from kazoo_media.metadata.sqlite_accounts import SqliteAccounts
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.model import (
+    KEEP_NONE,
     BlobRow,
+    Keep,
     ListedDocument,
     Media,
     MediaQuery,
     SettingRow,
     SigningKey,
+    Version,
 )
 
 _GET_MEDIA = f"{SELECT_MEDIA} where m.account = ? and m.id = ? and m.deleted_at is null"
+_GET_DELETED = f"{SELECT_MEDIA} where m.account = ? and m.id = ? and m.deleted_at is not null"
 _FIND_MEDIA = (
     f"{SELECT_MEDIA} where m.account = ? and (m.original_key = ? or m.normalized_key = ?)"
     " and m.deleted_at is null"
@@ -198,9 +204,39 @@ class SqliteMetadataStore(SqliteAccounts, MetadataStore):
         )
 
     @override
-    async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
+    async def commit_content(
+        self, media: Media, expected_revision: str, now_ms: int, keep: Keep = KEEP_NONE
+    ) -> None:
         await self._engine.write(
-            lambda db: transactions.commit_content(db, media, expected_revision, now_ms)
+            lambda db: transactions.commit_content(db, media, expected_revision, now_ms, keep)
+        )
+
+    @override
+    async def list_versions(self, account_id: str, media_id: str) -> list[Version]:
+        sql = f"{SELECT_VERSION} where v.account = ? and v.id = ? order by v.number desc"
+        return [
+            version_of(row) for row in await self._engine.read_rows(sql, (account_id, media_id))
+        ]
+
+    @override
+    async def restore_version(
+        self, media: Media, expected_revision: str, number: int, keep: Keep, now_ms: int
+    ) -> None:
+        await self._engine.write(
+            lambda db: transactions.restore_version(
+                db, media, expected_revision, number, now_ms, keep
+            )
+        )
+
+    @override
+    async def get_deleted_media(self, account_id: str, media_id: str) -> Media | None:
+        rows = await self._engine.read_rows(_GET_DELETED, (account_id, media_id))
+        return media_of(rows[0]) if rows else None
+
+    @override
+    async def restore_media(self, media: Media, expected_revision: str) -> None:
+        await self._engine.write(
+            lambda db: transactions.restore_media(db, media, expected_revision)
         )
 
     @override
@@ -266,6 +302,13 @@ class SqliteMetadataStore(SqliteAccounts, MetadataStore):
     async def find_media(self, account_id: str, key: str) -> Media | None:
         rows = await self._engine.read_rows(_FIND_MEDIA, (account_id, key, key))
         return media_of(rows[0]) if rows else None
+
+    @override
+    async def put_blob_damage(self, account_id: str, key: str, *, is_damaged: bool) -> None:
+        await self._engine.execute(
+            "update blob set damaged = ? where account = ? and key = ? and state = 'live'",
+            (int(is_damaged), account_id, key),
+        )
 
     @override
     async def put_damage(self, media: Media, expected_revision: str) -> None:

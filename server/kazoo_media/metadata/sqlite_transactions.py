@@ -10,7 +10,8 @@ import apsw
 import orjson
 
 from kazoo_media.errors import ConflictError, IncompleteUploadError, StaleRevisionError
-from kazoo_media.model import BlobRow, Media, Rendition
+from kazoo_media.metadata.version_transactions import drop_versions, keep_version, take_version
+from kazoo_media.model import BlobRow, Keep, Media, Rendition, save_count
 
 
 def insert_media(db: apsw.Connection, media: Media) -> None:
@@ -60,7 +61,7 @@ def remove_media(
     db: apsw.Connection, account_id: str, media_id: str, expected_revision: str, now_ms: int
 ) -> None:
     """Remove a media and mark its blobs as dead; see the contract."""
-    keys = _blob_keys(db, account_id, media_id)
+    keys = _all_blob_keys(db, account_id, media_id)
     db.execute(
         "delete from media where account = ? and id = ? and rev = ? and deleted_at is null",
         (account_id, media_id, expected_revision),
@@ -70,17 +71,64 @@ def remove_media(
     _kill(db, account_id, keys, now_ms)
 
 
-def commit_content(db: apsw.Connection, media: Media, expected_revision: str, now_ms: int) -> None:
+def commit_content(
+    db: apsw.Connection, media: Media, expected_revision: str, now_ms: int, keep: Keep
+) -> None:
     """Make `media.content` the content; see the contract."""
     previous = _blob_keys(db, media.account_id, media.id)
     replace_document(db, media, expected_revision)
     _make_content_live(db, media, previous, now_ms)
-    kept = _content_keys(media)
+    replaced = [key for key in previous if key not in _content_keys(media)]
+    if previous[:1] == replaced[:1]:  # another original
+        replaced = _keep_replaced(db, media, expected_revision, now_ms, keep)
+    _point_at_content(db, media)
+    _kill(db, media.account_id, replaced, now_ms)
+
+
+def restore_version(
+    db: apsw.Connection,
+    media: Media,
+    expected_revision: str,
+    number: int,
+    now_ms: int,
+    keep: Keep,
+) -> None:
+    """Make an earlier content the content; see the contract."""
+    replace_document(db, media, expected_revision)
+    if not take_version(db, (media.account_id, media.id), number):
+        raise StaleRevisionError(media.id)
+    dead = _keep_replaced(db, media, expected_revision, now_ms, keep)
+    _point_at_content(db, media)
+    _kill(db, media.account_id, dead, now_ms)
+
+
+def restore_media(db: apsw.Connection, media: Media, expected_revision: str) -> None:
+    """Make a soft-deleted media live again; see the contract."""
+    db.execute(
+        "update media set deleted_at = null"
+        " where account = ? and id = ? and rev = ? and deleted_at is not null",
+        (media.account_id, media.id, expected_revision),
+    )
+    if db.changes() == 0:
+        raise StaleRevisionError(media.id)
+    replace_document(db, media, expected_revision)
+
+
+def _keep_replaced(
+    db: apsw.Connection, media: Media, expected_revision: str, now_ms: int, keep: Keep
+) -> list[str]:
+    """Keep the stored content as a version and return the keys of what is not kept."""
+    name = (media.account_id, media.id)
+    dead = [] if keep.count > 1 else _blob_keys(db, *name)
+    keep_version(db, name, save_count(expected_revision), keep, now_ms)
+    return dead + drop_versions(db, name, keep.count - 1)
+
+
+def _point_at_content(db: apsw.Connection, media: Media) -> None:
     db.execute(
         "update media set original_key = ?, normalized_key = ? where account = ? and id = ?",
-        (*kept, media.account_id, media.id),
+        (*_content_keys(media), media.account_id, media.id),
     )
-    _kill(db, media.account_id, [key for key in previous if key not in kept], now_ms)
 
 
 def abandon_blobs(
@@ -105,7 +153,7 @@ def purge_media(
         (account_id, deleted_until_ms, limit),
     ).fetchall()
     for (media_id,) in rows:
-        _kill(db, account_id, _blob_keys(db, account_id, str(media_id)), now_ms)
+        _kill(db, account_id, _all_blob_keys(db, account_id, str(media_id)), now_ms)
         db.execute("delete from media where account = ? and id = ?", (account_id, media_id))
     return len(rows)
 
@@ -218,6 +266,12 @@ def _blob_keys(db: apsw.Connection, account_id: str, media_id: str) -> list[str]
         (account_id, media_id),
     ).fetchall()
     return [str(key) for row in rows for key in row if key is not None]
+
+
+def _all_blob_keys(db: apsw.Connection, account_id: str, media_id: str) -> list[str]:
+    """Return the keys of the content of a media and of its versions, which are removed."""
+    keys = _blob_keys(db, account_id, media_id)
+    return keys + drop_versions(db, (account_id, media_id), 0)
 
 
 def _kill(db: apsw.Connection, account_id: str, keys: list[str], now_ms: int) -> None:

@@ -25,9 +25,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kazoo_media.metadata.link_secret_store import LinkSecretStore
+from kazoo_media.metadata.version_store import VersionStore
 from kazoo_media.model import (
+    KEEP_NONE,
     Account,
     BlobRow,
+    Keep,
     ListedDocument,
     Media,
     MediaQuery,
@@ -41,7 +44,7 @@ from kazoo_media.model import (
 class MediaStore(ABC):
     """Documents and the blobs of their content.
 
-    A soft-deleted media is invisible to every method except `insert_media`: its id stays taken.
+    A soft-deleted media is invisible except to lists that ask for it; its id stays taken.
     """
 
     @abstractmethod
@@ -69,13 +72,15 @@ class MediaStore(ABC):
         """
 
     @abstractmethod
-    async def commit_content(self, media: Media, expected_revision: str, now_ms: int) -> None:
+    async def commit_content(
+        self, media: Media, expected_revision: str, now_ms: int, keep: Keep = KEEP_NONE
+    ) -> None:
         """Make `media.content` the content of a live media: the commit point.
 
         In one transaction: every blob of `media.content` becomes live with its size, digest, type,
         audio facts and peaks; document, revision and modified time are stored; blobs of the
         previous content become dead. A blob that belongs to both contents stays live; its audio
-        facts are stored, and peaks if it has none.
+        facts are stored, and peaks if it has none. What is kept: see `VersionStore`.
 
         Raises:
             StaleRevisionError: no live media has this id and `expected_revision`. Nothing changed.
@@ -96,7 +101,7 @@ class MediaStore(ABC):
     async def remove_media(
         self, account_id: str, media_id: str, expected_revision: str, now_ms: int
     ) -> None:
-        """Remove a live media; its blobs become dead in the same transaction.
+        """Remove a live media and its versions; their blobs become dead in the same transaction.
 
         Raises:
             StaleRevisionError: no live media has this id and `expected_revision`.
@@ -249,6 +254,10 @@ class DamageRows(ABC):
         """
 
     @abstractmethod
+    async def put_blob_damage(self, account_id: str, key: str, *, is_damaged: bool) -> None:
+        """Store whether a live blob is damaged that no live media has as its content."""
+
+    @abstractmethod
     async def put_damage(self, media: Media, expected_revision: str) -> None:
         """Store which renditions of a live media are damaged.
 
@@ -374,6 +383,7 @@ class SettingStore(ABC):
 
 class MetadataStore(
     MediaStore,
+    VersionStore,
     PromptStore,
     BlobRows,
     DamageRows,

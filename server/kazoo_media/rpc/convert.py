@@ -21,6 +21,7 @@ from kazoo_media.model import (
     Rendition,
     RenditionKind,
     User,
+    Version,
 )
 from kazoo_media.rpc.fields import enum_value
 from kazoo_media.rpc.values import from_value, to_timestamp, to_value
@@ -183,6 +184,15 @@ def link_message(link: Link) -> media_service_pb2.Link:
     if link.expires_s is not None:
         message.expire_time.FromSeconds(link.expires_s)
     return message
+
+
+def version_message(version: Version) -> media_service_pb2.MediaVersion:
+    """Return an earlier content as a message."""
+    return media_service_pb2.MediaVersion(
+        version=version.number,
+        replace_time=to_timestamp(version.replaced_ms),
+        renditions=map(rendition_message, reversed(version.content.renditions)),
+    )
 
 
 def setting_message(seen: SeenSetting) -> settings_service_pb2.Setting:

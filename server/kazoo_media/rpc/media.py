@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 
 from typing_extensions import override
 
@@ -27,7 +28,13 @@ from kazoo_media.rpc.content import (
     requested_range,
     responses,
 )
-from kazoo_media.rpc.convert import link_message, media_answer, media_message, sent_document
+from kazoo_media.rpc.convert import (
+    link_message,
+    media_answer,
+    media_message,
+    sent_document,
+    version_message,
+)
 from kazoo_media.rpc.edits import edit_of
 from kazoo_media.rpc.fields import required
 from kazoo_media.rpc.paging import page_token
@@ -46,6 +53,7 @@ class MediaServicer(MediaServiceServicer):
         self._uploads = core.uploads
         self._downloads = core.downloads
         self._links = core.links
+        self._versions = core.versions
         self._renormalization = core.renormalization
         self._waveforms = core.waveforms
         self._measuring = core.measuring
@@ -96,6 +104,26 @@ class MediaServicer(MediaServiceServicer):
             scope, media_id, hard=request.hard, if_revision=request.if_revision
         )
         return pb.DeleteMediaResponse(media=await media_answer(media))
+
+    @override
+    async def ListVersions(
+        self, request: pb.ListVersionsRequest, context: Context
+    ) -> pb.ListVersionsResponse:
+        scope = await self._callers.may_read(context, request.account_id)
+        found = await self._versions.list(scope, required("media_id", request.media_id))
+        return pb.ListVersionsResponse(versions=map(version_message, found))
+
+    @override
+    async def RestoreMedia(
+        self, request: pb.RestoreMediaRequest, context: Context
+    ) -> pb.RestoreMediaResponse:
+        scope = await self._callers.may_write(context, request.account_id)
+        media_id = required("media_id", request.media_id)
+        if request.version:
+            media = await self._versions.put_back(scope, media_id, request.version)
+        else:
+            media = await self._versions.undelete(scope, media_id)
+        return pb.RestoreMediaResponse(media=await media_answer(media))
 
     @override
     async def PurgeMedia(
@@ -153,7 +181,11 @@ class MediaServicer(MediaServiceServicer):
     ) -> AsyncIterator[pb.DownloadContentResponse]:
         scope = await self._callers.may_read(context, request.account_id)
         media = await self._library.get(scope, required("media_id", request.media_id))
-        rendition = self._downloads.select(media, requested_kind(request))
+        content = media.content
+        if request.version:
+            content = await self._versions.content(scope, media.id, request.version)
+        kind = requested_kind(request)
+        rendition = self._downloads.select(replace(media, content=content), kind)
         span = requested_range(request, rendition.size_bytes)
         async with await self._downloads.open(media, rendition, span) as download:
             async for response in responses(rendition, span, download):

@@ -38,6 +38,7 @@ def query_of(request: media_service_pb2.ListMediaRequest) -> MediaQuery:
         limit=rows_of(request.page_size),
         start=start_of(request.page_token) or None,
         descending=request.descending,
+        deleted=request.deleted,
         filters=_filters(request),
         created_from_ms=_ms_at_or_after(_bound(request, "created_from")),
         created_to_ms=_ms_at_or_before(_bound(request, "created_to")),

@@ -218,6 +218,13 @@ LINK_BASE_URL = Setting(
     "URL that links begin with, https://media.example.com for example; empty: they begin with /.",
     base_url,
 )
+KEPT_VERSIONS = Setting(
+    "media",
+    "kept_versions",
+    1,
+    "Contents that a media keeps when its audio is replaced, the present one included.",
+    between(1, 100),
+)
 SCRUB_DAYS = Setting(
     "blobs",
     "scrub_days",

@@ -257,3 +257,19 @@ async def test_the_scrub_runs_until_it_is_cancelled(scrubbed: _Scrubbed) -> None
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_damage_of_an_earlier_content_shows_when_that_is_put_back(
+    scrubbed: _Scrubbed,
+) -> None:
+    core = scrubbed.tested.core
+    await core.settings.put(AdminScope(), "media", "kept_versions", 2, node=None)
+    file = await scrubbed.put("m")
+    await scrubbed.replace("m", _OTHER)
+    _damage(file)
+    scrubbed.now_ms += 31 * _DAY_MS
+    assert (await scrubbed.scrub.scrub()).damaged == 1
+    assert await scrubbed.read("m") == _OTHER
+    [version] = await core.versions.list(_SCOPE, "m")
+    await core.versions.put_back(_SCOPE, "m", version.number)
+    await scrubbed.expect_damaged("m")

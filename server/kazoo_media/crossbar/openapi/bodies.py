@@ -19,6 +19,7 @@ _DATA: Mapping[str, str] = {
     "update": "NewMedia",
     "patch": "MediaChanges",
     "link": "LinkRequest",
+    "restore": "RestoreRequest",
     "log_in": "Credentials",
     "log_in_user": "UserCredentials",
 }
@@ -50,6 +51,7 @@ def request_schemas() -> dict[str, Schema]:
         "NewMedia": _new_media(),
         "MediaChanges": _media_changes(),
         "LinkRequest": _link_request(),
+        "RestoreRequest": _restore_request(),
         "Credentials": _credentials(),
         "UserCredentials": _user_credentials(),
     }
@@ -108,6 +110,15 @@ def _link_request() -> Schema:
     }
     kind = reference("schemas", "RenditionKind")
     return {"type": "object", "properties": {"rendition": kind, "lifetime_s": lifetime}}
+
+
+def _restore_request() -> Schema:
+    version: Schema = {
+        "type": "integer",
+        "description": "The earlier content to put back; absent: the media was deleted",
+        "minimum": 1,
+    }
+    return {"type": "object", "properties": {"version": version}}
 
 
 def _credentials() -> Schema:

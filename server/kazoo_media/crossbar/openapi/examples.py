@@ -14,6 +14,7 @@ REQUESTS: Mapping[str, Any] = {
     "update": {"name": "Music on hold", "description": "Summer 2026", "streamable": True},
     "patch": {"description": "Autumn 2026", "source_type": None},
     "link": {"lifetime_s": 3600},
+    "restore": {"version": 2},
     "log_in": {"api_key": "6d8e0d7b5f4c3a29182736455463728190a1b2c3d4e5f60718293a4b5c6d7e8f"},
     "log_in_user": {
         "credentials": "0bd6d2ac97d7f0f6c4b9e5f2a5e3a1ba",

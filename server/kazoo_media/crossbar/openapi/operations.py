@@ -40,6 +40,7 @@ _DOCUMENT = ((200, "DocumentEnvelope"),)
 _FILTERS = (
     *("filters", "has_key", "key_missing", "has_value", "value_missing"),
     *("created_from", "created_to", "modified_from", "modified_to", "descending"),
+    "deleted",
 )
 _LIST = ("paginate", "page_size", "start_key")
 _UNCHANGED = ("if_match", "if_unmodified_since")
@@ -58,7 +59,7 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.PATCH_MEDIA: Facts(_UNCHANGED, _DOCUMENT, (409, 415, *_WRITE), "patch"),
     Operation.DELETE_MEDIA: Facts(("hard_delete", *_UNCHANGED), _DOCUMENT, _WRITE),
     Operation.DOWNLOAD: Facts(
-        ("accept", "rendition", *_AUDIO_PARAMETERS, *_UNCHANGED), _AUDIO, (412, 416)
+        ("accept", "rendition", "version", *_AUDIO_PARAMETERS, *_UNCHANGED), _AUDIO, (412, 416)
     ),
     Operation.UPLOAD: Facts(
         ("filename", "preset", *_UNCHANGED, "transfer_encoding"),
@@ -66,6 +67,8 @@ FACTS: Mapping[Operation, Facts] = {
         (409, 415, *_WRITE),
         "upload",
     ),
+    Operation.LIST_VERSIONS: Facts((), [(200, "VersionsEnvelope")]),
+    Operation.RESTORE_MEDIA: Facts((), _DOCUMENT, (409, 415, *_WRITE), "restore"),
     Operation.CREATE_LINK: Facts((), [(200, "LinkEnvelope")], (415,), "link"),
     Operation.GET_PEAKS: Facts(
         ("buckets", "rendition", "if_none_match"), [(200, "Peaks"), (304, "")]

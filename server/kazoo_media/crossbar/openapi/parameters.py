@@ -46,6 +46,7 @@ PARAMETERS: Mapping[str, Schema] = {
     "modified_from": _query(f"Only media changed at this time or later, {_GREGORIAN}", _SECONDS),
     "modified_to": _query(f"Only media changed at this time or earlier, {_GREGORIAN}", _SECONDS),
     "descending": _query("`true`: descending order of ids", _FLAG),
+    "deleted": _query("`true`: deleted media, which can be restored, instead of live ones", _FLAG),
     "paginate": _query("`false`: all rows in one answer", _FLAG),
     "page_size": _query(
         "Maximum number of rows; default: the setting crossbar.pagination_page_size",
@@ -78,6 +79,10 @@ PARAMETERS: Mapping[str, Schema] = {
     "format": _query("Extension of the format that the audio must have, for example `mp3`", _TEXT),
     "redirect": _query(
         "`true`: 302 to a link, which is valid for an hour, instead of audio", _FLAG
+    ),
+    "version": _query(
+        "The number of an earlier content, instead of the present one",
+        {"type": "integer", "minimum": 1, "maximum": 999_999_999},
     ),
     "inline": _query("`true`: Content-Disposition is inline instead of attachment", _FLAG),
     "auth_token": _query("A token, where no header can be sent: an audio element, a link", _TEXT),

@@ -49,6 +49,7 @@ def answer_schemas() -> dict[str, Schema]:
         "Voice": _voice(),
         "Login": _login(),
         "Link": _link(),
+        "Version": _version(),
         "Resolution": _resolution(),
         "PassedOver": _passed_over(),
         "Preset": {"type": "string", "enum": list(PRESET_NAMES)},
@@ -60,6 +61,7 @@ def answer_schemas() -> dict[str, Schema]:
         ),
         "IdsEnvelope": _list_envelope(_STRING),
         "VoicesEnvelope": _envelope(_array(reference("schemas", "Voice")), {"revision": _STRING}),
+        "VersionsEnvelope": _envelope(_array(reference("schemas", "Version")), {}),
         "LinkEnvelope": _envelope(reference("schemas", "Link"), {}),
         "ResolutionEnvelope": _envelope(reference("schemas", "Resolution"), {}),
         "LoginEnvelope": _login_envelope(),
@@ -295,3 +297,19 @@ def _passed_over() -> Schema:
         "reason": {"type": "string", "enum": [str(each) for each in PassedOverReason]},
     }
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _version() -> Schema:
+    properties: Schema = {
+        "version": {"type": "integer", "description": "Its number; larger is newer", "minimum": 1},
+        "content_type": _STRING,
+        "content_length": _COUNT,
+        "replaced": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When it was replaced",
+        },
+        "duration_ms": _FACTS["duration_ms"],
+    }
+    required = ["version", "content_type", "content_length", "replaced"]
+    return {"type": "object", "properties": properties, "required": required}

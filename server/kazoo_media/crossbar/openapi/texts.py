@@ -146,6 +146,21 @@ TEXTS: Mapping[str, Text] = {
         " one file (`multipart/form-data`), base64 text with the header"
         " `Content-Transfer-Encoding: base64`, or a data URL of the type `application/base64`.",
     ),
+    "ListVersions": Text(
+        "Audio",
+        "list{}Versions",
+        "List the earlier contents of a {}media",
+        "Returns the contents that the media had before and that are kept, as the setting"
+        " media.kept_versions says, the newest first. `/raw` with `version` returns their audio.",
+    ),
+    "RestoreMedia": Text(
+        "Media",
+        "restore{}Media",
+        "Put back an earlier content or a deleted {}media",
+        "With a `version` that content becomes the audio of the media, whose present audio becomes"
+        " a version. Without one a deleted media is live again; prompts, and what was purged or"
+        " deleted with `hard_delete`, are gone. Returns the document.",
+    ),
     "CreateLink": Text(
         "Audio",
         "create{}Link",
