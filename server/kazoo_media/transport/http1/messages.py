@@ -114,7 +114,7 @@ class Messages:
             self._rest += data
         if max(len(self._rest), len(data)) >= self._wanted_bytes:
             try:
-                self._split(bytes(self._rest) if self._rest else data)
+                self._split(self._rest or data)
             except RefusedError as refusal:
                 self._refuse(refusal)
             self._wake()
@@ -207,8 +207,9 @@ class Messages:
             self._is_paused = pauses
             (self._flow.pause_reading if pauses else self._flow.resume_reading)()
 
-    def _split(self, data: bytes) -> None:
+    def _split(self, received: bytes | bytearray) -> None:
         """Split off the complete messages; keep the rest."""
+        data = memoryview(received)
         start, size = 0, len(data)
         self._wanted_bytes = PREFIX_BYTES
         while size - start >= PREFIX_BYTES:
@@ -221,7 +222,7 @@ class Messages:
             if stop > size:
                 self._wanted_bytes = PREFIX_BYTES + length
                 break
-            self._whole.append((data[start + PREFIX_BYTES : stop], bool(data[start])))
+            self._whole.append((bytes(data[start + PREFIX_BYTES : stop]), bool(data[start])))
             self._hold(_OBJECT_BYTES - PREFIX_BYTES)
             start = stop
         self._rest = bytearray(data[start:])
