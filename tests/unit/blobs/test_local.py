@@ -240,6 +240,71 @@ def test_all_bytes_are_read_when_the_kernel_gives_few(
     os.close(fd)
 
 
+def _from_memory(most_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernel have at most this much of each read in memory, on any file system."""
+
+    def read(fd: int, buffers: Sequence[memoryview], at: int, flags: int) -> int:
+        assert flags == os.RWF_NOWAIT
+        if not most_bytes:
+            raise BlockingIOError(errno.EAGAIN, "not in memory")
+        data = os.pread(fd, min(len(buffers[0]), most_bytes), at)
+        buffers[0][: len(data)] = data
+        return len(data)
+
+    monkeypatch.setattr(os, "preadv", read)
+
+
+@pytest.mark.parametrize("most_bytes", [0, 100_000, READ_CHUNK_BYTES])
+async def test_all_bytes_are_read_whatever_the_kernel_has_in_memory(
+    store: LocalBlobStore, most_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await stored(store, LARGE)
+    _from_memory(most_bytes, monkeypatch)
+    assert await content(store, key) == LARGE
+
+
+async def test_what_the_kernel_has_in_memory_needs_no_thread(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: list[int] = []
+    pread = os.pread
+
+    def read(fd: int, length: int, at: int) -> bytes:
+        readers.append(threading.get_ident())
+        return pread(fd, length, at)
+
+    key = await stored(store, LARGE)
+    _from_memory(READ_CHUNK_BYTES, monkeypatch)
+    monkeypatch.setattr(os, "pread", read)
+    assert await content(store, key) == LARGE
+    assert set(readers) == {threading.get_ident()}
+
+
+async def test_a_fast_reader_lets_other_tasks_have_their_turns(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = 0
+
+    async def wait_for_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    chunks = 8
+    key = await stored(store, noise(chunks * READ_CHUNK_BYTES))
+    reader = await store.open(key)
+    assert reader is not None
+    _from_memory(READ_CHUNK_BYTES, monkeypatch)
+    async with reader, asyncio.TaskGroup() as tasks:
+        other = tasks.create_task(wait_for_turns())
+        async for _ in reader.read(0, reader.size_bytes):
+            pass
+        had = turns
+        other.cancel()
+    assert had >= chunks
+
+
 def test_a_folder_that_never_held_a_blob_has_no_subfolders(tmp_path: Path) -> None:
     assert BlobFolder(tmp_path / "missing").subfolders() == []
 

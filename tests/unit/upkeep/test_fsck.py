@@ -119,7 +119,8 @@ async def test_a_blob_that_can_not_be_read_is_a_finding(
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "I/O error")
 
-    monkeypatch.setattr(os, "pread", fail)
+    for each in ("pread", "preadv"):
+        monkeypatch.setattr(os, each, fail)
     report = await checked.check(read_digests=True)
     assert report.findings == (
         Finding(FindingKind.UNREADABLE, broken, ACCOUNT, DIGEST, "", "broken"),
