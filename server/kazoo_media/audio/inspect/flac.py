@@ -103,8 +103,9 @@ class FlacGauge(Gauge):
         longest = known or block * channels * sample_bytes + _LONGEST_OVERHEAD_BYTES
         if len(self._head) < _HEAD_BYTES or not samples or longest > _TAIL_BYTES:
             return False
-        spans = _frame_spans(self._tail[-longest - _SEAM_BYTES :], block)
-        return all(end != samples for _, end in spans)
+        tail = self._tail[-longest:]
+        last = (at for at, _, end in _frame_spans(tail, block) if end == samples)
+        return all(_crc16(tail[at:]) for at in last)
 
     @override
     def repaired_head(self) -> bytes | None:
@@ -121,15 +122,15 @@ class FlacGauge(Gauge):
         A frame counts only if it continues its predecessor: any bytes may look like one header.
         """
         block = int.from_bytes(self._head[10:12], "big")
-        ends = list(_frame_spans(self._tail, block))
+        ends = [(start, end) for _, start, end in _frame_spans(self._tail, block)]
         for (_, end), (start, last_end) in zip(ends[-2::-1], ends[:0:-1], strict=True):
             if end == start:
                 return last_end
         return ends[0][1] if len(ends) == 1 and ends[0][0] == 0 else None
 
 
-def _frame_spans(data: bytes, block: int) -> Iterator[tuple[int, int]]:
-    """Yield first and end sample of everything that looks like a frame header.
+def _frame_spans(data: bytes, block: int) -> Iterator[tuple[int, int, int]]:
+    """Yield place, first and end sample of everything that looks like a frame header.
 
     Args:
         data: Any part of a stream.
@@ -145,7 +146,7 @@ def _frame_spans(data: bytes, block: int) -> Iterator[tuple[int, int]]:
         number, size = _coded_number(header), _block_size(header)
         if number is not None and size:
             start = number if header[1] & 1 else number * block
-            yield start, start + size
+            yield match.start(), start, start + size
 
 
 def _number_bytes(header: bytes) -> int:
@@ -185,10 +186,20 @@ def _crc8(data: bytes) -> int:
     return crc
 
 
-def _crc8_of(byte: int) -> int:
+def _crc16(data: bytes) -> int:
+    """Return 0 for a whole frame."""
+    crc = 0
+    for each in data:
+        crc = crc << 8 & 0xFF00 ^ _CRC16[crc >> 8 ^ each]
+    return crc
+
+
+def _crc_of(byte: int, polynomial: int, bits: int) -> int:
+    crc = byte << bits - 8
     for _ in range(8):
-        byte = (byte << 1 ^ 0x07) & 0xFF if byte & 0x80 else byte << 1
-    return byte
+        crc = crc << 1 ^ polynomial if crc >> bits - 1 else crc << 1
+    return crc
 
 
-_CRC8 = bytes(_crc8_of(byte) for byte in range(256))
+_CRC8 = bytes(_crc_of(byte, 0x107, 8) for byte in range(256))
+_CRC16 = [_crc_of(byte, 0x18005, 16) for byte in range(256)]

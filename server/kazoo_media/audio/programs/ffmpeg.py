@@ -92,8 +92,10 @@ def ffmpeg_argv(executable: str, source: AudioFormat, head: bytes) -> list[str]:
         raise ValueError(f"{source.title} contains no audio")
     if source is AudioFormat.MPEG and head.startswith(b"G"):
         demuxer = "mpegts"
-    # The table of a CAF often follows its audio.
-    is_spooled = source is AudioFormat.CAF or (source in MP4_FAMILY and not index_comes_first(head))
+    # The table of a CAF and the format of an AIFF may follow the audio.
+    is_spooled = source in (AudioFormat.CAF, AudioFormat.AIFF) or (
+        source in MP4_FAMILY and not index_comes_first(head)
+    )
     # The service passes nothing after the audio of a WAV.
     ignoring = ("-ignore_length", "1") if source is AudioFormat.WAV else ()
     protocol, url = ("fd", "fd:") if is_spooled else ("pipe", "pipe:0")
@@ -123,7 +125,7 @@ class _FfmpegProcess(ConverterProcess):
 class FfmpegDecoding(PipedConversion):
     """One run of ffmpeg, from a source to WAV.
 
-    It streams, except for a CAF and an MP4 with its index at the end, which are spooled first.
+    It streams, except for AIFF, CAF and an MP4 with its index at the end, which are spooled first.
     """
 
     @classmethod

@@ -23,9 +23,10 @@ _LAME_DELAY_SAMPLES = 1105  # of the encoder and of a decoder
 _MOST_WARNINGS = 10
 _MOST_CHARACTERS = 200
 _COMPLAINT = re.compile(r"^\S+ (FAIL|WARN) +(.+)$", re.MULTILINE)
-# For every pipe; of `trim` if the audio is shorter than its limit; for raw G.711.
+# For every pipe; of `trim` if the audio is shorter than its limit; for raw G.711; for tags.
 _EXPECTED = re.compile(
-    r"can't seek|header will be wrong|seekable|^trim: |^raw: `-': (sample rate|# channels) not",
+    r"can't seek|header will be wrong|seekable|^trim: |^raw: `-': (sample rate|# channels) not"
+    r"|^aiff: Ignoring AIFF tail chunk",
     re.IGNORECASE,
 )
 _UNREADABLE = re.compile(r"^formats: can't open input\s+`-'")

@@ -174,6 +174,31 @@ async def test_a_second_file_that_no_decoder_reads_is_a_warning(
         assert name == "FLAC"  # libsndfile refuses what follows
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (AudioFormat.FLAC, "a.flac"),
+        (OGG, "a.ogg"),
+        (AudioFormat.WEBM, "a.webm"),
+        (AudioFormat.WMA, "a.wma"),
+        (AudioFormat.CAF, "a.caf"),
+    ],
+)
+@pytest.mark.parametrize("what", [b"rubbish!" * 16, _SECOND], ids=["rubbish", "a WAV"])
+async def test_what_follows_the_end_of_a_file_is_a_warning(
+    backends: Converters, source: AudioFormat, name: str, what: bytes
+) -> None:
+    data = contained(tone(1.0, rate=48_000), name)
+    start = every.starting(backends, every.KAZOO)
+
+    _, alone = await every.run_all(start(source), data)
+    out, outcome = await every.run_all(start(source), data + what)
+
+    assert alone.report.warnings == ()
+    assert any("were left out" in each for each in outcome.report.warnings)
+    assert measure(out, "mp3").duration_s == pytest.approx(1.0, abs=0.2)
+
+
 async def test_joined_webm_files_are_converted_whole(start: every.Start) -> None:
     data = contained(_FIRST, "a.webm") + contained(_SECOND, "a.webm")
 
