@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from kazoo_media.audio.formats import RAW, AudioFormat
-from tests.support.audio_samples import contained, encoded, tone
+from tests.support.audio_samples import CodedFormat, contained, encoded, tone
 
 FREQUENCY_HERTZ = 440.0
 
@@ -51,7 +51,7 @@ class _Kind:
     content_type: str = ""
 
 
-def _by_sox(coded: str, *options: str) -> Callable[[bytes], bytes]:
+def _by_sox(coded: CodedFormat, *options: str) -> Callable[[bytes], bytes]:
     return lambda wav: encoded(wav, coded, *options)
 
 
