@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import grpc.aio
 import httpx
 import pytest
-from blockbuster import blockbuster_ctx
+from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.contract")
@@ -19,6 +19,7 @@ settings.register_profile(
     "deterministic",
     deadline=None,
     derandomize=True,
+    max_examples=50,
     # Contract cases run in several classes, and what a fixture makes serves all examples.
     suppress_health_check=[
         HealthCheck.too_slow,
@@ -34,18 +35,19 @@ for _step in ("connect", "read", "write", "pool"):
     setattr(_default, _step, 30.0)
 
 
-@pytest.fixture(autouse=True)
-def blocking_calls_fail() -> Iterator[None]:
+@pytest.fixture(scope="session", autouse=True)
+def blocking_calls_fail() -> Iterator[BlockBuster]:
     """Fail a test in which the service's own code blocks an event loop.
 
-    Only calls with a frame of kazoo_media below them count: tests and libraries may block.
+    Only calls with a frame of kazoo_media below them count: tests and libraries may block. Once for
+    all tests: for each it would take a millisecond.
     """
     with blockbuster_ctx("kazoo_media") as blocking:
         # Loggers, and coverage, share one lock; only tests have several event loops in a process.
         lock = blocking.functions["threading.Lock.acquire"]
         lock.can_block_in("structlog/_output.py", {"msg"})
         lock.can_block_in("coverage/collector.py", {"lock_data"})
-        yield
+        yield blocking
 
 
 @pytest.fixture(scope="session", autouse=True)

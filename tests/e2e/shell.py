@@ -9,12 +9,17 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from blockbuster import BlockBuster
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 from typing_extensions import override
 
 from kazoo_media.cli.app import application
 from tests.support.names import unique_name
+
+_CONFIGURE_LOGGING = "kazoo_media.service.logs.configure_logging"
 
 
 class Shell:
@@ -66,19 +71,29 @@ class Shell:
         return made
 
 
-class ClientShell(Shell):
-    """A shell for the commands that are clients: it runs them in this process.
+class QuickShell(Shell):
+    """A shell that runs commands in this process: all but those that run the service.
 
     What a command is given and gives is the same, without the start of a process. `start` starts
     one, for what a test does to it.
     """
 
+    def __init__(self, data_dir: Path, folder: Path, blocking: BlockBuster) -> None:
+        """As for a Shell; commands may block, since their loop has no other work."""
+        super().__init__(data_dir, folder)
+        self._blocking = blocking
+
     @override
     def run(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
         foreign = {k: None for k in os.environ if k.startswith("KAZOO_MEDIA_")}
         environment = {**foreign, **self.environment, **variables}
-        with chdir(self.folder):
-            done = CliRunner().invoke(
-                application(arguments[0]), arguments, env=environment, catch_exceptions=False
-            )
+        self._blocking.deactivate()
+        try:
+            # The logs of this process are not the command's.
+            with chdir(self.folder), patch(_CONFIGURE_LOGGING), capture_logs():
+                done = CliRunner().invoke(
+                    application(arguments[0]), arguments, env=environment, catch_exceptions=False
+                )
+        finally:
+            self._blocking.activate()
         return done.exit_code, done.stdout, done.stderr

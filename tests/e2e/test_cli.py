@@ -13,8 +13,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from blockbuster import BlockBuster
 
-from tests.e2e.shell import ClientShell, Shell
+from tests.e2e.shell import QuickShell, Shell
 from tests.e2e.stalling_proxy import StallingProxy
 from tests.support.audio_samples import measure, noise, tone
 from tests.support.product import Product, free_port
@@ -24,14 +25,9 @@ pytestmark = pytest.mark.e2e
 LARGE = noise(200, rate=16000)  # 6 MB
 
 
-@pytest.fixture(autouse=True)
-def blocking_calls_fail() -> None:
-    """Let commands block: their loop has no other work."""
-
-
 @pytest.fixture
-def shell(product: Product, tmp_path: Path) -> Shell:
-    return ClientShell(product.data_dir, tmp_path)
+def shell(product: Product, tmp_path: Path, blocking_calls_fail: BlockBuster) -> Shell:
+    return QuickShell(product.data_dir, tmp_path, blocking_calls_fail)
 
 
 @pytest.fixture
@@ -351,8 +347,11 @@ def test_a_service_that_is_not_there_is_named_with_what_to_do(shell: Shell) -> N
     assert "kazoo-media serve" in error
 
 
-def test_without_a_service_the_commands_say_what_they_look_for(tmp_path: Path) -> None:
-    error = ClientShell(tmp_path / "nothing", tmp_path).fails("accounts", "list")
+def test_without_a_service_the_commands_say_what_they_look_for(
+    tmp_path: Path, blocking_calls_fail: BlockBuster
+) -> None:
+    shell = QuickShell(tmp_path / "nothing", tmp_path, blocking_calls_fail)
+    error = shell.fails("accounts", "list")
     assert "bootstrap.json" in error
     assert "kazoo-media serve" in error
 
@@ -363,9 +362,9 @@ def test_a_wrong_command_line_has_its_own_exit_code(shell: Shell) -> None:
     shell.fails("config", "set", "crossbar.media", code=2)
 
 
-def test_fsck_finds_what_is_lost(tmp_path: Path) -> None:
+def test_fsck_finds_what_is_lost(tmp_path: Path, blocking_calls_fail: BlockBuster) -> None:
     (tmp_path / "hold.wav").write_bytes(LARGE)
-    shell = Shell(tmp_path / "data", tmp_path)
+    shell = QuickShell(tmp_path / "data", tmp_path, blocking_calls_fail)
     with Product(tmp_path):
         shell.ok("upload", "hold.wav", "hold", "--create", "Hold")
         code, _, err = shell.run("fsck", "--digests")
@@ -391,4 +390,4 @@ def test_fsck_finds_what_is_lost(tmp_path: Path) -> None:
 
 
 def test_fsck_of_another_folder_is_refused(tmp_path: Path) -> None:
-    assert "KAZOO_MEDIA_DATA_DIR" in ClientShell(tmp_path, tmp_path).fails("fsck")
+    assert "KAZOO_MEDIA_DATA_DIR" in Shell(tmp_path, tmp_path).fails("fsck")

@@ -9,12 +9,13 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
+from blockbuster import BlockBuster
 
 from kazoo_media.v1 import media_service_pb2 as media_pb
 from kazoo_media.v1.media_pb2 import Media
 from tests.contract.upload_promises import wav
 from tests.e2e.clients import Tenant, blob_files
-from tests.e2e.shell import Shell
+from tests.e2e.shell import QuickShell
 from tests.rpc.service import refusal_of
 from tests.support.product import Product, free_port, wait_until
 
@@ -81,9 +82,11 @@ def test_damaged_small_audio_is_refused_at_the_first_read(tmp_path: Path) -> Non
         expect_whole(admin, media_id, _SMALL)
 
 
-def test_damaged_large_audio_is_found_by_the_scrub_and_refused(tmp_path: Path) -> None:
+def test_damaged_large_audio_is_found_by_the_scrub_and_refused(
+    tmp_path: Path, blocking_calls_fail: BlockBuster
+) -> None:
     product = Product(tmp_path)
-    shell = Shell(product.data_dir, tmp_path)
+    shell = QuickShell(product.data_dir, tmp_path, blocking_calls_fail)
     with product, Tenant.log_in(product) as admin:
         media_id = admin.with_audio(_LARGE)
     [path] = blob_files(product.data_dir)

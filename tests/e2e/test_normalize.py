@@ -13,10 +13,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from blockbuster import BlockBuster
 
 from kazoo_media.v1 import media_service_pb2 as media_pb
 from tests.e2e.clients import Tenant, pending_blobs
-from tests.e2e.shell import ClientShell, Shell
+from tests.e2e.shell import QuickShell, Shell
 from tests.e2e.test_crashes import expect_clean
 from tests.support.audio_samples import encoded, measure, tone
 from tests.support.product import Product, wait_until
@@ -31,14 +32,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         yield running
 
 
-@pytest.fixture(autouse=True)
-def blocking_calls_fail() -> None:
-    """Let commands block: their loop has no other work."""
-
-
 @pytest.fixture
-def shell(product: Product, tmp_path: Path) -> Shell:
-    return ClientShell(product.data_dir, tmp_path)
+def shell(product: Product, tmp_path: Path, blocking_calls_fail: BlockBuster) -> Shell:
+    return QuickShell(product.data_dir, tmp_path, blocking_calls_fail)
 
 
 @pytest.fixture
@@ -172,9 +168,11 @@ def test_what_stops_every_media_is_said_once(shell: Shell, admin: Tenant, tenant
 def test_an_interrupted_run_goes_on_where_it_stopped(
     shell: Shell, product: Product, admin: Tenant, tenant: Tenant, visible: Path
 ) -> None:
-    for _ in range(6):
+    for _ in range(12):
         tenant.with_audio(tone(0.3))
-    slow = converter(visible, "slow", "sleep 0.3")
+    closed = visible / "closed"
+    waiting = f"sleep 0.1; while [ -e {closed} ]; do sleep 0.05; done"
+    slow = converter(visible, "slow", waiting)
     admin.set_default("media", "normalize_executable", slow)
     pending = pending_blobs(product)
 
@@ -183,17 +181,20 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         listed = tenant.stub.ListMedia(request, metadata=tenant.metadata).media
         return sum(slow in each.renditions[1].normalization for each in listed)
 
-    process = shell.start("normalize", "--account", tenant.account_id, "--jobs", "1")
-    wait_until(lambda: made() >= 2, "some are converted")
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    with shell.start("normalize", "--account", tenant.account_id, "--jobs", "1") as process:
+        wait_until(lambda: made() >= 2, "some are converted")
+        closed.touch()
+        wait_until(lambda: pending_blobs(product) > pending, "the next one waits")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
     assert process.returncode != 0
     assert "Traceback" not in err
     wait_until(lambda: pending_blobs(product) == pending, "the conversion that ran was given up")
+    closed.unlink()
     converted = made()
-    assert 2 <= converted < 6
+    assert 2 <= converted < 12
     summary = normalized(shell, "--account", tenant.account_id)
-    assert (summary["converted"], summary["current"]) == (6 - converted, converted)
+    assert (summary["converted"], summary["current"]) == (12 - converted, converted)
 
 
 def test_a_worker_that_dies_meanwhile_leaves_the_old_audio_and_the_run_goes_on(
