@@ -155,7 +155,7 @@ class BlobRowsContract:
 
         async def write() -> None:
             current = media
-            for number in range(1, 151):
+            for number in range(1, 61):
                 current = await upload(store, current, make_content(number), number=number)
                 await asyncio.sleep(0)
             done.set()

@@ -75,7 +75,7 @@ def _equals(path: str, *values: str) -> Filter:
 class FilterContract:
     """Filters of `list_media`."""
 
-    @settings(max_examples=150)
+    @settings(max_examples=60)
     @given(
         documents=st.lists(_DOCUMENTS, min_size=1, max_size=5),
         filters=st.lists(_FILTERS, min_size=1, max_size=2).map(tuple),

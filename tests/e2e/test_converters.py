@@ -149,7 +149,7 @@ def test_converters_that_are_killed_all_the_time_break_no_upload(tenant: Tenant)
     killer.start()
     try:
         with ThreadPoolExecutor(6) as clients:
-            media_ids = list(clients.map(lambda _: tenant.with_audio(_AUDIO), range(60)))
+            media_ids = list(clients.map(lambda _: tenant.with_audio(_AUDIO), range(24)))
     finally:
         stopped.set()
         killer.join()

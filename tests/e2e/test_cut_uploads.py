@@ -16,7 +16,7 @@ from tests.support.standalone import BehindEnvoy
 
 pytestmark = pytest.mark.e2e
 
-_COUNT = 60
+_COUNT = 20
 _Begin: TypeAlias = Callable[[clients.Tenant, str], RestUpload | GrpcUpload]
 
 

@@ -1,4 +1,4 @@
-"""Twenty thousand hostile requests against the whole product: none is a fault of the service."""
+"""Thousands of hostile requests against the whole product: none is a fault of the service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.product import Product, wait_until
 pytestmark = pytest.mark.e2e
 
 _SEED = int(os.environ.get("KAZOO_TEST_SEED", "20261127"))
-_REQUESTS = 20_000
+_REQUESTS = 4_000
 _CONNECTIONS = 24
 _ANSWER_S = 25.0
 """Longer than the gateway's own limit for headers that do not arrive."""

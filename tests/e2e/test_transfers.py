@@ -28,10 +28,10 @@ from tests.support.product import Product, wait_until
 
 pytestmark = pytest.mark.e2e
 
-_UPLOADS = 25
+_UPLOADS = 12
 _MIB = 2**20
 _BLOCK = bytes(range(256)) * 4096  # 1 MiB
-_HUGE_BYTES = 256 * _MIB
+_HUGE_BYTES = 128 * _MIB
 _MOST_GROWTH_MIB = 64
 _SLOW = 20
 _SLOW_BYTES_PER_S = 20_000
@@ -106,7 +106,7 @@ def test_uploads_that_are_cut_half_way_change_nothing(
 
 
 def huge() -> Iterator[bytes]:
-    """Yield a WAV of 256 MiB."""
+    """Yield a WAV of 128 MiB."""
     yield wav(44)[:4] + (_HUGE_BYTES - 8).to_bytes(4, "little") + wav(44)[8:40]
     yield (_HUGE_BYTES - 44).to_bytes(4, "little")
     yield _BLOCK[44:]

@@ -14,7 +14,7 @@ from tests.support.product import Product
 
 pytestmark = pytest.mark.e2e
 
-_ROUNDS, _AT_ONCE = 20, 10
+_ROUNDS, _AT_ONCE = 10, 10
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ _CHECKS = [
 _FAULT = "internal error"
 
 
-_EXAMPLES = 4
+_EXAMPLES = 2
 _JSON = "application/json"
 _BYTES = "application/octet-stream"
 _PARAMETERS = {

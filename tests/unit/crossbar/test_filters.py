@@ -110,7 +110,7 @@ def _request(query: str) -> Request:
     return Request.of(Target(Resource.MEDIA), headers, "id")
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     documents=st.lists(st.tuples(_DOCUMENTS, _TIMES, _TIMES), min_size=1, max_size=6),
     wishes=st.lists(_wishes(), max_size=4),
