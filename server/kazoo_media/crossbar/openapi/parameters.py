@@ -58,7 +58,9 @@ PARAMETERS: Mapping[str, Schema] = {
         "`true`: document and audio are removed for good, and the id can be used again", _FLAG
     ),
     "filename": _query(
-        "Name of the file: stored with an upload, suggested for saving a download", _TEXT
+        "Name of the file: stored with an upload, where it also tells the type of raw audio;"
+        " suggested for saving a download",
+        _TEXT,
     ),
     "preset": _query(
         "How to normalize the audio, even if normalization is off; default: the setting"
