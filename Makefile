@@ -30,7 +30,7 @@ TEST_PACKAGES := strace flite nginx prometheus
 SIDE_BY_SIDE := -n logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test test-fast test-typescript check check-format check-lint check-types \
+.PHONY: help setup setup-test run test test-fast test-long test-typescript check check-format check-lint check-types \
 	check-imports check-proto check-gateway fix proto cover setup-bench bench bench-quality soak lock audit sbom clean ci
 
 help: ## Show this list
@@ -81,6 +81,10 @@ test: setup-test check ## Run every check and every test
 
 test-fast: setup-test ## Run the tests that take seconds: units, stores, typed services
 	@$(BIN)/pytest -q $(SIDE_BY_SIDE) tests/unit tests/contract tests/rpc
+
+test-long: setup-test ## Run the tests that repeat at their full length: hostile requests, cut uploads, random audio
+	@KAZOO_TEST_LONG=1 $(BIN)/pytest -q $(SIDE_BY_SIDE) --timeout 600 tests/e2e/test_hostile_requests.py \
+		tests/e2e/test_hostile_grpc.py tests/e2e/test_cut_uploads.py tests/unit/media/test_random_audio.py
 
 test-typescript: setup-test ## Generate TypeScript clients, compile them and call the service; needs Node.js 20 and npm
 	@command -v npm >/dev/null || { echo "Node.js 20 or later with npm is needed"; exit 1; }

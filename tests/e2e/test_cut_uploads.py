@@ -12,11 +12,12 @@ from tests.e2e import clients
 from tests.e2e.clients import GrpcUpload, RestUpload, pending_blobs, wait_until_settled
 from tests.support.audio_samples import tone
 from tests.support.product import Product, wait_until
+from tests.support.repetitions import repetitions
 from tests.support.standalone import BehindEnvoy
 
 pytestmark = pytest.mark.e2e
 
-_COUNT = 20
+_COUNT = repetitions(20, 60)
 _Begin: TypeAlias = Callable[[clients.Tenant, str], RestUpload | GrpcUpload]
 
 

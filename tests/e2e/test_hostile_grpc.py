@@ -16,11 +16,12 @@ from hyperframe.frame import Frame, HeadersFrame
 from kazoo_media.client import Client
 from tests.e2e.hostile_frames import HostileConnection, World
 from tests.support.product import Product, wait_until
+from tests.support.repetitions import repetitions
 
 pytestmark = pytest.mark.e2e
 
 _SEED = int(os.environ.get("KAZOO_TEST_SEED", "20261130"))
-_CALLS = 4_000
+_CALLS = repetitions(4_000, 20_000)
 _CALLS_EACH = 40
 _CONNECTIONS = 16
 _END_S = 30.0

@@ -19,11 +19,12 @@ from typing_extensions import override
 from tests.e2e.hostile import Hostile, Hostility, World
 from tests.support.audio_samples import tone
 from tests.support.product import Product, wait_until
+from tests.support.repetitions import repetitions
 
 pytestmark = pytest.mark.e2e
 
 _SEED = int(os.environ.get("KAZOO_TEST_SEED", "20261127"))
-_REQUESTS = 4_000
+_REQUESTS = repetitions(4_000, 20_000)
 _CONNECTIONS = 24
 _ANSWER_S = 25.0
 """Longer than the gateway's own limit for headers that do not arrive."""

@@ -27,10 +27,11 @@ from tests.support.core_fixtures import (
     stored_bytes,
 )
 from tests.support.random_audio import FREQUENCY_HERTZ, RandomAudio, random_audio
+from tests.support.repetitions import repetitions
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # starting a pool takes half a second
 
-_EXAMPLES = int(os.environ.get("RANDOM_AUDIO_EXAMPLES", "40"))
+_EXAMPLES = int(os.environ.get("RANDOM_AUDIO_EXAMPLES", repetitions(40, 400)))
 _SEED = os.environ.get("RANDOM_AUDIO_SEED", "1")
 _SCOPE = WriteScope("a" * 32)
 _FRAME_S = 0.072
