@@ -15,6 +15,14 @@ from kazoo_media.errors.base import MediaError as MediaError
 from kazoo_media.errors.playback import LinkNotFoundError as LinkNotFoundError
 from kazoo_media.errors.playback import PromptNotFoundError as PromptNotFoundError
 from kazoo_media.errors.playback import VersionNotFoundError as VersionNotFoundError
+from kazoo_media.errors.recordings import ChecksumMismatchError as ChecksumMismatchError
+from kazoo_media.errors.recordings import DrainingError as DrainingError
+from kazoo_media.errors.recordings import NotRawAudioError as NotRawAudioError
+from kazoo_media.errors.recordings import OffsetGapError as OffsetGapError
+from kazoo_media.errors.recordings import SpecMismatchError as SpecMismatchError
+from kazoo_media.errors.recordings import TakenOverError as TakenOverError
+from kazoo_media.errors.recordings import TooManyUploadsError as TooManyUploadsError
+from kazoo_media.errors.recordings import UploadEndedError as UploadEndedError
 
 
 class InternalError(MediaError):
@@ -76,6 +84,13 @@ class PlaybackKeyNotFoundError(_BadIdentifierError):
 
     reason, fact = "PLAYBACK_KEY_NOT_FOUND", "key_id"
     text = "playback key {key_id!r} does not exist"
+
+
+class UploadNotFoundError(_BadIdentifierError):
+    """The account has no upload with this id, or it ended more than a week ago."""
+
+    reason, fact = "UPLOAD_NOT_FOUND", "upload_id"
+    text = "upload {upload_id!r} does not exist"
 
 
 class MediaNotFoundError(_BadIdentifierError):
