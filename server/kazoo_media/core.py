@@ -31,6 +31,7 @@ from kazoo_media.media.versions import Versions
 from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
+from kazoo_media.recordings.recordings import Recordings
 from kazoo_media.settings import Settings
 
 
@@ -54,6 +55,7 @@ class Core:
     renormalization: Renormalization
     measuring: Measuring
     waveforms: Waveforms
+    recordings: Recordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ async def build_core(
     speech = Speech(renditions, settings, normalizer, converters.confinement, metrics)
     measuring = Measuring(metadata, renditions, settings, converters, metrics)
     library = Library(metadata, settings, speech, measuring)
+    uploads = Uploads(metadata, renditions, library, settings, normalizer, measuring)
     accounts = Accounts(metadata, tokens)
     users = Users(metadata, accounts)
     playback_keys = PlaybackKeys(metadata, metadata, accounts)
@@ -102,7 +105,7 @@ async def build_core(
         speech=speech,
         library=library,
         prompts=Prompts(metadata),
-        uploads=Uploads(metadata, renditions, library, settings, normalizer, measuring),
+        uploads=uploads,
         downloads=Downloads(renditions, metrics),
         links=Links(metadata, metadata, settings),
         resolver=Resolver(metadata, settings),
@@ -110,4 +113,5 @@ async def build_core(
         renormalization=Renormalization(metadata, renditions, library, normalizer, measuring),
         measuring=measuring,
         waveforms=Waveforms(measuring),
+        recordings=Recordings(metadata, renditions, uploads, library, node.name),
     )

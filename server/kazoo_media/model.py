@@ -99,6 +99,7 @@ class Media:
         revision: `N-<32 hex>`, N counts saves.
         created_ms: Unix time in milliseconds.
         modified_ms: Unix time in milliseconds.
+        is_recording: Whether it was recorded by the service; decided when it is inserted.
     """
 
     account_id: str
@@ -108,6 +109,7 @@ class Media:
     created_ms: int
     modified_ms: int
     content: Content | None = None
+    is_recording: bool = False
 
     @property
     def prompt_id(self) -> str | None:
@@ -237,6 +239,7 @@ class MediaQuery:
         limit: Maximum number of rows, at least 1.
         deleted: Whether to select soft-deleted media instead of live ones.
         created_from_ms: Inclusive, Unix milliseconds; so are the other three bounds.
+        with_recordings: Whether recordings are among them.
     """
 
     limit: int
@@ -248,6 +251,7 @@ class MediaQuery:
     created_to_ms: int | None = None
     modified_from_ms: int | None = None
     modified_to_ms: int | None = None
+    with_recordings: bool = True
 
 
 class BlobState(enum.StrEnum):

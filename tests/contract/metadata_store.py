@@ -16,6 +16,7 @@ from tests.contract.metadata_keys import (
 from tests.contract.metadata_media import MediaStoreContract
 from tests.contract.metadata_prompts import PromptStoreContract
 from tests.contract.metadata_settings import SettingStoreContract
+from tests.contract.metadata_uploads import UploadStoreContract
 from tests.contract.metadata_versions import VersionStoreContract
 
 
@@ -30,6 +31,7 @@ class MetadataStoreContract(
     PlaybackKeyStoreContract,
     LinkSecretStoreContract,
     SettingStoreContract,
+    UploadStoreContract,
 ):
     """Every promise of `MetadataStore`. A subclass names its driver and supplies `store`."""
 

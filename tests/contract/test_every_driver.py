@@ -27,6 +27,7 @@ from kazoo_media.metadata.store import (
     SettingStore,
 )
 from kazoo_media.metadata.version_store import VersionStore
+from kazoo_media.metadata.uploads import UploadStore
 from tests.contract.blob_store import BlobStoreContract
 from tests.contract.metadata_accounts import AccountStoreContract
 from tests.contract.metadata_blobs import BlobRowsContract
@@ -34,6 +35,7 @@ from tests.contract.metadata_keys import KeyStoreContract
 from tests.contract.metadata_media import MediaStoreContract
 from tests.contract.metadata_prompts import PromptStoreContract
 from tests.contract.metadata_settings import SettingStoreContract
+from tests.contract.metadata_uploads import UploadStoreContract
 
 
 def _descendants(parent: type[Any]) -> set[type[Any]]:
@@ -49,6 +51,7 @@ def _descendants(parent: type[Any]) -> set[type[Any]]:
         (kazoo_media.metadata, AccountStore, AccountStoreContract),
         (kazoo_media.metadata, KeyStore, KeyStoreContract),
         (kazoo_media.metadata, SettingStore, SettingStoreContract),
+        (kazoo_media.metadata, UploadStore, UploadStoreContract),
         (kazoo_media.blobs, BlobStore, BlobStoreContract),
     ],
 )
@@ -81,6 +84,7 @@ def test_every_contract_of_a_metadata_store_is_narrow_and_has_a_suite() -> None:
         LinkSecretStore,
         KeyStore,
         SettingStore,
+        UploadStore,
     )
     assert set(MetadataStore.__bases__) == set(contracts)
     for contract in contracts:

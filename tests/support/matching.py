@@ -15,6 +15,7 @@ def matches(media: Media, query: MediaQuery) -> bool:
     """Return whether a media is in the range of ids and times of a query and passes its filters."""
     return (
         _within_ids(media.id, query)
+        and (query.with_recordings or not media.is_recording)
         and _within(media.created_ms, query.created_from_ms, query.created_to_ms)
         and _within(media.modified_ms, query.modified_from_ms, query.modified_to_ms)
         and all(passes(media, each) for each in query.filters)

@@ -31,17 +31,20 @@ from kazoo_media.model import (
 from tests.support.matching import matches
 from tests.support.memory_accounts import MemoryAccountStore
 from tests.support.memory_settings import MemorySettingStore
+from tests.support.memory_uploads import MemoryUploadStore
 
 
-class MemoryMetadataStore(MemoryAccountStore, MemorySettingStore, MetadataStore):
+class MemoryMetadataStore(
+    MemoryAccountStore, MemorySettingStore, MemoryUploadStore, MetadataStore
+):
     """Rows in memory. No method awaits, so each is atomic on its loop."""
 
     def __init__(self) -> None:
         MemoryAccountStore.__init__(self)
         MemorySettingStore.__init__(self)
+        MemoryUploadStore.__init__(self)
         self._media: dict[tuple[str, str], Media] = {}
         self._deleted: dict[tuple[str, str], int] = {}
-        self._blobs: dict[tuple[str, str], BlobRow] = {}
         self._versions: dict[tuple[str, str], list[Version]] = {}
         self._peaks: dict[tuple[str, str], bytes] = {}
         self._checked_ms: dict[str, int] = {}
@@ -121,7 +124,8 @@ class MemoryMetadataStore(MemoryAccountStore, MemorySettingStore, MetadataStore)
 
     @override
     async def count_languages(self, account_id: str) -> list[tuple[str | None, int]]:
-        counts = Counter(each.language for each in self._live(account_id))
+        live = self._live(account_id)
+        counts = Counter(each.language for each in live if not each.is_recording)
         return sorted(counts.items(), key=lambda item: (item[0] is None, item[0] or ""))
 
     @override
@@ -136,7 +140,11 @@ class MemoryMetadataStore(MemoryAccountStore, MemorySettingStore, MetadataStore)
     async def list_language_ids(
         self, account_id: str, language: str | None, start: str, limit: int
     ) -> list[str]:
-        ids = (each.id for each in self._live(account_id) if each.language == language)
+        ids = (
+            each.id
+            for each in self._live(account_id)
+            if each.language == language and not each.is_recording
+        )
         return sorted(each for each in ids if each >= start)[:limit]
 
     @override

@@ -26,6 +26,7 @@ class Declared:
         attachment_name: File name for downloads; "": derived from the media's name.
         file_name: Name of the uploaded file; it tells the type of audio without magic.
         preset: Preset that is applied even if normalization is off; "": as the settings say.
+        normalizes: Whether the settings and the preset count; else only the original is stored.
     """
 
     content_type: str | None = None
@@ -33,6 +34,7 @@ class Declared:
     attachment_name: str = ""
     preset: str = ""
     file_name: str = ""
+    normalizes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ def media_query(request: Request, start: str) -> MediaQuery:
         created_to_ms=min(_times(request, "created_to"), default=None),
         modified_from_ms=max(_times(request, "modified_from"), default=None),
         modified_to_ms=min(_times(request, "modified_to"), default=None),
+        with_recordings=False,
     )
 
 

@@ -19,9 +19,9 @@ document has the error.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.formats import (
@@ -37,7 +37,7 @@ from kazoo_media.audio.formats import (
 from kazoo_media.audio.inspect.head import Head, as_typed
 from kazoo_media.audio.inspect.raw_pcm import RawPcm, raw_pcm
 from kazoo_media.content.intake import Declared, Finish, Intake, Source
-from kazoo_media.content.normalization import Normalizer, check_preset
+from kazoo_media.content.normalization import Normalization, Normalizer, check_preset
 from kazoo_media.content.renditions import Renditions
 from kazoo_media.content.transfer import Received, Transfer
 from kazoo_media.documents.rules import conversion_outcome, with_content_keys
@@ -60,6 +60,18 @@ __all__ = ["Declared", "Finish", "Source", "Upload", "Uploads"]
 
 _Look: TypeAlias = Callable[[], Awaitable[Change]]
 """Returns the media before and after the upload's change of its document."""
+
+
+class Destination(Protocol):
+    """What stores the media of an upload in one transaction, as `MediaStore` does."""
+
+    async def insert_media(self, media: Media) -> None:
+        """Add a media with its content."""
+
+    async def commit_content(
+        self, media: Media, expected_revision: str, now_ms: int, keep: Keep
+    ) -> None:
+        """Make the content that of a live media."""
 
 
 class Uploads:
@@ -92,17 +104,25 @@ class Uploads:
             media = await self._library.get(scope, media_id)
             return Change(media, media)
 
-        return await self._begun(scope, look)
+        return await self._begun(scope, look, self._store)
 
-    async def begin_put(self, scope: WriteScope, put: Put) -> Upload:
+    async def begin_put(
+        self, scope: WriteScope, put: Put, destination: Destination | None = None
+    ) -> Upload:
         """Return an upload that creates or changes a document together with its content.
+
+        Args:
+            scope: Has the account.
+            put: The document.
+            destination: Stores the result; None: the metadata store.
 
         Raises:
             The errors of `Library.change_of`.
         """
-        return await self._begun(scope, lambda: self._library.change_of(scope, put))
+        destination = destination or self._store
+        return await self._begun(scope, lambda: self._library.change_of(scope, put), destination)
 
-    async def _begun(self, scope: WriteScope, look: _Look) -> Upload:
+    async def _begun(self, scope: WriteScope, look: _Look, destination: Destination) -> Upload:
         change = await look()
         values = await self._settings.now()
         return Upload(
@@ -112,7 +132,7 @@ class Uploads:
             _kept_versions=values[KEPT_VERSIONS],
             _account_id=scope.account_id,
             _look=look,
-            _store=self._store,
+            _destination=destination,
             _renditions=self._renditions,
             _normalizer=self._normalizer,
             _measuring=self._measuring,
@@ -134,7 +154,7 @@ class Upload:
     _change: Change
     _account_id: str
     _look: _Look
-    _store: MediaStore
+    _destination: Destination
     _renditions: Renditions
     _normalizer: Normalizer
     _measuring: Measuring
@@ -163,7 +183,7 @@ class Upload:
 
     async def _receive(self, declared: Declared, source: Source) -> Change:
         _check_declared(declared, self.limit_bytes)
-        async with self._normalizer.admit(declared.preset) as normalization:
+        async with self._admitted(declared) as normalization:
             intake = Intake(source, declared, self.limit_bytes, self._normalizer.metrics)
             head = await intake.read_head()
             content_type = _recognised(head, declared, self._change.after)
@@ -179,6 +199,11 @@ class Upload:
             except BaseException:
                 await transfer.discard()
                 raise
+
+    def _admitted(self, declared: Declared) -> AbstractAsyncContextManager[Normalization | None]:
+        if not declared.normalizes:
+            return nullcontext()
+        return self._normalizer.admit(declared.preset)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -203,10 +228,10 @@ class Upload:
             before, after = change.before, _with_content(change, declared, received, now_ms)
             try:
                 if before is None:
-                    await self._store.insert_media(after)
+                    await self._destination.insert_media(after)
                 else:
                     keep = Keep(self._kept_versions, conversion_outcome(before.document))
-                    await self._store.commit_content(after, before.revision, now_ms, keep)
+                    await self._destination.commit_content(after, before.revision, now_ms, keep)
             except StaleRevisionError:
                 change = await self._look()
             except ConflictError:

@@ -39,6 +39,8 @@ def query_condition(account_id: str, query: MediaQuery) -> Condition:
         ("m.modified <= ?", query.modified_to_ms),
     )
     parts += [(sql, (bound,)) for sql, bound in bounds if bound is not None]
+    if not query.with_recordings:
+        parts.append(("m.recorded = 0", ()))
     parts += [_filter_condition(each) for each in query.filters]
     return " and ".join(sql for sql, _ in parts), sum((values for _, values in parts), ())
 

@@ -28,7 +28,7 @@ _RENDITION = (
 )
 
 SELECT_MEDIA = (
-    "select m.account, m.id, m.doc, m.rev, m.created, m.modified,"  # noqa: S608, no outside text
+    "select m.account, m.id, m.doc, m.rev, m.created, m.modified, m.recorded,"  # noqa: S608, no outside text
     f" m.original_key, {_RENDITION.format('o')}, m.normalized_key, {_RENDITION.format('n')}"
     " from media m"
     " left join blob o on o.account = m.account and o.key = m.original_key"
@@ -73,7 +73,8 @@ def media_of(row: Row) -> Media:
         row[3],
         row[4],
         row[5],
-        None if row[6] is None else _content(row[6:]),
+        None if row[7] is None else _content(row[7:]),
+        bool(row[6]),
     )
 
 

@@ -27,6 +27,7 @@ from kazoo_media.metadata.rows import (
 )
 from kazoo_media.metadata.sqlite_accounts import SqliteAccounts
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
+from kazoo_media.metadata.sqlite_uploads import SqliteUploads
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.model import (
@@ -53,7 +54,7 @@ _LARGE_CHARACTERS = 64 * 1024
 """Longer documents are parsed off the event loop."""
 
 
-class SqliteMetadataStore(SqliteAccounts, MetadataStore):
+class SqliteMetadataStore(SqliteAccounts, SqliteUploads, MetadataStore):
     """One database file; never on a network file system."""
 
     def __init__(self, engine: SqliteEngine) -> None:
@@ -159,7 +160,8 @@ class SqliteMetadataStore(SqliteAccounts, MetadataStore):
     @override
     async def count_languages(self, account_id: str) -> list[tuple[str | None, int]]:
         return await self._engine.read_rows(
-            "select language, count(*) from media where account = ? and deleted_at is null"
+            "select language, count(*) from media"
+            " where account = ? and deleted_at is null and recorded = 0"
             " group by language order by language nulls last",
             (account_id,),
         )
@@ -183,6 +185,7 @@ class SqliteMetadataStore(SqliteAccounts, MetadataStore):
         rows = await self._engine.read_rows(
             "select id from media"
             " where account = ? and language is ? and id >= ? and deleted_at is null"
+            " and recorded = 0"
             " order by id limit ?",
             (account_id, language, start, limit),
         )

@@ -18,8 +18,8 @@ def insert_media(db: apsw.Connection, media: Media) -> None:
     """Add a media; see the contract."""
     db.execute(
         "insert into media (account, id, rev, created, modified, language, prompt_id, doc,"
-        " original_key, normalized_key)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+        " recorded, original_key, normalized_key)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
         (
             media.account_id,
             media.id,
@@ -29,6 +29,7 @@ def insert_media(db: apsw.Connection, media: Media) -> None:
             media.language,
             media.prompt_id,
             _json(media),
+            int(media.is_recording),
             *_content_keys(media),
         ),
     )

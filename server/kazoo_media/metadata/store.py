@@ -1,4 +1,4 @@
-"""The contracts of a metadata store: media, prompts, blobs, accounts, keys, settings.
+"""The contracts of a metadata store: media, prompts, blobs, accounts, keys, settings, uploads.
 
 A driver implements all of them on one database; a class of the core takes those that it uses.
 Drivers check only what is written here; the core has checked ids, documents and permissions. Every
@@ -26,6 +26,7 @@ from typing import Any
 
 from kazoo_media.metadata.link_secret_store import LinkSecretStore
 from kazoo_media.metadata.version_store import VersionStore
+from kazoo_media.metadata.uploads import UploadStore
 from kazoo_media.model import (
     KEEP_NONE,
     Account,
@@ -392,6 +393,7 @@ class MetadataStore(
     LinkSecretStore,
     KeyStore,
     SettingStore,
+    UploadStore,
 ):
     """One database: the contract of a driver."""
 

@@ -33,6 +33,7 @@ from kazoo_media.errors import MediaError
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
+from kazoo_media.recordings.upkeep import RecordingUpkeep
 from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.addresses import check_address
@@ -51,6 +52,7 @@ from kazoo_media.upkeep.sweeper import Sweeper
 from kazoo_media.v1.services import FILES
 
 _UPKEEP_S = 300.0
+_RECORDINGS_S = 60.0
 _GRACE_S = 3.0
 """How long running calls may continue after SIGTERM; the supervisor has drained already."""
 
@@ -78,6 +80,7 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
         server = WorkerServer(budget, Callers(opened.core).recognize)
         _add_crossbar(server, config, opened, budget)
         status = await _add_services(server, opened)
+        await stack.enter_async_context(opened.core.recordings.running())
         async with asyncio.TaskGroup() as tasks:
             # Only one worker keeps the stores in order: others would find the same rows.
             upkeep = _upkeep(tasks, opened) if index == 0 else []
@@ -87,6 +90,7 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
             _log.info("serving", worker=index)
             await stop.wait()
             await status.enter_graceful_shutdown()
+            await opened.core.recordings.drain()
             await server.stop(_GRACE_S)
             measuring.cancel()
             trimming.cancel()
@@ -122,6 +126,7 @@ async def run_standalone_worker(
             budget = Budget(config.worker_buffer_mib << 20)
             _add_crossbar(server, config, opened, budget)
         status = await _add_services(server, opened)
+        await stack.enter_async_context(opened.core.recordings.running())
         address = await _listen(server, config, address)
         try:
             await _bootstrap(config, opened, partial(Bootstrap.of_worker, address))
@@ -138,6 +143,7 @@ async def run_standalone_worker(
             await stop.wait()
             _log.info("draining", at_most_s=config.drain_s)
             await status.enter_graceful_shutdown()
+            await opened.core.recordings.drain()
             await server.stop(config.drain_s)
             measuring.cancel()
             trimming.cancel()
@@ -149,6 +155,7 @@ def _upkeep(tasks: asyncio.TaskGroup, opened: _Opened) -> list[asyncio.Task[None
     return [
         tasks.create_task(opened.sweeper.run(_UPKEEP_S)),
         tasks.create_task(opened.scrub.run(_UPKEEP_S)),
+        tasks.create_task(opened.recording_upkeep.run(_RECORDINGS_S)),
     ]
 
 
@@ -174,6 +181,7 @@ class _Opened:
     metadata: MetadataStore
     sweeper: Sweeper
     scrub: Scrub
+    recording_upkeep: RecordingUpkeep
     metrics: Metrics
 
 
@@ -215,7 +223,8 @@ async def _open(
         raise StartError.about(database, problem, "restore it from a backup") from error
     sweeper = Sweeper(metadata, blobs, metrics=metrics)
     scrub = Scrub(metadata, blobs, core.settings, metrics)
-    return _Opened(core, metadata, sweeper, scrub, metrics)
+    recording_upkeep = RecordingUpkeep(metadata, core.recordings, core.settings)
+    return _Opened(core, metadata, sweeper, scrub, recording_upkeep, metrics)
 
 
 async def _converters(config: Config, stack: AsyncExitStack, index: int) -> Converters:

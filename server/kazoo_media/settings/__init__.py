@@ -225,6 +225,9 @@ KEPT_VERSIONS = Setting(
     "Contents that a media keeps when its audio is replaced, the present one included.",
     between(1, 100),
 )
+IDLE_MINUTES = Setting(
+    "recordings", "idle_minutes", 60, "Minutes that a recorder may be away.", between(1, 10_080)
+)
 SCRUB_DAYS = Setting(
     "blobs",
     "scrub_days",

@@ -1,0 +1,122 @@
+"""What becomes of uploads that nobody ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from kazoo_media.access.accounts import WriteScope
+from kazoo_media.errors import NotAudioError, StoreUnavailableError, UploadNotFoundError
+from kazoo_media.metadata.uploads import UploadRow, UploadState
+from kazoo_media.model import unix_time_ms
+from kazoo_media.recordings.recordings import Recordings
+from kazoo_media.recordings.spec import Ending
+from kazoo_media.recordings.upkeep import RecordingUpkeep, UpkeepReport
+from tests.contract.recording_promises import SPEC, WAV_SPEC
+from tests.contract.upload_promises import PNG
+from tests.support.core_fixtures import CoreUnderTest, make_core
+
+_SCOPE = WriteScope("a" * 32)
+_MINUTE_MS = 60_000
+_WEEK_MS = 7 * 24 * 60 * _MINUTE_MS
+
+
+@dataclass
+class _Rig:
+    """Recordings, and an upkeep whose clock is ahead."""
+
+    tested: CoreUnderTest
+
+    @property
+    def recordings(self) -> Recordings:
+        return self.tested.core.recordings
+
+    async def tidy_after(self, ahead_ms: int) -> UpkeepReport:
+        upkeep = RecordingUpkeep(
+            self.tested.metadata,
+            self.recordings,
+            self.tested.core.settings,
+            lambda: unix_time_ms() + ahead_ms,
+        )
+        return await upkeep.tidy()
+
+    async def row(self, upload_id: str = "call") -> UploadRow:
+        return (await self.recordings.get(_SCOPE, upload_id)).row
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[_Rig]:
+    tested = await make_core()
+    async with tested.core.recordings.running():
+        yield _Rig(tested)
+
+
+async def test_an_upload_whose_recorder_stays_away_becomes_an_incomplete_recording(
+    rig: _Rig,
+) -> None:
+    stream = await rig.recordings.open(_SCOPE, "call", SPEC)
+    await stream.append(0, bytes(800))
+    await stream.flush()
+    stream.close()
+    assert await rig.tidy_after(59 * _MINUTE_MS) == UpkeepReport()
+    assert await rig.tidy_after(61 * _MINUTE_MS) == UpkeepReport(committed=1)
+    row = await rig.row()
+    assert row.state is UploadState.FINISHED
+    document = (await rig.tested.core.library.get(_SCOPE, row.media_id)).document
+    assert (document["incomplete"], document["end_reason"]) == (True, "interrupted")
+
+
+async def test_the_idle_time_is_a_setting(rig: _Rig) -> None:
+    await rig.recordings.open(_SCOPE, "call", SPEC)
+    scope = rig.tested.core.accounts.admin_scope(rig.tested.admin)
+    await rig.tested.core.settings.put(scope, "recordings", "idle_minutes", 5, node=None)
+    assert await rig.tidy_after(6 * _MINUTE_MS) == UpkeepReport(committed=1)
+
+
+async def test_an_upload_that_was_touched_meanwhile_is_not_ended(
+    rig: _Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.recordings.open(_SCOPE, "call", SPEC)
+    read = replace(await rig.row(), touched_ms=1)
+
+    async def list_stale(_until_ms: int, after: tuple[str, str], _limit: int) -> list[UploadRow]:
+        return [read] if after == ("", "") else []
+
+    monkeypatch.setattr(rig.tested.metadata, "list_idle_uploads", list_stale)
+    assert await rig.tidy_after(0) == UpkeepReport()
+    assert (await rig.row()).state is UploadState.RECEIVING
+
+
+async def test_a_commit_of_a_process_that_died_is_made_again(
+    rig: _Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = await rig.recordings.open(_SCOPE, "call", SPEC)
+    await stream.append(0, bytes(800))
+
+    async def failing(*_: object) -> None:
+        raise StoreUnavailableError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.tested.metadata, "commit_upload", failing)
+        with pytest.raises(StoreUnavailableError):
+            await rig.recordings.finish(stream, Ending(size_bytes=800, reason="hangup"))
+    assert (await rig.row()).state is UploadState.COMMITTING
+    assert await rig.tidy_after(9 * _MINUTE_MS) == UpkeepReport()
+    assert await rig.tidy_after(11 * _MINUTE_MS) == UpkeepReport(committed=1)
+    media = await rig.tested.core.library.get(_SCOPE, (await rig.row()).media_id)
+    assert media.document["end_reason"] == "hangup"
+    assert "incomplete" not in media.document
+
+
+async def test_what_cannot_become_a_media_is_kept_for_a_week(rig: _Rig) -> None:
+    stream = await rig.recordings.open(_SCOPE, "picture", WAV_SPEC)
+    await stream.append(0, PNG)
+    with pytest.raises(NotAudioError):
+        await rig.recordings.finish(stream, Ending(size_bytes=len(PNG)))
+    assert "not audio" in (await rig.row("picture")).error
+    assert await rig.tidy_after(_WEEK_MS - _MINUTE_MS) == UpkeepReport()
+    assert await rig.tidy_after(_WEEK_MS + _MINUTE_MS) == UpkeepReport(expired=1, forgotten=1)
+    with pytest.raises(UploadNotFoundError):
+        await rig.row("picture")
