@@ -7,7 +7,7 @@ import hashlib
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -121,33 +121,33 @@ class Service:
         self,
         under_test: CoreUnderTest,
         blobs: FaultyBlobStore,
-        pool: ConverterPool,
         server: StandardServer | WorkerServer,
-        *,
-        owns_pool: bool,
+        running: AsyncExitStack,
     ) -> None:
         self.core = under_test.core
         self.metadata_store = under_test.metadata
         self.blobs = blobs
         self.admin_key = under_test.api_key
         self._admin = under_test.admin
-        self._pool = pool
         self._server = server
-        self._owns_pool = owns_pool
+        self._running = running
 
     @classmethod
     async def start(cls, place: Place, pool: ConverterPool | None = None) -> Service:
         """Return a running service. `pool` None: with a pool of its own, which ends with it."""
         blobs = FaultyBlobStore()
-        used = pool or ConverterPool(Path(tempfile.gettempdir()))
-        under_test = await make_core(blobs=blobs, pool=used)
+        running = AsyncExitStack()
+        if pool is None:
+            pool = ConverterPool(Path(tempfile.gettempdir()))
+            running.push_async_callback(pool.aclose)
+        under_test = await make_core(blobs=blobs, pool=pool)
+        await running.enter_async_context(under_test.core.recordings.running())
         server = await _served(under_test.core, place)
-        return cls(under_test, blobs, used, server, owns_pool=pool is None)
+        return cls(under_test, blobs, server, running)
 
     async def stop(self) -> None:
         await self._server.stop(0)
-        if self._owns_pool:
-            await self._pool.aclose()
+        await self._running.aclose()
 
     async def pending_uploads(self) -> int:
         """Return how many uploads have begun and neither been committed nor discarded."""

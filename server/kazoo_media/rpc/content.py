@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
+from google.protobuf.message import Message
+
 from kazoo_media.errors import BadRequestError, IncompleteUploadError
 from kazoo_media.media.downloads import ByteRange, Download
 from kazoo_media.media.library import Put, new_media_id
@@ -115,7 +117,7 @@ def _check_order(last: UploadContentRequest, message: UploadContentRequest) -> N
         raise BadRequestError("after the header every message must have data or the finish")
 
 
-async def drain(messages: AsyncIterator[UploadContentRequest]) -> None:
+async def drain(messages: AsyncIterator[Message]) -> None:
     """Read the rest of a refused upload if it is small and arrives soon.
 
     A client that is refused while it sends may lose the status: in 2 to 7 of 100 refusals grpc.aio

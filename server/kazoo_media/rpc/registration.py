@@ -14,6 +14,7 @@ from kazoo_media.rpc.media import MediaServicer
 from kazoo_media.rpc.prompts import PromptServicer
 from kazoo_media.rpc.settings import SettingsServicer
 from kazoo_media.rpc.speech import SpeechServicer
+from kazoo_media.rpc.uploads import UploadServicer
 from kazoo_media.transport.guarded import Guarded
 from kazoo_media.transport.registry import Registry
 from kazoo_media.v1 import (
@@ -23,6 +24,7 @@ from kazoo_media.v1 import (
     prompt_service_pb2_grpc,
     settings_service_pb2_grpc,
     speech_service_pb2_grpc,
+    upload_service_pb2_grpc,
 )
 from kazoo_media.v1.services import SERVICES
 
@@ -41,3 +43,4 @@ def add_services(registry: Registry, core: Core, metrics: Metrics = NO_METRICS) 
     prompt_service_pb2_grpc.add_PromptServiceServicer_to_server(PromptServicer(core), server)
     settings_service_pb2_grpc.add_SettingsServiceServicer_to_server(SettingsServicer(core), server)
     speech_service_pb2_grpc.add_SpeechServiceServicer_to_server(SpeechServicer(core), server)
+    upload_service_pb2_grpc.add_UploadServiceServicer_to_server(UploadServicer(core), server)
