@@ -157,11 +157,10 @@ class UploadStore(ABC):
 
     @abstractmethod
     async def append_tails(self, appends: Sequence[TailAppend]) -> list[UploadRow | MediaError]:
-        """Append to many uploads in one transaction; return the stored rows, in the same order.
+        """Append in this order in one transaction; return the stored rows in the same order.
 
         An append that raises a MediaError, or whose upload does not exist, changes nothing, has the
-        error in its place, and does not hinder the others. Two appends to one upload are not in
-        one call.
+        error in its place, and does not hinder the others.
         """
 
     @abstractmethod

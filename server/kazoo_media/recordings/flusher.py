@@ -60,6 +60,7 @@ class Flusher:
         self._is_urgent = asyncio.Event()
         self._has_flushed = asyncio.Event()
         self._all_due_s = 0.0
+        self._is_stopping = False
 
     def add(self, stream: Flushed) -> None:
         """Flush a stream from time to time until it is removed."""
@@ -87,19 +88,23 @@ class Flusher:
         await self._has_flushed.wait()
 
     async def run(self) -> None:
-        """Flush until cancelled; then flush a last time."""
+        """Flush until `stop`; then flush a last time."""
         loop = asyncio.get_running_loop()
         next_s = loop.time()
-        try:
-            while True:
-                await self._wait(next_s)
-                next_s = loop.time() + _INTERVAL_S
-                if next_s > self._all_due_s:
-                    self._all_due_s = next_s + _IDLE_S
-                    self._waiting |= dict.fromkeys(self._streams)
-                await self._flush()
-        finally:
+        while not self._is_stopping:
+            await self._wait(next_s)
+            next_s = loop.time() + _INTERVAL_S
+            if next_s > self._all_due_s:
+                self._all_due_s = next_s + _IDLE_S
+                self._waiting |= dict.fromkeys(self._streams)
             await self._flush()
+        await self._flush()
+
+    def stop(self) -> None:
+        """End `run` soon. It is not cancelled: the outcome of a flush must be known."""
+        self._is_stopping = True
+        self._wakes.set()
+        self._is_urgent.set()
 
     async def drain(self) -> None:
         """Flush everything and end all streams: their recorders go to another process."""
@@ -119,8 +124,9 @@ class Flusher:
                 await self._is_urgent.wait()
 
     async def _flush(self) -> None:
-        self._wakes.clear()
-        self._is_urgent.clear()
+        if not self._is_stopping:
+            self._wakes.clear()
+            self._is_urgent.clear()
         waiting, self._waiting = self._waiting, {}
         taken = [(each, append) for each in waiting if (append := each.take()) is not None]
         results: list[UploadRow | MediaError] = []

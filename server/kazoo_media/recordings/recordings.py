@@ -74,8 +74,8 @@ class Recordings:
         try:
             yield
         finally:
-            flushing.cancel()
-            await asyncio.wait([flushing])
+            self._flusher.stop()
+            await flushing
             await self._pieces.aclose()
             await self._commits.aclose()
 

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from kazoo_media.audio.formats import ACCEPTED_TYPES, UNTYPED, essence, format_of
+from kazoo_media.audio.inspect.plausibility import HIGHEST_RATE_HERTZ, LOWEST_RATE_HERTZ
 from kazoo_media.documents.rules import check_media_id
 from kazoo_media.errors import UnsupportedMediaTypeError, ValidationError, Violation
 from kazoo_media.recordings.raw_audio import RawAudio, RawEncoding
@@ -21,7 +22,7 @@ MOST_SPEC_BYTES = 64 * 1024
 """Of a spec, and of the keys that a finish adds."""
 
 _UPLOAD_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_RATES = range(1000, 192_001)
+_RATES = range(LOWEST_RATE_HERTZ, HIGHEST_RATE_HERTZ + 1)
 _ROLE_CHARACTERS = 128
 
 

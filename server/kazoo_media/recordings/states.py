@@ -33,6 +33,7 @@ import google_crc32c
 from kazoo_media.errors import (
     NotRawAudioError,
     SpecMismatchError,
+    StoreUnavailableError,
     TakenOverError,
     UploadEndedError,
     ValidationError,
@@ -62,12 +63,14 @@ class Received:
 
     Attributes:
         epoch: Of the stream.
+        offset: What was durable when the first part arrived.
         parts: Bytes and marks in their order.
         raw: None: the bytes are a container.
         ends: Whether the stream has ended without a finish.
     """
 
     epoch: int
+    offset: int
     parts: Sequence[bytes | Mark]
     raw: RawAudio | None
     ends: bool
@@ -98,8 +101,11 @@ def appended(row: UploadRow, received: Received) -> tuple[UploadRow, bytes]:
 
     Raises:
         TakenOverError: the upload is not the stream's any more.
+        StoreUnavailableError: an earlier flush of the stream is missing.
     """
     _check_held(row, received.epoch)
+    if row.persisted_size != received.offset:
+        raise StoreUnavailableError
     kept: list[bytes] = []
     size = row.persisted_size
     for part in received.parts:

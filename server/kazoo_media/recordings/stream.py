@@ -226,7 +226,14 @@ class Stream(Flushed):
         self._takes += 1
         self._is_last = self._is_closing or self._flusher.is_draining
         parts, self._parts = self._parts, []
-        received = Received(self.row.epoch, parts, self._spec.raw, self._is_last, unix_time_ms())
+        received = Received(
+            epoch=self.row.epoch,
+            offset=self.row.persisted_size,
+            parts=parts,
+            raw=self._spec.raw,
+            ends=self._is_last,
+            now_ms=unix_time_ms(),
+        )
         change = partial(appended, received=received)
         return TailAppend(self.row.account_id, self.row.id, change)
 

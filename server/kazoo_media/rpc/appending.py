@@ -19,6 +19,8 @@ from kazoo_media.rpc.fields import not_negative
 from kazoo_media.rpc.upload_messages import MODE_NUMBERS, STATE_NUMBERS, ending_of, mark_of
 from kazoo_media.v1.upload_service_pb2 import AppendUploadRequest, AppendUploadResponse
 
+_LAST_MESSAGE_S = 0.05
+
 
 async def read_header(messages: AsyncIterator[AppendUploadRequest]) -> AppendUploadRequest:
     """Return the first message of a stream; it has a header.
@@ -62,10 +64,11 @@ async def appending(
             ending = Ending()
         yield await _last_response(await recordings.finish(stream, ending))
     except MediaError:
-        reading.cancel()
-        with suppress(asyncio.CancelledError, MediaError):
-            await reading
-        await drain(messages)
+        # The next message ends the reading with the same error, and the rest is drained: a client
+        # that is refused while it sends may lose the status.
+        await asyncio.wait([reading], timeout=_LAST_MESSAGE_S)
+        if reading.done() and reading.exception() is not None:
+            await drain(messages)
         raise
     finally:
         reading.cancel()
