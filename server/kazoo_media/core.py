@@ -31,6 +31,7 @@ from kazoo_media.media.versions import Versions
 from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
+from kazoo_media.recordings.archive import Archive
 from kazoo_media.recordings.recordings import Recordings
 from kazoo_media.settings import Settings
 
@@ -93,6 +94,8 @@ async def build_core(
     measuring = Measuring(metadata, renditions, settings, converters, metrics)
     library = Library(metadata, settings, speech, measuring)
     uploads = Uploads(metadata, renditions, library, settings, normalizer, measuring)
+    renormalization = Renormalization(metadata, renditions, library, normalizer, measuring)
+    archive = Archive(metadata, metadata, renormalization, measuring, settings)
     accounts = Accounts(metadata, tokens)
     users = Users(metadata, accounts)
     playback_keys = PlaybackKeys(metadata, metadata, accounts)
@@ -110,8 +113,8 @@ async def build_core(
         links=Links(metadata, metadata, settings),
         resolver=Resolver(metadata, settings),
         versions=Versions(metadata, library, settings, measuring),
-        renormalization=Renormalization(metadata, renditions, library, normalizer, measuring),
+        renormalization=renormalization,
         measuring=measuring,
         waveforms=Waveforms(measuring),
-        recordings=Recordings(metadata, renditions, uploads, library, node.name),
+        recordings=Recordings(metadata, renditions, uploads, library, archive, node.name),
     )

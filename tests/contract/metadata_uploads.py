@@ -119,6 +119,9 @@ class UploadStoreContract:
             ACCOUNT, "c", lambda row: replace(row, state=UploadState.FINISHED)
         )
         assert [each.id for each in await store.list_idle_uploads(9, before, 9)] == ["a", "b", "d"]
+        await store.change_upload(ACCOUNT, "c", lambda row: replace(row, is_archiving=True))
+        assert [each.id for each in await store.list_idle_uploads(9, ("", ""), 2)] == ["a", "b"]
+        assert "c" in [each.id for each in await store.list_idle_uploads(9, ("", ""), 3)]
         assert await store.forget_uploads(0) == 0
         assert await store.forget_uploads(1) == 1
         assert await store.get_upload(ACCOUNT, "c") is None

@@ -68,7 +68,9 @@ class MemoryUploadStore(MediaStore, UploadStore):
         found = [
             each
             for key, each in sorted(self._uploads.items())
-            if key > after and each.state in OPEN_STATES and each.touched_ms < touched_before_ms
+            if key > after
+            and (each.state in OPEN_STATES or each.is_archiving)
+            and each.touched_ms < touched_before_ms
         ]
         return found[:limit]
 

@@ -124,6 +124,17 @@ class Measuring:
         peaks = await self._renditions.rows.get_peaks(media.account_id, rendition.blob_key)
         return peaks if peaks is not None else await self._once(media, rendition)
 
+    async def decoded_ms(self, media: Media, rendition: Rendition) -> int:
+        """Decode a stored rendition to its end and return its duration in milliseconds.
+
+        Raises:
+            NoPeaksError: it cannot be decoded; the text says why.
+            ContentDamagedError: the stored bytes are not those that were committed.
+            StoreUnavailableError: a store failed.
+        """
+        async with self._metrics.turn("measurement", self._turns):
+            return (await self._sound(media, rendition)).duration_ms
+
     async def _once(self, media: Media, rendition: Rendition) -> bytes:
         """Return the waveform of a rendition; concurrent callers share one measurement.
 

@@ -113,7 +113,8 @@ def _rendition(kind: RenditionKind, row: Row) -> Rendition:
         size,
         sha256,
         AudioFacts(*facts),
-        normalization,
+        # An archived recording has a conversion as its original.
+        normalization if kind is RenditionKind.NORMALIZED else None,
         is_damaged=bool(damaged),
     )
 

@@ -39,8 +39,9 @@ _CHANGING = (
     "holder",
     "received_ms",
     "error",
+    "is_archiving",
 )
-_COLUMNS = {"account_id": "account"} | {
+_COLUMNS = {"account_id": "account", "is_archiving": "archiving"} | {
     f"{each}_ms": each for each in ("created", "touched", "received")
 }
 _NAMES = [_COLUMNS.get(each, each) for each in (*_FIXED, *_CHANGING)]
@@ -98,7 +99,7 @@ class SqliteUploads(UploadStore):
         self, touched_before_ms: int, after: tuple[str, str], limit: int
     ) -> list[UploadRow]:
         sql = (
-            f"{_SELECT} where {_OPEN} and touched < ? and (account, id) > (?, ?)"
+            f"{_SELECT} where ({_OPEN} or archiving = 1) and touched < ? and (account, id) > (?, ?)"
             " order by account, id limit ?"
         )
         rows = await self._engine.read_rows(sql, (touched_before_ms, *after, limit))
@@ -168,7 +169,8 @@ class SqliteUploads(UploadStore):
 def _upload_of(row: Row) -> UploadRow:
     values = dict(zip((*_FIXED, *_CHANGING), row, strict=True))
     values["state"] = UploadState(values["state"])
-    values["resumes"] = bool(values["resumes"])
+    for name in ("resumes", "is_archiving"):
+        values[name] = bool(values[name])
     return UploadRow(**values)
 
 

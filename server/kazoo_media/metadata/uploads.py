@@ -55,6 +55,7 @@ class UploadRow:
         touched_ms: When the row was last changed by a stream or a request.
         received_ms: When the last byte was stored; 0 before the first.
         error: Why the last attempt to make a media failed, "" if none has.
+        is_archiving: Whether the finished recording is still to be converted.
     """
 
     account_id: str
@@ -76,6 +77,7 @@ class UploadRow:
     holder: str = ""
     received_ms: int = 0
     error: str = ""
+    is_archiving: bool = False
 
 
 UploadChange: TypeAlias = Callable[[UploadRow], UploadRow]
@@ -139,9 +141,10 @@ class UploadStore(ABC):
     async def list_idle_uploads(
         self, touched_before_ms: int, after: tuple[str, str], limit: int
     ) -> list[UploadRow]:
-        """Return open uploads of all accounts that were last touched before a time.
+        """Return open uploads, and archiving ones, that were last touched before a time.
 
-        They come in the order of account and id, from the first one after `after`, at most `limit`.
+        They are of all accounts, in the order of account and id, from the first one after `after`,
+        at most `limit`.
         """
 
     @abstractmethod
@@ -216,5 +219,5 @@ class UploadStore(ABC):
     async def forget_uploads(self, touched_before_ms: int) -> int:
         """Remove the rows of uploads that are finished or discarded; return how many.
 
-        Only those that were last touched before a time.
+        Only those that were last touched before a time, archiving or not.
         """

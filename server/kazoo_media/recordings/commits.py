@@ -30,6 +30,7 @@ from kazoo_media.media.uploads import Declared, Finish, Source, Uploads
 from kazoo_media.metadata.uploads import UploadRow, UploadState, UploadStore
 from kazoo_media.model import KEEP_NONE, Keep, Media, unix_time_ms
 from kazoo_media.recordings import states
+from kazoo_media.recordings.archive import Archive
 from kazoo_media.recordings.pieces import Pieces
 from kazoo_media.recordings.raw_audio import RawAudio
 from kazoo_media.recordings.spec import Ending, UploadSpec
@@ -60,9 +61,15 @@ class Commits:
     """Makes media of uploads."""
 
     def __init__(
-        self, store: UploadStore, pieces: Pieces, uploads: Uploads, library: Library
+        self,
+        store: UploadStore,
+        pieces: Pieces,
+        uploads: Uploads,
+        library: Library,
+        archive: Archive,
     ) -> None:
         self._store = store
+        self._archive = archive
         self._pieces = pieces
         self._uploads = uploads
         self._library = library
@@ -113,7 +120,9 @@ class Commits:
             change = partial(states.refused, error=error.message, now_ms=unix_time_ms())
             await self._store.change_upload(account_id, upload_id, change)
             raise
-        return await self._outcome(await self._store.get_upload(account_id, upload_id) or row)
+        finished = await self._store.get_upload(account_id, upload_id) or row
+        self._archive.soon(finished)
+        return await self._outcome(finished)
 
     async def _outcome(self, row: UploadRow) -> Outcome:
         if row.state is UploadState.DISCARDED:

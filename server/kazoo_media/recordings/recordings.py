@@ -34,6 +34,7 @@ from kazoo_media.media.uploads import Uploads
 from kazoo_media.metadata.uploads import UploadChange, UploadRow, UploadState, UploadStore
 from kazoo_media.model import unix_time_ms
 from kazoo_media.recordings import states
+from kazoo_media.recordings.archive import Archive
 from kazoo_media.recordings.commits import Commits
 from kazoo_media.recordings.flusher import Flusher
 from kazoo_media.recordings.pieces import Pieces
@@ -56,6 +57,7 @@ class Recordings:
         renditions: Renditions,
         uploads: Uploads,
         library: Library,
+        archive: Archive,
         node_name: str,
     ) -> None:
         self._store = store
@@ -63,14 +65,20 @@ class Recordings:
         self._holder = f"{node_name}:{os.getpid()}"
         self._flusher = Flusher(store)
         self._pieces = Pieces(store, renditions.rows, renditions.blobs)
-        self._commits = Commits(store, self._pieces, uploads, library)
+        self._archive = archive
+        self._commits = Commits(store, self._pieces, uploads, library, archive)
         self._tails = Tails(store, self._pieces, library, renditions)
         self._streams: WeakValueDictionary[tuple[str, str], Stream] = WeakValueDictionary()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Make durable what streams receive; at the end finish running commits."""
-        flushing = asyncio.get_running_loop().create_task(self._flusher.run())
+        """Make durable what streams receive, convert what is finished.
+
+        At the end, running commits are finished, and conversions are left to another process.
+        """
+        loop = asyncio.get_running_loop()
+        flushing = loop.create_task(self._flusher.run())
+        archiving = loop.create_task(self._archive.run())
         try:
             yield
         finally:
@@ -78,6 +86,8 @@ class Recordings:
             await flushing
             await self._pieces.aclose()
             await self._commits.aclose()
+            archiving.cancel()
+            await asyncio.wait([archiving])
 
     async def drain(self) -> None:
         """Flush what has arrived and end all streams with DrainingError; take no more."""
@@ -243,6 +253,14 @@ class Recordings:
         row = await self._store.change_upload(account_id, upload_id, change)
         self._look_again(row)
         return await self._commits.commit(account_id, upload_id)
+
+    async def archive(self, row: UploadRow) -> None:
+        """Convert a finished recording as the settings say.
+
+        Raises:
+            MediaError: a store failed; it can be tried again.
+        """
+        await self._archive.archive(row)
 
     async def tail(self, scope: ReadScope, upload_id: str, offset: int) -> Tail:
         """Return the durable bytes of an upload from an offset on, followed until it ends.

@@ -199,7 +199,19 @@ def finished(row: UploadRow, media_id: str, now_ms: int) -> UploadRow:
     """
     if row.state is not UploadState.COMMITTING:
         raise UploadEndedError(row.id, row.state)
-    return replace(row, state=UploadState.FINISHED, media_id=media_id, touched_ms=now_ms, error="")
+    return replace(
+        row,
+        state=UploadState.FINISHED,
+        media_id=media_id,
+        touched_ms=now_ms,
+        error="",
+        is_archiving=True,
+    )
+
+
+def archived(row: UploadRow, now_ms: int) -> UploadRow:
+    """Return the row of a finished upload whose recording was converted."""
+    return replace(row, is_archiving=False, touched_ms=now_ms)
 
 
 def refused(row: UploadRow, error: str, now_ms: int) -> UploadRow:

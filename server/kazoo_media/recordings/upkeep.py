@@ -6,8 +6,9 @@ Theory of operation:
    It is committed again. If the process lives, two commit, and one of them is first.
 2. An upload whose recorder was away for `recordings.idle_minutes` becomes an incomplete recording.
    Streams touch their uploads, so one that is open is never idle.
-3. An upload that could not become a media stays for a week, so that somebody can fetch its bytes.
-4. Rows of uploads that ended a week ago are forgotten.
+3. A finished recording that was to be converted, and was not for a while, is converted.
+4. An upload that could not become a media stays for a week, so that somebody can fetch its bytes.
+5. Rows of uploads that ended a week ago are forgotten.
 """
 
 from __future__ import annotations
@@ -45,12 +46,14 @@ class UpkeepReport:
 
     Attributes:
         committed: Uploads that became a media, or were discarded as too short.
+        archived: Finished recordings that were converted, or need not be.
         expired: Uploads that could not become a media and are discarded now.
         failed: Uploads that could not become a media now.
         forgotten: Rows of ended uploads that were removed.
     """
 
     committed: int = 0
+    archived: int = 0
     expired: int = 0
     failed: int = 0
     forgotten: int = 0
@@ -87,7 +90,7 @@ class RecordingUpkeep:
         """
         now_ms = self._clock()
         idle_ms = await self._settings.get(IDLE_MINUTES) * _MINUTE_MS
-        counts = dict.fromkeys(("committed", "expired", "failed"), 0)
+        counts = dict.fromkeys(("committed", "archived", "expired", "failed"), 0)
         async for row in self._idle(now_ms - min(idle_ms, _COMMIT_MS)):
             result = await self._end(row, now_ms - row.touched_ms, idle_ms)
             if result:
@@ -102,10 +105,11 @@ class RecordingUpkeep:
             except MediaError as error:
                 _log.warning("recordings not tidied", error=error.message, reason=error.reason)
             else:
-                if report.committed or report.expired or report.failed:
+                if report != UpkeepReport(forgotten=report.forgotten):
                     _log.info(
                         "recordings tidied",
                         committed=report.committed,
+                        archived=report.archived,
                         expired=report.expired,
                         failed=report.failed,
                     )
@@ -120,6 +124,8 @@ class RecordingUpkeep:
 
     async def _end(self, row: UploadRow, untouched_ms: int, idle_ms: int) -> str:
         """End an upload if it is due; return what it counts as, "" if it is not due."""
+        if row.is_archiving:
+            return await self._archive(row) if untouched_ms > _COMMIT_MS else ""
         if row.state is UploadState.COMMITTING:
             is_due, keep = untouched_ms > _COMMIT_MS, True
         elif row.error:
@@ -140,3 +146,7 @@ class RecordingUpkeep:
             )
             return "failed"
         return "committed" if keep else "expired"
+
+    async def _archive(self, row: UploadRow) -> str:
+        await self._recordings.archive(row)
+        return "archived"

@@ -36,6 +36,9 @@ from kazoo_media.settings.setting import Setting as Setting
 
 T = TypeVar("T")
 
+NO_ARCHIVE = "none"
+"""The preset of recordings that are not archived."""
+
 _GIB = 1024**3
 _KINDS = {bool: "true or false", int: "an integer", str: "text", dict: "a JSON object"}
 
@@ -226,7 +229,24 @@ KEPT_VERSIONS = Setting(
     between(1, 100),
 )
 IDLE_MINUTES = Setting(
-    "recordings", "idle_minutes", 60, "Minutes that a recorder may be away.", between(1, 10_080)
+    "recordings",
+    "idle_minutes",
+    60,
+    "Minutes that a recorder may be away before its recording is kept as incomplete.",
+    between(1, 10_080),
+)
+ARCHIVE_PRESET = Setting(
+    "recordings",
+    "archive_preset",
+    NO_ARCHIVE,
+    "Preset that finished recordings are converted with; none: as uploads are.",
+    one_of(NO_ARCHIVE, *PRESET_NAMES),
+)
+KEEP_ORIGINAL = Setting(
+    "recordings",
+    "keep_original",
+    built_in=True,
+    description="Whether the original of an archived recording is kept.",
 )
 SCRUB_DAYS = Setting(
     "blobs",

@@ -19,11 +19,14 @@ create table upload (
     holder text not null,
     received integer not null,
     error text not null,
+    archiving integer not null,
     spec text not null,         -- JSON; last, as it may be long and a flush does not read it
     primary key (account, id)
 ) strict;
 create index upload_open on upload (account, id) where state in ('receiving', 'interrupted', 'committing');
-create index upload_touched on upload (state, touched);
+create index upload_due on upload (account, id)
+    where state in ('receiving', 'interrupted', 'committing') or archiving = 1;
+create index upload_ended on upload (touched) where state in ('finished', 'discarded');
 
 create table piece (
     account text not null,
