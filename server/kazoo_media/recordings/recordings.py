@@ -110,9 +110,10 @@ class Recordings:
             raise DrainingError
         check_upload_id(upload_id)
         spec.check()
+        text = spec.to_json()
         await self._check_media(scope, spec)
         await self._settle(scope.account_id, upload_id)
-        text, now_ms = spec.to_json(), unix_time_ms()
+        now_ms = unix_time_ms()
         new = UploadRow(
             account_id=scope.account_id,
             id=upload_id,

@@ -19,6 +19,7 @@ from kazoo_media.errors import (
     NotRawAudioError,
     OffsetGapError,
     TooLargeError,
+    UploadEndedError,
     ValidationError,
     Violation,
 )
@@ -274,6 +275,8 @@ class Stream(Flushed):
     def _check_alive(self) -> None:
         if self._error is not None:
             raise self._error
+        if self._has_ended:
+            raise UploadEndedError(self.row.id, self.row.state)
 
     async def _next_change(self) -> None:
         self._changed.clear()

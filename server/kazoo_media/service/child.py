@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from collections import deque
@@ -25,6 +26,9 @@ _LAST_LINES_S = 1.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 10.0
 _KEPT_PIECES = 1000
+
+END_RECORDINGS = signal.SIGUSR1
+"""Tells a worker to make its recordings durable and to end their streams."""
 
 _log = structlog.get_logger()
 
@@ -130,6 +134,12 @@ class Child:
                 write_lines(lines)
             if not self._restarts:
                 self._start_log.append(lines)
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal to the process if it runs."""
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
 
     async def end(self) -> None:
         """Ask the process to end; kill it after a while."""

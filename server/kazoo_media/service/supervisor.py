@@ -9,8 +9,9 @@ Theory of operation:
 3. The service is announced when every worker listens and `/healthz` through Envoy is 200. A process
    that ends earlier fails the start; one that ends later is restarted, at first immediately, then
    with growing pauses.
-4. The first SIGTERM or SIGINT drains: both ports close, running requests continue for at most
-   `drain_s`, then workers and Envoy stop. The second signal stops at once.
+4. The first SIGTERM or SIGINT drains: both ports close, recordings are made durable and sent away,
+   other requests continue for at most `drain_s`, then workers and Envoy stop. The second signal
+   stops at once.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from kazoo_media.config import Config, user_runtime_folder
 from kazoo_media.service import gateway_worker
 from kazoo_media.service.addresses import check_port
 from kazoo_media.service.bootstrap import Bootstrap
-from kazoo_media.service.child import Child
+from kazoo_media.service.child import END_RECORDINGS, Child
 from kazoo_media.service.envoy import (
     Admin,
     envoy_command,
@@ -141,7 +142,7 @@ class Supervisor:
             async with asyncio.TaskGroup() as tasks:
                 keepers = [tasks.create_task(child.keep()) for child in self._children]
                 await self._serve()
-                await self._drain(admin)
+                await self._drain(workers, admin)
                 await _end_all(workers)
                 await envoy.end()  # last: workers finish running requests
                 for keeper in keepers:
@@ -176,10 +177,12 @@ class Supervisor:
             await asyncio.sleep(_POLL_S)
         return False
 
-    async def _drain(self, admin: Admin) -> None:
+    async def _drain(self, workers: Sequence[Child], admin: Admin) -> None:
         _log.info("draining", at_most_s=self._config.drain_s)
         with suppress(OSError, TimeoutError):  # without Envoy there is nothing to wait for
             await asyncio.to_thread(admin.begin_drain)
+            for worker in workers:  # recordings would run until the end of the time
+                worker.tell(END_RECORDINGS)
             async with asyncio.timeout(self._config.drain_s):
                 # ASYNC110 suggests an Event, but another process has the state.
                 while await asyncio.to_thread(admin.running_requests):  # noqa: ASYNC110

@@ -38,6 +38,7 @@ from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.addresses import check_address
 from kazoo_media.service.bootstrap import Bootstrap
+from kazoo_media.service.child import END_RECORDINGS
 from kazoo_media.service.memory import give_memory_back
 from kazoo_media.service.runtime import metrics_folder
 from kazoo_media.service.tls_files import check_tls
@@ -61,8 +62,9 @@ _log = structlog.get_logger()
 
 async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> None:
     """Serve the gateway on a unix socket until SIGTERM; then wait a few seconds for calls."""
-    stop = asyncio.Event()
+    stop, end_recordings = asyncio.Event(), asyncio.Event()
     _on_signal(stop.set)
+    asyncio.get_running_loop().add_signal_handler(END_RECORDINGS, end_recordings.set)
     async with AsyncExitStack() as stack:
         descriptor = await asyncio.to_thread(_shared_file, socket_path.with_name("login_limit"))
         stack.callback(os.close, descriptor)
@@ -86,11 +88,13 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
             upkeep = _upkeep(tasks, opened) if index == 0 else []
             measuring = tasks.create_task(opened.core.measuring.run())
             trimming = tasks.create_task(give_memory_back())
+            draining = tasks.create_task(_drain_after(end_recordings, opened))
             await server.start(socket_path)
             _log.info("serving", worker=index)
             await stop.wait()
             await status.enter_graceful_shutdown()
-            await opened.core.recordings.drain()
+            end_recordings.set()
+            await draining
             await server.stop(_GRACE_S)
             measuring.cancel()
             trimming.cancel()
@@ -149,6 +153,11 @@ async def run_standalone_worker(
             trimming.cancel()
             for each in upkeep:
                 each.cancel()
+
+
+async def _drain_after(event: asyncio.Event, opened: _Opened) -> None:
+    await event.wait()
+    await opened.core.recordings.drain()
 
 
 def _upkeep(tasks: asyncio.TaskGroup, opened: _Opened) -> list[asyncio.Task[None]]:

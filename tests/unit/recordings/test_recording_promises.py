@@ -28,7 +28,7 @@ from tests.contract.recording_promises import (
     RecordingStream,
     Seen,
 )
-from tests.support.core_fixtures import core_on_disk, make_core, stored_bytes
+from tests.support.core_fixtures import core_on_disk, stored_bytes
 
 _SCOPE = WriteScope("a" * 32)
 _MESSAGE_BYTES = 3 * 1024 * 1024
@@ -167,16 +167,8 @@ class _CoreDriver(RecordingDriver):
         return (await self._core.library.get(_SCOPE, media_id)).document
 
 
-class TestRecordingsOnDisk(RecordingPromises):
+class TestRecordingsInTheCore(RecordingPromises):
     @pytest.fixture
     async def driver(self, tmp_path: Path) -> AsyncIterator[RecordingDriver]:
         async with core_on_disk(tmp_path) as tested, tested.core.recordings.running():
-            yield _CoreDriver(tested.core)
-
-
-class TestRecordingsInMemory(RecordingPromises):
-    @pytest.fixture
-    async def driver(self) -> AsyncIterator[RecordingDriver]:
-        tested = await make_core()
-        async with tested.core.recordings.running():
             yield _CoreDriver(tested.core)
