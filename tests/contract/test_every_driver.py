@@ -26,8 +26,8 @@ from kazoo_media.metadata.store import (
     PromptStore,
     SettingStore,
 )
-from kazoo_media.metadata.version_store import VersionStore
 from kazoo_media.metadata.uploads import UploadStore
+from kazoo_media.metadata.version_store import VersionStore
 from tests.contract.blob_store import BlobStoreContract
 from tests.contract.metadata_accounts import AccountStoreContract
 from tests.contract.metadata_blobs import BlobRowsContract

@@ -34,9 +34,7 @@ from tests.support.memory_settings import MemorySettingStore
 from tests.support.memory_uploads import MemoryUploadStore
 
 
-class MemoryMetadataStore(
-    MemoryAccountStore, MemorySettingStore, MemoryUploadStore, MetadataStore
-):
+class MemoryMetadataStore(MemoryAccountStore, MemorySettingStore, MemoryUploadStore, MetadataStore):
     """Rows in memory. No method awaits, so each is atomic on its loop."""
 
     def __init__(self) -> None:
@@ -168,7 +166,9 @@ class MemoryMetadataStore(
         if _original(media) == _original(current):
             self._kill(self._rows(media.account_id, old - new), now_ms)
         else:
+            shared = self._rows(media.account_id, new & old)
             self._replace_content(current, keep, now_ms)
+            self._blobs |= {(each.account_id, each.key): each for each in shared}
         self._put(replace(current, content=content), media)
 
     @override

@@ -79,11 +79,12 @@ def commit_content(
     previous = _blob_keys(db, media.account_id, media.id)
     replace_document(db, media, expected_revision)
     _make_content_live(db, media, previous, now_ms)
-    replaced = [key for key in previous if key not in _content_keys(media)]
+    kept = _content_keys(media)
+    replaced = [key for key in previous if key not in kept]
     if previous[:1] == replaced[:1]:  # another original
         replaced = _keep_replaced(db, media, expected_revision, now_ms, keep)
     _point_at_content(db, media)
-    _kill(db, media.account_id, replaced, now_ms)
+    _kill(db, media.account_id, [key for key in replaced if key not in kept], now_ms)
 
 
 def restore_version(

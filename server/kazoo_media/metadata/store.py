@@ -7,15 +7,13 @@ the given one. All tasks of one event loop, and several processes, may use a sto
 
 Theory of operation, blobs (storage rules 1 to 4):
 
-1. `begin_upload` writes an intent row for each blob key: pending.
-2. The bytes go to the blob store.
-3. `commit_content` is the commit point: pending blobs become live, the document points to them,
+1. `begin_upload` writes an intent row for each blob key: pending. The bytes go to the blob store.
+2. `commit_content` is the commit point: pending blobs become live, the document points to them,
    previous blobs become dead. If the media is new, `insert_media` is the commit point.
-4. A sweeper marks pending blobs that were not touched for a while as dead, unlinks dead blobs, then
+3. A sweeper marks pending blobs that were not touched for a while as dead, unlinks dead blobs, then
    forgets their rows. A commit that finds its blob no longer pending changes nothing.
 
-Every method raises StoreUnavailableError when the engine does not answer, StorageFullError when it
-has no space.
+Every method raises StoreUnavailableError if the engine is down, StorageFullError without space.
 """
 
 from __future__ import annotations
@@ -25,8 +23,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kazoo_media.metadata.link_secret_store import LinkSecretStore
-from kazoo_media.metadata.version_store import VersionStore
 from kazoo_media.metadata.uploads import UploadStore
+from kazoo_media.metadata.version_store import VersionStore
 from kazoo_media.model import (
     KEEP_NONE,
     Account,

@@ -8,7 +8,6 @@ read until the store's settings revision changes: every worker applies a change 
 from __future__ import annotations
 
 import contextlib
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -32,6 +31,7 @@ from kazoo_media.settings.checks import (
     one_of,
     url,
 )
+from kazoo_media.settings.setting import Origin as Origin
 from kazoo_media.settings.setting import Setting as Setting
 
 T = TypeVar("T")
@@ -41,14 +41,6 @@ NO_ARCHIVE = "none"
 
 _GIB = 1024**3
 _KINDS = {bool: "true or false", int: "an integer", str: "text", dict: "a JSON object"}
-
-
-class Origin(enum.Enum):
-    """Where a setting's value comes from."""
-
-    BUILT_IN = enum.auto()
-    DEFAULT = enum.auto()
-    NODE = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""The declaration of a setting."""
+"""The declaration of a setting, and where its value comes from."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -31,3 +32,11 @@ class Setting(Generic[T]):
     def name(self) -> tuple[str, str]:
         """Return the category and the key; together they are unique."""
         return self.category, self.key
+
+
+class Origin(enum.Enum):
+    """Where a setting's value comes from."""
+
+    BUILT_IN = enum.auto()
+    DEFAULT = enum.auto()
+    NODE = enum.auto()
