@@ -20,7 +20,7 @@ from kazoo_media.v1.upload_service_pb2_grpc import UploadServiceStub
 from tests.contract.recording_promises import audio, samples_of
 from tests.e2e.clients import Tenant
 from tests.rpc.service import refusal_of
-from tests.support.product import Product
+from tests.support.product import Product, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -82,6 +82,22 @@ class _Recorder:
         return media
 
 
+def _returned(tenant: Tenant) -> _Recorder:
+    """Return a recorder that tries until a worker takes it."""
+    found: list[_Recorder] = []
+
+    def is_taken() -> bool:
+        try:
+            found.append(_Recorder(tenant))
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        return bool(found)
+
+    wait_until(is_taken, "a worker takes the recorder")
+    return found[0]
+
+
 def _worker_of(tenant: Tenant) -> int:
     """Return the process that the recorder is connected to."""
     stub: Any = UploadServiceStub(tenant.channel)
@@ -98,14 +114,14 @@ def test_a_recording_outlives_its_workers_and_the_service(tmp_path: Path) -> Non
             recorder.append(data[:2000])
             os.kill(_worker_of(tenant), signal.SIGKILL)
             assert not refusal_of(recorder.end_of_stream()).info.reason  # nobody could say
-        with _Recorder(tenant) as recorder:
+        with _returned(tenant) as recorder:
             assert recorder.persisted_size == 2000
             recorder.append(data[2000:4000])
             recorder.send(data[4000:5000])
             os.kill(_worker_of(tenant), signal.SIGTERM)
             assert refusal_of(recorder.end_of_stream()).info.reason == "DRAINING"
             drained = recorder.persisted_size
-        with _Recorder(tenant) as recorder:
+        with _returned(tenant) as recorder:
             assert recorder.persisted_size == drained
             recorder.append(data[drained:6000])
             recorder.send(data[6000:7000])

@@ -241,6 +241,20 @@ class TestRecordingsOverGrpc(RecordingPromises):
         return _GrpcDriver(live)
 
 
+async def test_raw_audio_of_an_unknown_encoding_is_refused(live: Live) -> None:
+    spec = _spec(SPEC)
+    spec.raw.ClearField("encoding")
+    header = pb.AppendUploadRequest.Header(
+        account_id=live.tenant.account_id, upload_id="call", spec=spec
+    )
+    stub: Any = UploadServiceStub(live.channel)
+    call = stub.AppendUpload(metadata=live.tenant.metadata)
+    await call.write(pb.AppendUploadRequest(header=header))
+    with refused("INVALID_ARGUMENT", "VALIDATION") as refusal:
+        await _read_to_the_end(call)
+    assert refusal.fields == ["spec.raw.encoding"]
+
+
 async def test_calls_of_a_recorder_who_is_not_permitted_are_refused(live: Live) -> None:
     stranger = await live.service.tenant()
     stub: Any = UploadServiceStub(live.channel)

@@ -7,8 +7,10 @@ Theory of operation:
 2. An upload whose recorder was away for `recordings.idle_minutes` becomes an incomplete recording.
    Streams touch their uploads, so one that is open is never idle.
 3. A finished recording that was to be converted, and was not for a while, is converted.
-4. An upload that could not become a media stays for a week, so that somebody can fetch its bytes.
-5. Rows of uploads that ended a week ago are forgotten.
+4. Nothing is ended by one look at the clock: what is due must have been due a look earlier and not
+   have been touched since. If the clock jumps, streams touch their uploads in between.
+5. An upload that could not become a media stays for a week, so that somebody can fetch its bytes.
+6. Rows of uploads that ended a week ago are forgotten.
 """
 
 from __future__ import annotations
@@ -81,9 +83,10 @@ class RecordingUpkeep:
         self._recordings = recordings
         self._settings = settings
         self._clock = clock
+        self._due: dict[tuple[str, str], int] = {}
 
     async def tidy(self) -> UpkeepReport:
-        """End all uploads that are due, and forget those that ended long ago.
+        """End all uploads that are due, now and a look ago; forget those that ended long ago.
 
         Raises:
             MediaError: a store failed; what was done counts.
@@ -91,9 +94,13 @@ class RecordingUpkeep:
         now_ms = self._clock()
         idle_ms = await self._settings.get(IDLE_MINUTES) * _MINUTE_MS
         counts = dict.fromkeys(("committed", "archived", "expired", "failed"), 0)
+        before, self._due = self._due, {}
         async for row in self._idle(now_ms - min(idle_ms, _COMMIT_MS)):
-            result = await self._end(row, now_ms - row.touched_ms, idle_ms)
-            if result:
+            if not _is_due(row, now_ms - row.touched_ms, idle_ms):
+                continue
+            key = row.account_id, row.id
+            self._due[key] = row.touched_ms
+            if before.get(key) == row.touched_ms and (result := await self._end(row)):
                 counts[result] += 1
         return UpkeepReport(**counts, forgotten=await self._store.forget_uploads(now_ms - _KEPT_MS))
 
@@ -122,22 +129,16 @@ class RecordingUpkeep:
                 yield row
             after = rows[-1].account_id, rows[-1].id
 
-    async def _end(self, row: UploadRow, untouched_ms: int, idle_ms: int) -> str:
-        """End an upload if it is due; return what it counts as, "" if it is not due."""
+    async def _end(self, row: UploadRow) -> str:
+        """End an upload; return what it counts as, "" if somebody else was faster."""
         if row.is_archiving:
-            return await self._archive(row) if untouched_ms > _COMMIT_MS else ""
-        if row.state is UploadState.COMMITTING:
-            is_due, keep = untouched_ms > _COMMIT_MS, True
-        elif row.error:
-            is_due, keep = untouched_ms > _KEPT_MS, False
-        else:
-            is_due, keep = untouched_ms > idle_ms, True
-        if not is_due:
-            return ""
+            await self._recordings.archive(row)
+            return "archived"
+        keep = not row.error
         try:
             await self._recordings.finish_idle(row, "interrupted", keep=keep)
         except UploadEndedError:
-            return ""  # somebody was faster
+            return ""
         except (StorageFullError, StoreUnavailableError):
             raise
         except MediaError as error:
@@ -147,6 +148,8 @@ class RecordingUpkeep:
             return "failed"
         return "committed" if keep else "expired"
 
-    async def _archive(self, row: UploadRow) -> str:
-        await self._recordings.archive(row)
-        return "archived"
+
+def _is_due(row: UploadRow, untouched_ms: int, idle_ms: int) -> bool:
+    if row.is_archiving or row.state is UploadState.COMMITTING:
+        return untouched_ms > _COMMIT_MS
+    return untouched_ms > (_KEPT_MS if row.error else idle_ms)

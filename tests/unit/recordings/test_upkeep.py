@@ -40,6 +40,7 @@ class _Rig:
             self.tested.core.settings,
             lambda: unix_time_ms() + ahead_ms,
         )
+        assert await upkeep.tidy() in (UpkeepReport(), UpkeepReport(forgotten=1))
         return await upkeep.tidy()
 
     async def row(self, upload_id: str = "call") -> UploadRow:
@@ -120,3 +121,24 @@ async def test_what_cannot_become_a_media_is_kept_for_a_week(rig: _Rig) -> None:
     assert await rig.tidy_after(_WEEK_MS + _MINUTE_MS) == UpkeepReport(expired=1, forgotten=1)
     with pytest.raises(UploadNotFoundError):
         await rig.row("picture")
+
+
+async def test_a_clock_that_jumps_ends_no_recording_that_runs(rig: _Rig) -> None:
+    await rig.recordings.open(_SCOPE, "call", SPEC)
+    ahead_ms = 0
+    upkeep = RecordingUpkeep(
+        rig.tested.metadata,
+        rig.recordings,
+        rig.tested.core.settings,
+        lambda: unix_time_ms() + ahead_ms,
+    )
+    assert await upkeep.tidy() == UpkeepReport()
+    ahead_ms = 10 * 60 * _MINUTE_MS
+    assert await upkeep.tidy() == UpkeepReport()
+
+    def touched(row: UploadRow) -> UploadRow:  # as its stream does within seconds
+        return replace(row, touched_ms=unix_time_ms() + ahead_ms)
+
+    await rig.tested.metadata.change_upload(_SCOPE.account_id, "call", touched)
+    assert await upkeep.tidy() == UpkeepReport()
+    assert (await rig.row()).state is UploadState.RECEIVING
