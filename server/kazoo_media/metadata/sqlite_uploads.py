@@ -209,7 +209,7 @@ def _append(db: apsw.Connection, append: TailAppend) -> UploadRow | MediaError:
         changed, data = append.change(row)
     except MediaError as error:
         return error
-    if changed != row:
+    if changed is not row:  # comparing them would take as long as the statement
         db.execute(_UPDATE, _changing_of(changed))
     if data:
         db.execute(

@@ -1,0 +1,122 @@
+"""Streams of one process: how they end, and what they hold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from kazoo_media.access.accounts import WriteScope
+from kazoo_media.errors import DrainingError, StorageFullError, TooLargeError, UploadEndedError
+from kazoo_media.metadata.uploads import UploadState
+from kazoo_media.recordings.recordings import Recordings
+from kazoo_media.recordings.spec import Ending
+from kazoo_media.recordings.time_line import Gap
+from tests.contract.recording_promises import SPEC, audio
+from tests.support.core_fixtures import CoreUnderTest, make_core
+
+_SCOPE = WriteScope("a" * 32)
+
+
+@pytest.fixture
+async def tested() -> AsyncIterator[CoreUnderTest]:
+    tested = await make_core()
+    async with tested.core.recordings.running():
+        yield tested
+
+
+@pytest.fixture
+def recordings(tested: CoreUnderTest) -> Recordings:
+    return tested.core.recordings
+
+
+async def test_a_drain_keeps_all_that_arrived_and_sends_the_recorders_away(
+    recordings: Recordings,
+) -> None:
+    streams = [await recordings.open(_SCOPE, name, SPEC) for name in ("a", "b")]
+    await streams[0].append(0, audio(100))
+    await streams[0].flush()
+    for stream in streams:
+        await stream.append(stream.received_size, audio(50))
+    await recordings.drain()
+    for stream, size in zip(streams, (150, 50), strict=True):
+        never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        assert stream.row.persisted_size == size
+        with pytest.raises(DrainingError):
+            await anext(stream.acknowledgements(never))
+        with pytest.raises(DrainingError):
+            await stream.append(size, b"more")
+        stored = (await recordings.get(_SCOPE, stream.row.id)).row
+        assert (stored.state, stored.persisted_size) == (UploadState.INTERRUPTED, size)
+    with pytest.raises(DrainingError):
+        await recordings.open(_SCOPE, "a", SPEC)
+
+
+async def test_a_full_disk_ends_the_streams_and_they_go_on_when_there_is_space(
+    tested: CoreUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings = tested.core.recordings
+
+    async def full(*_: object) -> None:
+        raise StorageFullError
+
+    stream = await recordings.open(_SCOPE, "call", SPEC)
+    await stream.append(0, audio(100))
+    await stream.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr(tested.metadata, "append_tails", full)
+        await stream.append(100, audio(50))
+        with pytest.raises(StorageFullError):
+            await stream.flush()
+    stream.close()
+    stream = await recordings.open(_SCOPE, "call", SPEC)
+    assert stream.received_size == 100
+    await stream.append(100, audio(50))
+    outcome = await recordings.finish(stream, Ending(size_bytes=150))
+    assert outcome.row.state is UploadState.FINISHED
+
+
+async def test_an_ended_upload_takes_nothing(recordings: Recordings) -> None:
+    stream = await recordings.open(_SCOPE, "call", SPEC)
+    await stream.append(0, audio(8))
+    await recordings.finish(stream, Ending(size_bytes=8))
+    for ended in (stream, await recordings.open(_SCOPE, "call", SPEC)):
+        with pytest.raises(UploadEndedError):
+            await ended.append(8, b"more")
+
+
+async def test_the_silence_of_gaps_counts_towards_the_limit(recordings: Recordings) -> None:
+    stream = await recordings.open(_SCOPE, "call", replace(SPEC, max_bytes=1000))
+    stream.mark(0, Gap(100))  # 800 bytes
+    with pytest.raises(TooLargeError):
+        stream.mark(0, Gap(100))
+    with pytest.raises(TooLargeError):
+        await stream.append(0, audio(201))
+    await stream.append(0, audio(200))
+    outcome = await recordings.finish(stream, Ending(size_bytes=200))
+    assert outcome.media is not None
+    assert outcome.media.document["duration_ms"] == 125
+
+
+async def test_a_slow_store_makes_a_fast_recorder_wait(
+    tested: CoreUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker holds little of what is not durable."""
+    gate = asyncio.Event()
+    whole = tested.metadata.append_tails
+
+    async def slow(appends: object) -> object:
+        await gate.wait()
+        return await whole(appends)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tested.metadata, "append_tails", slow)
+    stream = await tested.core.recordings.open(_SCOPE, "call", SPEC)
+    await stream.append(0, audio(1024 * 1024))
+    waiting = asyncio.ensure_future(stream.append(1024 * 1024, b"a"))
+    done, _ = await asyncio.wait([waiting], timeout=0.05)
+    assert not done
+    gate.set()
+    await waiting
+    stream.close()
