@@ -83,6 +83,8 @@ class Archive:
                 await self.archive(row)
             except MediaError as error:
                 _log.warning("recording not archived", upload_id=row.id, reason=error.reason)
+            except Exception:  # noqa: BLE001 - a failure must not end the worker
+                _log.exception("archiving failed unexpectedly", upload_id=row.id)
 
     async def archive(self, row: UploadRow) -> None:
         """Convert a finished recording as the settings say, and note that this is done.

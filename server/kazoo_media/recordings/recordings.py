@@ -74,20 +74,20 @@ class Recordings:
     async def running(self) -> AsyncIterator[None]:
         """Make durable what streams receive, convert what is finished.
 
-        At the end, running commits are finished, and conversions are left to another process.
+        At the end, running commits are finished, and conversions are left to another process. A
+        fault of the service in a flush cancels the caller: a worker must not go on without flushes.
         """
-        loop = asyncio.get_running_loop()
-        flushing = loop.create_task(self._flusher.run())
-        archiving = loop.create_task(self._archive.run())
-        try:
-            yield
-        finally:
-            self._flusher.stop()
-            await flushing
-            await self._pieces.aclose()
-            await self._commits.aclose()
-            archiving.cancel()
-            await asyncio.wait([archiving])
+        async with asyncio.TaskGroup() as tasks:
+            flushing = tasks.create_task(self._flusher.run())
+            archiving = tasks.create_task(self._archive.run())
+            try:
+                yield
+            finally:
+                self._flusher.stop()
+                await asyncio.wait([flushing])
+                await self._pieces.aclose()
+                await self._commits.aclose()
+                archiving.cancel()
 
     async def drain(self) -> None:
         """Flush what has arrived and end all streams with DrainingError; take no more."""

@@ -136,8 +136,8 @@ class Child:
                 self._start_log.append(lines)
 
     def tell(self, number: signal.Signals) -> None:
-        """Send a signal to the process if it runs."""
-        if self._process is not None and self._process.returncode is None:
+        """Send a signal to the process if it runs. One that still starts would not know it."""
+        if self._restarts and self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
 

@@ -120,3 +120,22 @@ async def test_a_slow_store_makes_a_fast_recorder_wait(
     gate.set()
     await waiting
     stream.close()
+
+
+async def test_a_fault_in_a_flush_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without flushes nothing would be durable any more, and nobody would be told."""
+    tested = await make_core()
+
+    async def faulty(*_: object) -> None:
+        raise TypeError
+
+    async def record() -> None:
+        async with tested.core.recordings.running():
+            stream = await tested.core.recordings.open(_SCOPE, "call", SPEC)
+            await stream.append(0, audio(100))
+            await stream.flush()
+
+    monkeypatch.setattr(tested.metadata, "append_tails", faulty)
+    with pytest.raises(ExceptionGroup) as caught:
+        await record()
+    assert caught.group_contains(TypeError)
