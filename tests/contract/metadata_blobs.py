@@ -11,7 +11,7 @@ import pytest
 from kazoo_media.blobs.store import new_blob_key
 from kazoo_media.errors import IncompleteUploadError, StaleRevisionError
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.model import BlobRow, BlobState, Content, Media, MediaQuery, RenditionKind
+from kazoo_media.model import BlobRow, BlobState, Content, Media, MediaQuery
 from tests.contract.media_samples import (
     ACCOUNT,
     OTHER_ACCOUNT,
@@ -99,23 +99,6 @@ class BlobRowsContract:
             **dict.fromkeys(keys_of(new), BlobState.LIVE),
         }
         assert {each.touched_ms for each in await store.list_dead(3001, 9)} == {3000}
-
-    async def test_a_rendition_that_becomes_the_original_keeps_its_blob(
-        self, store: MetadataStore
-    ) -> None:
-        media = make_media()
-        await store.insert_media(media)
-        old = make_content(1)
-        media = await upload(store, media, old)
-        assert old.normalized is not None
-        kept = replace(old.normalized, kind=RenditionKind.ORIGINAL, normalization=None)
-        saved = saved_with(media, Content(kept))
-        await store.commit_content(saved, media.revision, 3000)
-        assert await store.get_media(ACCOUNT, "m") == saved
-        assert await _states(store) == {
-            old.original.blob_key: BlobState.DEAD,
-            kept.blob_key: BlobState.LIVE,
-        }
 
     async def test_a_new_normalized_rendition_beside_the_same_original_replaces_the_old_one(
         self, store: MetadataStore

@@ -8,7 +8,7 @@ import pytest
 
 from kazoo_media.errors import StaleRevisionError
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.model import BlobState, Content, Keep, Media, MediaQuery, save_count
+from kazoo_media.model import BlobState, Content, Keep, Media, MediaQuery, RenditionKind, save_count
 from tests.contract.media_samples import (
     ACCOUNT,
     OTHER_ACCOUNT,
@@ -142,3 +142,21 @@ class VersionStoreContract:
         assert deleted
         assert deleted.content
         assert deleted.content.is_damaged
+
+    async def test_a_rendition_that_becomes_the_original_keeps_its_blob(
+        self, store: MetadataStore
+    ) -> None:
+        media = make_media()
+        await store.insert_media(media)
+        old = make_content(1)
+        media = await upload(store, media, old)
+        assert old.normalized is not None
+        kept = replace(old.normalized, kind=RenditionKind.ORIGINAL, normalization=None)
+        saved = saved_with(media, Content(kept))
+        await store.commit_content(saved, media.revision, 3000)
+        assert await store.get_media(ACCOUNT, "m") == saved
+        states = {each.key: each.state for each in await store.list_blobs("", 9)}
+        assert states == {
+            old.original.blob_key: BlobState.DEAD,
+            kept.blob_key: BlobState.LIVE,
+        }

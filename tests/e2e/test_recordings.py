@@ -17,7 +17,8 @@ from kazoo_media.v1 import upload_service_pb2 as pb
 from kazoo_media.v1.media_pb2 import MEDIA_SOURCE_RECORDING, Media
 from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from kazoo_media.v1.upload_service_pb2_grpc import UploadServiceStub
-from tests.contract.recording_promises import audio, samples_of
+from tests.contract.recording_driver import audio
+from tests.contract.recording_promises import samples_of
 from tests.e2e.clients import Tenant
 from tests.rpc.service import refusal_of
 from tests.support.product import Product, wait_until

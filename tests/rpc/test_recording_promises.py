@@ -20,14 +20,14 @@ from kazoo_media.v1.media_pb2 import RENDITION_KIND_ORIGINAL, Media
 from kazoo_media.v1.media_service_pb2 import DownloadContentRequest, GetMediaRequest
 from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from kazoo_media.v1.upload_service_pb2_grpc import UploadServiceStub
-from tests.contract.recording_promises import (
+from tests.contract.recording_driver import (
     SPEC,
     RecordingDriver,
-    RecordingPromises,
     RecordingRefusedError,
     RecordingStream,
     Seen,
 )
+from tests.contract.recording_promises import RecordingPromises
 from tests.rpc.service import Live, refusal_of, refused
 
 _MODES = {

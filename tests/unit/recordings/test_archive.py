@@ -17,7 +17,7 @@ from kazoo_media.model import BlobState, Media, unix_time_ms
 from kazoo_media.recordings.archive import Archive
 from kazoo_media.recordings.spec import Ending
 from kazoo_media.recordings.upkeep import RecordingUpkeep, UpkeepReport
-from tests.contract.recording_promises import SPEC, audio
+from tests.contract.recording_driver import SPEC, audio
 from tests.support.core_fixtures import CoreUnderTest, make_core
 
 _SCOPE = WriteScope("a" * 32)

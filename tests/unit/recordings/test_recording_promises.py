@@ -20,14 +20,14 @@ from kazoo_media.recordings.spec import Ending, UploadSpec
 from kazoo_media.recordings.stream import Stream
 from kazoo_media.recordings.time_line import Mark, PauseMode
 from kazoo_media.recordings.upload import Outcome, Upload, seen_state
-from tests.contract.recording_promises import (
+from tests.contract.recording_driver import (
     SPEC,
     RecordingDriver,
-    RecordingPromises,
     RecordingRefusedError,
     RecordingStream,
     Seen,
 )
+from tests.contract.recording_promises import RecordingPromises
 from tests.support.core_fixtures import core_on_disk, stored_bytes
 
 _SCOPE = WriteScope("a" * 32)

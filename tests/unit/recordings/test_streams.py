@@ -14,7 +14,7 @@ from kazoo_media.metadata.uploads import UploadState
 from kazoo_media.recordings.recordings import Recordings
 from kazoo_media.recordings.spec import Ending
 from kazoo_media.recordings.time_line import Gap
-from tests.contract.recording_promises import SPEC, audio
+from tests.contract.recording_driver import SPEC, audio
 from tests.support.core_fixtures import CoreUnderTest, make_core
 
 _SCOPE = WriteScope("a" * 32)

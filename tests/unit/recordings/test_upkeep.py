@@ -14,7 +14,7 @@ from kazoo_media.model import unix_time_ms
 from kazoo_media.recordings.recordings import Recordings
 from kazoo_media.recordings.spec import Ending
 from kazoo_media.recordings.upkeep import RecordingUpkeep, UpkeepReport
-from tests.contract.recording_promises import SPEC, WAV_SPEC
+from tests.contract.recording_driver import SPEC, WAV_SPEC
 from tests.contract.upload_promises import PNG
 from tests.support.core_fixtures import CoreUnderTest, make_core
 
