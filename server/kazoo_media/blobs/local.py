@@ -1,9 +1,8 @@
 """The blob store of one machine: files in a folder.
 
-Every file operation runs in a thread of the store's own pool, except reads of bytes that the kernel
-has in memory: for them a turn of a thread costs more than the read. A cancelled task waits for its
-thread to finish: a thread that continued would write into a descriptor that is closed and may
-already belong to another file.
+Every file operation runs in a thread of the store's own pool. A cancelled task waits for its thread
+to finish: a thread that continued would write into a descriptor that is closed and may already
+belong to another file.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import errno
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
@@ -55,7 +54,6 @@ class LocalBlobStore(BlobStore):
         self._metrics = metrics
         self._threads = _Threads(metrics, _THREADS)
         self._background = _Threads(metrics, 1, let_others_go_first)
-        self._cache = _Cache()
 
     @override
     async def create(self, key: str) -> BlobWriter:
@@ -74,7 +72,7 @@ class LocalBlobStore(BlobStore):
         if in_background:
             reader = _LocalReader(self._background, open_uncached, close_uncached)
         else:
-            reader = _LocalReader(self._threads, cache=self._cache)
+            reader = _LocalReader(self._threads)
         try:
             await reader.begin(path)
         except FileNotFoundError:
@@ -179,14 +177,12 @@ class _LocalReader(BlobReader):
         threads: _Threads,
         opening: Callable[[Path], tuple[int, int]] = open_for_reading,
         closing: Callable[[int], None] = os.close,
-        *,
-        cache: _Cache | None = None,
     ) -> None:
         self._threads = threads
         self._opening = opening
         self._closing = closing
-        self._cache = cache
         self._fd = -1
+        self._reads: set[Future[bytes]] = set()
         self.size_bytes = 0
 
     async def begin(self, path: Path) -> None:
@@ -209,36 +205,35 @@ class _LocalReader(BlobReader):
     @override
     async def read(self, offset: int, length: int) -> AsyncIterator[bytes]:
         end = offset + length
-        while offset < end:
-            await asyncio.sleep(0)  # a client as fast as memory must not keep the loop
-            size = min(READ_CHUNK_BYTES, end - offset)
-            data = b"" if self._cache is None else self._cache.read(self._fd, offset, size)
-            if not data:
-                with self._threads.converted_errors():
-                    data = await self._threads.run(partial(read_exactly, self._fd, offset, size))
+        ahead = self._submit(offset, end)
+        while ahead is not None:
+            with self._threads.converted_errors():
+                data = await self._threads.result(ahead)
+            self._reads.discard(ahead)
             offset += len(data)
-            yield data  # the kernel reads the next chunk meanwhile
+            # The disk reads the next chunk while the network takes this one.
+            ahead = self._submit(offset, end)
+            yield data
 
     @override
     async def aclose(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            await self._threads.run(lambda: self._closing(fd))
+            reads = tuple(self._reads)
+            await self._threads.run(lambda: self._close_after(reads, fd))
 
+    def _submit(self, offset: int, end: int) -> Future[bytes] | None:
+        if offset >= end:
+            return None
+        fd, length = self._fd, min(READ_CHUNK_BYTES, end - offset)
+        read = self._threads.submit(lambda: read_exactly(fd, offset, length))
+        self._reads.add(read)
+        return read
 
-class _Cache:
-    """Reads what the kernel has in memory, without waiting. One buffer serves all readers."""
-
-    def __init__(self) -> None:
-        self._buffer = memoryview(bytearray(READ_CHUNK_BYTES))
-
-    def read(self, fd: int, offset: int, length: int) -> bytes:
-        """Return the first bytes of a range; b"" if they are not in memory, or on any failure."""
-        try:
-            count = os.preadv(fd, [self._buffer[:length]], offset, os.RWF_NOWAIT)
-        except OSError:
-            return b""
-        return bytes(self._buffer[:count])
+    def _close_after(self, reads: Sequence[Future[bytes]], fd: int) -> None:
+        # The reads were queued earlier, so each has a thread already: no deadlock.
+        wait(reads)
+        self._closing(fd)
 
 
 class _Threads:
