@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from blockbuster import BlockBuster
 
-from tests.e2e.shell import Shell
+from tests.e2e.shell import QuickShell, Shell
 from tests.support.audio_samples import tone
 from tests.support.product import Product
 
@@ -17,8 +18,8 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
-def shell(product: Product, tmp_path: Path) -> Shell:
-    return Shell(product.data_dir, tmp_path)
+def shell(product: Product, tmp_path: Path, blocking_calls_fail: BlockBuster) -> Shell:
+    return QuickShell(product.data_dir, tmp_path, blocking_calls_fail)
 
 
 def test_a_link_serves_audio_until_links_are_rotated(shell: Shell) -> None:
