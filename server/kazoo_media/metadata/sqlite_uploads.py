@@ -47,12 +47,19 @@ _COLUMNS = {"account_id": "account", "is_archiving": "archiving"} | {
 _NAMES = [_COLUMNS.get(each, each) for each in (*_FIXED, *_CHANGING)]
 _values_of = attrgetter(*_FIXED, *_CHANGING)
 _changing_of = attrgetter(*_CHANGING, "account_id", "id")
+_GROWING = ("touched_ms", "persisted_size", "crc32c", "received_ms")
+_growing_of = attrgetter(*_GROWING, "account_id", "id")
+_others_of = attrgetter(*(each for each in _CHANGING if each not in _GROWING))
 
 _SELECT = f"select {', '.join(_NAMES)} from upload"  # noqa: S608, no outside text
 _SELECT_FLUSHED = _SELECT.replace("spec", "''", 1)
 _ONE = " where account = ? and id = ?"
 _UPDATE = (
     f"update upload set {', '.join(f'{name} = ?' for name in _NAMES[len(_FIXED) :])}"  # noqa: S608
+    f"{_ONE}"
+)
+_GROW = (
+    f"update upload set {', '.join(f'{_COLUMNS.get(each, each)} = ?' for each in _GROWING)}"  # noqa: S608
     f"{_ONE}"
 )
 _INSERT = (
@@ -209,8 +216,10 @@ def _append(db: apsw.Connection, append: TailAppend) -> UploadRow | MediaError:
         changed, data = append.change(row)
     except MediaError as error:
         return error
-    if changed is not row:  # comparing them would take as long as the statement
+    if _others_of(changed) != _others_of(row):
         db.execute(_UPDATE, _changing_of(changed))
+    elif changed is not row:  # the usual case, which touches no index
+        db.execute(_GROW, _growing_of(changed))
     if data:
         db.execute(
             "insert into tail values (?, ?, ?, ?)",
