@@ -93,24 +93,27 @@ class Pieces:
             try:
                 await self._make_piece(row)
             except MediaError as error:
-                # The bytes stay in the tail; the next flush tries again.
-                _log.warning("piece not made", upload_id=row.id, reason=error.reason)
+                # The bytes stay in the tail, and the next flush tries again; or they are a media.
+                _log.info("piece not made", upload_id=row.id, reason=error.reason)
 
     async def _make_piece(self, row: UploadRow) -> None:
         key = new_blob_key()
         await self._rows.begin_upload(row.account_id, [key], unix_time_ms())
         writer = await self._blobs.create(key)
+        is_added = False
         try:
             piece = await self._written(row, key, writer)
             await self._blobs.publish([writer])
             is_added = await self._store.add_piece(piece, unix_time_ms())
-        except BaseException:
-            await writer.discard()
-            raise
-        if not is_added:  # the upload has ended
-            dead = await self._rows.abandon_blobs(row.account_id, [key], unix_time_ms())
-            for each in dead:
-                await self._blobs.delete(each)
+        finally:
+            if not is_added:  # most often because the upload has ended
+                await self._give_up(row.account_id, key, writer)
+
+    async def _give_up(self, account_id: str, key: str, writer: BlobWriter) -> None:
+        """Remove a blob that is not live. The sweeper would do so later."""
+        await writer.discard()
+        for dead in await self._rows.abandon_blobs(account_id, [key], unix_time_ms()):
+            await self._blobs.delete(dead)
 
     async def _written(self, row: UploadRow, key: str, writer: BlobWriter) -> Piece:
         """Write the beginning of the tail to a blob."""
