@@ -24,6 +24,7 @@ from weakref import WeakValueDictionary
 
 from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.content.renditions import Renditions
+from kazoo_media.content.transfer import cause_of
 from kazoo_media.documents.rules import validated
 from kazoo_media.errors import (
     DrainingError,
@@ -77,17 +78,20 @@ class Recordings:
         At the end, running commits are finished, and conversions are left to another process. A
         fault of the service in a flush cancels the caller: a worker must not go on without flushes.
         """
-        async with asyncio.TaskGroup() as tasks:
-            flushing = tasks.create_task(self._flusher.run())
-            archiving = tasks.create_task(self._archive.run())
-            try:
-                yield
-            finally:
-                self._flusher.stop()
-                await asyncio.wait([flushing])
-                await self._pieces.aclose()
-                await self._commits.aclose()
-                archiving.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                flushing = tasks.create_task(self._flusher.run())
+                archiving = tasks.create_task(self._archive.run())
+                try:
+                    yield
+                finally:
+                    self._flusher.stop()
+                    await asyncio.wait([flushing])
+                    await self._pieces.aclose()
+                    await self._commits.aclose()
+                    archiving.cancel()
+        except BaseExceptionGroup as group:
+            raise cause_of(group) from group
 
     async def drain(self) -> None:
         """Flush what has arrived and end all streams with DrainingError; take no more."""

@@ -68,7 +68,7 @@ class StandardServer:
         self._behind_transcoder = behind_transcoder
         self._calls: set[asyncio.Task[Any]] = set()
         self._standing: set[asyncio.Task[Any]] = set()
-        self._is_stopping = False
+        self._is_stopping = self._is_broken_off = False
 
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, Handler]
@@ -113,6 +113,8 @@ class StandardServer:
         To be called once.
         """
         self._is_stopping = True
+        if self._is_broken_off:
+            grace_s = 0
         stopping = asyncio.ensure_future(self._server.stop(grace_s or None))
         await asyncio.sleep(0)  # no call is taken from now on
         if self._calls:
@@ -126,7 +128,8 @@ class StandardServer:
             await asyncio.wait(self._calls)
 
     def break_off(self) -> None:
-        """Cancel all calls that a `stop` waits for."""
+        """Cancel all calls; a `stop` does not wait for any, whether it runs or begins later."""
+        self._is_broken_off = True
         for task in self._calls:
             task.cancel()
 
