@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,13 +15,17 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kazoo_media.client.administration import AdministrationCalls
+from kazoo_media.client.channels import Channels
 from kazoo_media.client.connection import Connection, Metadata, TlsFiles, open_channel
 from kazoo_media.client.downloads import Download, save
 from kazoo_media.client.errors import MediaServiceError
 from kazoo_media.client.playback import PlaybackCalls
+from kazoo_media.client.spool_writer import SpoolWriter
+from kazoo_media.client.upload_calls import UploadCalls
 from kazoo_media.client.uploads import (
     Progress,
     StreamedUpload,
+    no_progress,
     opened,
     whole_upload,
     whole_upload_method,
@@ -37,14 +42,11 @@ from kazoo_media.v1 import (
     settings_service_pb2_grpc,
     speech_service_pb2,
     speech_service_pb2_grpc,
+    upload_service_pb2_grpc,
 )
 
 
-def _no_progress(transferred_bytes: int, total_bytes: int | None) -> None:
-    """Do nothing."""
-
-
-class Client(AdministrationCalls, PlaybackCalls):
+class Client(AdministrationCalls, PlaybackCalls, UploadCalls):
     """A connection to the service, safe for any number of concurrent calls.
 
     Usage:
@@ -94,6 +96,9 @@ class Client(AdministrationCalls, PlaybackCalls):
         self._speech = speech_service_pb2_grpc.SpeechServiceStub(channel)
         self._settings = settings_service_pb2_grpc.SettingsServiceStub(channel)
         self._accounts = account_service_pb2_grpc.AccountServiceStub(channel)
+        self._uploads = upload_service_pb2_grpc.UploadServiceStub(channel)
+        self._channels = Channels(partial(open_channel, self._target, self._tls))
+        self._spool_writer = SpoolWriter()
         return self
 
     async def __aexit__(
@@ -102,6 +107,7 @@ class Client(AdministrationCalls, PlaybackCalls):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._channels.aclose()
         await self._connection.aclose()
 
     async def token(self) -> str:
@@ -184,7 +190,7 @@ class Client(AdministrationCalls, PlaybackCalls):
         media_id: str,
         source: Path | AsyncIterable[bytes],
         content_type: str = "",
-        progress: Progress = _no_progress,
+        progress: Progress = no_progress,
         *,
         preset: str = "",
     ) -> media_pb2.Media:
@@ -206,7 +212,7 @@ class Client(AdministrationCalls, PlaybackCalls):
         self,
         header: media_service_pb2.UploadContentRequest.Header,
         source: Path | AsyncIterable[bytes],
-        progress: Progress = _no_progress,
+        progress: Progress = no_progress,
     ) -> media_service_pb2.UploadContentResponse:
         """Create or change the document `header.media` together with its audio.
 
@@ -258,7 +264,7 @@ class Client(AdministrationCalls, PlaybackCalls):
         media_id: str,
         destination: Path,
         rendition: media_pb2.RenditionKind.ValueType = media_pb2.RENDITION_KIND_UNSPECIFIED,
-        progress: Progress = _no_progress,
+        progress: Progress = no_progress,
         version: int = 0,
     ) -> media_pb2.Rendition:
         """Write the audio of a media to a file and return its rendition.

@@ -24,6 +24,7 @@ _Response = TypeVar("_Response", bound=Message)
 
 _RENEW_BEFORE_S = 60
 _PAGE_ROWS = 200
+_FIRST_RECONNECT_MS, _SLOWEST_RECONNECT_MS = 200, 5000
 _RECEIVE_LIMIT_BYTES = 64 << 20  # a page of large documents
 # If the answer of any other call is lost, a retry would report the success of the first try as a
 # failure: ALREADY_EXISTS, NOT_FOUND or a stale `if_revision`.
@@ -61,6 +62,9 @@ async def open_channel(target: str, tls: TlsFiles | None) -> grpc.aio.Channel:
     options = [
         ("grpc.max_receive_message_length", _RECEIVE_LIMIT_BYTES),
         ("grpc.service_config", json.dumps(_service_config())),
+        ("grpc.use_local_subchannel_pool", 1),  # a connection for each channel
+        ("grpc.initial_reconnect_backoff_ms", _FIRST_RECONNECT_MS),
+        ("grpc.max_reconnect_backoff_ms", _SLOWEST_RECONNECT_MS),
     ]
     if tls is None:
         return grpc.aio.insecure_channel(target, options)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, TypeVar
+from typing import BinaryIO, TypeAlias
 
-import grpc
 import grpc.aio
 
 from kazoo_media.client.files import open_with_head
+from kazoo_media.client.true_status import TrueStatus
 from kazoo_media.v1 import media_service_pb2
 from kazoo_media.v1.media_service_pb2 import UploadContentRequest, UploadContentResponse
 
@@ -25,30 +25,19 @@ Call: TypeAlias = grpc.aio.StreamUnaryCall[UploadContentRequest, UploadContentRe
 _SERVICE = media_service_pb2.DESCRIPTOR.services_by_name["MediaService"]
 _MESSAGE_BYTES = 512 * 1024
 _INVITATION_KEY = "x-request-id"
-_LIBRARY_DETAILS = "Internal error from Core"
-"""Text of the status that grpc.aio makes up when a write fails."""
 
-T = TypeVar("T")
+
+def no_progress(transferred_bytes: int, total_bytes: int | None) -> None:
+    """Do nothing."""
 
 
 class StreamedUpload:
-    """One call of UploadContent. Its methods raise the status that the service sent.
-
-    Theory of operation:
-
-    1. A service that refuses an upload ends the call while the client still sends. Its status
-       arrives, and a later write fails.
-    2. grpc.aio then replaces the call's status by one of its own
-       (https://github.com/grpc/grpc/issues/36066).
-    3. If the service's status arrived first, a callback has kept it. If the write failed first, the
-       response is awaited, which brings the service's status.
-    """
+    """One call of UploadContent. Its methods raise the status that the service sent."""
 
     def __init__(self, call: Call) -> None:
         """Take over a new call."""
         self._call = call
-        self._refusal: grpc.aio.AioRpcError | None = None
-        call.add_done_callback(self._keep_refusal)
+        self._status = TrueStatus(call)
 
     async def begin(self, header: UploadContentRequest.Header) -> None:
         """Announce the upload; return when the service is ready for the bytes.
@@ -97,18 +86,7 @@ class StreamedUpload:
         try:
             return await self._call
         except grpc.aio.AioRpcError as error:
-            raise self._refusal or error from error
-
-    def _keep_refusal(self, call: Call) -> None:
-        """Keep the first status of the call if the service sent it."""
-        code, details = _at_once(call.code()), _at_once(call.details())
-        if code is not grpc.StatusCode.OK and details != _LIBRARY_DETAILS:
-            self._refusal = grpc.aio.AioRpcError(
-                code,
-                _at_once(call.initial_metadata()),
-                _at_once(call.trailing_metadata()),
-                details,
-            )
+            raise self._status.refusal or error from error
 
 
 def whole_upload_method(
@@ -160,16 +138,6 @@ async def opened(path: Path) -> AsyncIterator[OpenedFile]:
         yield OpenedFile(_blocks(file, head, size_bytes), size_bytes, whole)
     finally:
         file.close()  # not in a thread: a cancelled task may never get one from a busy pool
-
-
-def _at_once(answer: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that does not wait, such as those of an ended call."""
-    try:
-        answer.send(None)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    raise AssertionError("the call has not ended")
 
 
 async def _blocks(file: BinaryIO, head: bytes, size_bytes: int) -> AsyncIterator[bytes]:

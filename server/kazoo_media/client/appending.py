@@ -1,0 +1,250 @@
+"""Appends to an upload through cuts, stalls and restarts of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Protocol, TypeAlias
+
+import grpc
+import grpc.aio
+
+from kazoo_media.client.channels import Channels, SharedChannel
+from kazoo_media.client.connection import Connection, Metadata
+from kazoo_media.client.errors import MediaServiceError
+from kazoo_media.client.true_status import TrueStatus
+from kazoo_media.v1.upload_service_pb2 import (
+    UPLOAD_STATE_COMMITTING,
+    UPLOAD_STATE_DISCARDED,
+    UPLOAD_STATE_FINISHED,
+    AppendUploadRequest,
+    AppendUploadResponse,
+)
+from kazoo_media.v1.upload_service_pb2_grpc import UploadServiceStub
+
+_Call: TypeAlias = grpc.aio.StreamStreamCall[AppendUploadRequest, AppendUploadResponse]
+
+_ENDED = (UPLOAD_STATE_FINISHED, UPLOAD_STATE_DISCARDED)
+_CLOSED = (UPLOAD_STATE_COMMITTING, *_ENDED)
+_SILENCE_S = 15.0
+"""The service acknowledges each second. After this time without a word, the connection is dead."""
+
+_SILENCES_OF_A_FINISH = 8  # a long recording takes its time to be stored
+_LATE_S = 60.0
+"""The header of a stream that was lost may still be on its way, and take the next one over."""
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+_REFUSALS = frozenset(
+    {
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+
+
+class Source(Protocol):
+    """What is appended to one upload."""
+
+    async def place(self, persisted_size: int) -> None:
+        """Take note of the first answer of a stream."""
+
+    def messages(self, persisted_size: int) -> AsyncIterator[AppendUploadRequest]:
+        """Yield the messages from an offset on, the finish last."""
+
+    def acknowledge(self, persisted_size: int) -> None:
+        """Take note that so many bytes are durable."""
+
+
+async def append_all(
+    connection: Connection,
+    channels: Channels,
+    header: AppendUploadRequest.Header,
+    source: Source,
+) -> AppendUploadResponse:
+    """Return the last response after everything was appended, with as many streams as it takes.
+
+    Raises:
+        MediaServiceError: the service refused for good; another try cannot help.
+        OSError: the source failed.
+    """
+    pause_s, best_size = _FIRST_PAUSE_S, -1
+    lost_s = float("-inf")
+    while True:
+        stream = _Stream(connection, header, source)
+        try:
+            async with channels.lease() as shared:
+                return await stream.run(shared)
+        except TimeoutError:
+            lost_s = time.monotonic()
+        except MediaServiceError as error:
+            was_late_header = error.reason == "TAKEN_OVER" and time.monotonic() - lost_s < _LATE_S
+            if _is_final(error) and not was_late_header:
+                raise
+            lost_s = float("-inf") if error.reason else time.monotonic()
+        if stream.persisted_size > best_size:
+            pause_s, best_size = _FIRST_PAUSE_S, stream.persisted_size
+        # Recorders that lost the same service do not come back in the same moment.
+        await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def _is_final(error: MediaServiceError) -> bool:
+    """Return whether the service itself has said that trying again cannot help."""
+    return error.reason == "TAKEN_OVER" or (bool(error.reason) and error.code in _REFUSALS)
+
+
+class _Stream:
+    """One call of AppendUpload.
+
+    Attributes:
+        persisted_size: As last acknowledged in this call; -1: never.
+    """
+
+    def __init__(
+        self, connection: Connection, header: AppendUploadRequest.Header, source: Source
+    ) -> None:
+        self.persisted_size = -1
+        self._connection = connection
+        self._header = header
+        self._source = source
+        self._sent_size = 0
+        self._silences = 1
+
+    async def run(self, shared: SharedChannel) -> AppendUploadResponse:
+        """Return the last response.
+
+        Raises:
+            MediaServiceError: with the status that the service sent.
+            TimeoutError: the service has fallen silent.
+            OSError: the source failed.
+        """
+        try:
+            async with asyncio.timeout(_SILENCE_S):
+                call, first = await self._open(shared.channel)
+            try:
+                return await self._exchange(call, first)
+            finally:
+                call.cancel()
+        except TimeoutError:
+            shared.is_broken = True
+            raise
+
+    async def _open(self, channel: grpc.aio.Channel) -> tuple[_AppendCall, AppendUploadResponse]:
+        stub = UploadServiceStub(channel)
+
+        async def attempt(metadata: Metadata) -> tuple[_AppendCall, AppendUploadResponse]:
+            call = _AppendCall(stub.AppendUpload(metadata=metadata))
+            try:
+                await call.write(AppendUploadRequest(header=self._header))
+                return call, await call.first()
+            except BaseException:
+                call.cancel()
+                raise
+
+        return await self._connection.authorized(attempt)
+
+    async def _exchange(
+        self, call: _AppendCall, first: AppendUploadResponse
+    ) -> AppendUploadResponse:
+        await self._source.place(first.persisted_size)
+        self.persisted_size = self._sent_size = first.persisted_size
+        sending = asyncio.get_running_loop().create_task(self._send(call, first))
+        try:
+            last = await self._receive(call, first)
+        except grpc.aio.AioRpcError as error:
+            if sending.done() and isinstance(failure := sending.exception(), OSError):
+                raise failure from None
+            raise MediaServiceError.of(error) from error
+        finally:
+            sending.cancel()
+            with suppress(asyncio.CancelledError, grpc.aio.AioRpcError, OSError):
+                await sending
+        if last.state not in _ENDED:
+            message = "the service ended the stream before the recording"
+            raise MediaServiceError(grpc.StatusCode.UNAVAILABLE, "", message)
+        return last
+
+    async def _send(self, call: _AppendCall, first: AppendUploadResponse) -> None:
+        if first.state in _CLOSED:
+            return
+        try:
+            async for message in self._source.messages(first.persisted_size):
+                await call.write(message)
+                self._sent_size = max(self._sent_size, message.write_offset + len(message.data))
+            self._silences = _SILENCES_OF_A_FINISH
+            await call.done_writing()
+        except OSError:
+            call.cancel()
+            raise
+
+    async def _receive(self, call: _AppendCall, last: AppendUploadResponse) -> AppendUploadResponse:
+        while (response := await self._next(call)) is not None:
+            last = response
+            self.persisted_size = response.persisted_size
+            self._source.acknowledge(response.persisted_size)
+        return last
+
+    async def _next(self, call: _AppendCall) -> AppendUploadResponse | None:
+        reading = asyncio.get_running_loop().create_task(call.read())
+        try:
+            silences = 0
+            while not reading.done():
+                silences += self._sent_size > self.persisted_size
+                await asyncio.wait({reading}, timeout=_SILENCE_S)
+                if not reading.done() and silences >= self._silences:
+                    raise TimeoutError
+            return reading.result()
+        finally:
+            reading.cancel()
+
+
+class _AppendCall:
+    """A call whose methods raise the status that the service sent, as AioRpcError."""
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+        self._status = TrueStatus(call)
+
+    async def write(self, message: AppendUploadRequest) -> None:
+        try:
+            await self._call.write(message)
+        except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            raise await self._status.wait() or _ended_early() from None
+
+    async def done_writing(self) -> None:
+        await self._call.done_writing()
+
+    async def read(self) -> AppendUploadResponse | None:
+        """Return the next response, None after the last one if the call ended OK."""
+        with suppress(grpc.aio.AioRpcError):
+            response = await self._call.read()
+            if isinstance(response, AppendUploadResponse):
+                return response
+        refusal = await self._status.wait()
+        if refusal is not None:
+            raise refusal
+        return None
+
+    async def first(self) -> AppendUploadResponse:
+        response = await self.read()
+        if response is None:
+            raise _ended_early()
+        return response
+
+    def cancel(self) -> None:
+        self._call.cancel()
+
+
+def _ended_early() -> grpc.aio.AioRpcError:
+    nothing = grpc.aio.Metadata()
+    text = "the service ended the stream"
+    return grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, nothing, nothing, text)
