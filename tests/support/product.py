@@ -68,6 +68,7 @@ class Product:
     Attributes:
         data_dir: The data folder. It survives `stop`, so that a second Product can use it.
         variables: The configuration, by names without `KAZOO_MEDIA_`.
+        environment: Of its processes.
     """
 
     def __init__(self, folder: Path, **variables: str) -> None:
@@ -81,7 +82,7 @@ class Product:
             **variables,
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("KAZOO_MEDIA_")}
-        self._environment = {
+        self.environment = {
             **inherited,
             **{f"KAZOO_MEDIA_{name.upper()}": value for name, value in self.variables.items()},
         }
@@ -98,7 +99,7 @@ class Product:
         """Start without waiting."""
         with self._out.open("wb") as out, self._err.open("ab") as err:
             self._process = subprocess.Popen(
-                self.command(), env=self._environment, stdout=out, stderr=err
+                self.command(), env=self.environment, stdout=out, stderr=err
             )
 
     def command(self) -> list[str]:

@@ -24,6 +24,7 @@ class Result(enum.StrEnum):
     """How the work on an item ended."""
 
     IMPORTED = "imported"
+    STORED = "stored"
     SPOKEN = "spoken"
     OVERWRITTEN = "overwritten"
     SKIPPED = "skipped"

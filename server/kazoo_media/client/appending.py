@@ -117,7 +117,7 @@ class _Stream:
         self._header = header
         self._source = source
         self._sent_size = 0
-        self._silences = 1
+        self._is_finishing = False
 
     async def run(self, shared: SharedChannel) -> AppendUploadResponse:
         """Return the last response.
@@ -174,13 +174,14 @@ class _Stream:
         return last
 
     async def _send(self, call: _AppendCall, first: AppendUploadResponse) -> None:
-        if first.state in _CLOSED:
+        self._is_finishing = first.state in _CLOSED
+        if self._is_finishing:
             return
         try:
             async for message in self._source.messages(first.persisted_size):
                 await call.write(message)
                 self._sent_size = max(self._sent_size, message.write_offset + len(message.data))
-            self._silences = _SILENCES_OF_A_FINISH
+            self._is_finishing = True
             await call.done_writing()
         except OSError:
             call.cancel()
@@ -198,9 +199,10 @@ class _Stream:
         try:
             silences = 0
             while not reading.done():
-                silences += self._sent_size > self.persisted_size
+                silences += self._is_finishing or self._sent_size > self.persisted_size
+                most = _SILENCES_OF_A_FINISH if self._is_finishing else 1
                 await asyncio.wait({reading}, timeout=_SILENCE_S)
-                if not reading.done() and silences >= self._silences:
+                if not reading.done() and silences >= most:
                     raise TimeoutError
             return reading.result()
         finally:

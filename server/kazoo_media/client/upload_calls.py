@@ -135,13 +135,14 @@ class UploadCalls:
         )
         calls: list[grpc.aio.UnaryStreamCall[pb.TailUploadRequest, pb.TailUploadResponse]] = []
 
-        async def attempt(metadata: Metadata) -> None:
+        async def attempt(metadata: Metadata) -> AsyncIterator[pb.TailUploadResponse]:
             calls.append(self._uploads.TailUpload(request, metadata=metadata))
-            await calls[-1].read()
+            messages = aiter(calls[-1])
+            await anext(messages, None)  # the header; a refusal comes instead of it
+            return messages
 
         try:
-            await self._connection.authorized(attempt)
-            async for message in calls[-1]:
+            async for message in await self._connection.authorized(attempt):
                 yield message.data
         except grpc.aio.AioRpcError as error:
             raise MediaServiceError.of(error) from error

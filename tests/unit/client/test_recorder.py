@@ -7,9 +7,11 @@ import hashlib
 import os
 import random
 import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 from google.protobuf.json_format import MessageToDict
 
@@ -23,8 +25,11 @@ from kazoo_media.client import (
     RecordingRefusedError,
     SpooledUpload,
     UploadSpec,
+    channels,
     spooled_uploads,
 )
+from kazoo_media.client import client as client_module
+from kazoo_media.client.connection import open_channel
 from kazoo_media.client.spool import Mark, Spool
 from tests.rpc.service import Service
 
@@ -315,3 +320,24 @@ def test_a_spool_survives_a_process_that_was_killed_at_any_byte(tmp_path: Path) 
     last = Spool(tmp_path, upload, 2)
     assert (last.base, last.opened_end) == (2000, 8)
     last.close()
+
+
+async def test_recorders_share_connections_up_to_the_streams_that_one_carries(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[grpc.aio.Channel] = []
+
+    async def open_counted(*arguments: Any) -> grpc.aio.Channel:
+        opened.append(await open_channel(*arguments))
+        return opened[-1]
+
+    monkeypatch.setattr(channels, "_MOST_STREAMS", 2)
+    monkeypatch.setattr(client_module, "open_channel", open_counted)
+    async with Client(client._target, client._identity[0]) as crowded, AsyncExitStack() as stack:
+        opened.clear()
+        recorders = [crowded.recorder("system", f"c{n}", SPEC, tmp_path) for n in range(5)]
+        for recorder in recorders:
+            await stack.enter_async_context(recorder)
+            recorder.write(audio(1000))
+        await asyncio.gather(*(recorder.flush() for recorder in recorders))
+        assert len(opened) == 3
