@@ -33,6 +33,7 @@ from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.recordings.archive import Archive
 from kazoo_media.recordings.recordings import Recordings
+from kazoo_media.recordings.stored import StoredRecordings
 from kazoo_media.settings import Settings
 
 
@@ -57,6 +58,7 @@ class Core:
     measuring: Measuring
     waveforms: Waveforms
     recordings: Recordings
+    stored_recordings: StoredRecordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +119,5 @@ async def build_core(
         measuring=measuring,
         waveforms=Waveforms(measuring),
         recordings=Recordings(metadata, renditions, uploads, library, archive, node.name),
+        stored_recordings=StoredRecordings(metadata),
     )

@@ -112,6 +112,20 @@ class MemoryMetadataStore(MemoryAccountStore, MemorySettingStore, MemoryUploadSt
         return [ListedDocument(each.id, each.document) for each in found]
 
     @override
+    async def list_recordings(
+        self, account_id: str, query: MediaQuery, start: tuple[int, str] | None
+    ) -> list[Media]:
+        found = [
+            each
+            for each in self._live(account_id)
+            if each.is_recording
+            and matches(each, query)
+            and (start is None or (each.created_ms, each.id) <= start)
+        ]
+        found.sort(key=lambda each: (each.created_ms, each.id), reverse=True)
+        return copy.deepcopy(found[: query.limit])
+
+    @override
     async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:
         counts = Counter(
             each.prompt_id

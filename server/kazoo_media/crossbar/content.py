@@ -24,6 +24,7 @@ from kazoo_media.crossbar.encodings import unwrapped
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.identifiers import decoded
 from kazoo_media.crossbar.negotiation import Accept
+from kazoo_media.crossbar.operations import Resource
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.crossbar.versions import version_number
 from kazoo_media.documents.violations import not_listed
@@ -39,6 +40,7 @@ class Contents:
 
     def __init__(self, core: Core, envelopes: Envelopes) -> None:
         self._library = core.library
+        self._recordings = core.stored_recordings
         self._uploads = core.uploads
         self._downloads = core.downloads
         self._versions = core.versions
@@ -73,7 +75,7 @@ class Contents:
 
     async def download(self, scope: PlayScope, request: Request) -> Answer:
         """Return audio or a part of it, or 304 if the client has it already."""
-        media = await self._library.get(scope, decoded(request.target.name))
+        media = await self._found(scope, request)
         check_match(request.headers, media)
         content = media.content
         if number := request.query_value("version"):
@@ -117,6 +119,11 @@ class Contents:
         first = await anext(stream)  # up to here a failure is still a proper error
         status = 206 if part else 200
         return Answer(status, first, content_type, headers, stream, span.length)
+
+    async def _found(self, scope: PlayScope, request: Request) -> Media:
+        if request.target.resource is Resource.RECORDING:
+            return await self._recordings.get(scope, decoded(request.target.name))
+        return await self._library.get(scope, decoded(request.target.name))
 
     async def _pieces(
         self, media: Media, rendition: Rendition, part: ByteRange

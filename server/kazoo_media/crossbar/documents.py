@@ -57,9 +57,9 @@ class Documents:
         media = await self._library.get(scope, decoded(request.target.name))
         check_match(request.headers, media)
         if is_unchanged(request.headers, media.revision, media.modified_ms):
-            return Answer(304, headers=_validators(media))
+            return Answer(304, headers=validators(media))
         media = await self._measuring.measured(media)
-        return await self._envelopes.of_media(request, media, headers=_validators(media))
+        return await self._envelopes.of_media(request, media, headers=validators(media))
 
     async def update(self, scope: WriteScope, request: Request) -> Answer:
         """Replace a document."""
@@ -79,15 +79,14 @@ class Documents:
     async def delete(self, scope: WriteScope, request: Request) -> Answer:
         """Delete a document and return the deleted document."""
         media_id = decoded(request.target.name)
-        hard = request.data.get("hard_delete") in (True, "true") or (
-            request.query_value("hard_delete") == "true"
-        )
         revision = ""
         if is_conditional(request.headers):
             media = await self._library.get(scope, media_id)
             check_conditions(request.headers, media)
             revision = pinned_revision(request.headers, media)
-        media = await self._library.delete(scope, media_id, hard=hard, if_revision=revision)
+        media = await self._library.delete(
+            scope, media_id, hard=is_hard_delete(request), if_revision=revision
+        )
         data = {**public(media), "_read_only": {"deleted": True}}
         body = await self._envelopes.success(request, data, revision=media.revision)
         return Answer.whole(200, body)
@@ -117,7 +116,13 @@ class Documents:
         return pinned_revision(headers, media)
 
 
-def _validators(media: Media) -> dict[str, str]:
+def is_hard_delete(request: Request) -> bool:
+    """Return whether a document is to be removed for good."""
+    sent = request.data.get("hard_delete")
+    return sent in (True, "true") or request.query_value("hard_delete") == "true"
+
+
+def validators(media: Media) -> dict[str, str]:
     """Return the headers of a document; a client may keep it but must ask before each use."""
     return {
         "etag": f'"{media.revision}"',

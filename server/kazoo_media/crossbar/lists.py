@@ -1,4 +1,4 @@
-"""Operations that list: media, prompts, languages, voices. Long lists are sent in pieces."""
+"""Operations that list: media, recordings, prompts, languages, voices. Rows come in pieces."""
 
 from __future__ import annotations
 
@@ -15,10 +15,18 @@ from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.identifiers import decoded, written
 from kazoo_media.crossbar.layouts import Layout, Row, Shape, comma_separated, compact, pretty
 from kazoo_media.crossbar.negotiation import Accept
-from kazoo_media.crossbar.queries import Paging, media_query, paging_of
+from kazoo_media.crossbar.queries import (
+    Paging,
+    media_query,
+    paging_of,
+    place_of,
+    recordings_query,
+    written_place,
+)
+from kazoo_media.crossbar.recordings import recording_of
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.documents.rules import is_stream
-from kazoo_media.model import ListedDocument, language_of, prompt_id_of
+from kazoo_media.model import ListedDocument, Media, language_of, prompt_id_of
 from kazoo_media.settings import PAGINATION_PAGE_SIZE
 
 _BATCH_ROWS = 500
@@ -29,6 +37,13 @@ _Fetch = Callable[[str, int], Awaitable[tuple[list[_Item], str | None]]]
 """Returns at most a number of items from a start key, and the key after them."""
 
 _MEDIA = Shape(("id", "name", "media_source", "language", "is_prompt", "content_type"))
+_RECORDINGS = Shape(
+    (
+        *("id", "name", "call_id", "cdr_id", "interaction_id", "from", "to", "request"),
+        *("direction", "start", "duration", "duration_ms", "caller_id_name", "caller_id_number"),
+        *("callee_id_name", "callee_id_number", "owner_id", "origin", "media_type"),
+    )
+)
 _PROMPTS = Shape(("prompt_id", "count"), counts=True)
 _LANGUAGES = Shape(("language", "count"), counts=True)
 _IDS = Shape(("id",), revised=False)
@@ -53,6 +68,7 @@ class Lists:
 
     def __init__(self, core: Core, envelopes: Envelopes) -> None:
         self._library = core.library
+        self._recordings = core.stored_recordings
         self._prompts = core.prompts
         self._settings = core.settings
         self._speech = core.speech
@@ -70,6 +86,21 @@ class Lists:
             return page.items, page.next_start
 
         return await self._answer(request, paging, _MEDIA, _batches(fetch, paging, _row))
+
+    async def recordings(self, scope: ReadScope, request: Request) -> Answer:
+        """List recordings that match the filters, the newest first."""
+        paging = await self._paging(request)
+        query = recordings_query(request)
+        place_of(paging.start)  # an invalid start key is an error before anything is sent
+
+        async def fetch(start: str, limit: int) -> tuple[list[Media], str | None]:
+            found, place = await self._recordings.list_page(
+                scope, replace(query, limit=limit), place_of(start)
+            )
+            return found, None if place is None else written_place(place)
+
+        batches = _batches(fetch, paging, recording_of)
+        return await self._answer(request, paging, _RECORDINGS, batches)
 
     async def prompts(self, scope: ReadScope, request: Request) -> Answer:
         """Count the translations of each prompt."""

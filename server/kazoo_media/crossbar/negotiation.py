@@ -136,8 +136,8 @@ def _kept(text: str) -> Accept:
 
 
 def resolved(operation: Operation, request: Request) -> Operation:
-    """Return the intended operation: one path serves the document and the audio of a media."""
-    if operation is Operation.GET_MEDIA:
+    """Return the intended operation: one path serves the document and its audio."""
+    if operation in (Operation.GET_MEDIA, Operation.GET_RECORDING):
         accept = request.accept
         if accept and Accept.of(accept).prefers_audio:
             return Operation.DOWNLOAD

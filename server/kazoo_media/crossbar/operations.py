@@ -39,6 +39,10 @@ class Operation(enum.Enum):
     LIST_LANGUAGES = ("list languages", False, True)
     LIST_MEDIA_OF_LANGUAGE = ("list media of language", False, True)
     LIST_VOICES = ("list voices", False, True)
+    LIST_RECORDINGS = ("list recordings", False, True)
+    LIST_USER_RECORDINGS = ("list recordings of a user", False, True)
+    GET_RECORDING = ("get recording", False)
+    DELETE_RECORDING = ("delete recording", True)
     LOG_IN = ("log in", False)
     LOG_IN_USER = ("log in as a user", False)
     DESCRIBE_API = ("describe the API", False)
@@ -68,6 +72,9 @@ class Resource(enum.Enum):
     LANGUAGES = enum.auto()
     LANGUAGE = enum.auto()
     VOICES = enum.auto()
+    RECORDINGS = enum.auto()
+    USER_RECORDINGS = enum.auto()
+    RECORDING = enum.auto()
     LOG_IN = enum.auto()
     USER_LOG_IN = enum.auto()
     API = enum.auto()
@@ -130,6 +137,9 @@ OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
     Resource.LANGUAGES: {"GET": Operation.LIST_LANGUAGES},
     Resource.LANGUAGE: {"GET": Operation.LIST_MEDIA_OF_LANGUAGE},
     Resource.VOICES: {"GET": Operation.LIST_VOICES},
+    Resource.RECORDINGS: {"GET": Operation.LIST_RECORDINGS},
+    Resource.USER_RECORDINGS: {"GET": Operation.LIST_USER_RECORDINGS},
+    Resource.RECORDING: {"GET": Operation.GET_RECORDING, "DELETE": Operation.DELETE_RECORDING},
     Resource.LOG_IN: {"PUT": Operation.LOG_IN},
     Resource.USER_LOG_IN: {"PUT": Operation.LOG_IN_USER},
     Resource.API: {"GET": Operation.DESCRIBE_API},
@@ -160,7 +170,7 @@ class Target:
     Attributes:
         resource: None if no resource has this path.
         account_id: "": the system scope.
-        name: Media id, prompt id or language.
+        name: Media id, prompt id, language, recording id or user id.
         extension: The extension in `/raw.mp3`, `/raw/name.mp3` or a link, without the dot.
     """
 
@@ -207,6 +217,18 @@ class Target:
         return cls(Resource.LINKED_CONTENT, account_id, file[: -len(extension) - 1], extension)
 
     @classmethod
+    def of_recordings(cls, account_id: str, *parts: str) -> Target:
+        """Return the target of the path parts that follow the account, one of them `recordings`."""
+        match parts:
+            case ("recordings",):
+                return cls(Resource.RECORDINGS, account_id)
+            case ("recordings", recording_id):
+                return cls(Resource.RECORDING, account_id, recording_id)
+            case ("users", user_id, "recordings"):
+                return cls(Resource.USER_RECORDINGS, account_id, user_id)
+        return cls(None)
+
+    @classmethod
     def locate(cls, path: str) -> Target:
         """Return the target of a whole path that no rule of the transcoder matched."""
         version, *parts = [unquote(part) for part in path.split("/") if part] or [""]
@@ -219,6 +241,8 @@ class Target:
         account_id = ""
         if len(parts) > 2 and parts[0] == "accounts":
             account_id, parts = parts[1], parts[2:]
+            if parts[0] in ("recordings", "users"):
+                return cls.of_recordings(account_id, *parts)
         return cls.of(account_id, *parts[1:]) if parts[:1] == ["media"] else cls(None)
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from kazoo_media.crossbar.identifiers import decoded, start_key
+from kazoo_media.crossbar.operations import Resource
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.documents.violations import wrong_type
-from kazoo_media.errors import ValidationError
-from kazoo_media.model import Filter, FilterOperator, MediaQuery
+from kazoo_media.errors import ValidationError, Violation
+from kazoo_media.model import Filter, FilterOperator, MediaQuery, unix_time_ms
 
 GREGORIAN_UNIX_OFFSET_S = 62_167_219_200
 """Seconds from the year 0, Kazoo's epoch, to 1970."""
@@ -35,6 +36,7 @@ _VALUE_OPERATORS = (
 _SECONDS = re.compile(r"-?\d{1,15}", re.ASCII)
 _PAGE_SIZE = re.compile(r"0*([1-9]\d*)", re.ASCII)
 _LARGEST_PAGE = 999_999_999
+_RECORDINGS_MS = 31 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,45 @@ def media_query(request: Request, start: str) -> MediaQuery:
         modified_to_ms=min(_times(request, "modified_to"), default=None),
         with_recordings=False,
     )
+
+
+def recordings_query(request: Request) -> MediaQuery:
+    """Return the query for recordings with all filters of a request; the caller sets its limit.
+
+    Without `created_from` it begins 31 days before its end, as in Kazoo.
+
+    Raises:
+        ValidationError: a time is not a number, or an id is invalid.
+    """
+    query = replace(media_query(request, ""), with_recordings=True, descending=False)
+    if request.target.resource is Resource.USER_RECORDINGS:
+        user = Filter(("owner_id",), FilterOperator.EQUALS, (decoded(request.target.name),))
+        query = replace(query, filters=(*query.filters, user))
+    if query.created_from_ms is None:
+        end_ms = unix_time_ms() if query.created_to_ms is None else query.created_to_ms
+        query = replace(query, created_from_ms=end_ms - _RECORDINGS_MS)
+    return query
+
+
+def written_place(place: tuple[int, str]) -> str:
+    """Return the start key of a place in a list of recordings."""
+    created_ms, recording_id = place
+    return f"{created_ms}-{recording_id}"
+
+
+def place_of(start: str) -> tuple[int, str] | None:
+    """Return the place that a start key names; None if it is "".
+
+    Raises:
+        ValidationError: it is not a `next_start_key`.
+    """
+    if not start:
+        return None
+    created_ms, _, recording_id = start.partition("-")
+    if not _SECONDS.fullmatch(created_ms):
+        text = "must be the next_start_key of another page"
+        raise ValidationError([Violation("start_key", "invalid", text, {})])
+    return int(created_ms), recording_id
 
 
 def _filters(request: Request) -> Iterator[Filter]:

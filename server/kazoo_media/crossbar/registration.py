@@ -30,6 +30,11 @@ def _attachment(message: Any, path: str) -> Target:  # noqa: ANN401 - requests o
     return Target.of(message.account_id, message.media_id, message.attachment)
 
 
+def _recording(message: Any, path: str) -> Target:  # noqa: ANN401 - requests of two rpcs
+    del path
+    return Target.of_recordings(message.account_id, "recordings", message.recording_id)
+
+
 _LOCATE: Mapping[str, Locate] = {
     "ListMedia": lambda message, _: Target.of(message.account_id),
     "CreateMedia": lambda message, _: Target.of(message.account_id),
@@ -62,6 +67,12 @@ _LOCATE: Mapping[str, Locate] = {
         message.account_id, "languages", message.language
     ),
     "ListVoices": lambda message, _: Target.of(message.account_id, "tts", "voices"),
+    "ListRecordings": lambda message, _: Target.of_recordings(message.account_id, "recordings"),
+    "ListUserRecordings": lambda message, _: Target.of_recordings(
+        message.account_id, "users", message.user_id, "recordings"
+    ),
+    "GetRecording": _recording,
+    "DeleteRecording": _recording,
     "Authenticate": lambda *_: Target(Resource.LOG_IN),
     "AuthenticateUser": lambda *_: Target(Resource.USER_LOG_IN),
     "DescribeApi": lambda *_: Target(Resource.API),

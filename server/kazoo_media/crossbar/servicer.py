@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
-    Awaitable,
     Callable,
     Mapping,
     Sequence,
@@ -23,20 +22,18 @@ import structlog
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 
-from kazoo_media.access.accounts import PlayScope, ReadScope, WriteScope
 from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
+from kazoo_media.crossbar.actions import Actions
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
-from kazoo_media.crossbar.authentication import LogInAnswers, authenticate, authenticate_player
+from kazoo_media.crossbar.authentication import authenticate, authenticate_player
 from kazoo_media.crossbar.bodies import Body, Piece, drop_rest, read_envelope
 from kazoo_media.crossbar.conditions import check_whole
 from kazoo_media.crossbar.content import Contents
 from kazoo_media.crossbar.content_types import JSON_TYPES
 from kazoo_media.crossbar.cors import EXPOSED, preflight
-from kazoo_media.crossbar.documents import Documents
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.links import LinkAnswers
-from kazoo_media.crossbar.lists import Lists
 from kazoo_media.crossbar.negotiation import Accept, resolved
 from kazoo_media.crossbar.openapi.description import described
 from kazoo_media.crossbar.operations import (
@@ -45,11 +42,8 @@ from kazoo_media.crossbar.operations import (
     Resource,
     Target,
 )
-from kazoo_media.crossbar.peaks import Peaks
-from kazoo_media.crossbar.prompt_resolution import ResolutionAnswers
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.crossbar.sending import Ending, framed, metadata_of, unbroken
-from kazoo_media.crossbar.versions import VersionAnswers
 from kazoo_media.errors import (
     AccountNotFoundError,
     InternalError,
@@ -82,10 +76,6 @@ Locate = Callable[[Any, str], Target]
 _Arrived: TypeAlias = "Message | Malformed | MediaError | None"
 """The first message of a request, or why it has none. None: it is awaited with the body."""
 
-_Play = Callable[[PlayScope, Request], Awaitable[Answer]]
-_Read = Callable[[ReadScope, Request], Awaitable[Answer]]
-_Write = Callable[[WriteScope, Request], Awaitable[Answer]]
-
 
 class CrossbarServicer:
     """Answers the requests that the gateway transcodes."""
@@ -99,41 +89,9 @@ class CrossbarServicer:
         self._metrics = metrics
         self._envelopes = Envelopes(node_name, version)
         self._description = described(version)
-        documents = Documents(core.library, core.measuring, self._envelopes)
-        lists = Lists(core, self._envelopes)
-        self._contents = Contents(core, self._envelopes)
-        self._links = LinkAnswers(core, self._contents, self._envelopes)
-        versions = VersionAnswers(core, self._envelopes)
-        resolution = ResolutionAnswers(core, self._contents, self._envelopes)
-        log_ins = LogInAnswers(core, self._envelopes)
-        self._log_ins = {
-            Operation.LOG_IN: log_ins.with_key,
-            Operation.LOG_IN_USER: log_ins.as_user,
-        }
-        self._reads: Mapping[Operation, _Read] = {
-            Operation.LIST_MEDIA: lists.media,
-            Operation.GET_MEDIA: documents.get,
-            Operation.LIST_VERSIONS: versions.list,
-            Operation.CREATE_LINK: self._links.create,
-            Operation.GET_PEAKS: Peaks(core, self._envelopes).get,
-            Operation.LIST_PROMPTS: lists.prompts,
-            Operation.LIST_TRANSLATIONS: lists.translations,
-            Operation.RESOLVE_PROMPT: resolution.describe,
-            Operation.LIST_LANGUAGES: lists.languages,
-            Operation.LIST_MEDIA_OF_LANGUAGE: lists.media_of_language,
-            Operation.LIST_VOICES: lists.voices,
-        }
-        self._plays: Mapping[Operation, _Play] = {
-            Operation.DOWNLOAD: self._contents.download,
-            Operation.DOWNLOAD_RESOLVED: resolution.download,
-        }
-        self._writes: Mapping[Operation, _Write] = {
-            Operation.CREATE_MEDIA: documents.create,
-            Operation.UPDATE_MEDIA: documents.update,
-            Operation.PATCH_MEDIA: documents.patch,
-            Operation.DELETE_MEDIA: documents.delete,
-            Operation.RESTORE_MEDIA: versions.restore,
-        }
+        contents = Contents(core, self._envelopes)
+        self._links = LinkAnswers(core, contents, self._envelopes)
+        self._actions = Actions.of(core, contents, self._links, self._envelopes)
 
     def handler(
         self, rpc: str, locate: Locate, *, has_body: bool
@@ -196,12 +154,12 @@ class CrossbarServicer:
         if request.verb == "OPTIONS":
             return preflight(resource)
         operation, problem = await self._operation_of(request, resource, body)
-        if operation in self._log_ins:
+        if operation in self._actions.log_ins:
             _check_shape(request, operation, problem)
-            return await self._log_ins[operation](request)
+            return await self._actions.log_ins[operation](request)
         if operation is Operation.DESCRIBE_API:
             return Answer.whole(200, self._description)
-        if operation in self._plays:
+        if operation in self._actions.plays:
             return await self._play(request, operation, problem)
         if operation is Operation.FOLLOW_LINK:
             return await self._links.follow(request)
@@ -220,12 +178,12 @@ class CrossbarServicer:
         if not operation.writes:
             read_scope = await self._accounts.read_scope(caller, account_id)
             _check_shape(request, operation, problem)
-            return await self._reads[operation](read_scope, request)
+            return await self._actions.reads[operation](read_scope, request)
         scope = await self._accounts.write_scope(caller, account_id)
         _check_shape(request, operation, problem)
-        if operation is Operation.UPLOAD and body is not None:
-            return await self._contents.upload(scope, request, body)
-        return await self._writes[operation](scope, request)
+        if operation in self._actions.uploads and body is not None:
+            return await self._actions.uploads[operation](scope, request, body)
+        return await self._actions.writes[operation](scope, request)
 
     async def _play(
         self, request: Request, operation: Operation, problem: MediaError | None
@@ -234,7 +192,7 @@ class CrossbarServicer:
         Call.note_account(caller.account.id)
         scope = await self._accounts.play_scope(caller, _account_id(request))
         _check_shape(request, operation, problem)
-        return await self._plays[operation](scope, request)
+        return await self._actions.plays[operation](scope, request)
 
     async def _operation_of(
         self, request: Request, resource: Resource, body: Body | None

@@ -149,6 +149,19 @@ class SqliteMetadataStore(SqliteAccounts, SqliteUploads, MetadataStore):
         return [*map(ListedDocument, [media_id for media_id, _ in rows], documents)]
 
     @override
+    async def list_recordings(
+        self, account_id: str, query: MediaQuery, start: tuple[int, str] | None
+    ) -> list[Media]:
+        condition, bindings = query_condition(account_id, query)
+        condition += " and m.recorded = 1"
+        if start is not None:
+            condition += " and (m.created, m.id) <= (?, ?)"
+            bindings = (*bindings, *start)
+        sql = f"{SELECT_MEDIA} where {condition} order by m.created desc, m.id desc limit ?"
+        bindings = (*bindings, query.limit)
+        return await self._engine.read(lambda db: listed_media(db.execute(sql, bindings)))
+
+    @override
     async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:
         return await self._engine.read_rows(
             "select prompt_id, count(*) from media"

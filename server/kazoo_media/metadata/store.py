@@ -132,6 +132,16 @@ class MediaStore(ABC):
         None if the document lacks them.
         """
 
+    @abstractmethod
+    async def list_recordings(
+        self, account_id: str, query: MediaQuery, start: tuple[int, str] | None
+    ) -> list[Media]:
+        """Return the first `query.limit` matching live recordings, the newest first.
+
+        The order is by created time, then id, both descending; `start` has both of the first one.
+        `query.start` is None. There may be fewer, as in `list_media`.
+        """
+
 
 class PromptStore(ABC):
     """Prompts and languages of the live media of an account."""

@@ -99,6 +99,8 @@ class Rest:
         self._pool = ConverterPool(folder)
         making = make_core(blobs=self.blobs, pool=self._pool)
         self._under_test: CoreUnderTest = self.run(making)
+        self._stopping = asyncio.Event()
+        self._recording = asyncio.run_coroutine_threadsafe(self._record(), self._loop)
         self._server, self._reference = self.run(self._serve(folder))
         self.port = free_port()
         variables = {
@@ -212,10 +214,16 @@ class Rest:
         self._envoy.wait(10)
         self.run(self._server.stop(0))
         self.run(self._reference.stop(0))
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._recording.result(20)
         self.run(self._pool.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _record(self) -> None:
+        async with self.core.recordings.running():
+            await self._stopping.wait()
 
     async def _serve(self, folder: Path) -> tuple[WorkerServer, StandardServer]:
         budget = ample_budget()

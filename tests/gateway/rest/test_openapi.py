@@ -27,7 +27,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from kazoo_media.crossbar.operations import OPERATIONS, Operation, Target
+from kazoo_media.crossbar.operations import OPERATIONS, Operation, Resource, Target
+from tests.gateway.rest.recorded import record
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import ask
 from tests.support.audio_samples import tone
@@ -48,11 +49,15 @@ _FAULT = "internal error"
 _EXAMPLES = 2
 _JSON = "application/json"
 _BYTES = "application/octet-stream"
+_OF_ACCOUNTS = (Resource.RECORDINGS, Resource.USER_RECORDINGS, Resource.RECORDING)
+"""The system scope has none of these."""
+
 _PARAMETERS = {
     "language": "en-us",
     "name": "tone.wav",
     "file": "audio.mp3",
     "prompt_id": "vm-greeting",
+    "user_id": "agent",
 }
 
 
@@ -126,6 +131,7 @@ def test_every_operation_of_both_scopes_is_in_it_once(description: dict[str, Any
         for verb, operation in verbs.items()
         if operation is not Operation.FOLLOW_LINK  # a link is fetched as it is
         for of_account in ((False,) if operation in alone else (False, True))
+        if of_account or resource not in _OF_ACCOUNTS
     }
 
 
@@ -271,6 +277,7 @@ class _Run:
 def _hold_plain(run: _Run, operation: Any) -> None:
     """Send every plain request that the operation permits and check the answers."""
     media_id = _media_with_audio(run.rest, run.tenant)
+    recording_id = record(run.rest, run.tenant)
     described = {parameter.name for parameter in (*operation.query, *operation.headers)}
     bodies = [body.media_type for body in operation.body]
     for plain in _PLAIN:
@@ -285,7 +292,12 @@ def _hold_plain(run: _Run, operation: Any) -> None:
                 "media_type": plain.content_type or known,
             }
         names = set(re.findall(r"{(\w+)}", operation.path))
-        parameters = {**_PARAMETERS, "media_id": plain.media_id or media_id, "account_id": ""}
+        parameters = {
+            **_PARAMETERS,
+            "media_id": plain.media_id or media_id,
+            "recording_id": f"209901-{'0' * 32}" if plain.media_id else recording_id,
+            "account_id": "",
+        }
         case = operation.Case(
             path_parameters={name: parameters[name] for name in names},
             query=dict(plain.query),
@@ -298,6 +310,7 @@ def _hold_plain(run: _Run, operation: Any) -> None:
 def _hold(run: _Run, operation: Any, number: int, mode: GenerationMode) -> None:
     """Send requests made from one operation's description and check the answers."""
     media_id_with_audio = _media_with_audio(run.rest, run.tenant)
+    recording_id = record(run.rest, run.tenant)
 
     @seed(_SEED + number)
     @settings(
@@ -317,6 +330,8 @@ def _hold(run: _Run, operation: Any, number: int, mode: GenerationMode) -> None:
             case.query["accept"] = accept
         if media_id is not None and "media_id" in case.path_parameters:
             case.path_parameters["media_id"] = media_id
+        if media_id is not None and "recording_id" in case.path_parameters:
+            case.path_parameters["recording_id"] = recording_id
         run.send(operation, case)
 
     # There is nothing to get wrong where there are no parameters.

@@ -43,6 +43,7 @@ _FILTERS = (
     "deleted",
 )
 _LIST = ("paginate", "page_size", "start_key")
+_RECORDINGS = (*_FILTERS[: _FILTERS.index("descending")], *_LIST)
 _UNCHANGED = ("if_match", "if_unmodified_since")
 _CHANGED = ("if_none_match", "if_modified_since")
 _AUDIO_PARAMETERS = (
@@ -82,6 +83,12 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.LIST_LANGUAGES: Facts(_LIST, [(200, "CountsEnvelope")]),
     Operation.LIST_MEDIA_OF_LANGUAGE: Facts(_LIST, [(200, "IdsEnvelope")]),
     Operation.LIST_VOICES: Facts((), [(200, "VoicesEnvelope")]),
+    Operation.LIST_RECORDINGS: Facts(_RECORDINGS, [(200, "RecordingsEnvelope")]),
+    Operation.LIST_USER_RECORDINGS: Facts(_RECORDINGS, [(200, "RecordingsEnvelope")]),
+    Operation.GET_RECORDING: Facts(_CHANGED, [(200, "RecordingEnvelope"), (304, "")]),
+    Operation.DELETE_RECORDING: Facts(
+        ("hard_delete", *_UNCHANGED), [(200, "RecordingEnvelope")], _WRITE
+    ),
     Operation.LOG_IN: Facts((), [(201, "LoginEnvelope")], (401, 406), "log_in", needs_token=False),
     Operation.LOG_IN_USER: Facts(
         (), [(201, "LoginEnvelope")], (401, 406), "log_in_user", needs_token=False

@@ -117,6 +117,11 @@ PATH_PARAMETERS: Mapping[str, Schema] = {
         {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"},
     ),
     "media_id": _path("Id of the media, as answers have it", _NOT_EMPTY),
+    "recording_id": _path(
+        "Id of the recording: year, month, `-` and 32 hex digits",
+        {"type": "string", "pattern": "^[0-9]{6}-[0-9a-f]{32}$"},
+    ),
+    "user_id": _path("Id of the user", _NOT_EMPTY),
     "name": _path(
         "Any file name with an extension, which chooses between renditions",
         {"type": "string", "pattern": r"^.+\.[A-Za-z0-9]+$"},

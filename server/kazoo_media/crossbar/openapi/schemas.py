@@ -45,6 +45,7 @@ def answer_schemas() -> dict[str, Schema]:
     return {
         "Media": _stored_document(),
         "Rendition": _rendition(),
+        "Recording": _recording(),
         "MediaRow": _row(),
         "Voice": _voice(),
         "Login": _login(),
@@ -56,6 +57,8 @@ def answer_schemas() -> dict[str, Schema]:
         "RenditionKind": {"type": "string", "enum": [str(kind) for kind in RenditionKind]},
         "DocumentEnvelope": _document_envelope(),
         "MediaListEnvelope": _list_envelope(reference("schemas", "MediaRow")),
+        "RecordingEnvelope": _document_envelope("Recording"),
+        "RecordingsEnvelope": _list_envelope(reference("schemas", "Recording")),
         "CountsEnvelope": _list_envelope(
             {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}
         ),
@@ -123,9 +126,9 @@ def _common() -> dict[str, Schema]:
     }
 
 
-def _document_envelope() -> Schema:
+def _document_envelope(document: str = "Media") -> Schema:
     revision = {**_STRING, "description": "Revision of the document, for If-Match"}
-    return _envelope(reference("schemas", "Media"), {"revision": revision}, "revision")
+    return _envelope(reference("schemas", document), {"revision": revision}, "revision")
 
 
 def _list_envelope(row: Schema) -> Schema:
@@ -208,6 +211,32 @@ def _stored_document() -> Schema:
         "properties": known | owned,
         "required": ["id", "name"],
         "additionalProperties": True,
+    }
+
+
+def _recording() -> Schema:
+    sent: Schema = {
+        "call_id": {**_STRING, "description": "Id of the call"},
+        "owner_id": {**_STRING, "description": "Id of the user who was recorded"},
+        "media_source": {"type": "string", "const": "recorded"},
+        "media_type": {**_STRING, "description": "Extension of a file name for the audio"},
+        "incomplete": {"type": "boolean", "description": "True if the recorder did not finish"},
+        "upload_id": {**_STRING, "description": "Id of the upload that it was"},
+        "_read_only": {
+            "type": "object",
+            "properties": {
+                "content_types": _array(_STRING),
+                "deleted": {"type": "boolean", "description": "Only in the answer to DELETE"},
+            },
+            "required": ["content_types"],
+        },
+    }
+    document = _stored_document()
+    return {
+        **document,
+        "description": "A recording, with all other keys that the recorder sent",
+        "properties": document["properties"] | sent,
+        "required": [*document["required"], "media_source", "_read_only"],
     }
 
 

@@ -36,6 +36,7 @@ TAGS: Mapping[str, str] = {
     "Media": "The documents of an account's media: names, languages, what is known of the audio.",
     "Audio": "The audio of an account's media: upload, download, waveform.",
     "Prompts": "The media of an account by prompt and by language.",
+    "Recordings": "Recorded calls.",
     "Speech": "The voices of text-to-speech.",
     "System": "The same operations on the media that all accounts share.",
     "Description": "This page.",
@@ -114,6 +115,34 @@ TEXTS: Mapping[str, Text] = {
         "Deletes the document and its audio and returns the document as it was. A prompt, or any"
         " media with `hard_delete=true`, is removed for good. The id of other media stays taken"
         " until they are purged.",
+    ),
+    "ListRecordings": Text(
+        "Recordings",
+        "listRecordings",
+        "List recordings",
+        "Lists the recordings of an account, the newest first. Without `created_from` the list"
+        " begins 31 days before its end: `created_to`, or now.",
+    ),
+    "ListUserRecordings": Text(
+        "Recordings",
+        "listUserRecordings",
+        "List the recordings of a user",
+        "Lists the recordings whose `owner_id` is the user, as the list of all recordings does.",
+    ),
+    "GetRecording": Text(
+        "Recordings",
+        "getRecording",
+        "Get a recording",
+        "Returns the document of a recording. If `Accept` or the query parameter `accept` prefers"
+        " an audio type, it returns the audio, as the download of a media does, with ranges and"
+        " `inline=true`; then a key may replace the token.",
+    ),
+    "DeleteRecording": Text(
+        "Recordings",
+        "deleteRecording",
+        "Delete a recording",
+        "Deletes the recording and returns its document. With `hard_delete=true` its audio is"
+        " removed as well, otherwise it is kept until the account is purged.",
     ),
     "DownloadRaw": Text(
         "Audio",
