@@ -32,6 +32,7 @@ from kazoo_media.media.waveforms import Waveforms
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.recordings.archive import Archive
+from kazoo_media.recordings.files import RecordingFiles
 from kazoo_media.recordings.recordings import Recordings
 from kazoo_media.recordings.stored import StoredRecordings
 from kazoo_media.settings import Settings
@@ -59,6 +60,7 @@ class Core:
     waveforms: Waveforms
     recordings: Recordings
     stored_recordings: StoredRecordings
+    recording_files: RecordingFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,4 +122,5 @@ async def build_core(
         waveforms=Waveforms(measuring),
         recordings=Recordings(metadata, renditions, uploads, library, archive, node.name),
         stored_recordings=StoredRecordings(metadata),
+        recording_files=RecordingFiles(metadata, uploads, library, archive),
     )

@@ -100,6 +100,7 @@ class Media:
         created_ms: Unix time in milliseconds.
         modified_ms: Unix time in milliseconds.
         is_recording: Whether it was recorded by the service; decided when it is inserted.
+        file_name: The name under which a recorder sent it, "" if it has none; also decided then.
     """
 
     account_id: str
@@ -110,6 +111,7 @@ class Media:
     modified_ms: int
     content: Content | None = None
     is_recording: bool = False
+    file_name: str = ""
 
     @property
     def prompt_id(self) -> str | None:

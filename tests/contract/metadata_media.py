@@ -12,10 +12,7 @@ from kazoo_media.errors import ConflictError, IncompleteUploadError, StaleRevisi
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import (
     BlobState,
-    Filter,
-    FilterOperator,
     MediaQuery,
-    first_revision,
     next_revision,
 )
 from tests.contract.media_samples import (
@@ -249,25 +246,6 @@ class MediaStoreContract(FilterContract):
         assert media_id == "x"
         assert {key: listed[key] for key in shown} == shown
         assert listed.get("prompt_id") is None
-
-    async def test_recordings_are_listed_newest_first(self, store: MetadataStore) -> None:
-        await store.insert_media(make_media("no recording", n=1))
-        revision = first_revision()
-        for number, name in enumerate(["b", "a", "d", "c", "deleted"]):
-            media = replace(make_media(name, n=number % 2), revision=revision)
-            await store.insert_media(replace(media, created_ms=number // 2, is_recording=True))
-        await store.soft_delete_media(ACCOUNT, "deleted", revision, 5000)
-        await store.insert_media(replace(make_media("x", OTHER_ACCOUNT), is_recording=True))
-
-        async def ids(query: MediaQuery, start: tuple[int, str] | None = None) -> list[str]:
-            return [each.id for each in await store.list_recordings(ACCOUNT, query, start)]
-
-        assert await ids(MediaQuery(9)) == ["d", "c", "b", "a"]
-        assert await ids(MediaQuery(2), (1, "c")) == ["c", "b"]
-        assert await ids(MediaQuery(9), (0, "gone")) == ["b", "a"]
-        assert await ids(MediaQuery(9, created_to_ms=0)) == ["b", "a"]
-        condition = Filter(("n",), FilterOperator.EQUALS, ("1",))
-        assert await ids(MediaQuery(9, filters=(condition,))) == ["c", "a"]
 
     async def test_a_deleted_document_is_not_listed(self, store: MetadataStore) -> None:
         gone = make_media("b")

@@ -15,6 +15,7 @@ from tests.contract.metadata_keys import (
 )
 from tests.contract.metadata_media import MediaStoreContract
 from tests.contract.metadata_prompts import PromptStoreContract
+from tests.contract.metadata_recordings import RecordingStoreContract
 from tests.contract.metadata_settings import SettingStoreContract
 from tests.contract.metadata_uploads import UploadStoreContract
 from tests.contract.metadata_versions import VersionStoreContract
@@ -32,6 +33,7 @@ class MetadataStoreContract(
     LinkSecretStoreContract,
     SettingStoreContract,
     UploadStoreContract,
+    RecordingStoreContract,
 ):
     """Every promise of `MetadataStore`. A subclass names its driver and supplies `store`."""
 

@@ -15,6 +15,7 @@ import kazoo_media.blobs
 import kazoo_media.metadata
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.metadata.link_secret_store import LinkSecretStore
+from kazoo_media.metadata.recording_store import RecordingStore
 from kazoo_media.metadata.store import (
     AccountStore,
     BlobRows,
@@ -34,6 +35,7 @@ from tests.contract.metadata_blobs import BlobRowsContract
 from tests.contract.metadata_keys import KeyStoreContract
 from tests.contract.metadata_media import MediaStoreContract
 from tests.contract.metadata_prompts import PromptStoreContract
+from tests.contract.metadata_recordings import RecordingStoreContract
 from tests.contract.metadata_settings import SettingStoreContract
 from tests.contract.metadata_uploads import UploadStoreContract
 
@@ -52,6 +54,7 @@ def _descendants(parent: type[Any]) -> set[type[Any]]:
         (kazoo_media.metadata, KeyStore, KeyStoreContract),
         (kazoo_media.metadata, SettingStore, SettingStoreContract),
         (kazoo_media.metadata, UploadStore, UploadStoreContract),
+        (kazoo_media.metadata, RecordingStore, RecordingStoreContract),
         (kazoo_media.blobs, BlobStore, BlobStoreContract),
     ],
 )
@@ -85,6 +88,7 @@ def test_every_contract_of_a_metadata_store_is_narrow_and_has_a_suite() -> None:
         KeyStore,
         SettingStore,
         UploadStore,
+        RecordingStore,
     )
     assert set(MetadataStore.__bases__) == set(contracts)
     for contract in contracts:

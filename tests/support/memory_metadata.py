@@ -30,15 +30,23 @@ from kazoo_media.model import (
 )
 from tests.support.matching import matches
 from tests.support.memory_accounts import MemoryAccountStore
+from tests.support.memory_recordings import MemoryRecordingStore
 from tests.support.memory_settings import MemorySettingStore
 from tests.support.memory_uploads import MemoryUploadStore
 
 
-class MemoryMetadataStore(MemoryAccountStore, MemorySettingStore, MemoryUploadStore, MetadataStore):
+class MemoryMetadataStore(
+    MemoryAccountStore,
+    MemoryRecordingStore,
+    MemorySettingStore,
+    MemoryUploadStore,
+    MetadataStore,
+):
     """Rows in memory. No method awaits, so each is atomic on its loop."""
 
     def __init__(self) -> None:
         MemoryAccountStore.__init__(self)
+        MemoryRecordingStore.__init__(self)
         MemorySettingStore.__init__(self)
         MemoryUploadStore.__init__(self)
         self._media: dict[tuple[str, str], Media] = {}
@@ -59,7 +67,8 @@ class MemoryMetadataStore(MemoryAccountStore, MemorySettingStore, MemoryUploadSt
     @override
     async def insert_media(self, media: Media) -> None:
         key = (media.account_id, media.id)
-        if key in self._media:
+        has_name = media.file_name and await self.find_recording(media.account_id, media.file_name)
+        if key in self._media or has_name:
             raise ConflictError(media.id)
         self._make_live(_blob_keys(media), media, media.created_ms)
         self._media[key] = copy.deepcopy(media)
@@ -110,20 +119,6 @@ class MemoryMetadataStore(MemoryAccountStore, MemorySettingStore, MemoryUploadSt
     async def list_documents(self, account_id: str, query: MediaQuery) -> list[ListedDocument]:
         found = await self.list_media(account_id, query)
         return [ListedDocument(each.id, each.document) for each in found]
-
-    @override
-    async def list_recordings(
-        self, account_id: str, query: MediaQuery, start: tuple[int, str] | None
-    ) -> list[Media]:
-        found = [
-            each
-            for each in self._live(account_id)
-            if each.is_recording
-            and matches(each, query)
-            and (start is None or (each.created_ms, each.id) <= start)
-        ]
-        found.sort(key=lambda each: (each.created_ms, each.id), reverse=True)
-        return copy.deepcopy(found[: query.limit])
 
     @override
     async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:

@@ -19,6 +19,7 @@ from kazoo_media.crossbar.lists import Lists
 from kazoo_media.crossbar.operations import Operation
 from kazoo_media.crossbar.peaks import Peaks
 from kazoo_media.crossbar.prompt_resolution import ResolutionAnswers
+from kazoo_media.crossbar.recorder_target import RecorderTarget
 from kazoo_media.crossbar.recordings import RecordingDocuments
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.crossbar.versions import VersionAnswers
@@ -48,6 +49,7 @@ class Actions:
     def of(cls, core: Core, contents: Contents, links: LinkAnswers, envelopes: Envelopes) -> Self:
         """Return the functions of a core."""
         versions = VersionAnswers(core, envelopes)
+        target = RecorderTarget(core, contents, envelopes)
         resolution = ResolutionAnswers(core, contents, envelopes)
         documents = Documents(core.library, core.measuring, envelopes)
         recordings = RecordingDocuments(core, envelopes)
@@ -61,6 +63,7 @@ class Actions:
             plays={
                 Operation.DOWNLOAD: contents.download,
                 Operation.DOWNLOAD_RESOLVED: resolution.download,
+                Operation.DOWNLOAD_FILE: target.get,
             },
             reads={
                 Operation.LIST_MEDIA: lists.media,
@@ -86,5 +89,5 @@ class Actions:
                 Operation.RESTORE_MEDIA: versions.restore,
                 Operation.DELETE_RECORDING: recordings.delete,
             },
-            uploads={Operation.UPLOAD: contents.upload},
+            uploads={Operation.UPLOAD: contents.upload, Operation.PUT_FILE: target.put},
         )

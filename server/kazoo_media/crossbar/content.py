@@ -75,7 +75,10 @@ class Contents:
 
     async def download(self, scope: PlayScope, request: Request) -> Answer:
         """Return audio or a part of it, or 304 if the client has it already."""
-        media = await self._found(scope, request)
+        return await self.of_media(scope, request, await self._found(scope, request))
+
+    async def of_media(self, scope: PlayScope, request: Request, media: Media) -> Answer:
+        """Return the audio of a media or a part of it, or 304 if the client has it already."""
         check_match(request.headers, media)
         content = media.content
         if number := request.query_value("version"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
 
 from kazoo_media.audio.formats import essence
 from kazoo_media.crossbar.content_types import BASE64_TYPES, FORM
@@ -29,12 +29,16 @@ class Wrapped:
         content_type: The declared type; "": none.
         size_bytes: The size of the audio, if it is known before reading.
         file_name: Name of the file in a multipart body; "": none.
+        documents: The JSON parts of a multipart body before the file.
+        late_documents: Those after it, as far as the body was read.
     """
 
     content_type: str
     size_bytes: int | None
     pieces: Pieces
     file_name: str = ""
+    documents: Sequence[bytes] = ()
+    late_documents: Sequence[bytearray] = ()
 
 
 async def unwrapped(
@@ -55,17 +59,33 @@ async def unwrapped(
         IncompleteUploadError: the body ended early.
         TooLargeError: the base64 text, or what surrounds a file, is too large.
     """
-    file_name = ""
     if essence(content_type).startswith("multipart/"):
         part = await MultipartFile.open(content_type, pieces)
-        content_type, transfer_encoding = part.content_type, part.transfer_encoding
-        size_bytes, pieces, file_name = None, part.pieces(), part.file_name
+        found = await _decoded_file(
+            part.content_type, part.transfer_encoding, None, part.pieces(), limit_bytes
+        )
+        return replace(
+            found,
+            file_name=part.file_name,
+            documents=[bytes(each) for each in part.documents],
+            late_documents=part.late_documents,
+        )
+    return await _decoded_file(content_type, transfer_encoding, size_bytes, pieces, limit_bytes)
+
+
+async def _decoded_file(
+    content_type: str,
+    transfer_encoding: str,
+    size_bytes: int | None,
+    pieces: Pieces,
+    limit_bytes: int,
+) -> Wrapped:
     kind = essence(content_type)
     if kind in BASE64_TYPES:
         return await _opened_base64(pieces, "", limit_bytes)
     if transfer_encoding.strip().lower() == "base64":
         return await _opened_base64(pieces, content_type, limit_bytes)
-    return Wrapped("" if kind == FORM else content_type, size_bytes, pieces, file_name)
+    return Wrapped("" if kind == FORM else content_type, size_bytes, pieces)
 
 
 async def _opened_base64(pieces: Pieces, content_type: str, limit_bytes: int) -> Wrapped:

@@ -1,4 +1,4 @@
-"""Multipart bodies: the first file part, as a stream. Source: RFC 7578."""
+"""Multipart bodies: the first file part, as a stream, and JSON parts. Source: RFC 7578."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import AsyncGenerator, Callable
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from kazoo_media.audio.formats import essence
 from kazoo_media.crossbar.conditions import check_whole
+from kazoo_media.crossbar.content_types import JSON_TYPES
 from kazoo_media.crossbar.limits import PARTS_LIMIT
 from kazoo_media.documents.violations import too_many
 from kazoo_media.errors import (
@@ -32,12 +34,17 @@ class MultipartFile:
         content_type: The type of the part; "": none.
         transfer_encoding: The transfer encoding of the part; "": none.
         file_name: The file name of the part; "": none.
+        documents: The JSON parts before the file.
+        late_documents: Those after it, as far as the body was read.
     """
 
     def __init__(self, boundary: bytes, source: AsyncGenerator[bytes, None]) -> None:
         self.content_type = ""
         self.transfer_encoding = ""
         self.file_name = ""
+        self.documents: list[bytearray] = []
+        self.late_documents: list[bytearray] = []
+        self._in_document = False
         self._source = source
         self._ready: list[bytes] = []
         self._other_bytes = 0
@@ -144,12 +151,15 @@ class MultipartFile:
         self._header = [b"", b""]
 
     def _end_headers(self) -> None:
-        if self._found:
+        content_type = self._headers.get("content-type", "")
+        self._in_document = essence(content_type) in JSON_TYPES
+        if self._in_document:
+            (self.late_documents if self._found else self.documents).append(bytearray())
+        if self._found or self._in_document:
             return
         options = parse_options_header(self._headers.get("content-disposition", ""))[1]
-        content_type = self._headers.get("content-type", "")
         typed = content_type.lower().startswith(("audio/", "video/", "application/", "binary/"))
-        if b"filename" in options or (typed and "json" not in content_type.lower()):
+        if b"filename" in options or typed:
             check_whole(self._headers.get("content-range", ""))
             self._found = self._inside = True
             self.content_type = content_type
@@ -159,8 +169,11 @@ class MultipartFile:
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if self._inside:
             self._ready.append(data[start:end])
+        elif self._in_document and not self._found:
+            self.documents[-1] += data[start:end]
 
     def _end_part(self) -> None:
+        self._in_document = False
         if self._inside:
             self._inside, self._ended = False, True
 

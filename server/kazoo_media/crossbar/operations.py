@@ -43,6 +43,8 @@ class Operation(enum.Enum):
     LIST_USER_RECORDINGS = ("list recordings of a user", False, True)
     GET_RECORDING = ("get recording", False)
     DELETE_RECORDING = ("delete recording", True)
+    PUT_FILE = ("put the file of a recording", True)
+    DOWNLOAD_FILE = ("download the file of a recording", False)
     LOG_IN = ("log in", False)
     LOG_IN_USER = ("log in as a user", False)
     DESCRIBE_API = ("describe the API", False)
@@ -75,6 +77,7 @@ class Resource(enum.Enum):
     RECORDINGS = enum.auto()
     USER_RECORDINGS = enum.auto()
     RECORDING = enum.auto()
+    RECORDING_FILE = enum.auto()
     LOG_IN = enum.auto()
     USER_LOG_IN = enum.auto()
     API = enum.auto()
@@ -140,6 +143,11 @@ OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
     Resource.RECORDINGS: {"GET": Operation.LIST_RECORDINGS},
     Resource.USER_RECORDINGS: {"GET": Operation.LIST_USER_RECORDINGS},
     Resource.RECORDING: {"GET": Operation.GET_RECORDING, "DELETE": Operation.DELETE_RECORDING},
+    Resource.RECORDING_FILE: {
+        "GET": Operation.DOWNLOAD_FILE,
+        "PUT": Operation.PUT_FILE,
+        "POST": Operation.PUT_FILE,
+    },
     Resource.LOG_IN: {"PUT": Operation.LOG_IN},
     Resource.USER_LOG_IN: {"PUT": Operation.LOG_IN_USER},
     Resource.API: {"GET": Operation.DESCRIBE_API},
@@ -170,7 +178,7 @@ class Target:
     Attributes:
         resource: None if no resource has this path.
         account_id: "": the system scope.
-        name: Media id, prompt id, language, recording id or user id.
+        name: Media id, prompt id, language, recording id, user id or file name.
         extension: The extension in `/raw.mp3`, `/raw/name.mp3` or a link, without the dot.
     """
 
@@ -234,6 +242,8 @@ class Target:
         version, *parts = [unquote(part) for part in path.split("/") if part] or [""]
         if version == "media" and len(parts) == 2:
             return cls.of_link(*parts)
+        if version == "recordings" and len(parts) == 2:
+            return cls(Resource.RECORDING_FILE, *parts)
         if version not in {"v1", "v2"}:
             return cls(None)
         if len(parts) == 1 and parts[0] in _ALONE:

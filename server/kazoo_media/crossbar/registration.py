@@ -35,6 +35,11 @@ def _recording(message: Any, path: str) -> Target:  # noqa: ANN401 - requests of
     return Target.of_recordings(message.account_id, "recordings", message.recording_id)
 
 
+def _file(message: Any, path: str) -> Target:  # noqa: ANN401 - requests of three rpcs
+    del path
+    return Target(Resource.RECORDING_FILE, message.account_id, message.file_name)
+
+
 _LOCATE: Mapping[str, Locate] = {
     "ListMedia": lambda message, _: Target.of(message.account_id),
     "CreateMedia": lambda message, _: Target.of(message.account_id),
@@ -73,6 +78,9 @@ _LOCATE: Mapping[str, Locate] = {
     ),
     "GetRecording": _recording,
     "DeleteRecording": _recording,
+    "PutRecordingFile": _file,
+    "PostRecordingFile": _file,
+    "DownloadRecordingFile": _file,
     "Authenticate": lambda *_: Target(Resource.LOG_IN),
     "AuthenticateUser": lambda *_: Target(Resource.USER_LOG_IN),
     "DescribeApi": lambda *_: Target(Resource.API),

@@ -67,7 +67,7 @@ _LIST_HEADERS = {"accept", "if-match", "if-modified-since", "if-none-match", "if
 
 _LIST_TYPES = (JSON, CSV)
 _OTHER_TYPES = (JSON,)
-_AUDIO = (Operation.DOWNLOAD, Operation.DOWNLOAD_RESOLVED)
+_AUDIO = (Operation.DOWNLOAD, Operation.DOWNLOAD_RESOLVED, Operation.DOWNLOAD_FILE)
 _LOG_INS = (Resource.LOG_IN, Resource.USER_LOG_IN)
 
 Locate = Callable[[Any, str], Target]
@@ -172,7 +172,10 @@ class CrossbarServicer:
         problem: MediaError | None,
         body: Body | None,
     ) -> Answer:
-        caller = await authenticate(self._accounts, request)
+        if request.target.resource is Resource.RECORDING_FILE:
+            caller = await authenticate_player(self._accounts, self._key_log_ins, request)
+        else:
+            caller = await authenticate(self._accounts, request)
         Call.note_account(caller.account.id)
         account_id = _account_id(request)
         if not operation.writes:
@@ -209,6 +212,8 @@ class CrossbarServicer:
         if request.verb != "POST" or not resource.may_tunnel:
             resource.operation(request.verb)
         operation = OPERATIONS[resource].get(request.verb)
+        if operation is Operation.PUT_FILE:
+            return operation, None
         is_json = essence(request.content_type) in JSON_TYPES
         if (
             operation is not None

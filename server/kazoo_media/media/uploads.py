@@ -58,7 +58,7 @@ from kazoo_media.settings import KEPT_VERSIONS, MAX_UPLOAD_SIZE, Settings
 
 __all__ = ["Declared", "Finish", "Source", "Upload", "Uploads"]
 
-_Look: TypeAlias = Callable[[], Awaitable[Change]]
+Look: TypeAlias = Callable[[], Awaitable[Change]]
 """Returns the media before and after the upload's change of its document."""
 
 
@@ -104,7 +104,7 @@ class Uploads:
             media = await self._library.get(scope, media_id)
             return Change(media, media)
 
-        return await self._begun(scope, look, self._store)
+        return await self.begin_change(scope, look, self._store)
 
     async def begin_put(
         self, scope: WriteScope, put: Put, destination: Destination | None = None
@@ -120,9 +120,21 @@ class Uploads:
             The errors of `Library.change_of`.
         """
         destination = destination or self._store
-        return await self._begun(scope, lambda: self._library.change_of(scope, put), destination)
+        return await self.begin_change(
+            scope, lambda: self._library.change_of(scope, put), destination
+        )
 
-    async def _begun(self, scope: WriteScope, look: _Look, destination: Destination) -> Upload:
+    async def begin_change(self, scope: WriteScope, look: Look, destination: Destination) -> Upload:
+        """Return an upload that makes a change of a document together with its content.
+
+        Args:
+            scope: Has the account.
+            look: Returns the change; called again if another writer was faster.
+            destination: Stores the result.
+
+        Raises:
+            The errors of `look`.
+        """
         change = await look()
         values = await self._settings.now()
         return Upload(
@@ -153,7 +165,7 @@ class Upload:
     _kept_versions: int
     _change: Change
     _account_id: str
-    _look: _Look
+    _look: Look
     _destination: Destination
     _renditions: Renditions
     _normalizer: Normalizer

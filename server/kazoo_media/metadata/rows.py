@@ -28,7 +28,7 @@ _RENDITION = (
 )
 
 SELECT_MEDIA = (
-    "select m.account, m.id, m.doc, m.rev, m.created, m.modified, m.recorded,"  # noqa: S608, no outside text
+    "select m.account, m.id, m.doc, m.rev, m.created, m.modified, m.recorded, m.file_name,"  # noqa: S608, no outside text
     f" m.original_key, {_RENDITION.format('o')}, m.normalized_key, {_RENDITION.format('n')}"
     " from media m"
     " left join blob o on o.account = m.account and o.key = m.original_key"
@@ -73,8 +73,9 @@ def media_of(row: Row) -> Media:
         row[3],
         row[4],
         row[5],
-        None if row[7] is None else _content(row[7:]),
+        None if row[8] is None else _content(row[8:]),
         bool(row[6]),
+        row[7],
     )
 
 

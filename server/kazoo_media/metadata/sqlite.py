@@ -27,6 +27,7 @@ from kazoo_media.metadata.rows import (
 )
 from kazoo_media.metadata.sqlite_accounts import SqliteAccounts
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
+from kazoo_media.metadata.sqlite_recordings import SqliteRecordings
 from kazoo_media.metadata.sqlite_uploads import SqliteUploads
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
@@ -54,7 +55,7 @@ _LARGE_CHARACTERS = 64 * 1024
 """Longer documents are parsed off the event loop."""
 
 
-class SqliteMetadataStore(SqliteAccounts, SqliteUploads, MetadataStore):
+class SqliteMetadataStore(SqliteAccounts, SqliteRecordings, SqliteUploads, MetadataStore):
     """One database file; never on a network file system."""
 
     def __init__(self, engine: SqliteEngine) -> None:
@@ -147,19 +148,6 @@ class SqliteMetadataStore(SqliteAccounts, SqliteUploads, MetadataStore):
         # One text costs the parser less than many.
         documents = orjson.loads(f"[{','.join([text for _, text in rows])}]")
         return [*map(ListedDocument, [media_id for media_id, _ in rows], documents)]
-
-    @override
-    async def list_recordings(
-        self, account_id: str, query: MediaQuery, start: tuple[int, str] | None
-    ) -> list[Media]:
-        condition, bindings = query_condition(account_id, query)
-        condition += " and m.recorded = 1"
-        if start is not None:
-            condition += " and (m.created, m.id) <= (?, ?)"
-            bindings = (*bindings, *start)
-        sql = f"{SELECT_MEDIA} where {condition} order by m.created desc, m.id desc limit ?"
-        bindings = (*bindings, query.limit)
-        return await self._engine.read(lambda db: listed_media(db.execute(sql, bindings)))
 
     @override
     async def count_prompts(self, account_id: str, start: str, limit: int) -> list[tuple[str, int]]:

@@ -16,10 +16,12 @@ from kazoo_media.model import BlobRow, Keep, Media, Rendition, save_count
 
 def insert_media(db: apsw.Connection, media: Media) -> None:
     """Add a media; see the contract."""
+    if media.file_name and find_recording(db, media.account_id, media.file_name) is not None:
+        raise ConflictError(media.id)
     db.execute(
         "insert into media (account, id, rev, created, modified, language, prompt_id, doc,"
-        " recorded, original_key, normalized_key)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+        " recorded, file_name, original_key, normalized_key)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
         (
             media.account_id,
             media.id,
@@ -30,12 +32,23 @@ def insert_media(db: apsw.Connection, media: Media) -> None:
             media.prompt_id,
             _json(media),
             int(media.is_recording),
+            media.file_name,
             *_content_keys(media),
         ),
     )
     if db.changes() == 0:
         raise ConflictError(media.id)
     _make_content_live(db, media, [], media.created_ms)
+
+
+def find_recording(db: apsw.Connection, account_id: str, file_name: str) -> str | None:
+    """Return the id of the live recording that has this file name, the newest of several."""
+    found: str | None = db.execute(
+        "select id from media where account = ? and file_name = ? and deleted_at is null"
+        " and file_name <> '' order by created desc, id desc limit 1",
+        (account_id, file_name),
+    ).get
+    return found
 
 
 def replace_document(db: apsw.Connection, media: Media, expected_revision: str) -> None:

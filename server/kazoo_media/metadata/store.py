@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kazoo_media.metadata.link_secret_store import LinkSecretStore
+from kazoo_media.metadata.recording_store import RecordingStore
 from kazoo_media.metadata.uploads import UploadStore
 from kazoo_media.metadata.version_store import VersionStore
 from kazoo_media.model import (
@@ -58,7 +59,7 @@ class MediaStore(ABC):
         `commit_content`, touched at `media.created_ms`.
 
         Raises:
-            ConflictError: the id is taken in this account, perhaps by a soft-deleted media.
+            ConflictError: a live media has the file name, or any has the id in this account.
             IncompleteUploadError: a blob of the content is no longer pending. Nothing changed.
         """
 
@@ -130,16 +131,6 @@ class MediaStore(ABC):
         Their content is not read: it costs more than the documents. A document over 4 KiB may have
         only what a list shows: name, media_source, language, prompt_id and content_type, which are
         None if the document lacks them.
-        """
-
-    @abstractmethod
-    async def list_recordings(
-        self, account_id: str, query: MediaQuery, start: tuple[int, str] | None
-    ) -> list[Media]:
-        """Return the first `query.limit` matching live recordings, the newest first.
-
-        The order is by created time, then id, both descending; `start` has both of the first one.
-        `query.start` is None. There may be fewer, as in `list_media`.
         """
 
 
@@ -222,10 +213,7 @@ class BlobRows(ABC):
 
     @abstractmethod
     async def list_dead(self, untouched_since_ms: int, limit: int) -> list[BlobRow]:
-        """Return dead blobs of all accounts last touched before `untouched_since_ms`.
-
-        They are at most `limit`.
-        """
+        """Return at most `limit` dead blobs of all accounts, last touched before a time."""
 
     @abstractmethod
     async def forget_blobs(self, rows: Sequence[BlobRow]) -> None:
@@ -402,6 +390,7 @@ class MetadataStore(
     KeyStore,
     SettingStore,
     UploadStore,
+    RecordingStore,
 ):
     """One database: the contract of a driver."""
 

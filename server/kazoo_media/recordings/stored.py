@@ -8,7 +8,7 @@ from dataclasses import replace
 from kazoo_media.access.accounts import PlayScope, ReadScope
 from kazoo_media.documents.limits import check_filters
 from kazoo_media.errors import MediaNotFoundError
-from kazoo_media.metadata.store import MediaStore
+from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Media, MediaQuery
 
 _ID = re.compile(r"[0-9]{6}-[0-9a-f]{32}")
@@ -20,7 +20,7 @@ Place = tuple[int, str]
 class StoredRecordings:
     """The recordings of all accounts."""
 
-    def __init__(self, store: MediaStore) -> None:
+    def __init__(self, store: MetadataStore) -> None:
         self._store = store
 
     async def get(self, scope: PlayScope, recording_id: str) -> Media:

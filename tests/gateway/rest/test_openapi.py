@@ -49,7 +49,11 @@ _FAULT = "internal error"
 _EXAMPLES = 2
 _JSON = "application/json"
 _BYTES = "application/octet-stream"
-_OF_ACCOUNTS = (Resource.RECORDINGS, Resource.USER_RECORDINGS, Resource.RECORDING)
+_NO_VERBS = ("parameters", "servers")
+_OF_ACCOUNTS = (
+    *(Resource.RECORDINGS, Resource.USER_RECORDINGS, Resource.RECORDING),
+    Resource.RECORDING_FILE,
+)
 """The system scope has none of these."""
 
 _PARAMETERS = {
@@ -58,6 +62,7 @@ _PARAMETERS = {
     "file": "audio.mp3",
     "prompt_id": "vm-greeting",
     "user_id": "agent",
+    "file_name": "call.mp3",
 }
 
 
@@ -120,10 +125,10 @@ def test_it_is_valid(description: dict[str, Any]) -> None:
 def test_every_operation_of_both_scopes_is_in_it_once(description: dict[str, Any]) -> None:
     found = set()
     for path, item in description["paths"].items():
-        resource = Target.locate("/v2" + re.sub(r"{\w+}", "x.mp3", path)).resource
+        resource = Target.locate(_base(path) + re.sub(r"{\w+}", "x.mp3", path)).resource
         assert resource is not None
         of_account = "{account_id}" in path
-        found |= {(resource, verb.upper(), of_account) for verb in item if verb != "parameters"}
+        found |= {(resource, verb.upper(), of_account) for verb in item if verb not in _NO_VERBS}
     alone = {Operation.LOG_IN, Operation.LOG_IN_USER, Operation.DESCRIBE_API}
     assert found == {
         (resource, verb, of_account)
@@ -259,7 +264,7 @@ class _Run:
         token = self.tenant.token if scoped else self.rest.admin.token
         is_open = not has_token or operation.definition.raw.get("security") == []
         response = case.call(
-            base_url=f"http://127.0.0.1:{self.rest.port}/v2",
+            base_url=f"http://127.0.0.1:{self.rest.port}{_base(operation.path)}",
             headers={} if is_open else {"X-Auth-Token": token},
             session=self.session,
             timeout=20,
@@ -337,6 +342,10 @@ def _hold(run: _Run, operation: Any, number: int, mode: GenerationMode) -> None:
     # There is nothing to get wrong where there are no parameters.
     with suppress(*([Unsatisfiable] if mode is GenerationMode.NEGATIVE else [])):
         holds()
+
+
+def _base(path: str) -> str:
+    return "" if path.startswith("/recordings/") else "/v2"
 
 
 def _media_with_audio(rest: Rest, tenant: Tenant) -> str:

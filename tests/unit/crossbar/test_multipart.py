@@ -43,6 +43,18 @@ async def test_text_before_the_first_part_is_dropped(preamble: bytes, size: int)
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
+async def test_json_parts_are_documents_and_never_the_file(size: int) -> None:
+    part = b"--b\r\nContent-Type: application/json\r\nContent-Disposition: x; filename=a"
+    part += b'\r\n\r\n{"\r":1}\r\n'
+    file = await MultipartFile.open(
+        _TYPE, _pieces(part + part + _FILE[:-7] + part + b"--b--", size)
+    )
+    assert file.documents == [b'{"\r":1}'] * 2
+    assert b"".join([piece async for piece in file.pieces()]) == b"audio"
+    assert len(file.late_documents) == 1
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
 async def test_text_after_the_last_part_is_dropped(size: int) -> None:
     assert await _file(_FILE + b"That was\r\n--b\r\nall.\r\n", size) == b"audio"
 

@@ -12,13 +12,15 @@ import pytest
 from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.errors import NoPeaksError, StoreUnavailableError
+from kazoo_media.media.uploads import Declared
 from kazoo_media.metadata.uploads import UploadRow
 from kazoo_media.model import BlobState, Media, unix_time_ms
 from kazoo_media.recordings.archive import Archive
 from kazoo_media.recordings.spec import Ending
 from kazoo_media.recordings.upkeep import RecordingUpkeep, UpkeepReport
 from tests.contract.recording_driver import SPEC, audio
-from tests.support.core_fixtures import CoreUnderTest, make_core
+from tests.support.audio_samples import tone
+from tests.support.core_fixtures import CoreUnderTest, make_core, source_of
 
 _SCOPE = WriteScope("a" * 32)
 _AN_HOUR_MS = 3_600_000
@@ -161,3 +163,15 @@ async def test_the_original_stays_unless_the_conversion_is_proven(
     assert len(await _live_blobs(tested)) == 2
     # A store that failed is asked again, a conversion that is not whole is not made again.
     assert (await _tidied(tested)).archived == (1 if fault == "store" else 0)
+
+
+@pytest.mark.usefixtures("nothing_in_background")
+async def test_a_file_is_converted_like_any_recording(tested: CoreUnderTest) -> None:
+    await _put(tested, "recordings", "archive_preset", value="telephony")
+    files, declared = tested.core.recording_files, Declared("audio/x-wav")
+    change = await files.put(_SCOPE, "a.wav", {"name": "a"}, declared, source_of(tone(0.5)))
+    assert await _tidied(tested) == UpkeepReport(archived=1)
+    media = await tested.core.library.get(_SCOPE, change.after.id)
+    assert media.content is not None
+    assert media.content.normalized is not None
+    assert await _tidied(tested) == UpkeepReport()

@@ -34,6 +34,10 @@ _V1 = (
     "The same as /v2, except for lists: they are not paged, and the media of a prompt are objects"
     " with `id` and `has_attachments`"
 )
+_WITH_KEYS = (
+    *(Operation.DOWNLOAD, Operation.DOWNLOAD_RESOLVED),
+    *(Operation.PUT_FILE, Operation.DOWNLOAD_FILE),
+)
 _TOKENS: list[Schema] = [{"token": []}, {"bearer": []}]
 
 
@@ -46,13 +50,15 @@ def _description(version: str) -> Schema:
     refusals = error_answers()
     paths: dict[str, Schema] = {}
     for method, verb, rule in _rules():
-        if not rule.startswith("/v2/"):
+        if rule.startswith("/media/"):
             continue  # a link is fetched as it is; its path has the pattern of another one
         # The rule's variable also stands for `raw.mp3` and the like, which the texts explain.
         path = rule.removeprefix("/v2").replace("{attachment}", "raw")
         operation = _verbs_of(rule).get(verb)
         if operation is not None:  # HEAD, and POST in place of other verbs, are explained as well
             item = paths.setdefault(path, _path_item(path))
+            if not rule.startswith("/v2/"):
+                item["servers"] = [{"url": "/"}]
             item[verb.lower()] = _operation(operation, method.name, path, refusals)
     return {
         "openapi": "3.1.0",
@@ -107,7 +113,7 @@ def _operation(operation: Operation, rpc: str, path: str, refusals: Schema) -> S
     }
     if facts.body:
         found["requestBody"] = reference("requestBodies", facts.body)
-    if operation in (Operation.DOWNLOAD, Operation.DOWNLOAD_RESOLVED):
+    if operation in _WITH_KEYS:
         found["security"] = [*_TOKENS, {"basic": []}]
     if not facts.needs_token:
         found["security"] = []

@@ -89,6 +89,15 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.DELETE_RECORDING: Facts(
         ("hard_delete", *_UNCHANGED), [(200, "RecordingEnvelope")], _WRITE
     ),
+    Operation.PUT_FILE: Facts(
+        ("recording_fields", "transfer_encoding"),
+        [(200, "RecordingEnvelope"), (201, "RecordingEnvelope")],
+        (415, *_WRITE),
+        "upload",
+    ),
+    Operation.DOWNLOAD_FILE: Facts(
+        ("accept", "rendition", *_AUDIO_PARAMETERS, *_UNCHANGED), _AUDIO, (412, 416)
+    ),
     Operation.LOG_IN: Facts((), [(201, "LoginEnvelope")], (401, 406), "log_in", needs_token=False),
     Operation.LOG_IN_USER: Facts(
         (), [(201, "LoginEnvelope")], (401, 406), "log_in_user", needs_token=False

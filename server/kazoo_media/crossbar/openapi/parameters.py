@@ -53,6 +53,12 @@ PARAMETERS: Mapping[str, Schema] = {
         {"type": "integer", "minimum": 1, "maximum": 999_999_999},
     ),
     "start_key": _query("The `next_start_key` of the previous page", _TEXT),
+    "recording_fields": _query(
+        "Keys of the document, for example `call_id`, `from`, `to`",
+        {"type": "object", "additionalProperties": _TEXT},
+        style="form",
+        explode=True,
+    ),
     "accept": _query("Used instead of the header Accept", _TEXT),
     "hard_delete": _query(
         "`true`: document and audio are removed for good, and the id can be used again", _FLAG
@@ -121,6 +127,7 @@ PATH_PARAMETERS: Mapping[str, Schema] = {
         "Id of the recording: year, month, `-` and 32 hex digits",
         {"type": "string", "pattern": "^[0-9]{6}-[0-9a-f]{32}$"},
     ),
+    "file_name": _path("Name of the file", {"type": "string", "minLength": 1, "maxLength": 255}),
     "user_id": _path("Id of the user", _NOT_EMPTY),
     "name": _path(
         "Any file name with an extension, which chooses between renditions",

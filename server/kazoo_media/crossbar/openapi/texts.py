@@ -70,6 +70,13 @@ _ERRORS_OF_AUDIO = (
     " many generated clients would then ask for JSON instead of audio."
 )
 
+_FILE = (
+    "The body is audio, base64 text, or `multipart/form-data` or `multipart/mixed` with a JSON part"
+    " before the file. Query fields and the JSON part become keys of the document. The API key of"
+    " the account may replace the token, in HTTP Basic with the account id. A `text/plain` body of"
+    " at most 16 KiB is stored as it is, and fetched with GET; it is not a recording."
+)
+
 TEXTS: Mapping[str, Text] = {
     "ListMedia": Text(
         "Media",
@@ -143,6 +150,25 @@ TEXTS: Mapping[str, Text] = {
         "Delete a recording",
         "Deletes the recording and returns its document. With `hard_delete=true` its audio is"
         " removed as well, otherwise it is kept until the account is purged.",
+    ),
+    "PutRecordingFile": Text(
+        "Recordings",
+        "putRecordingFile",
+        "Send the file of a recording",
+        "Makes a file a recording, or replaces the recording that has the name of the file. The"
+        f" same bytes change nothing. {_FILE}",
+    ),
+    "PostRecordingFile": Text(
+        "Recordings",
+        "postRecordingFile",
+        "Send the file of a recording by POST",
+        f"The same as PUT, for recorders that send POST. {_FILE}",
+    ),
+    "DownloadRecordingFile": Text(
+        "Recordings",
+        "downloadRecordingFile",
+        "Get the file of a recording",
+        "Returns the audio of the recording that has the name, or a text that was stored under it.",
     ),
     "DownloadRaw": Text(
         "Audio",
