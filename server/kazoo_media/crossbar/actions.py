@@ -22,6 +22,7 @@ from kazoo_media.crossbar.prompt_resolution import ResolutionAnswers
 from kazoo_media.crossbar.recorder_target import RecorderTarget
 from kazoo_media.crossbar.recordings import RecordingDocuments
 from kazoo_media.crossbar.requests import Request
+from kazoo_media.crossbar.tus import TusUploads
 from kazoo_media.crossbar.versions import VersionAnswers
 
 _LogIn: TypeAlias = Callable[[Request], Awaitable[Answer]]
@@ -49,6 +50,7 @@ class Actions:
     def of(cls, core: Core, contents: Contents, links: LinkAnswers, envelopes: Envelopes) -> Self:
         """Return the functions of a core."""
         versions = VersionAnswers(core, envelopes)
+        tus = TusUploads(core)
         target = RecorderTarget(core, contents, envelopes)
         resolution = ResolutionAnswers(core, contents, envelopes)
         documents = Documents(core.library, core.measuring, envelopes)
@@ -88,6 +90,13 @@ class Actions:
                 Operation.DELETE_MEDIA: documents.delete,
                 Operation.RESTORE_MEDIA: versions.restore,
                 Operation.DELETE_RECORDING: recordings.delete,
+                Operation.GET_UPLOAD_OFFSET: tus.status,
+                Operation.TERMINATE_UPLOAD: tus.terminate,
             },
-            uploads={Operation.UPLOAD: contents.upload, Operation.PUT_FILE: target.put},
+            uploads={
+                Operation.UPLOAD: contents.upload,
+                Operation.PUT_FILE: target.put,
+                Operation.CREATE_UPLOAD: tus.create,
+                Operation.APPEND_TO_UPLOAD: tus.append,
+            },
         )

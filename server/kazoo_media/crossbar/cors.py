@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.openapi.parameters import PARAMETERS
 from kazoo_media.crossbar.operations import Resource
+from kazoo_media.crossbar.requests import Request
+from kazoo_media.crossbar.tus_headers import ABILITIES, ALWAYS, SEEN
 
 EXPOSED: Mapping[str, str] = {
     "access-control-allow-origin": "*",
@@ -57,6 +59,13 @@ def allowed_headers() -> list[str]:
     described = [each["name"] for each in PARAMETERS.values() if each["in"] == "header"]
     names = (*_KAZOO_HEADERS, *_UNDESCRIBED_HEADERS, *described)
     return [*{name.lower(): name for name in names}.values()]
+
+
+def tus_headers(request: Request) -> Mapping[str, str]:
+    """Return the headers of all answers to requests of the tus protocol."""
+    if request.verb == "OPTIONS":
+        return {**ABILITIES, "access-control-expose-headers": SEEN}
+    return {**ALWAYS, "access-control-expose-headers": SEEN}
 
 
 def preflight(resource: Resource) -> Answer:

@@ -45,6 +45,10 @@ class Operation(enum.Enum):
     DELETE_RECORDING = ("delete recording", True)
     PUT_FILE = ("put the file of a recording", True)
     DOWNLOAD_FILE = ("download the file of a recording", False)
+    CREATE_UPLOAD = ("create upload", True)
+    GET_UPLOAD_OFFSET = ("get offset of upload", True)
+    APPEND_TO_UPLOAD = ("append to upload", True)
+    TERMINATE_UPLOAD = ("terminate upload", True)
     LOG_IN = ("log in", False)
     LOG_IN_USER = ("log in as a user", False)
     DESCRIBE_API = ("describe the API", False)
@@ -78,6 +82,8 @@ class Resource(enum.Enum):
     USER_RECORDINGS = enum.auto()
     RECORDING = enum.auto()
     RECORDING_FILE = enum.auto()
+    UPLOADS = enum.auto()
+    UPLOAD = enum.auto()
     LOG_IN = enum.auto()
     USER_LOG_IN = enum.auto()
     API = enum.auto()
@@ -101,7 +107,8 @@ class Resource(enum.Enum):
         Raises:
             MethodNotAllowedError: the resource does not support the verb.
         """
-        found = OPERATIONS[self].get("GET" if verb == "HEAD" else verb)
+        verbs = OPERATIONS[self]
+        found = verbs.get(verb) or (verbs.get("GET") if verb == "HEAD" else None)
         if found is None:
             raise MethodNotAllowedError(self.allowed)
         return found
@@ -117,6 +124,9 @@ class Resource(enum.Enum):
             raise MethodNotAllowedError(self.allowed)
         return verb
 
+
+RESUMABLE = (Resource.UPLOADS, Resource.UPLOAD)
+"""The resources of the tus protocol, which has headers of its own."""
 
 OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
     Resource.MEDIA: {"GET": Operation.LIST_MEDIA, "PUT": Operation.CREATE_MEDIA},
@@ -148,6 +158,12 @@ OPERATIONS: Mapping[Resource, Mapping[str, Operation]] = {
         "PUT": Operation.PUT_FILE,
         "POST": Operation.PUT_FILE,
     },
+    Resource.UPLOADS: {"POST": Operation.CREATE_UPLOAD},
+    Resource.UPLOAD: {
+        "HEAD": Operation.GET_UPLOAD_OFFSET,
+        "PATCH": Operation.APPEND_TO_UPLOAD,
+        "DELETE": Operation.TERMINATE_UPLOAD,
+    },
     Resource.LOG_IN: {"PUT": Operation.LOG_IN},
     Resource.USER_LOG_IN: {"PUT": Operation.LOG_IN_USER},
     Resource.API: {"GET": Operation.DESCRIBE_API},
@@ -178,7 +194,7 @@ class Target:
     Attributes:
         resource: None if no resource has this path.
         account_id: "": the system scope.
-        name: Media id, prompt id, language, recording id, user id or file name.
+        name: Media id, prompt id, language, recording id, user id, file name or upload id.
         extension: The extension in `/raw.mp3`, `/raw/name.mp3` or a link, without the dot.
     """
 
@@ -237,6 +253,13 @@ class Target:
         return cls(None)
 
     @classmethod
+    def of_uploads(cls, account_id: str, *parts: str) -> Target:
+        """Return the target of the path parts that follow `uploads`."""
+        if len(parts) == 1:
+            return cls(Resource.UPLOAD, account_id, parts[0])
+        return cls(None if parts else Resource.UPLOADS, account_id)
+
+    @classmethod
     def locate(cls, path: str) -> Target:
         """Return the target of a whole path that no rule of the transcoder matched."""
         version, *parts = [unquote(part) for part in path.split("/") if part] or [""]
@@ -248,12 +271,19 @@ class Target:
             return cls(None)
         if len(parts) == 1 and parts[0] in _ALONE:
             return cls(_ALONE[parts[0]])
-        account_id = ""
         if len(parts) > 2 and parts[0] == "accounts":
-            account_id, parts = parts[1], parts[2:]
-            if parts[0] in ("recordings", "users"):
-                return cls.of_recordings(account_id, *parts)
-        return cls.of(account_id, *parts[1:]) if parts[:1] == ["media"] else cls(None)
+            return cls._of_account(*parts[1:])
+        return cls.of("", *parts[1:]) if parts[:1] == ["media"] else cls(None)
+
+    @classmethod
+    def _of_account(cls, account_id: str, *parts: str) -> Target:
+        """Return the target of the path parts that follow the account, one at least."""
+        match parts[0]:
+            case "media":
+                return cls.of(account_id, *parts[1:])
+            case "uploads":
+                return cls.of_uploads(account_id, *parts[1:])
+        return cls.of_recordings(account_id, *parts)
 
 
 def _audio_part(parts: Sequence[str]) -> tuple[Resource | None, str]:

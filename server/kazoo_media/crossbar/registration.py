@@ -40,6 +40,11 @@ def _file(message: Any, path: str) -> Target:  # noqa: ANN401 - requests of thre
     return Target(Resource.RECORDING_FILE, message.account_id, message.file_name)
 
 
+def _upload(message: Any, path: str) -> Target:  # noqa: ANN401 - requests of three rpcs
+    del path
+    return Target.of_uploads(message.account_id, message.upload_id)
+
+
 _LOCATE: Mapping[str, Locate] = {
     "ListMedia": lambda message, _: Target.of(message.account_id),
     "CreateMedia": lambda message, _: Target.of(message.account_id),
@@ -81,6 +86,10 @@ _LOCATE: Mapping[str, Locate] = {
     "PutRecordingFile": _file,
     "PostRecordingFile": _file,
     "DownloadRecordingFile": _file,
+    "CreateUpload": lambda message, _: Target.of_uploads(message.account_id),
+    "GetUploadOffset": _upload,
+    "AppendToUpload": _upload,
+    "TerminateUpload": _upload,
     "Authenticate": lambda *_: Target(Resource.LOG_IN),
     "AuthenticateUser": lambda *_: Target(Resource.USER_LOG_IN),
     "DescribeApi": lambda *_: Target(Resource.API),

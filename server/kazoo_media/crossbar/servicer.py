@@ -31,13 +31,14 @@ from kazoo_media.crossbar.bodies import Body, Piece, drop_rest, read_envelope
 from kazoo_media.crossbar.conditions import check_whole
 from kazoo_media.crossbar.content import Contents
 from kazoo_media.crossbar.content_types import JSON_TYPES
-from kazoo_media.crossbar.cors import EXPOSED, preflight
+from kazoo_media.crossbar.cors import EXPOSED, preflight, tus_headers
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.links import LinkAnswers
 from kazoo_media.crossbar.negotiation import Accept, resolved
 from kazoo_media.crossbar.openapi.description import described
 from kazoo_media.crossbar.operations import (
     OPERATIONS,
+    RESUMABLE,
     Operation,
     Resource,
     Target,
@@ -145,6 +146,8 @@ class CrossbarServicer:
             answer = await self._envelopes.failure(request, InternalError())
         if answer.status >= 400 or "origin" in request.headers:
             answer.headers = {**EXPOSED, **answer.headers}
+        if request.target.resource in RESUMABLE:
+            answer.headers = {**answer.headers, **tus_headers(request)}
         return answer
 
     async def _dispatch(self, request: Request, body: Body | None) -> Answer:
@@ -205,6 +208,8 @@ class CrossbarServicer:
         Raises:
             MethodNotAllowedError: the resource does not support the verb.
         """
+        if resource in RESUMABLE:
+            return resource.operation(_overridden(request)), None
         if body is None:
             return resolved(resource.operation(request.verb), request), None
         if request.verb == "POST":
@@ -253,6 +258,12 @@ async def _first(messages: AsyncIterator[Message | Malformed], context: Context)
         return await anext(messages, MALFORMED)
     except MediaError as refusal:
         return refusal
+
+
+def _overridden(request: Request) -> str:
+    """Return the verb that a request of the tus protocol stands for."""
+    override = request.headers.get("x-http-method-override", "") if request.verb == "POST" else ""
+    return override.upper() or request.verb
 
 
 def _waits(headers: Mapping[str, str]) -> bool:

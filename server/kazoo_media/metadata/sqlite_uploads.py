@@ -40,6 +40,7 @@ _CHANGING = (
     "received_ms",
     "error",
     "is_archiving",
+    "declared_size",
 )
 _COLUMNS = {"account_id": "account", "is_archiving": "archiving"} | {
     f"{each}_ms": each for each in ("created", "touched", "received")

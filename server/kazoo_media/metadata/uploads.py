@@ -56,6 +56,7 @@ class UploadRow:
         received_ms: When the last byte was stored; 0 before the first.
         error: Why the last attempt to make a media failed, "" if none has.
         is_archiving: Whether the finished recording is still to be converted.
+        declared_size: How many bytes it will have, 0 if that is not known yet.
     """
 
     account_id: str
@@ -78,6 +79,7 @@ class UploadRow:
     received_ms: int = 0
     error: str = ""
     is_archiving: bool = False
+    declared_size: int = 0
 
 
 UploadChange: TypeAlias = Callable[[UploadRow], UploadRow]

@@ -187,6 +187,17 @@ class Recordings:
             next_start = more[0].id if more else None
         return [Upload(row) for row in rows], next_start
 
+    async def declare_size(self, scope: WriteScope, upload_id: str, size_bytes: int) -> Upload:
+        """Store how many bytes an upload will have; return the upload.
+
+        Raises:
+            UploadNotFoundError: it does not exist.
+            UploadEndedError: it has ended, or is committing.
+            ValidationError: it has another size already, or more bytes.
+        """
+        change = partial(states.declared, size_bytes=size_bytes, now_ms=unix_time_ms())
+        return await self._changed(scope, upload_id, change)
+
     async def pause(self, scope: WriteScope, upload_id: str, mode: PauseMode) -> Upload:
         """Mask what is flushed from now on; return the upload.
 

@@ -38,6 +38,7 @@ class UploadSpec:
         raw: None: the bytes are a container.
         max_bytes: 0: MOST_BYTES.
         min_duration_ms: A shorter recording is discarded at its end.
+        note: A text that the surface keeps for its client.
     """
 
     document: Mapping[str, Any] | None
@@ -46,6 +47,7 @@ class UploadSpec:
     raw: RawAudio | None = None
     max_bytes: int = 0
     min_duration_ms: int = 0
+    note: str = ""
 
     @property
     def limit_bytes(self) -> int:

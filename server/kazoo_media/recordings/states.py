@@ -129,6 +129,22 @@ def appended(row: UploadRow, received: Received) -> tuple[UploadRow, bytes]:
     return row, data
 
 
+def declared(row: UploadRow, size_bytes: int, now_ms: int) -> UploadRow:
+    """Return the row with the number of bytes that the upload will have.
+
+    Raises:
+        UploadEndedError: the upload is not open, or is committing.
+        ValidationError: it has another size already, or more bytes.
+    """
+    if row.state not in (UploadState.RECEIVING, UploadState.INTERRUPTED):
+        raise UploadEndedError(row.id, row.state)
+    if row.declared_size not in (0, size_bytes) or row.persisted_size > size_bytes:
+        known = row.declared_size or f"at least {row.persisted_size}"
+        message = f"the upload has {known} bytes, not {size_bytes}"
+        raise ValidationError([Violation("size_bytes", "invalid", message, {})])
+    return replace(row, declared_size=size_bytes, touched_ms=now_ms)
+
+
 def paused(row: UploadRow, mode: PauseMode, *, is_raw: bool, now_ms: int) -> UploadRow:
     """Return the row with the pause of a request.
 

@@ -17,6 +17,7 @@ from kazoo_media.recordings.raw_audio import RawAudio, RawEncoding
 from kazoo_media.recordings.states import (
     Received,
     appended,
+    declared,
     paused,
     resumed,
 )
@@ -47,6 +48,19 @@ def _paused(row: UploadRow, mode: PauseMode = PauseMode.SILENCE) -> UploadRow:
 
 def _resumed(row: UploadRow) -> UploadRow:
     return resumed(row, is_raw=True, now_ms=1)
+
+
+def test_a_size_is_told_once_and_covers_what_has_arrived() -> None:
+    row, _ = _flushed(ROW, b"12345")
+    row = declared(row, 9, now_ms=2)
+    assert declared(row, 9, now_ms=3).declared_size == 9
+    for size in (4, 10):
+        with pytest.raises(ValidationError):
+            declared(row, size, now_ms=3)
+    row, _ = _flushed(row, b"6789")
+    assert row.declared_size == 9
+    with pytest.raises(UploadEndedError):
+        declared(replace(row, state=UploadState.COMMITTING), 9, now_ms=4)
 
 
 def test_everything_that_arrived_before_the_end_of_a_pause_was_seen_is_masked() -> None:

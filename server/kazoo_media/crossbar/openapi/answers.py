@@ -38,6 +38,7 @@ _STRING: Schema = {"type": "string"}
 _SECONDS: Schema = {"type": "integer", "minimum": 0}
 _ABOUT = {
     201: "Created",
+    204: "Done",
     206: "A part of the audio",
     302: "A redirect to a link",
     304: "Not modified",
@@ -116,7 +117,11 @@ def answers_of(facts: Facts, refusals: Mapping[str, Schema]) -> Schema:
 
 
 def _leaves(error: type[MediaError]) -> Iterator[type[MediaError]]:
-    below = error.__subclasses__()
+    below = [
+        each
+        for each in error.__subclasses__()
+        if not each.__name__.startswith("_") or each.__subclasses__()
+    ]
     if not below:
         yield error
     for each in below:

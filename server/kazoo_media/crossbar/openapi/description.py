@@ -139,3 +139,5 @@ def _rules() -> Iterator[tuple[MethodDescriptorProto, str, str]]:
             kind = rule.WhichOneof("pattern")
             if kind != "custom":
                 yield method, kind.upper(), getattr(rule, kind)
+            elif rule.custom.kind != "*":
+                yield method, rule.custom.kind, rule.custom.path

@@ -35,6 +35,7 @@ class Facts:
 _ALWAYS = (400, 405, 408, 413, 429, 431, 500, 503, 504)
 _TOKEN = (401, 403, 404, 406)
 _WRITE = (412, 507)
+_RESUMED = (409, 410, 412, 507)
 _DOCUMENT = ((200, "DocumentEnvelope"),)
 
 _FILTERS = (
@@ -98,6 +99,17 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.DOWNLOAD_FILE: Facts(
         ("accept", "rendition", *_AUDIO_PARAMETERS, *_UNCHANGED), _AUDIO, (412, 416)
     ),
+    Operation.CREATE_UPLOAD: Facts(
+        ("tus_resumable", "upload_length", "upload_defer_length", "upload_metadata"),
+        [(201, "")],
+        (409, 412, 415, 507),
+        "chunk",
+    ),
+    Operation.GET_UPLOAD_OFFSET: Facts(("tus_resumable",), [(200, "")], _RESUMED),
+    Operation.APPEND_TO_UPLOAD: Facts(
+        ("tus_resumable", "upload_offset", "upload_length"), [(204, "")], (415, *_RESUMED), "chunk"
+    ),
+    Operation.TERMINATE_UPLOAD: Facts(("tus_resumable",), [(204, "")], _RESUMED),
     Operation.LOG_IN: Facts((), [(201, "LoginEnvelope")], (401, 406), "log_in", needs_token=False),
     Operation.LOG_IN_USER: Facts(
         (), [(201, "LoginEnvelope")], (401, 406), "log_in_user", needs_token=False

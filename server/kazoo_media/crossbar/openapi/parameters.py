@@ -107,6 +107,14 @@ PARAMETERS: Mapping[str, Schema] = {
     ),
     "if_range": _header("If-Range", "Send the whole audio if it no longer has this entity tag"),
     "range": _header("Range", "One range of bytes; several ranges are answered with the whole"),
+    "tus_resumable": {**_header("Tus-Resumable", "Always `1.0.0`"), "required": True},
+    "upload_length": _header("Upload-Length", "Number of bytes of the whole upload"),
+    "upload_defer_length": _header("Upload-Defer-Length", "`1`: the length is told later"),
+    "upload_metadata": _header(
+        "Upload-Metadata",
+        "Pairs of a key and a base64 text: `name`, `type`, `sha256`, and keys of the document",
+    ),
+    "upload_offset": _header("Upload-Offset", "Where the bytes begin: where the upload goes on"),
     "transfer_encoding": _header("Content-Transfer-Encoding", "`base64`: the body is base64 text"),
 }
 """Query parameters and headers. A header names itself."""
@@ -128,6 +136,7 @@ PATH_PARAMETERS: Mapping[str, Schema] = {
         {"type": "string", "pattern": "^[0-9]{6}-[0-9a-f]{32}$"},
     ),
     "file_name": _path("Name of the file", {"type": "string", "minLength": 1, "maxLength": 255}),
+    "upload_id": _path("Id of the upload, from the Location of its creation", _NOT_EMPTY),
     "user_id": _path("Id of the user", _NOT_EMPTY),
     "name": _path(
         "Any file name with an extension, which chooses between renditions",

@@ -170,6 +170,34 @@ TEXTS: Mapping[str, Text] = {
         "Get the file of a recording",
         "Returns the audio of the recording that has the name, or a text that was stored under it.",
     ),
+    "CreateUpload": Text(
+        "Recordings",
+        "createUpload",
+        "Begin a resumable upload",
+        "Begins an upload of the tus protocol 1.0.0, which goes on after a break. Its URL is in the"
+        " header Location. A body is the first bytes. Complete, it is a recording.",
+    ),
+    "GetUploadOffset": Text(
+        "Recordings",
+        "getUploadOffset",
+        "Ask where a resumable upload goes on",
+        "Answers with the headers Upload-Offset and Upload-Length. A PATCH that still runs is taken"
+        " over.",
+    ),
+    "AppendToUpload": Text(
+        "Recordings",
+        "appendToUpload",
+        "Append to a resumable upload",
+        "Appends the body where the upload goes on. What arrives of a body that breaks off is kept."
+        " With its last byte the upload becomes a recording, whose `upload_id` is that of the"
+        " upload.",
+    ),
+    "TerminateUpload": Text(
+        "Recordings",
+        "terminateUpload",
+        "Discard a resumable upload",
+        "Discards an upload that is not complete.",
+    ),
     "DownloadRaw": Text(
         "Audio",
         "download{}Audio",

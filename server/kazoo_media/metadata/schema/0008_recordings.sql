@@ -11,3 +11,6 @@ create table text_file (
     data blob not null,
     primary key (account, name)
 ) strict;
+
+-- How many bytes an upload will have, 0 if that is not known yet.
+alter table upload add column declared_size integer not null default 0;
