@@ -104,7 +104,8 @@ def recordings_query(request: Request) -> MediaQuery:
     Raises:
         ValidationError: a time is not a number, or an id is invalid.
     """
-    query = replace(media_query(request, ""), with_recordings=True, descending=False)
+    query = media_query(request, "")
+    query = replace(query, with_recordings=True, descending=False, deleted=False)
     if request.target.resource is Resource.USER_RECORDINGS:
         user = Filter(("owner_id",), FilterOperator.EQUALS, (decoded(request.target.name),))
         query = replace(query, filters=(*query.filters, user))

@@ -13,6 +13,7 @@ import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -228,10 +229,12 @@ class Rest:
     async def _serve(self, folder: Path) -> tuple[WorkerServer, StandardServer]:
         budget = ample_budget()
         server = WorkerServer(budget, Callers(self.core).recognize)
-        add_crossbar(server, self.core, budget, node_name=NODE, version=VERSION)
+        # In a thread: the description reads a file, at the start of a process.
+        add = partial(add_crossbar, core=self.core, budget=budget, node_name=NODE, version=VERSION)
+        await asyncio.to_thread(add, server)
         await server.start(folder / "w.sock")
         reference = StandardServer(behind_transcoder=True)
-        add_crossbar(reference, self.core, budget, node_name=NODE, version=VERSION)
+        await asyncio.to_thread(add, reference)
         await reference.start(f"unix:{self.socket}")
         return server, reference
 

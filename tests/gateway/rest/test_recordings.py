@@ -143,6 +143,7 @@ def test_a_deleted_recording_is_gone(rest: Rest, tenant: Tenant) -> None:
     assert ask(rest, tenant, f"GET {path}").status == 404
     assert ask(rest, tenant, f"DELETE {path}").status == 404
     assert ask(rest, tenant, "GET /v2/accounts/{A}/recordings").data == []
+    assert ask(rest, tenant, "GET /v2/accounts/{A}/recordings?deleted=true").data == []
 
 
 _BAD = "bad_identifier"
