@@ -179,7 +179,7 @@ def test_a_recorder_killed_and_started_again_goes_on_with_a_gap(
         assert first.stdin is not None
         first.stdin.write(before)
         first.stdin.flush()
-        wait_until(lambda: _persisted(shell) == len(before), "the service has it")
+        wait_until(lambda: _persisted(shell, "killed") == len(before), "the service has it")
         first.kill()
         first.wait()
     assert "killed" in shell.ok("uploads", "list")
@@ -201,8 +201,22 @@ def test_a_recorder_killed_and_started_again_goes_on_with_a_gap(
     assert not spooled_uploads(shell.folder / "spool")
 
 
-def _persisted(shell: Shell) -> int:
-    code, out, _ = shell.run("uploads", "show", "killed")
+def test_ctrl_c_completes_a_recording(shell: Shell) -> None:
+    with start(shell, "record", "-", "stopped", "--spool", "spool") as recording:
+        assert recording.stdin is not None
+        recording.stdin.write(noise(1))
+        recording.stdin.flush()
+        wait_until(lambda: _persisted(shell, "stopped") > 0, "the service has it")
+        recording.send_signal(signal.SIGINT)
+        out, err = recording.communicate(timeout=50)
+    assert recording.returncode == 0, err
+    document = json.loads(shell.ok("media", "get", out.decode().strip()))
+    assert document["extra"]["end_reason"] == "stopped"
+    assert document["renditions"][0]["duration_ms"] == "1000"
+
+
+def _persisted(shell: Shell, upload_id: str) -> int:
+    code, out, _ = shell.run("uploads", "show", upload_id)
     return int(json.loads(out).get("persisted_size", 0)) if code == 0 else 0
 
 

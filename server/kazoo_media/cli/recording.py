@@ -79,8 +79,7 @@ async def record(  # noqa: PLR0913 - an argument for each option
     """
     if source != "-":
         raise CommandError("only stdin can be recorded: pass - as the source")
-    known = session.bootstrap.account_id if session.bootstrap else ""
-    owner = account or known or await session.client.account_id()
+    owner = account or await own_account(session)
     spec = UploadSpec(media=Media(name=name or upload_id))
     if encoding is not None:
         raw = RawAudio(
@@ -113,12 +112,19 @@ async def tail(
     """
     if sys.stdout.isatty():
         raise CommandError("stdout is a terminal: pipe the audio into a file or a player")
-    owner = account or await session.client.account_id()
+    owner = account or await own_account(session)
     try:
         async for data in session.client.tail(owner, upload_id, offset):
             await asyncio.to_thread(_write_all, data)
     except BrokenPipeError:  # the player has heard enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+async def own_account(session: Session) -> str:
+    """Return the account of the API key; a service that is away is not asked without need."""
+    if session.bootstrap is not None:
+        return session.bootstrap.account_id
+    return await session.client.account_id()
 
 
 async def _record(recorder: Recorder) -> str:

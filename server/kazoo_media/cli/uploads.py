@@ -14,7 +14,7 @@ import typer
 
 from kazoo_media.cli.batch import Outcome, Result, failure, report, run_batch
 from kazoo_media.cli.output import as_json, print_json, print_table, transfer_bar
-from kazoo_media.cli.recording import Account, UploadId
+from kazoo_media.cli.recording import Account, UploadId, own_account
 from kazoo_media.cli.session import Session, calls_service
 from kazoo_media.client import (
     Media,
@@ -40,7 +40,7 @@ async def list_uploads(
     ] = False,
 ) -> None:
     """List the recordings that run or wait for their recorder."""
-    owner = account or await session.client.account_id()
+    owner = account or await own_account(session)
     over = () if ended else (UploadState.UPLOAD_STATE_FINISHED, UploadState.UPLOAD_STATE_DISCARDED)
     uploads = [each async for each in session.client.list_uploads(owner) if each.state not in over]
     print_table(("id", "state", "bytes", "duration_ms", "received", "holder"), map(_row, uploads))
@@ -50,7 +50,7 @@ async def list_uploads(
 @calls_service
 async def show(session: Session, upload_id: UploadId, *, account: Account = "") -> None:
     """Show an upload as JSON."""
-    owner = account or await session.client.account_id()
+    owner = account or await own_account(session)
     print_json(as_json(await session.client.get_upload(owner, upload_id)))
 
 
@@ -66,7 +66,7 @@ async def pause(
     ] = False,
 ) -> None:
     """Mask what arrives from now on: the service stores silence instead."""
-    owner = account or await session.client.account_id()
+    owner = account or await own_account(session)
     mode = PauseMode.PAUSE_MODE_SKIP if skip else PauseMode.PAUSE_MODE_SILENCE
     upload = await session.client.pause_upload(owner, upload_id, mode)
     typer.echo(f"masked from byte {upload.persisted_size} on")
@@ -76,7 +76,7 @@ async def pause(
 @calls_service
 async def resume(session: Session, upload_id: UploadId, *, account: Account = "") -> None:
     """End the mask within a second."""
-    owner = account or await session.client.account_id()
+    owner = account or await own_account(session)
     await session.client.resume_upload(owner, upload_id)
 
 
@@ -95,7 +95,7 @@ async def finish(
     ] = "",
 ) -> None:
     """End an upload whose recorder is gone; print the id of the incomplete recording."""
-    owner = account or await session.client.account_id()
+    owner = account or await own_account(session)
     answer = await session.client.finish_upload(
         owner, upload_id, keep=not discard, end_reason=reason
     )
@@ -118,7 +118,7 @@ async def send(
     Waits while the service is away. After Ctrl-C or a kill the same command goes on where it was;
     files that are complete already are skipped, within a week.
     """
-    owner = account or await session.client.account_id()
+    owner = account or await own_account(session)
     began = time.monotonic()
     sizes = await asyncio.to_thread(_sizes, files)
     with transfer_bar(f"{len(files)} files") as progress:

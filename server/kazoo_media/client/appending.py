@@ -34,7 +34,7 @@ _SILENCE_S = 15.0
 
 _SILENCES_OF_A_FINISH = 8  # a long recording takes its time to be stored
 _LATE_S = 60.0
-"""The header of a stream that was lost may still be on its way, and take the next one over."""
+"""A header that nobody has answered may still be on its way, and take the next stream over."""
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -84,12 +84,14 @@ async def append_all(
             async with channels.lease() as shared:
                 return await stream.run(shared)
         except TimeoutError:
-            lost_s = time.monotonic()
+            pass
         except MediaServiceError as error:
-            was_late_header = error.reason == "TAKEN_OVER" and time.monotonic() - lost_s < _LATE_S
-            if _is_final(error) and not was_late_header:
+            is_late_header = error.reason == "TAKEN_OVER" and time.monotonic() - lost_s < _LATE_S
+            if _is_final(error) and not is_late_header:
                 raise
-            lost_s = float("-inf") if error.reason else time.monotonic()
+            lost_s = float("-inf") if is_late_header else lost_s
+        if stream.is_header_lost:
+            lost_s = time.monotonic()
         if stream.persisted_size > best_size:
             pause_s, best_size = _FIRST_PAUSE_S, stream.persisted_size
         # Recorders that lost the same service do not come back in the same moment.
@@ -107,12 +109,14 @@ class _Stream:
 
     Attributes:
         persisted_size: As last acknowledged in this call; -1: never.
+        is_header_lost: Whether the header was sent, and neither an answer nor a status came back.
     """
 
     def __init__(
         self, connection: Connection, header: AppendUploadRequest.Header, source: Source
     ) -> None:
         self.persisted_size = -1
+        self.is_header_lost = False
         self._connection = connection
         self._header = header
         self._source = source
@@ -145,10 +149,17 @@ class _Stream:
             call = _AppendCall(stub.AppendUpload(metadata=metadata))
             try:
                 await call.write(AppendUploadRequest(header=self._header))
-                return call, await call.first()
+                self.is_header_lost = True
+                first = await call.first()
+            except grpc.aio.AioRpcError as error:
+                # Only a status that came over the network has metadata.
+                self.is_header_lost &= not (error.trailing_metadata() or error.initial_metadata())
+                raise
             except BaseException:
                 call.cancel()
                 raise
+            self.is_header_lost = False
+            return call, first
 
         return await self._connection.authorized(attempt)
 
@@ -179,8 +190,9 @@ class _Stream:
             return
         try:
             async for message in self._source.messages(first.persisted_size):
-                await call.write(message)
+                # Before the write: one that gets stuck is a silence as well.
                 self._sent_size = max(self._sent_size, message.write_offset + len(message.data))
+                await call.write(message)
             self._is_finishing = True
             await call.done_writing()
         except OSError:

@@ -54,9 +54,10 @@ class Batch:
                 self.spool.note(offset, mark)
             if self.data:
                 self.spool.append(self.offset, self.data)
-            self.spool.forget(self.below)
         except OSError as error:
             return error
+        with suppress(OSError):  # tried again with the next batch
+            self.spool.forget(self.below)
         return None
 
 

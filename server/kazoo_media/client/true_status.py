@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import grpc
@@ -12,6 +13,7 @@ import grpc.aio
 _LIBRARY_DETAILS = "Internal error from Core"
 """Text of the status that grpc.aio makes up when a write fails."""
 
+_LATEST_S = 3.0
 T = TypeVar("T")
 
 
@@ -32,17 +34,28 @@ class TrueStatus:
         """Watch a new call."""
         self._arrived = asyncio.Event()
         self.refusal: grpc.aio.AioRpcError | None = None
+        self._made_up: grpc.aio.AioRpcError | None = None
         call.add_done_callback(self._keep)
 
     async def wait(self) -> grpc.aio.AioRpcError | None:
-        """Return the service's error when the call has ended; None if it ended OK."""
-        await self._arrived.wait()
-        return self.refusal
+        """Return the service's error after the call has ended; None if it ended OK.
+
+        If the service's status does not follow, the one that grpc.aio has made up is returned.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LATEST_S):
+                await self._arrived.wait()
+        return self.refusal or self._made_up
 
     def _keep(self, call: Any) -> None:  # noqa: ANN401 - a call of any kind
         code, details = _at_once(call.code()), _at_once(call.details())
-        if self._arrived.is_set() or details == _LIBRARY_DETAILS:
+        if self._arrived.is_set():
             return
+        if details == _LIBRARY_DETAILS:
+            nothing = grpc.aio.Metadata()
+            self._made_up = grpc.aio.AioRpcError(code, nothing, nothing, details)
+            return
+        self._made_up = None
         if code is not grpc.StatusCode.OK:
             self.refusal = grpc.aio.AioRpcError(
                 code,
