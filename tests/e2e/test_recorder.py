@@ -208,7 +208,8 @@ def test_ctrl_c_completes_a_recording(shell: Shell) -> None:
         recording.stdin.flush()
         wait_until(lambda: _persisted(shell, "stopped") > 0, "the service has it")
         recording.send_signal(signal.SIGINT)
-        out, err = recording.communicate(timeout=50)
+        recording.wait(50)  # stdin stays open: the signal alone ends it
+        out, err = recording.communicate()
     assert recording.returncode == 0, err
     document = json.loads(shell.ok("media", "get", out.decode().strip()))
     assert document["extra"]["end_reason"] == "stopped"
