@@ -9,7 +9,6 @@ from kazoo_media.audio.formats import UNTYPED
 from kazoo_media.crossbar.answers import JSON
 from kazoo_media.crossbar.openapi.examples import REQUESTS
 from kazoo_media.crossbar.openapi.schemas import BINARY, Schema, documented, reference
-from kazoo_media.crossbar.tus_headers import CHUNK_TYPE
 from kazoo_media.documents.rules import MEDIA_ID_LIMIT
 from kazoo_media.documents.schema import RULES
 from kazoo_media.media.links import MOST_LIFETIME_S
@@ -31,7 +30,6 @@ def bodies() -> dict[str, Schema]:
     """Return all request bodies by name."""
     # The text of the operation names all other types: generators know or send only one.
     audio: Schema = {UNTYPED[0]: {"schema": BINARY}}
-    chunk: Schema = {CHUNK_TYPE: {"schema": BINARY}}
     documents = {
         name: {
             JSON: {
@@ -43,7 +41,7 @@ def bodies() -> dict[str, Schema]:
     }
     return {
         name: {"required": True, "content": content}
-        for name, content in {**documents, "upload": audio, "chunk": chunk}.items()
+        for name, content in {**documents, "upload": audio}.items()
     }
 
 

@@ -103,11 +103,10 @@ FACTS: Mapping[Operation, Facts] = {
         ("tus_resumable", "upload_length", "upload_defer_length", "upload_metadata"),
         [(201, "")],
         (409, 412, 415, 507),
-        "chunk",
     ),
     Operation.GET_UPLOAD_OFFSET: Facts(("tus_resumable",), [(200, "")], _RESUMED),
     Operation.APPEND_TO_UPLOAD: Facts(
-        ("tus_resumable", "upload_offset", "upload_length"), [(204, "")], (415, *_RESUMED), "chunk"
+        ("tus_resumable", "upload_offset", "upload_length"), [(204, "")], (415, *_RESUMED)
     ),
     Operation.TERMINATE_UPLOAD: Facts(("tus_resumable",), [(204, "")], _RESUMED),
     Operation.LOG_IN: Facts((), [(201, "LoginEnvelope")], (401, 406), "log_in", needs_token=False),

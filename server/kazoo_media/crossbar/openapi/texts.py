@@ -175,7 +175,8 @@ TEXTS: Mapping[str, Text] = {
         "createUpload",
         "Begin a resumable upload",
         "Begins an upload of the tus protocol 1.0.0, which goes on after a break. Its URL is in the"
-        " header Location. A body is the first bytes. Complete, it is a recording.",
+        " header Location. A body of the type `application/offset+octet-stream` is its first bytes."
+        " Complete, it is a recording. Use a tus client: generated clients send no such body.",
     ),
     "GetUploadOffset": Text(
         "Recordings",
@@ -188,7 +189,8 @@ TEXTS: Mapping[str, Text] = {
         "Recordings",
         "appendToUpload",
         "Append to a resumable upload",
-        "Appends the body where the upload goes on. What arrives of a body that breaks off is kept."
+        "Appends the body, of the type `application/offset+octet-stream`, where the upload goes on."
+        " What arrives of a body that breaks off is kept."
         " With its last byte the upload becomes a recording, whose `upload_id` is that of the"
         " upload.",
     ),
