@@ -21,6 +21,7 @@ from tests.contract.recording_driver import audio
 from tests.contract.recording_promises import samples_of
 from tests.e2e.clients import Tenant
 from tests.rpc.service import refusal_of
+from tests.support.audio_samples import tone
 from tests.support.product import Product, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -140,6 +141,7 @@ def test_a_recording_outlives_its_workers_and_the_service(tmp_path: Path) -> Non
             media = recorder.finish()
         assert samples_of(_download(tenant, media)) == data
         _check_lists(tenant, media)
+        _check_that_files_are_listed(tenant)
 
 
 def _download(tenant: Tenant, media: Media) -> bytes:
@@ -161,3 +163,14 @@ def _check_lists(tenant: Tenant, media: Media) -> None:
     for path in ("", "/languages"):
         answer = tenant.http.get(tenant.path() + path, headers=headers)
         assert answer.json()["data"] == []
+
+
+def _check_that_files_are_listed(tenant: Tenant) -> None:
+    """Check that the list of uploads also has what came as a whole file over HTTP."""
+    path = f"/recordings/{tenant.account_id}/file.wav"
+    headers = {"x-auth-token": tenant.token, "content-type": "audio/wav"}
+    assert tenant.http.put(path, content=tone(0.1), headers=headers).status_code == 201
+    stub: Any = UploadServiceStub(tenant.channel)
+    request = pb.ListUploadsRequest(account_id=tenant.account_id)
+    listed = stub.ListUploads(request, metadata=tenant.metadata).uploads
+    assert {each.spec.media.name for each in listed} == {"call", "file.wav"}

@@ -101,7 +101,7 @@ class RecordingFiles:
             put = Put(known or new_id, document, lambda _: document, only_create=False)
             return await self._library.change_of(scope, put)
 
-        row = await self._begun(scope, new_id)
+        row = await self._begun(scope, new_id, file_name)
         destination = _Destination(self._store, row, file_name)
         try:
             upload = await self._uploads.begin_change(scope, look, destination)
@@ -139,14 +139,14 @@ class RecordingFiles:
             raise ContentNotFoundError(name)
         return data
 
-    async def _begun(self, scope: WriteScope, media_id: str) -> UploadRow:
+    async def _begun(self, scope: WriteScope, media_id: str, file_name: str) -> UploadRow:
         """Return a new row that is open until the file is whole."""
         now_ms = unix_time_ms()
         row = UploadRow(
             account_id=scope.account_id,
             id=f"file-{secrets.token_hex(16)}",
             state=UploadState.RECEIVING,
-            spec=UploadSpec(document={}).to_json(),
+            spec=UploadSpec(document={"name": file_name}).to_json(),
             media_id=media_id,
             created_ms=now_ms,
             touched_ms=now_ms,
