@@ -31,7 +31,7 @@ SIDE_BY_SIDE := -n logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast test-long test-typescript check check-format check-lint check-types \
-	check-imports check-proto check-gateway fix proto cover setup-bench bench bench-quality soak lock audit sbom clean ci
+	check-imports check-proto check-gateway fix proto cover setup-bench bench bench-quality soak torture lock audit sbom clean ci
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -137,6 +137,9 @@ bench-quality: setup-bench ## Measure what every preset does to prompts and to h
 
 soak: setup-test ## Ten minutes of ordinary traffic beside attackers: latency and memory, minute by minute
 	@$(BIN)/python -m tests.soak
+
+torture: setup-test ## Three minutes of recorders over a bad network while the service is killed and its disk is full
+	@$(BIN)/python -m tests.torture
 
 $(TOOLS_STAMP): requirements/tools.txt | $(BIN)/python
 	@$(BIN)/python -m venv $(TOOLS)

@@ -2,57 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import grpc
 import pytest
-from typing_extensions import override
 
 from kazoo_media.v1 import media_service_pb2 as media_pb
 from tests.contract.upload_promises import wav
 from tests.e2e.clients import GrpcUpload, Tenant
 from tests.rpc.service import refusal_of
-from tests.support.product import Product
+from tests.support.confined_product import ConfinedProduct, fill, may_mount
 
 pytestmark = pytest.mark.e2e
-
-
-def may_mount() -> bool:
-    """Tell whether a test may have a disk of its own."""
-    attempt = ["unshare", "-m", "sh", "-c", "mount -t tmpfs -o size=1m tmpfs /tmp"]
-    return shutil.which("unshare") is not None and not subprocess.call(
-        attempt, stderr=subprocess.DEVNULL
-    )
-
-
-class ConfinedProduct(Product):
-    """The product with its folder on a disk of its own, of 24 MiB, that only its processes see."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.mount_point = self.data_dir
-        self.mount_point.mkdir()
-
-    @override
-    def command(self) -> list[str]:
-        script = 'mount -t tmpfs -o size=24m,mode=700 tmpfs "$0" && exec "$@"'
-        return ["unshare", "-m", "sh", "-c", script, str(self.mount_point), *super().command()]
-
-    @override
-    def launch(self) -> None:
-        super().launch()
-        # Where that disk is for those who do not see it.
-        self.data_dir = Path(f"/proc/{self.process.pid}/root{self.mount_point}")
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting a small disk is not permitted here")
 def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
     small, kept = wav(1_000_000, seed=1), wav(3_000_000, seed=2)
-    with ConfinedProduct(tmp_path) as product, Tenant.log_in(product) as admin:
+    with ConfinedProduct(tmp_path, 24) as product, Tenant.log_in(product) as admin:
         doomed = [admin.with_audio(wav(1000, seed=number)) for number in range(4)]
         media_id = admin.with_audio(kept)
         before = admin.document(media_id)
@@ -93,7 +62,7 @@ def forget_waveforms(product: ConfinedProduct) -> None:
         " db.execute('delete from peaks'); db.commit()"
     )
     # SQLite resolves links, so it finds the database only where that disk is mounted.
-    entering = ["nsenter", "-m", "-t", str(product.process.pid), sys.executable, "-c", program]
+    entering = product.inside(sys.executable, "-c", program)
     subprocess.run([*entering, product.mount_point / "metadata.sqlite"], check=True)
 
 
@@ -116,12 +85,3 @@ def expect_reads_and_deletions(admin: Tenant, media_id: str, doomed: list[str]) 
             )
             admin.stub.DeleteMedia(request, metadata=admin.metadata)
         assert admin.http.get(admin.path(doomed_id)).status_code == 404
-
-
-def fill(path: Path) -> None:
-    """Write a file that leaves no space."""
-    with path.open("wb", buffering=0) as file:
-        for size in (1 << 16, 1 << 12):
-            with suppress(OSError):
-                while True:
-                    file.write(bytes(size))

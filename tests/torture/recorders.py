@@ -1,0 +1,174 @@
+"""Recorders that send one call after the other, and what happens to them in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+from typing import TypeAlias
+
+from kazoo_media.client import (
+    Client,
+    Media,
+    MediaServiceError,
+    PauseMode,
+    RawAudio,
+    RawEncoding,
+    Recorder,
+    RecordingRefusedError,
+    UploadSpec,
+)
+from tests.torture.calls import Call
+from tests.torture.ledger import Ledger
+
+SPEC = UploadSpec(
+    media=Media(name="Call"),
+    raw=RawAudio(encoding=RawEncoding.RAW_ENCODING_MULAW, sample_rate_hertz=8000, channel_count=1),
+)
+_TICK_S = 0.1
+_TICK_BYTES = 16_000  # 20 times real time
+_LEAST_TICKS = 10
+_MOST_TICKS = 100
+_MASK_TICKS = 5
+_RETRY_S = 0.3
+
+_Fate: TypeAlias = str
+_FATES = ("whole", "whole", "kill", "take over", "leave", "mask", "pause")
+
+
+class Recorders:
+    """All recorders of a run.
+
+    Attributes:
+        busy_with: The upload of each lane that is not at its end.
+    """
+
+    def __init__(self, network: Client, service: Client, account_id: str, ledger: Ledger) -> None:
+        """Send over one client, and ask for pauses from outside over another one."""
+        self._network = network
+        self._service = service
+        self._account_id = account_id
+        self._ledger = ledger
+        self.busy_with: dict[int, str] = {}
+
+    async def lane(self, number: int, seed: int, spool: Path, end_s: float) -> None:
+        """Record one call after the other until a time of the monotonic clock."""
+        chances = random.Random(f"{seed}-{number}")
+        fates = list(_FATES)
+        chances.shuffle(fates)
+        turn = 0
+        while (left_s := end_s - time.monotonic()) > 0:
+            fate = fates[turn % len(fates)]
+            most = min(_MOST_TICKS, _LEAST_TICKS + int(left_s / _TICK_S))
+            ticks = chances.randint(_LEAST_TICKS, most)
+            call = Call(f"call-{seed}-{number}-{turn}")
+            self.busy_with[number] = f"{call.upload_id} ({fate})"
+            await self._record(call, fate, ticks, spool)
+            turn += 1
+        self.busy_with.pop(number, None)
+
+    async def _record(self, call: Call, fate: _Fate, ticks: int, spool: Path) -> None:
+        try:
+            async with self._recorder(call, spool) as recorder:
+                await _write(call, recorder, ticks // 2)
+                await self._middle(call, recorder, fate, spool)
+                if fate in {"leave", "take over"}:
+                    return
+                if fate != "kill":
+                    await _write(call, recorder, ticks // 2)
+                    await self._finish(call, recorder)
+                    return
+            call.gap()
+            self._ledger.counts["recorders restarted"] += 1
+            async with self._recorder(call, spool) as recorder:
+                await _write(call, recorder, ticks // 2)
+                await self._finish(call, recorder)
+        except RecordingRefusedError as error:
+            if fate == "take over" and error.reason == "TAKEN_OVER":
+                # The older of the two had lost its connection and took the upload back.
+                self._ledger.left.append(call)
+            else:
+                self._ledger.problems.append(f"{call.upload_id}, {fate}: {error}")
+        except OSError as error:
+            self._ledger.problems.append(f"{call.upload_id}, {fate}: {error}")
+
+    async def _middle(self, call: Call, recorder: Recorder, fate: _Fate, spool: Path) -> None:
+        if fate == "leave":
+            self._ledger.counts["left unfinished"] += 1
+            self._ledger.left.append(call)
+        elif fate == "take over":
+            await self._take_over(call, recorder, spool)
+        elif fate == "mask":
+            await self._mask(call, recorder)
+        elif fate == "pause":
+            await self._pause(call, recorder)
+
+    async def _take_over(self, call: Call, older: Recorder, spool: Path) -> None:
+        """Go on with a second recorder; the first one stops for good."""
+        self._ledger.counts["take-overs"] += 1
+        async with self._recorder(call, spool / "second") as newer:
+            await newer.flush()
+            newer.write(b"".join(call.sent())[newer.persisted_size :])
+            while older.error is None and newer.error is None:
+                data = call.sound(_TICK_BYTES)
+                newer.write(data)
+                older.write(data)
+                await asyncio.sleep(_TICK_S)
+            await self._finish(call, newer)
+
+    async def _mask(self, call: Call, recorder: Recorder) -> None:
+        """Pause before the spool, with silence and without."""
+        for mode, masked in (
+            (PauseMode.PAUSE_MODE_SILENCE, call.masked_sound),
+            (PauseMode.PAUSE_MODE_SKIP, call.skipped_sound),
+        ):
+            call.mask()
+            recorder.pause(mode)
+            for _ in range(_MASK_TICKS):
+                recorder.write(masked(_TICK_BYTES))
+                await asyncio.sleep(_TICK_S)
+            recorder.resume()
+            await _write(call, recorder, _MASK_TICKS)
+
+    async def _pause(self, call: Call, recorder: Recorder) -> None:
+        """Pause by a request of somebody else, between bytes that are durable."""
+        call.mask()
+        await recorder.flush()
+        await self._until_done(call, is_paused=True)
+        for _ in range(_MASK_TICKS):
+            recorder.write(call.masked_sound(_TICK_BYTES))
+            await asyncio.sleep(_TICK_S)
+        await recorder.flush()
+        await self._until_done(call, is_paused=False)
+        recorder.write(call.doubtful_sound(_TICK_BYTES))
+        await recorder.flush()
+
+    async def _until_done(self, call: Call, *, is_paused: bool) -> None:
+        """Ask for a pause or its end until the service is there to answer."""
+        ask = self._service.pause_upload if is_paused else self._service.resume_upload
+        while True:
+            try:
+                await ask(self._account_id, call.upload_id)
+            except MediaServiceError as error:
+                if error.reason and error.reason not in {"STORAGE_FULL", "DRAINING"}:
+                    raise RecordingRefusedError(error, Path()) from error
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return
+
+    async def _finish(self, call: Call, recorder: Recorder) -> None:
+        media = await recorder.finish()
+        if media is None:
+            self._ledger.problems.append(f"{call.upload_id} was discarded")
+        else:
+            self._ledger.finished.append((call, media.id))
+
+    def _recorder(self, call: Call, spool: Path) -> Recorder:
+        return self._network.recorder(self._account_id, call.upload_id, SPEC, spool)
+
+
+async def _write(call: Call, recorder: Recorder, ticks: int) -> None:
+    for _ in range(ticks):
+        recorder.write(call.sound(_TICK_BYTES))
+        await asyncio.sleep(_TICK_S)
