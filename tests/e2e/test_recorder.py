@@ -281,7 +281,7 @@ def _count(shell: Shell, *options: str) -> int:
 
 
 def test_the_example_of_the_documentation_runs(served: Served, tmp_path: Path) -> None:
-    [program] = re.findall(r"^```python\n(.*?)^```$", DOCS.read_text(), re.DOTALL | re.MULTILINE)
+    program, *_ = re.findall(r"^```python\n(.*?)^```$", DOCS.read_text(), re.DOTALL | re.MULTILINE)
     (tmp_path / "var").symlink_to(served.product.data_dir)
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False

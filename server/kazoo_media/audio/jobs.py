@@ -19,7 +19,6 @@ SOURCES = frozenset(
         AudioFormat.AU,
         AudioFormat.AIFF,
         AudioFormat.CAF,
-        AudioFormat.WAVE64,
         AudioFormat.PCMA,
         AudioFormat.PCMU,
         AudioFormat.GSM,

@@ -136,6 +136,5 @@ async def test_a_fault_in_a_flush_ends_the_process(monkeypatch: pytest.MonkeyPat
             await stream.flush()
 
     monkeypatch.setattr(tested.metadata, "append_tails", faulty)
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(TypeError):
         await record()
-    assert caught.group_contains(TypeError)

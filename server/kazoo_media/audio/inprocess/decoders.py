@@ -38,7 +38,7 @@ _STREAM_BYTES = (
     1 << 29
 )  # longer than LONGEST_S; more would overflow where libsndfile counts samples
 _TOO_EARLY = "the input is shorter than its header says"
-_WINDOWED = frozenset({AudioFormat.FLAC, AudioFormat.AIFF, AudioFormat.CAF, AudioFormat.WAVE64})
+_WINDOWED = frozenset({AudioFormat.FLAC, AudioFormat.AIFF, AudioFormat.CAF})
 
 
 class UndecodableError(ValueError):

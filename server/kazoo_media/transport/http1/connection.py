@@ -244,6 +244,8 @@ class Connection(asyncio.Protocol, Outlet):
             self._flushing = None
         pieces, size = self._unsent, self._unsent_bytes
         self._unsent, self._unsent_bytes = [], 0
+        if self._transport.is_closing():
+            return  # it was broken off after the pieces came
         if size > _JOINED_BYTES:
             self._transport.writelines(pieces)
         elif pieces:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -16,7 +17,8 @@ async def backends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Co
     """Give all converters: starting their pool takes half a second."""
     folder = tmp_path_factory.mktemp("conversions")
     pool = ConverterPool(folder)
-    yield Converters(Confinement(folder), pool, find_ffmpeg())
+    ffmpeg = await asyncio.to_thread(find_ffmpeg)
+    yield Converters(Confinement(folder), pool, ffmpeg)
     await pool.aclose()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+import soundfile
 
 from kazoo_media.audio.formats import AudioFormat
 from kazoo_media.audio.jobs import ENVIRONMENT, SOURCES, TARGETS
@@ -167,6 +170,14 @@ async def test_a_converter_has_no_descriptor_but_its_pipes(pool: PoolUnderTest) 
         await each.conversion.kill()
 
 
+def _written(wav: bytes, container: str) -> bytes:
+    """Return the audio in a container with its true sizes: a pipe has placeholders."""
+    samples, rate = soundfile.read(io.BytesIO(wav), dtype="int16")
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format=container, subtype="PCM_16")
+    return buffer.getvalue()
+
+
 _INPUTS: dict[AudioFormat, Callable[[], bytes]] = {
     AudioFormat.WAV: lambda: SPEECH,
     AudioFormat.MP3: lambda: encoded(SPEECH, "mp3"),
@@ -177,6 +188,8 @@ _INPUTS: dict[AudioFormat, Callable[[], bytes]] = {
     AudioFormat.PCMA: lambda: encoded(SPEECH, "al", "-r", "8000"),
     AudioFormat.PCMU: lambda: encoded(SPEECH, "ul", "-r", "8000"),
     AudioFormat.GSM: lambda: encoded(SPEECH, "gsm", "-r", "8000"),
+    AudioFormat.AIFF: lambda: _written(SPEECH, "AIFF"),
+    AudioFormat.CAF: lambda: contained(SPEECH, "a.caf"),
 }
 
 

@@ -53,7 +53,7 @@ class TestBadConverter:
             ("kill -XCPU $$", "more CPU time than is allowed"),
             ("kill -XFSZ $$", "larger temporary file"),
             ("kill -PIPE $$", "output was closed"),
-            ("kill -SEGV $$", "ended by SIGSEGV"),
+            ("kill -SEGV $$", "it crashed, perhaps because the input is broken"),
             ("kill -36 $$", "ended by signal 36"),
         ],
     )
