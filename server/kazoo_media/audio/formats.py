@@ -122,7 +122,7 @@ RAW = frozenset(
         AudioFormat.SLN,
     }
 )
-"""Formats without magic: their type or file name tells them."""
+"""Formats without magic: only a type or file name identifies them."""
 
 SLN_RATES: Mapping[str, int] = {
     "sln": 8000,

@@ -37,7 +37,7 @@ class Actions:
     """Tables of functions by operation, according to what they need.
 
     Attributes:
-        uploads: Like `writes`, but with a body that was not read.
+        uploads: Writes that read the body themselves.
     """
 
     log_ins: Mapping[Operation, _LogIn]

@@ -107,7 +107,7 @@ def declared_size(headers: Mapping[str, str]) -> int | None:
 
 
 def is_deferred(headers: Mapping[str, str]) -> bool:
-    """Return whether the client tells the length later.
+    """Return whether a later PATCH has the length.
 
     Raises:
         ValidationError: the header is there and not 1.

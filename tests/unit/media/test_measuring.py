@@ -20,7 +20,7 @@ from kazoo_media.content.intake import Declared
 from kazoo_media.errors import StorageFullError
 from kazoo_media.model import Media
 from tests.support.audio_samples import encoded, noise, tone, wav_bytes, with_data_size
-from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content
+from tests.support.core_fixtures import CoreUnderTest, make_core, replace_content, source_of
 from tests.support.processes import zygotes
 
 _SCOPE = WriteScope("a" * 32)
@@ -52,12 +52,9 @@ async def background(tested: CoreUnderTest) -> AsyncIterator[asyncio.Task[None]]
 async def _uploaded(
     tested: CoreUnderTest, audio: bytes, preset: str = "", content_type: str | None = None
 ) -> Media:
-    async def source() -> AsyncIterator[bytes]:
-        yield audio
-
     media = await tested.core.library.create(_SCOPE, {"name": "n"}, "")
     declared = Declared(content_type, size_bytes=len(audio), preset=preset)
-    return await replace_content(tested.core, _SCOPE, media.id, declared, source())
+    return await replace_content(tested.core, _SCOPE, media.id, declared, source_of(audio))
 
 
 async def _use_sox(tested: CoreUnderTest) -> None:

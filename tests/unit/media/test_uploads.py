@@ -187,17 +187,19 @@ async def test_a_metadata_update_keeps_what_is_said_of_the_content(
         assert after.document[key] == before[key]
 
 
+async def _breaking(audio: bytes) -> AsyncIterator[bytes | Finish]:
+    for chunk in cut(audio):
+        yield chunk
+    raise IncompleteUploadError("the client went away")
+
+
 async def test_an_upload_that_breaks_while_it_is_converted_leaves_nothing(
     tested: CoreUnderTest, media: str
 ) -> None:
     await _normalize(tested)
-
-    async def breaking() -> AsyncIterator[bytes | Finish]:
-        yield _stereo(1)[:50_000]
-        raise IncompleteUploadError("the client went away")
-
+    broken = _breaking(_stereo(1)[:50_000])
     with pytest.raises(IncompleteUploadError):
-        await replace_content(tested.core, _SCOPE, media, Declared(), breaking())
+        await replace_content(tested.core, _SCOPE, media, Declared(), broken)
     assert await _files(tested) == 0
     assert (await tested.core.library.get(_SCOPE, media)).content is None
 
@@ -233,16 +235,10 @@ async def test_a_broken_upload_leaves_no_file_open(
 ) -> None:
     if normalized:
         await _normalize(tested, normalization_format="wav", normalize_destination_args="-r 48000")
-
-    async def breaking() -> AsyncIterator[bytes | Finish]:
-        for chunk in cut(_stereo(30)):
-            yield chunk
-        raise IncompleteUploadError("the client went away")
-
     found = []
     for _ in range(3):
         with pytest.raises(IncompleteUploadError):
-            await replace_content(tested.core, _SCOPE, media, Declared(), breaking())
+            await replace_content(tested.core, _SCOPE, media, Declared(), _breaking(_stereo(30)))
         found.append(_descriptors())
     assert found == found[:1] * 3
 

@@ -19,7 +19,7 @@ class OggWalker(Walker):
     """
 
     _HEADER = struct.Struct("<4sBBqIIIB")
-    _HEAD_BYTES = 35  # FLAC tells its rate last
+    _HEAD_BYTES = 35  # the rate of FLAC comes last
     _OPUS_RATE = 48_000
     _MOST_PAGE_SAMPLES = 255 * 8192  # a stream that starts later was cut out of a longer one
 

@@ -1,4 +1,4 @@
-"""Raw 16-bit PCM, whose type tells the sample rate: L16 and Asterisk's signed linear.
+"""Raw 16-bit PCM, whose type has the sample rate: L16 and Asterisk's signed linear.
 
 Converters and meters get it with a WAV header before it.
 """

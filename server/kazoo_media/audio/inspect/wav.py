@@ -46,7 +46,7 @@ _CODECS: Mapping[int, str] = {
     0x028F: "g722",
 }
 _READ_BY_ALL = frozenset({0x0001, 0x0002, 0x0003, 0x0006, 0x0007, 0x0011, 0x0031})
-_CODE_BITS: Mapping[str | None, int] = {"g722": 4, "g726": 4}  # of a sample, unless `bits` tells
+_CODE_BITS: Mapping[str | None, int] = {"g722": 4, "g726": 4}  # of a sample; `bits` goes first
 _ONE_SAMPLE_BLOCKS = frozenset({0x0001, 0x0003, 0x0006, 0x0007})  # PCM, float, A-law, mu-law
 
 

@@ -64,7 +64,7 @@ PARAMETERS: Mapping[str, Schema] = {
         "`true`: document and audio are removed for good, and the id can be used again", _FLAG
     ),
     "filename": _query(
-        "Name of the file: stored with an upload, where it also tells the type of raw audio;"
+        "Name of the file: stored with an upload, where it also gives the type of raw audio;"
         " suggested for saving a download",
         _TEXT,
     ),
@@ -109,7 +109,7 @@ PARAMETERS: Mapping[str, Schema] = {
     "range": _header("Range", "One range of bytes; several ranges are answered with the whole"),
     "tus_resumable": {**_header("Tus-Resumable", "Always `1.0.0`"), "required": True},
     "upload_length": _header("Upload-Length", "Number of bytes of the whole upload"),
-    "upload_defer_length": _header("Upload-Defer-Length", "`1`: the length is told later"),
+    "upload_defer_length": _header("Upload-Defer-Length", "`1`: a later PATCH has the length"),
     "upload_metadata": _header(
         "Upload-Metadata",
         "Pairs of a key and a base64 text: `name`, `type`, `sha256`, and keys of the document",

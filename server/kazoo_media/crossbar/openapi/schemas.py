@@ -76,25 +76,25 @@ def answer_schemas() -> dict[str, Schema]:
 def documented(rule: Rule) -> Schema:
     """Return the schema of a key of a document.
 
-    Content types are plain text: a client that knows a fixed list could not read newer types. A
-    default is told in the description: some generators require a key that has one, others send it
+    Content types are plain text: a client that knows a fixed list could not read newer types. The
+    description names a default: some generators require a key that has `default`, others send it
     with each change.
     """
-    schema = _told(rule.schema)
+    schema = _with_described_defaults(rule.schema)
     if rule is RULES["content_type"]:
         del schema["enum"]
         schema["examples"] = ["audio/x-wav", "audio/mpeg"]
     return schema
 
 
-def _told(schema: Schema) -> Schema:
+def _with_described_defaults(schema: Schema) -> Schema:
     """Return the schema with its defaults, and those of inner keys, in descriptions alone."""
     kept = dict(schema)
     if "default" in kept:
         kept["description"] += f"; default: {orjson.dumps(kept.pop('default')).decode()}"
     if "properties" in kept:
         inner = kept["properties"].items()
-        kept["properties"] = {key: _told(each) for key, each in inner}
+        kept["properties"] = {key: _with_described_defaults(each) for key, each in inner}
     return kept
 
 
