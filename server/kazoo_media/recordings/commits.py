@@ -117,7 +117,9 @@ class Commits:
         except UploadEndedError:
             pass  # another process was faster
         except MediaError as error:
-            change = partial(states.refused, error=error.message, now_ms=unix_time_ms())
+            change = partial(
+                states.refused, epoch=row.epoch, error=error.message, now_ms=unix_time_ms()
+            )
             await self._store.change_upload(account_id, upload_id, change)
             raise
         finished = await self._store.get_upload(account_id, upload_id) or row
@@ -133,9 +135,12 @@ class Commits:
 
     async def _discard(self, row: UploadRow) -> Outcome:
         now_ms = unix_time_ms()
-        change = partial(states.discarded, if_touched_ms=None, now_ms=now_ms)
-        discarded = await self._store.discard_upload(row.account_id, row.id, change, now_ms)
-        return Outcome(discarded, None)
+        change = partial(states.emptied, epoch=row.epoch, now_ms=now_ms)
+        try:
+            row = await self._store.discard_upload(row.account_id, row.id, change, now_ms)
+        except UploadEndedError:  # another process was faster
+            row = await self._store.get_upload(row.account_id, row.id) or row
+        return await self._outcome(row)
 
     async def _make(self, row: UploadRow, spec: UploadSpec, ending: Ending) -> None:
         destination = _Destination(self._store, row, spec.min_duration_ms)
@@ -203,7 +208,9 @@ class _Destination:
         duration_ms = media.content.original.facts.duration_ms if media.content else None
         if duration_ms is not None and duration_ms < self.min_duration_ms:
             raise _TooShortError(self.row.id, "too short")
-        change = partial(states.finished, media_id=media.id, now_ms=media.modified_ms)
+        change = partial(
+            states.finished, epoch=self.row.epoch, media_id=media.id, now_ms=media.modified_ms
+        )
         await self.store.commit_upload(change, self.row.id, media, expected_revision, keep)
 
 

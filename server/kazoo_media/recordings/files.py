@@ -191,7 +191,7 @@ class _Destination:
         def finished(row: UploadRow) -> UploadRow:
             # A file that took longer than the idle time has lost its row, but not its bytes.
             row = replace(row, state=UploadState.COMMITTING)
-            return states.finished(row, media.id, media.modified_ms)
+            return states.finished(row, row.epoch, media.id, media.modified_ms)
 
         await self.store.commit_upload(finished, self.row.id, media, expected_revision, keep)
 

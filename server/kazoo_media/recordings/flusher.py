@@ -60,7 +60,7 @@ class Flusher:
         self._is_urgent = asyncio.Event()
         self._has_flushed = asyncio.Event()
         self._all_due_s = 0.0
-        self._is_stopping = False
+        self._is_stopping = self._is_flushing = False
 
     def add(self, stream: Flushed) -> None:
         """Flush a stream from time to time until it is removed."""
@@ -111,7 +111,7 @@ class Flusher:
         self.is_draining = True
         for stream in self._streams:
             self.flush_soon(stream, is_urgent=True)
-        while self._waiting:
+        while self._waiting or self._is_flushing:
             await self.flushed()
 
     async def _wait(self, next_s: float) -> None:
@@ -131,10 +131,13 @@ class Flusher:
         taken = [(each, append) for each in waiting if (append := each.take()) is not None]
         results: list[UploadRow | MediaError] = []
         if taken:
+            self._is_flushing = True
             try:
                 results = await self._store.append_tails([append for _, append in taken])
             except MediaError as error:
                 results = [error] * len(taken)
+            finally:
+                self._is_flushing = False
         for (stream, _), result in zip(taken, results, strict=True):
             stream.acknowledge(result)
         self._has_flushed.set()

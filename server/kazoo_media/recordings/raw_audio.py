@@ -98,9 +98,14 @@ class RawAudio:
         return struct.pack("<4sI4s", b"RIFF", file_bytes, b"WAVE") + chunks
 
 
+_MAGIC = ((b"RIFF", "a WAV"), (b"ID3", "an MP3"), (b"OggS", "an OGG"))
+LONGEST_MAGIC = 4
+"""Bytes after which `looks_like_a_container` does not change its answer."""
+
+
 def looks_like_a_container(data: bytes) -> str | None:
     """Return the name of the container that begins with these bytes, None if none does."""
-    for magic, name in ((b"RIFF", "a WAV"), (b"ID3", "an MP3"), (b"OggS", "an OGG")):
+    for magic, name in _MAGIC:
         if data.startswith(magic):
             return name
     return None

@@ -16,7 +16,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -145,12 +145,16 @@ class Recordings:
 
         Raises:
             ContentMismatchError: size or digest do not match what has arrived.
-            ValidationError: the audio ends within a sample, or the keys are too long.
+            ValidationError: the audio ends within a sample, or the keys break the rules of
+                documents, would make a prompt of the recording, or are too long.
             NotAudioError: the container has something else.
             MediaError: the stream has ended, or a store failed.
         """
         row = stream.row
         if not stream.has_ended:
+            ending.check()
+            if stream.spec.document is not None:
+                _check_document({**stream.spec.document, **ending.extra})
             await stream.end(ending)
             change = partial(
                 states.committing, epoch=row.epoch, ending=ending, now_ms=unix_time_ms()
@@ -306,9 +310,17 @@ class Recordings:
         if spec.document is None:
             await self._library.get(scope, spec.media_id)
             return
-        document: dict[str, Any] = {**spec.document, "media_source": "recording"}
-        document.setdefault("language", None)
-        validated(document, None, "")
+        _check_document(spec.document)
+
+
+def _check_document(document: Mapping[str, Any]) -> None:
+    """Check the document of a recording as its commit will.
+
+    Raises:
+        ValidationError: it breaks the rules of documents.
+        TooLargeError: its keys and strings are too long together.
+    """
+    validated({"language": None, **document, "media_source": "recording"}, None, "")
 
 
 def new_recording_id() -> str:

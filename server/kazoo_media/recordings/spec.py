@@ -24,6 +24,7 @@ MOST_SPEC_BYTES = 64 * 1024
 _UPLOAD_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _RATES = range(LOWEST_RATE_HERTZ, HIGHEST_RATE_HERTZ + 1)
 _ROLE_CHARACTERS = 128
+_IDENTITY_KEYS = {"id", "prompt_id", "media_source", "tts"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,19 @@ class Ending:
     reason: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     is_complete: bool = True
+
+    def check(self) -> None:
+        """Check that the further keys leave the recording what it is.
+
+        Raises:
+            ValidationError: one of them would not.
+        """
+        violations = [
+            _violation(f"finish.extra.{key}", "a finish cannot change this key")
+            for key in _IDENTITY_KEYS & self.extra.keys()
+        ]
+        if violations:
+            raise ValidationError(violations)
 
     def to_json(self) -> str:
         """Return the stored form.

@@ -13,7 +13,8 @@ Theory of operation:
    caller or the upkeep. Two that do so at once store two blobs, and the transaction of the second
    finds the upload FINISHED.
 4. The transaction that makes the media live makes the upload FINISHED. What cannot become a media
-   goes back to INTERRUPTED, with the reason, and is kept until it expires.
+   goes back to INTERRUPTED, with the reason, and is tried again until it expires. A recorder that
+   goes on begins another epoch, so that an older commit decides nothing any more.
 5. DISCARDED: nothing is kept. FINISHED and DISCARDED are final; their rows answer repeated
    finishes until they are forgotten.
 6. What arrives while a pause is on is replaced by silence in the transaction that stores it, so the
@@ -93,6 +94,7 @@ def taken_over(row: UploadRow, spec: str, holder: str, now_ms: int) -> UploadRow
         state=UploadState.RECEIVING,
         holder=holder,
         touched_ms=now_ms,
+        error="",
     )
 
 
@@ -207,13 +209,13 @@ def discarded(row: UploadRow, if_touched_ms: int | None, now_ms: int) -> UploadR
     return replace(row, epoch=row.epoch + 1, state=UploadState.DISCARDED, touched_ms=now_ms)
 
 
-def finished(row: UploadRow, media_id: str, now_ms: int) -> UploadRow:
+def finished(row: UploadRow, epoch: int, media_id: str, now_ms: int) -> UploadRow:
     """Return the row of an upload that becomes a media now.
 
     Raises:
-        UploadEndedError: it is not committing any more: another process was faster.
+        UploadEndedError: it is not in this commit any more: another process was faster.
     """
-    if row.state is not UploadState.COMMITTING:
+    if not is_commit(row, epoch):
         raise UploadEndedError(row.id, row.state)
     return replace(
         row,
@@ -230,11 +232,30 @@ def archived(row: UploadRow, now_ms: int) -> UploadRow:
     return replace(row, is_archiving=False, touched_ms=now_ms)
 
 
-def refused(row: UploadRow, error: str, now_ms: int) -> UploadRow:
+def refused(row: UploadRow, epoch: int, error: str, now_ms: int) -> UploadRow:
     """Return the row of an upload that could not become a media; its recorder may go on."""
-    if row.state is not UploadState.COMMITTING:
+    if not is_commit(row, epoch):
         return row
     return replace(row, state=UploadState.INTERRUPTED, ending="", error=error, touched_ms=now_ms)
+
+
+def emptied(row: UploadRow, epoch: int, now_ms: int) -> UploadRow:
+    """Return the row of an upload that ends without anything worth keeping.
+
+    Raises:
+        UploadEndedError: it is not in this commit any more: another process was faster.
+    """
+    if not is_commit(row, epoch):
+        raise UploadEndedError(row.id, row.state)
+    return discarded(row, None, now_ms)
+
+
+def is_commit(row: UploadRow, epoch: int) -> bool:
+    """Return whether the upload is in the commit that began in this epoch.
+
+    A recorder whose finish was refused begins another epoch before it finishes again.
+    """
+    return row.state is UploadState.COMMITTING and row.epoch == epoch
 
 
 def too_many_marks() -> ValidationError:

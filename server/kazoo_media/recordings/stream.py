@@ -26,10 +26,10 @@ from kazoo_media.errors import (
 from kazoo_media.metadata.uploads import TailAppend, UploadRow, UploadState
 from kazoo_media.model import unix_time_ms
 from kazoo_media.recordings.flusher import URGENT_BYTES, Flushed, Flusher
-from kazoo_media.recordings.raw_audio import looks_like_a_container
+from kazoo_media.recordings.raw_audio import LONGEST_MAGIC, looks_like_a_container
 from kazoo_media.recordings.spec import Ending, UploadSpec
 from kazoo_media.recordings.states import Received, appended, too_many_marks
-from kazoo_media.recordings.time_line import MOST_MARKS, Gap, Mark, gap_bytes, marks_of
+from kazoo_media.recordings.time_line import MOST_MARKS, Gap, Mark, gaps_of, marks_of
 
 MOST_MESSAGE_BYTES = 3 * 1024 * 1024
 """Of the data of one `append`."""
@@ -59,6 +59,7 @@ class Stream(Flushed):
 
     Attributes:
         row: The upload as it was last stored.
+        spec: What is recorded.
         received_size: Bytes that have arrived since the upload began, durable or not.
     """
 
@@ -66,12 +67,13 @@ class Stream(Flushed):
         self.row = row
         self.received_size = row.persisted_size
         self._held_bytes = 0
-        self._spec = spec
+        self.spec = spec
+        self._first = b""
         self._flusher = flushes.flusher
         self._note_growth = flushes.note_growth
         self._parts: list[bytes | Mark] = []
         self._mark_count = len(marks_of(row.marks))
-        self._gap_bytes = gap_bytes(row.marks, spec.raw) if spec.raw else 0
+        self._gaps = gaps_of(row.marks, spec.raw) if spec.raw else {}
         self._error: MediaError | None = None
         self._is_closing = False
         self._has_ended = row.state is not UploadState.RECEIVING
@@ -108,10 +110,11 @@ class Stream(Flushed):
         data = data[self._position(offset) :]
         if not data:
             return
-        if self.received_size + len(data) + self._gap_bytes > self._spec.limit_bytes:
-            raise TooLargeError(self._spec.limit_bytes)
-        if self.received_size == 0 and self._spec.raw is not None:
-            _check_is_raw(data)
+        if self.received_size + len(data) + sum(self._gaps.values()) > self.spec.limit_bytes:
+            raise TooLargeError(self.spec.limit_bytes)
+        if self.spec.raw is not None and self.received_size == len(self._first):
+            self._first = (self._first + data)[:LONGEST_MAGIC]
+            _check_is_raw(self._first)
         self._parts.append(data)
         self.received_size += len(data)
         self._hold(self._held_bytes + len(data))
@@ -131,7 +134,7 @@ class Stream(Flushed):
             TooLargeError: with its gaps the upload would be longer than its limit.
         """
         self._check_alive()
-        raw = self._spec.raw
+        raw = self.spec.raw
         if raw is None:
             raise NotRawAudioError(self.row.id)
         if isinstance(mark, Gap) and not 0 < mark.gap_ms <= _LONGEST_GAP_MS:
@@ -141,11 +144,13 @@ class Stream(Flushed):
             return
         if self._mark_count >= MOST_MARKS:
             raise too_many_marks()
-        gap = raw.bytes_of(mark.gap_ms) if isinstance(mark, Gap) else 0
-        if self.received_size + self._gap_bytes + gap > self._spec.limit_bytes:
-            raise TooLargeError(self._spec.limit_bytes)
+        if isinstance(mark, Gap):  # it replaces one at the same offset
+            gaps = {**self._gaps, offset: raw.bytes_of(mark.gap_ms)}
+            if self.received_size + sum(gaps.values()) > self.spec.limit_bytes:
+                raise TooLargeError(self.spec.limit_bytes)
+            self._mark_count -= offset in self._gaps
+            self._gaps = gaps
         self._mark_count += 1
-        self._gap_bytes += gap
         self._parts.append(mark)
         self._flusher.flush_soon(self, is_urgent=False)
 
@@ -182,7 +187,7 @@ class Stream(Flushed):
             ValidationError: the audio ends within a frame.
         """
         self._check_alive()
-        raw = self._spec.raw
+        raw = self.spec.raw
         if ending.size_bytes != self.received_size:
             raise ContentMismatchError(
                 f"{self.received_size} bytes arrived, the finish says {ending.size_bytes}"
@@ -231,7 +236,7 @@ class Stream(Flushed):
             epoch=self.row.epoch,
             offset=self.row.persisted_size,
             parts=parts,
-            raw=self._spec.raw,
+            raw=self.spec.raw,
             ends=self._is_last,
             now_ms=unix_time_ms(),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 from kazoo_media.access.accounts import ReadScope
@@ -36,7 +36,7 @@ class Tail:
 
     content_type: str
     offset: int
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes, None]
 
 
 class Tails:
@@ -74,7 +74,7 @@ class Tails:
 
     async def _chunks(
         self, scope: ReadScope, row: UploadRow, raw: RawAudio | None, at: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         if raw is not None:
             yield raw.wav_header(None)
         while row.state in OPEN_STATES:

@@ -93,9 +93,13 @@ def with_mark(time_line: str, offset: int, mark: Mark) -> str:
     return orjson.dumps(marks).decode()
 
 
-def gap_bytes(time_line: str, raw: RawAudio) -> int:
-    """Return the size of the silence of all gaps."""
-    return sum(raw.bytes_of(each.get("gap_ms", 0)) for each in marks_of(time_line))
+def gaps_of(time_line: str, raw: RawAudio) -> dict[int, int]:
+    """Return the size in bytes of the silence of each gap, by its offset."""
+    return {
+        each["offset"]: raw.bytes_of(each["gap_ms"])
+        for each in marks_of(time_line)
+        if each["mark"] == "gap"
+    }
 
 
 def has_mask(time_line: str) -> bool:

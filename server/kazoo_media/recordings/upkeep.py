@@ -9,7 +9,8 @@ Theory of operation:
 3. A finished recording that was to be converted, and was not for a while, is converted.
 4. Nothing is ended by one look at the clock: what is due must have been due a look earlier and not
    have been touched since. If the clock jumps, streams touch their uploads in between.
-5. An upload that could not become a media stays for a week, so that somebody can fetch its bytes.
+5. An upload that could not become a media is tried again whenever it was idle. What is refused a
+   week after its last byte is discarded; until then somebody can fetch the bytes.
 6. Rows of uploads that ended a week ago are forgotten.
 """
 
@@ -21,12 +22,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from kazoo_media.errors import (
-    MediaError,
-    StorageFullError,
-    StoreUnavailableError,
-    UploadEndedError,
-)
+from kazoo_media.errors import MediaError, UploadEndedError
 from kazoo_media.metadata.uploads import UploadRow, UploadState, UploadStore
 from kazoo_media.model import unix_time_ms
 from kazoo_media.recordings.recordings import Recordings
@@ -50,7 +46,7 @@ class UpkeepReport:
         committed: Uploads that became a media, or were discarded as too short.
         archived: Finished recordings that were converted, or need not be.
         expired: Uploads that could not become a media and are discarded now.
-        failed: Uploads that could not become a media now.
+        failed: Uploads that could not become a media or be converted now.
         forgotten: Rows of ended uploads that were removed.
     """
 
@@ -89,7 +85,7 @@ class RecordingUpkeep:
         """End all uploads that are due, now and a look ago; forget those that ended long ago.
 
         Raises:
-            MediaError: a store failed; what was done counts.
+            MediaError: the rows could not be read; what was done counts.
         """
         now_ms = self._clock()
         idle_ms = await self._settings.get(IDLE_MINUTES) * _MINUTE_MS
@@ -100,7 +96,7 @@ class RecordingUpkeep:
                 continue
             key = row.account_id, row.id
             self._due[key] = row.touched_ms
-            if before.get(key) == row.touched_ms and (result := await self._end(row)):
+            if before.get(key) == row.touched_ms and (result := await self._tried(row, now_ms)):
                 counts[result] += 1
         return UpkeepReport(**counts, forgotten=await self._store.forget_uploads(now_ms - _KEPT_MS))
 
@@ -129,27 +125,43 @@ class RecordingUpkeep:
                 yield row
             after = rows[-1].account_id, rows[-1].id
 
-    async def _end(self, row: UploadRow) -> str:
-        """End an upload; return what it counts as, "" if somebody else was faster."""
-        if row.is_archiving:
-            await self._recordings.archive(row)
-            return "archived"
-        keep = not row.error
+    async def _tried(self, row: UploadRow, now_ms: int) -> str:
+        """End an upload; return what it counts as, "" if somebody else was faster.
+
+        A fault of one is not a fault of the others.
+        """
         try:
-            await self._recordings.finish_idle(row, "interrupted", keep=keep)
+            return await self._end(row, now_ms)
         except UploadEndedError:
             return ""
-        except (StorageFullError, StoreUnavailableError):
-            raise
         except MediaError as error:
             _log.warning(
                 "recording not kept", upload_id=row.id, error=error.message, reason=error.reason
             )
             return "failed"
-        return "committed" if keep else "expired"
+
+    async def _end(self, row: UploadRow, now_ms: int) -> str:
+        if row.is_archiving:
+            await self._recordings.archive(row)
+            return "archived"
+        try:
+            await self._recordings.finish_idle(row, "interrupted", keep=True)
+        except MediaError:
+            after = await self._store.get_upload(row.account_id, row.id)
+            if after is None or not _has_expired(after, now_ms):
+                raise
+            await self._recordings.finish_idle(after, "interrupted", keep=False)
+            return "expired"
+        return "committed"
 
 
 def _is_due(row: UploadRow, untouched_ms: int, idle_ms: int) -> bool:
     if row.is_archiving or row.state is UploadState.COMMITTING:
         return untouched_ms > _COMMIT_MS
-    return untouched_ms > (_KEPT_MS if row.error else idle_ms)
+    return untouched_ms > idle_ms
+
+
+def _has_expired(row: UploadRow, now_ms: int) -> bool:
+    """Return whether an upload was refused, and nothing of it is newer than a week."""
+    is_refused = row.state is UploadState.INTERRUPTED and bool(row.error)
+    return is_refused and now_ms - row.received_ms > _KEPT_MS

@@ -120,5 +120,6 @@ class UploadServicer(UploadServiceServicer):
                 content_type=tail.content_type, offset_bytes=tail.offset
             )
         )
-        async for chunk in tail.chunks:
-            yield pb.TailUploadResponse(data=chunk)
+        async with aclosing(tail.chunks):
+            async for chunk in tail.chunks:
+                yield pb.TailUploadResponse(data=chunk)

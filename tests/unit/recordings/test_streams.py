@@ -9,7 +9,13 @@ from dataclasses import replace
 import pytest
 
 from kazoo_media.access.accounts import WriteScope
-from kazoo_media.errors import DrainingError, StorageFullError, TooLargeError, UploadEndedError
+from kazoo_media.errors import (
+    DrainingError,
+    StorageFullError,
+    TooLargeError,
+    UploadEndedError,
+    ValidationError,
+)
 from kazoo_media.metadata.uploads import UploadState
 from kazoo_media.recordings.recordings import Recordings
 from kazoo_media.recordings.spec import Ending
@@ -54,6 +60,55 @@ async def test_a_drain_keeps_all_that_arrived_and_sends_the_recorders_away(
         await recordings.open(_SCOPE, "a", SPEC)
 
 
+async def test_a_drain_waits_for_a_flush_that_runs_already(
+    tested: CoreUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings, whole = tested.core.recordings, tested.metadata.append_tails
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def slow(appends: object) -> object:
+        begun.set()
+        await gate.wait()
+        await asyncio.sleep(0.01)  # as the second flush, too, takes its time
+        return await whole(appends)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tested.metadata, "append_tails", slow)
+    stream = await recordings.open(_SCOPE, "call", SPEC)
+    await stream.append(0, audio(800))
+    stream.flush_soon()
+    await begun.wait()
+    await stream.append(800, audio(800))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(recordings.drain())
+        gate.set()
+    stored = (await recordings.get(_SCOPE, "call")).row
+    assert (stored.state, stored.persisted_size) == (UploadState.INTERRUPTED, 1600)
+
+
+async def test_a_container_is_recognized_however_it_is_cut(recordings: Recordings) -> None:
+    stream = await recordings.open(_SCOPE, "call", SPEC)
+    await stream.append(0, b"RI")
+    with pytest.raises(ValidationError, match="WAV"):
+        await stream.append(2, b"FF" + bytes(100))
+    await stream.append(2, bytes(100))  # what it has so far stays
+
+
+@pytest.mark.parametrize("key", ["id", "prompt_id", "media_source", "tts"])
+async def test_a_finish_cannot_make_something_else_of_a_recording(
+    recordings: Recordings, key: str
+) -> None:
+    stream = await recordings.open(_SCOPE, "call", SPEC)
+    await stream.append(0, audio(800))
+    extra = {key: "menu", "language": "en-us"}
+    with pytest.raises(ValidationError, match=key):
+        await recordings.finish(stream, Ending(size_bytes=800, extra=extra))
+    with pytest.raises(ValidationError):
+        await recordings.finish(stream, Ending(size_bytes=800, extra={"language": 5}))
+    outcome = await recordings.finish(stream, Ending(size_bytes=800, extra={"to": "100"}))
+    assert outcome.media is not None
+    assert outcome.media.document["to"] == "100"
+
+
 async def test_a_full_disk_ends_the_streams_and_they_go_on_when_there_is_space(
     tested: CoreUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,8 +145,9 @@ async def test_an_ended_upload_takes_nothing(recordings: Recordings) -> None:
 async def test_the_silence_of_gaps_counts_towards_the_limit(recordings: Recordings) -> None:
     stream = await recordings.open(_SCOPE, "call", replace(SPEC, max_bytes=1000))
     stream.mark(0, Gap(100))  # 800 bytes
+    stream.mark(0, Gap(100))  # sent again after a reconnect: still one gap
     with pytest.raises(TooLargeError):
-        stream.mark(0, Gap(100))
+        stream.mark(0, Gap(126))
     with pytest.raises(TooLargeError):
         await stream.append(0, audio(201))
     await stream.append(0, audio(200))

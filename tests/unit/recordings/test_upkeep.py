@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
 from kazoo_media.access.accounts import WriteScope
-from kazoo_media.errors import NotAudioError, StoreUnavailableError, UploadNotFoundError
+from kazoo_media.errors import (
+    ContentMismatchError,
+    NotAudioError,
+    StoreUnavailableError,
+    UploadNotFoundError,
+)
 from kazoo_media.metadata.uploads import UploadRow, UploadState
 from kazoo_media.model import unix_time_ms
+from kazoo_media.recordings import states
+from kazoo_media.recordings.archive import Archive
 from kazoo_media.recordings.recordings import Recordings
 from kazoo_media.recordings.spec import Ending
 from kazoo_media.recordings.upkeep import RecordingUpkeep, UpkeepReport
@@ -117,10 +125,69 @@ async def test_what_cannot_become_a_media_is_kept_for_a_week(rig: _Rig) -> None:
     with pytest.raises(NotAudioError):
         await rig.recordings.finish(stream, Ending(size_bytes=len(PNG)))
     assert "not audio" in (await rig.row("picture")).error
-    assert await rig.tidy_after(_WEEK_MS - _MINUTE_MS) == UpkeepReport()
+    assert await rig.tidy_after(_WEEK_MS - _MINUTE_MS) == UpkeepReport(failed=1)
+    assert (await rig.row("picture")).state is UploadState.INTERRUPTED
     assert await rig.tidy_after(_WEEK_MS + _MINUTE_MS) == UpkeepReport(expired=1, forgotten=1)
     with pytest.raises(UploadNotFoundError):
         await rig.row("picture")
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_a_refused_finish_costs_no_audio(rig: _Rig, *, goes_on: bool) -> None:
+    stream = await rig.recordings.open(_SCOPE, "call", SPEC)
+    await stream.append(0, bytes(800))
+    with pytest.raises(ContentMismatchError):
+        await rig.recordings.finish(stream, Ending(size_bytes=800, sha256="0" * 64))
+    if goes_on:
+        stream = await rig.recordings.open(_SCOPE, "call", SPEC)
+        assert stream.row.error == ""
+        await stream.append(800, bytes(800))
+        await stream.flush()
+        stream.close()
+    assert await rig.tidy_after(61 * _MINUTE_MS) == UpkeepReport(committed=1)
+    media = await rig.tested.core.library.get(_SCOPE, (await rig.row()).media_id)
+    assert media.document["incomplete"] is True
+    assert media.document["duration_ms"] == (200 if goes_on else 100)
+
+
+async def test_an_older_commit_does_not_refuse_a_newer_finish(
+    rig: _Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = await rig.recordings.open(_SCOPE, "call", SPEC)
+    await stream.append(0, bytes(800))
+    with pytest.raises(ContentMismatchError):
+        await rig.recordings.finish(stream, Ending(size_bytes=800, sha256="0" * 64))
+    old = stream.row
+    stream = await rig.recordings.open(_SCOPE, "call", SPEC)
+    ending = Ending(size_bytes=800)
+
+    async def late(*_: object) -> None:  # another process refuses the first finish only now
+        change = partial(states.refused, epoch=old.epoch, error="late", now_ms=unix_time_ms())
+        await rig.tested.metadata.change_upload(_SCOPE.account_id, "call", change)
+        await committed(*_)  # type: ignore[arg-type]
+
+    committed = rig.tested.metadata.commit_upload
+    monkeypatch.setattr(rig.tested.metadata, "commit_upload", late)
+    outcome = await rig.recordings.finish(stream, ending)
+    assert outcome.row.state is UploadState.FINISHED
+
+
+async def test_a_fault_of_one_recording_does_not_stop_the_others(
+    rig: _Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: object) -> None:
+        raise StoreUnavailableError
+
+    monkeypatch.setattr(rig.recordings, "archive", failing)
+    monkeypatch.setattr(Archive, "soon", lambda *_: None)
+    done = await rig.recordings.open(_SCOPE, "a", SPEC)
+    await done.append(0, bytes(800))
+    await rig.recordings.finish(done, Ending(size_bytes=800))
+    idle = await rig.recordings.open(_SCOPE, "b", SPEC)
+    await idle.append(0, bytes(800))
+    await idle.flush()
+    idle.close()
+    assert await rig.tidy_after(61 * _MINUTE_MS) == UpkeepReport(committed=1, failed=1)
 
 
 async def test_a_clock_that_jumps_ends_no_recording_that_runs(rig: _Rig) -> None:
