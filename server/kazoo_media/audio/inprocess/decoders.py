@@ -102,7 +102,7 @@ def open_decoder(source: AudioFormat, source_fd: int, *, ignore_length: bool) ->
     if source is AudioFormat.GSM:
         raw = (_RAW_RATE, 1, "GSM610", None, "RAW")
         window = Rewindable(source_fd, b"")
-        return _BlockCodec(window, _frames_of_gsm, raw, has_length=False)
+        return _BlockCodec(window, _frames_of_gsm, raw)
     return _Library(Rewindable(source_fd, b"") if source in _WINDOWED else source_fd)
 
 
@@ -144,7 +144,9 @@ def _open_coded_wav(
         blocks = max(0, total_bytes - len(head)) // header.block_align
         return blocks * (header.block_samples or 0)
 
-    return _BlockCodec(source, frames_in, has_length=has_length)
+    # libsndfile takes an odd byte after the last block for another block.
+    declared_frames = frames_in(len(head) + size) if has_length else 0
+    return _BlockCodec(source, frames_in, declared_frames=declared_frames)
 
 
 def _frames_of_gsm(total_bytes: int) -> int:
@@ -260,9 +262,11 @@ class _BlockCodec(_Library):
         frames_in: Callable[[int], int],
         raw: tuple[object, ...] = (),
         *,
-        has_length: bool,
+        declared_frames: int = 0,
     ) -> None:
-        super().__init__(source, raw, has_length=has_length)
+        super().__init__(source, raw, has_length=False)
+        self._declared = declared_frames
+        self._check(declared_frames)
         self._source = source
         self._frames_in = frames_in
 

@@ -221,6 +221,14 @@ def test_a_compressed_wav_without_a_length_ends_with_its_input(encoding: str, si
     assert found.duration_s == pytest.approx(2.0, abs=0.07)
 
 
+@pytest.mark.parametrize("blocks", [63, 64])
+def test_any_number_of_blocks_is_a_whole_wav(blocks: int) -> None:
+    seconds = blocks * 320 / 8000  # samples of a block of GSM
+    wav = encoded(tone(seconds), "wav", "-e", "gsm-full-rate", "-r", "8000")
+    found = measure(convert(job(), wav))
+    assert found.duration_s == pytest.approx(seconds, abs=0.001)
+
+
 @pytest.mark.parametrize("odd", [b"", b"\x01"])
 def test_what_follows_the_audio_of_a_wav_is_not_played(odd: bytes) -> None:
     audio = with_data_size(silence(1.0), 16_000 + len(odd)) + odd + bytes(len(odd))
