@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from kazoo_media.documents.limits import DEPTH_LIMIT, VALUES_LIMIT
+from kazoo_media.documents.limits import DEPTH_LIMIT, MAX_INTEGER, MIN_INTEGER, VALUES_LIMIT
 from kazoo_media.documents.violations import too_many
 from kazoo_media.errors import ValidationError, Violation
 
@@ -24,7 +24,6 @@ _WHITE_SPACE = b" \t\r\n"
 _MANY_DIGITS = re.compile(rb"\d{19}")
 _NUMBER = re.compile(rb"-?\d[-+.\deE]*")
 _INTEGER = re.compile(rb"-?\d+")
-_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 
 
 def parsed(text: bytes) -> object:
@@ -112,7 +111,7 @@ def _check_integers(parts: Sequence[bytes]) -> None:
 
 
 def _fits(number: bytes) -> bool:
-    return len(number) <= 20 and _MIN_INTEGER <= int(number) <= _MAX_INTEGER
+    return len(number) <= 20 and MIN_INTEGER <= int(number) <= MAX_INTEGER
 
 
 def _check_depth(value: object) -> None:

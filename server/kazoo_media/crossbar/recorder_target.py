@@ -16,6 +16,7 @@ from kazoo_media.crossbar.encodings import Wrapped, unwrapped
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.identifiers import decoded
 from kazoo_media.crossbar.json_text import invalid_json, parsed
+from kazoo_media.crossbar.recording_keys import with_numbers
 from kazoo_media.crossbar.recordings import recording_of
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.documents.large import computed
@@ -31,8 +32,6 @@ _PARAMETERS = frozenset(
     ("accept", "auth_token", "filename", "inline", "key", "pretty_print", "rendition", "verb")
 )
 """Query fields with a meaning of their own; all others are keys of the document."""
-
-_NUMBERS = ("duration", "start")
 
 
 class RecorderTarget:
@@ -88,8 +87,7 @@ def _fields(request: Request) -> dict[str, Any]:
     sent = {key: each[-1] for key, each in request.query.items() if key not in _PARAMETERS}
     if any("\0" in text for pair in sent.items() for text in pair):
         raise ValidationError([Violation("query", "invalid", "must not contain NUL", {})])
-    numbers = {key: int(sent[key]) for key in _NUMBERS if sent.get(key, "").isdecimal()}
-    return {**sent, **numbers}
+    return with_numbers(sent)
 
 
 def _keys(text: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from kazoo_media.crossbar.recording_keys import NUMBER, with_numbers
 from kazoo_media.errors import ValidationError, Violation
 from kazoo_media.recordings.spec import MOST_BYTES
 
@@ -30,12 +31,10 @@ SEEN = (
 )
 """Headers that scripts of other origins may read."""
 
-_NUMBER = re.compile(r"[0-9]{1,18}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TYPE_KEYS = ("type", "filetype", "content_type", "contentType")
 _NAME_KEYS = ("name", "filename")
 _OWN_KEYS = frozenset((*_TYPE_KEYS, "filename", "sha256", "prompt_id", "tts"))
-_NUMBER_KEYS = ("duration", "start")
 _NAME_CHARACTERS = 128
 
 
@@ -86,10 +85,7 @@ class Metadata:
         """Return the document of the recording."""
         name = next((self.values[key] for key in _NAME_KEYS if self.values.get(key)), "recording")
         kept = {key: value for key, value in self.values.items() if key not in _OWN_KEYS}
-        numbers = {
-            key: int(kept[key]) for key in _NUMBER_KEYS if _NUMBER.fullmatch(kept.get(key, ""))
-        }
-        return {**kept, **numbers, "name": name[:_NAME_CHARACTERS]}
+        return {**with_numbers(kept), "name": name[:_NAME_CHARACTERS]}
 
 
 def declared_size(headers: Mapping[str, str]) -> int | None:
@@ -101,7 +97,7 @@ def declared_size(headers: Mapping[str, str]) -> int | None:
     text = headers.get("upload-length")
     if text is None:
         return None
-    if not _NUMBER.fullmatch(text) or int(text) == 0:
+    if not NUMBER.fullmatch(text) or int(text) == 0:
         raise _invalid("upload-length", "must be a number greater than 0")
     return int(text)
 
@@ -125,7 +121,7 @@ def offset_of(headers: Mapping[str, str]) -> int:
         ValidationError: it is missing, or not a number.
     """
     text = headers.get("upload-offset", "")
-    if not _NUMBER.fullmatch(text):
+    if not NUMBER.fullmatch(text):
         raise _invalid("upload-offset", "must be a number")
     return int(text)
 

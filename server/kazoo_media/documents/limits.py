@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kazoo_media.documents.violations import too_many
-from kazoo_media.errors import TooLargeError, ValidationError
+from kazoo_media.errors import TooLargeError, ValidationError, Violation
 from kazoo_media.model import Filter
 
 VALUES_LIMIT = 5_000
@@ -17,6 +17,9 @@ It bounds every step in pure Python, which competes with the event loop for the 
 CHARACTERS_LIMIT = 6 * 1024 * 1024
 """Maximum length of all keys and strings of a document together. Changes can be merged into it
 again and again; a little more than a body may have, for what the service adds."""
+
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
+"""The integers that JSON is stored with: 64 bits, with or without a sign."""
 
 DEPTH_LIMIT = 32
 """Maximum levels of arrays and objects, including the envelope and `data`.
@@ -34,7 +37,7 @@ def check_extent(document: Mapping[str, object]) -> None:
     """Check how much a document has.
 
     Raises:
-        ValidationError: it has too many values or levels.
+        ValidationError: it has too many values or levels, or an integer of more than 64 bits.
         TooLargeError: its keys and strings are too long.
     """
     values, characters, levels = 0, 0, 1  # one level is the envelope's
@@ -48,6 +51,7 @@ def check_extent(document: Mapping[str, object]) -> None:
         level = [each for one in objects for each in one.values()]
         level += [each for one in arrays for each in one]
         values += len(level)
+        _check_integers(level)
     counts = (("values", values, VALUES_LIMIT), ("levels", levels, DEPTH_LIMIT))
     _check("data", counts)
     if characters > CHARACTERS_LIMIT:
@@ -70,6 +74,13 @@ def check_filters(filters: Sequence[Filter]) -> None:
         ("values in filters", sum(len(each.values) for each in filters), COMPARED_LIMIT),
     )
     _check("filters", counts)
+
+
+def _check_integers(level: Sequence[object]) -> None:
+    integers = [each for each in level if isinstance(each, int)]
+    if integers and not MIN_INTEGER <= min(integers) <= max(integers) <= MAX_INTEGER:
+        text = "an integer must not have more than 64 bits"
+        raise ValidationError([Violation("data", "invalid", text, {})])
 
 
 def _check(field: str, counts: Sequence[tuple[str, int, int]]) -> None:

@@ -52,7 +52,7 @@ def validated(
     writes are dropped (`content_type` and `content_length` only if there is content).
 
     Raises:
-        ValidationError: the data break rules; it has all violations.
+        ValidationError: the data break rules; it has all violations, or one limit.
         TooLargeError: the keys and strings are too long together.
     """
     ignored = _SERVICE_KEYS + (_CONTENT_KEYS if content is not None else ())

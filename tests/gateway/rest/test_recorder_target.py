@@ -63,6 +63,15 @@ def test_a_file_becomes_a_recording(rest: Rest, tenant: Tenant) -> None:
     assert found.body == _WAV
 
 
+@pytest.mark.parametrize("digits", ["9" * 23, "9" * 5_000])
+def test_a_number_that_cannot_be_stored_stays_a_text(
+    rest: Rest, tenant: Tenant, digits: str
+) -> None:
+    reply = _put(rest, tenant, _WAV, query=f"?start={digits}")
+    assert (reply.status, reply.data["start"]) == (201, digits)
+    assert _recordings(rest, tenant) == [reply.data]
+
+
 def test_the_same_bytes_change_nothing_and_others_replace(rest: Rest, tenant: Tenant) -> None:
     first = _put(rest, tenant, _WAV)
     for method in ("PUT", "POST"):

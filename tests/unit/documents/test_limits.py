@@ -18,6 +18,8 @@ def _nested(levels: int) -> object:
     [
         ({"x": [1] * 5_000}, "5001 values are too many: at most 5000 are allowed"),
         ({f"k{n}": {} for n in range(5_001)}, "5001 values are too many: at most 5000 are allowed"),
+        ({"x": [{"y": 2**64}]}, "an integer must not have more than 64 bits"),
+        ({"x": -(2**63) - 1}, "an integer must not have more than 64 bits"),
         ({"x": _nested(31)}, "33 levels are too many: at most 32 are allowed"),
     ],
 )
@@ -30,6 +32,7 @@ def test_too_much_is_refused_with_its_number(document: dict[str, object], messag
 def test_as_much_as_allowed_passes() -> None:
     check_extent({"x": [1] * 4_999})
     check_extent({"x": _nested(30)})
+    check_extent({"x": [2**64 - 1, -(2**63), True]})
     check_extent({"x": "x" * (6 * 2**20 - 1)})
 
 
