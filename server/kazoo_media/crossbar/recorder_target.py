@@ -91,11 +91,11 @@ def _fields(request: Request) -> dict[str, Any]:
 
 
 def _keys(text: bytes) -> dict[str, Any]:
-    """Return the keys of a JSON part; a recording is never a prompt."""
+    """Return the keys of a JSON part."""
     document = parsed(text)
     if not isinstance(document, dict):
         raise invalid_json("the JSON part must be an object")
-    return {key: value for key, value in document.items() if key not in ("prompt_id", "tts")}
+    return document
 
 
 async def _pieces(file: Wrapped) -> AsyncGenerator[bytes, None]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -26,7 +27,6 @@ from kazoo_media.errors import (
     MediaNotFoundError,
     TooLargeError,
     UploadEndedError,
-    UploadNotFoundError,
 )
 from kazoo_media.media.library import Change, Library, Put
 from kazoo_media.media.uploads import Declared, Source, Uploads
@@ -41,6 +41,10 @@ from kazoo_media.recordings.spec import UploadSpec
 MOST_TEXT_BYTES = 16 * 1024
 MOST_TEXTS = 10
 """Of one account; the oldest goes first."""
+
+
+_FOREIGN_KEYS = ("id", "prompt_id", "tts")
+"""Keys of other media, which a recorder cannot make of its file."""
 
 
 class _SameBytesError(UploadEndedError):
@@ -79,13 +83,15 @@ class RecordingFiles:
     ) -> Change:
         """Make a file the recording that has its name, durable and live; return the change.
 
-        If the recording has the same bytes already, nothing changes, and the change has it twice.
+        If the recording has the same bytes already, and they are not damaged, nothing changes, and
+        the change has it twice.
         After an error or a cancellation, what the name stood for is unchanged.
 
         Args:
             scope: Has the account.
             file_name: The name.
-            document: The document as the recorder wrote it.
+            document: The document as the recorder wrote it; its `id`, `prompt_id` and `tts` are
+                dropped.
             declared: What the recorder said about the bytes.
             source: The bytes.
 
@@ -94,7 +100,8 @@ class RecordingFiles:
             MediaError: as `Upload.receive`, or the document breaks rules.
         """
         new_id = new_recording_id()
-        document = {"language": None, **document, "media_source": "recording"}
+        kept = {key: value for key, value in document.items() if key not in _FOREIGN_KEYS}
+        document = {"language": None, **kept, "media_source": "recording"}
 
         async def look() -> Change:
             known = await self._store.find_recording(scope.account_id, file_name)
@@ -156,12 +163,8 @@ class RecordingFiles:
     async def _discard(self, row: UploadRow) -> None:
         now_ms = unix_time_ms()
         change = partial(states.discarded, if_touched_ms=None, now_ms=now_ms)
-        try:
+        with suppress(MediaError):  # it is gone, or the upkeep discards it later
             await self._store.discard_upload(row.account_id, row.id, change, now_ms)
-        except UploadNotFoundError:
-            pass
-        except MediaError:
-            pass  # the upkeep discards it later
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +185,10 @@ class _Destination:
     ) -> None:
         """Replace the audio of a recording unless it has the same bytes; see `MediaStore`."""
         del now_ms  # it is the media's modified time
+        if not media.is_recording:
+            raise AssertionError("a file must not replace other media than recordings")
         current = await self.store.get_media(media.account_id, media.id)
-        if current is not None and _digest(current) == _digest(media):
+        if current is not None and _whole_digest(current) == _whole_digest(media):
             raise _SameBytesError(self.row.id, self.row.state)
         await self._commit(media, expected_revision, keep)
 
@@ -196,5 +201,8 @@ class _Destination:
         await self.store.commit_upload(finished, self.row.id, media, expected_revision, keep)
 
 
-def _digest(media: Media) -> str:
-    return media.content.original.sha256 if media.content else ""
+def _whole_digest(media: Media) -> str | None:
+    """Return the digest of the original; None: there is no content, or it is damaged."""
+    if media.content is None or media.content.is_damaged:
+        return None
+    return media.content.original.sha256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -11,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from tests.gateway.rest.rig import Reply, Rest, Tenant
-from tests.gateway.rest.table import ask
+from tests.gateway.rest.table import ask, create, upload
 from tests.support.audio_samples import tone
 
 pytestmark = pytest.mark.gateway
@@ -61,6 +62,18 @@ def test_a_file_becomes_a_recording(rest: Rest, tenant: Tenant) -> None:
     found = _get(rest, tenant)
     assert (found.status, found.headers["content-type"]) == (200, "audio/x-wav")
     assert found.body == _WAV
+
+
+def test_a_file_never_becomes_a_prompt(rest: Rest, tenant: Tenant) -> None:
+    prompt = create(rest, tenant, prompt_id="vm-greeting", language="en-us")
+    upload(rest, tenant, prompt, _OTHER)
+    query = "?prompt_id=vm-greeting&language=en-us&tts=x&id=x"
+    assert _put(rest, tenant, _WAV, query=query).status == 201
+    [recording] = _recordings(rest, tenant)
+    assert re.fullmatch(r"\d{6}-[0-9a-f]{32}", str(recording["id"]))
+    assert "prompt_id" not in recording
+    assert ask(rest, tenant, f"GET {{M}}/{prompt}/raw").body == _OTHER
+    assert ask(rest, tenant, "GET {M}/prompts").data == [{"vm-greeting": 1}]
 
 
 @pytest.mark.parametrize("digits", ["9" * 23, "9" * 5_000])

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from kazoo_media.access.accounts import WriteScope
+from kazoo_media.content.damage import Damage
 from kazoo_media.errors import NotAudioError
 from kazoo_media.media.library import Change
 from kazoo_media.media.uploads import Declared
@@ -55,6 +56,22 @@ async def test_other_bytes_replace_audio_and_document() -> None:
     assert second.after.document["call_id"] == "second"
     assert "extra" not in second.after.document
     assert second.after.document["duration_ms"] == 200
+
+
+async def test_the_same_bytes_repair_a_damaged_recording() -> None:
+    tested = await make_core()
+    damaged = await tested.core.library.get(_SCOPE, (await _put(tested, tone(0.1))).after.id)
+    assert damaged.content is not None
+    key = damaged.content.original.blob_key
+    await Damage(tested.metadata).note(damaged, key, is_damaged=True)
+    repaired = (await _put(tested, tone(0.1))).after
+    assert repaired.id == damaged.id
+    assert "damaged" not in repaired.document
+    found = await tested.core.library.get(_SCOPE, damaged.id)
+    assert found.content is not None
+    assert not found.content.is_damaged
+    assert found.content.original.blob_key != key
+    assert (await _put(tested, tone(0.1))).after.revision == repaired.revision
 
 
 async def test_a_broken_file_changes_nothing() -> None:
