@@ -22,7 +22,7 @@ from kazoo_media.errors import (
     Violation,
 )
 from kazoo_media.metadata.store import AccountStore
-from kazoo_media.model import SYSTEM_ACCOUNT_ID, Account, account_key, unix_time_ms
+from kazoo_media.model import SYSTEM_ACCOUNT_ID, Account, Media, account_key, unix_time_ms
 
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
 _NAME_LIMIT = 128
@@ -43,9 +43,23 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class PlayScope:
-    """The permission to read the audio of an account."""
+    """The permission to read the audio of an account.
+
+    Attributes:
+        has_recordings: Whether recordings of calls are among it.
+    """
 
     account_id: str
+    has_recordings: bool = True
+
+    def check(self, media: Media) -> None:
+        """Check that the permission has the audio of a media.
+
+        Raises:
+            ForbiddenError: it is a recording, and the caller only plays.
+        """
+        if media.is_recording and not self.has_recordings:
+            raise ForbiddenError("a playback key does not read recordings: make a link, or log in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +165,20 @@ class Accounts:
     # Permissions.
 
     async def play_scope(self, caller: Caller, account_id: str) -> PlayScope:
-        """Return the permission to read an account's audio; any caller may play the system scope.
+        """Return the permission to read an account's audio.
+
+        A caller that only plays has it for its own account and the system scope, without
+        recordings. It is on every switch, so it must not open the accounts below.
 
         Raises:
             AccountNotFoundError: no account has this id.
-            ForbiddenError: the account is neither the caller's own nor a descendant, and the
-                caller is not a superduper admin.
+            ForbiddenError: the caller may not read the account's audio.
         """
-        return await self.read_scope(Caller(caller.account), account_id)
+        if not caller.only_plays:
+            return await self.read_scope(caller, account_id)
+        if account_id.lower() not in (SYSTEM_ACCOUNT_ID, caller.account.id):
+            raise ForbiddenError("a playback key reads its own account and the system scope")
+        return PlayScope(account_id.lower(), has_recordings=False)
 
     async def read_scope(self, caller: Caller, account_id: str) -> ReadScope:
         """Return the permission to read an account's media; any caller may read the system scope.

@@ -52,8 +52,8 @@ class LogIns:
         with self._counted("key"), self._limit.attempt(peer, _subject(api_key)):
             return await self._accounts.log_in(api_key)
 
-    async def to_play(self, peer: str, key: str, account_id: str = "") -> Caller:
-        """Return the caller that may read audio with a key; see `PlaybackKeys.authenticate`.
+    async def by_key(self, peer: str, key: str, account_id: str = "") -> Caller:
+        """Return the caller that a key identifies; see `PlaybackKeys.authenticate`.
 
         Args:
             peer: The client's address.

@@ -37,6 +37,7 @@ class Actions:
     """Tables of functions by operation, according to what they need.
 
     Attributes:
+        plays: Reads that a playback key is enough for.
         uploads: Writes that read the body themselves.
     """
 
@@ -65,7 +66,6 @@ class Actions:
             plays={
                 Operation.DOWNLOAD: contents.download,
                 Operation.DOWNLOAD_RESOLVED: resolution.download,
-                Operation.DOWNLOAD_FILE: target.get,
             },
             reads={
                 Operation.LIST_MEDIA: lists.media,
@@ -82,6 +82,7 @@ class Actions:
                 Operation.LIST_RECORDINGS: lists.recordings,
                 Operation.LIST_USER_RECORDINGS: lists.recordings,
                 Operation.GET_RECORDING: recordings.get,
+                Operation.DOWNLOAD_FILE: target.get,
             },
             writes={
                 Operation.CREATE_MEDIA: documents.create,

@@ -40,11 +40,12 @@ async def authenticate(accounts: Accounts, request: Request) -> Caller:
     return caller
 
 
-async def authenticate_player(accounts: Accounts, log_ins: LogIns, request: Request) -> Caller:
-    """Return the caller that may read audio: by token, or without one by key.
+async def authenticate_with_key(accounts: Accounts, log_ins: LogIns, request: Request) -> Caller:
+    """Return the caller that a request's token identifies, or without one its key.
 
-    Switches cannot log in. A key comes as the password of HTTP Basic, whose user is the account's
-    id; a playback key also comes as the query parameter `key`.
+    Switches and recorders cannot log in. A key, of the API or for playback, comes as the password
+    of HTTP Basic, whose user is the account's id; a playback key also comes as the query parameter
+    `key`.
 
     Raises:
         InvalidCredentialsError: as `authenticate`, or the key is not one of the account.
@@ -53,9 +54,9 @@ async def authenticate_player(accounts: Accounts, log_ins: LogIns, request: Requ
     if not request.token:
         account_id, key = request.basic
         if account_id and key:
-            return await log_ins.to_play(request.peer, key, account_id)
+            return await log_ins.by_key(request.peer, key, account_id)
         if key := request.query_value("key"):
-            return await log_ins.to_play(request.peer, key)
+            return await log_ins.by_key(request.peer, key)
     return await authenticate(accounts, request)
 
 

@@ -61,7 +61,7 @@ def allowed_headers() -> list[str]:
     return [*{name.lower(): name for name in names}.values()]
 
 
-def tus_headers(request: Request) -> Mapping[str, str]:
+def resumable_headers(request: Request) -> Mapping[str, str]:
     """Return the headers of all answers to requests of the tus protocol."""
     if request.verb == "OPTIONS":
         return {**ABILITIES, "access-control-expose-headers": SEEN}

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any
 
-from kazoo_media.access.accounts import PlayScope, WriteScope
+from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
@@ -63,7 +63,7 @@ class RecorderTarget:
         data, revision = recording_of(change.after), change.after.revision
         return Answer.whole(status, await self._envelopes.success(request, data, revision=revision))
 
-    async def get(self, scope: PlayScope, request: Request) -> Answer:
+    async def get(self, scope: ReadScope, request: Request) -> Answer:
         """Return the audio of the recording that has the name, or the text."""
         file_name = _file_name(request)
         try:

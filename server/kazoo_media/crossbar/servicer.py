@@ -26,12 +26,12 @@ from kazoo_media.audio.formats import essence
 from kazoo_media.core import Core
 from kazoo_media.crossbar.actions import Actions
 from kazoo_media.crossbar.answers import CSV, JSON, MESSAGE_BYTES, Answer
-from kazoo_media.crossbar.authentication import authenticate, authenticate_player
+from kazoo_media.crossbar.authentication import authenticate, authenticate_with_key
 from kazoo_media.crossbar.bodies import Body, Piece, drop_rest, read_envelope
 from kazoo_media.crossbar.conditions import check_whole
 from kazoo_media.crossbar.content import Contents
 from kazoo_media.crossbar.content_types import JSON_TYPES
-from kazoo_media.crossbar.cors import EXPOSED, preflight, tus_headers
+from kazoo_media.crossbar.cors import EXPOSED, preflight, resumable_headers
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.links import LinkAnswers
 from kazoo_media.crossbar.negotiation import Accept, resolved
@@ -147,7 +147,7 @@ class CrossbarServicer:
         if answer.status >= 400 or "origin" in request.headers:
             answer.headers = {**EXPOSED, **answer.headers}
         if request.target.resource in RESUMABLE:
-            answer.headers = {**answer.headers, **tus_headers(request)}
+            answer.headers = {**answer.headers, **resumable_headers(request)}
         return answer
 
     async def _dispatch(self, request: Request, body: Body | None) -> Answer:
@@ -176,7 +176,7 @@ class CrossbarServicer:
         body: Body | None,
     ) -> Answer:
         if request.target.resource is Resource.RECORDING_FILE:
-            caller = await authenticate_player(self._accounts, self._key_log_ins, request)
+            caller = await authenticate_with_key(self._accounts, self._key_log_ins, request)
         else:
             caller = await authenticate(self._accounts, request)
         Call.note_account(caller.account.id)
@@ -194,7 +194,7 @@ class CrossbarServicer:
     async def _play(
         self, request: Request, operation: Operation, problem: MediaError | None
     ) -> Answer:
-        caller = await authenticate_player(self._accounts, self._key_log_ins, request)
+        caller = await authenticate_with_key(self._accounts, self._key_log_ins, request)
         Call.note_account(caller.account.id)
         scope = await self._accounts.play_scope(caller, _account_id(request))
         _check_shape(request, operation, problem)

@@ -164,10 +164,12 @@ class Library:
 
         Raises:
             MediaNotFoundError: it does not exist or was deleted.
+            ForbiddenError: it is a recording, and the caller only plays.
         """
         media = await self._store.get_media(scope.account_id, media_id)
         if media is None:
             raise MediaNotFoundError(media_id)
+        scope.check(media)
         return media
 
     async def list_page(self, scope: ReadScope, query: MediaQuery) -> Page[Media]:

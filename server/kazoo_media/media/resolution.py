@@ -74,6 +74,7 @@ class Resolver:
         Raises:
             ValidationError: the language is too long.
             PromptNotFoundError: no language has audio.
+            ForbiddenError: a recording has the id of the prompt, and the caller only plays.
         """
         if len(language) > MOST_LANGUAGE_CHARACTERS:
             raise ValidationError([too_long("language", MOST_LANGUAGE_CHARACTERS, language)])
@@ -87,6 +88,7 @@ class Resolver:
                 media = await self._store.get_media(account_id, media_id)
                 found = _usable(media, extension.lower())
                 if media is not None and isinstance(found, Rendition):
+                    scope.check(media)
                     return Resolution(media, found, each, tuple(passed_over))
                 if not isinstance(found, Rendition):
                     passed_over.append(PassedOver(account_id, each, media_id, found))

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from kazoo_media.access.accounts import PlayScope, WriteScope
+from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.errors import (
     ContentNotFoundError,
     MediaError,
@@ -62,7 +62,7 @@ class RecordingFiles:
         self._library = library
         self._archive = archive
 
-    async def get(self, scope: PlayScope, file_name: str) -> Media:
+    async def get(self, scope: ReadScope, file_name: str) -> Media:
         """Return the recording that has this file name.
 
         Raises:
@@ -135,7 +135,7 @@ class RecordingFiles:
             raise TooLargeError(MOST_TEXT_BYTES)
         await self._store.put_text_file(scope.account_id, name, data, unix_time_ms(), MOST_TEXTS)
 
-    async def get_text(self, scope: PlayScope, name: str) -> bytes:
+    async def get_text(self, scope: ReadScope, name: str) -> bytes:
         """Return a text.
 
         Raises:

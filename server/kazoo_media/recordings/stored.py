@@ -28,12 +28,14 @@ class StoredRecordings:
 
         Raises:
             MediaNotFoundError: it does not exist or was deleted; or it is another media.
+            ForbiddenError: the caller only plays.
         """
         media = None
         if _ID.fullmatch(recording_id):
             media = await self._store.get_media(scope.account_id, recording_id)
         if media is None or not media.is_recording:
             raise MediaNotFoundError(recording_id)
+        scope.check(media)
         return media
 
     async def list_page(

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from kazoo_media.access.accounts import Caller
+from kazoo_media.access.accounts import Caller, WriteScope
 from kazoo_media.access.login_limit import BURST
+from kazoo_media.recordings.spec import Ending, UploadSpec
 from tests.gateway.rest.conftest import SHELVED
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.table import Case, ask, create, table, upload
@@ -75,14 +76,17 @@ def test_an_api_key_reads_audio_as_the_password_of_its_account(rest: Rest, shelf
     assert ask(rest, shelf, in_url, token=False).status == 401
 
 
-def test_a_key_reads_what_its_account_may_read(rest: Rest, key: str, shelf: Tenant) -> None:
+def test_a_key_reads_its_own_account_and_the_system_scope(
+    rest: Rest, key: str, shelf: Tenant
+) -> None:
     basic = _basic(shelf.id, key)
     below = rest.new_tenant(shelf.id)
-    for tenant, status in ((below, 200), (rest.stranger, 403)):
-        media_id = create(rest, tenant)
-        upload(rest, tenant, media_id, _WAV)
-        reply = ask(rest, tenant, f"GET {{M}}/{media_id}/raw", None, basic, token=False)
-        assert reply.status == status
+    media_id = create(rest, below)
+    upload(rest, below, media_id, _WAV)
+    for above in (shelf, rest.admin):
+        url = f"GET {{M}}/{media_id}/raw?key={_key(rest, above)}"
+        assert ask(rest, below, url, token=False).status == 403
+        assert ask(rest, below, f"GET {{M}}/{media_id}/raw?auth_token={above.token}").status == 200
     reply = ask(rest, rest.admin, "PUT /v2/media", {"data": {"name": "x"}})
     upload_path = f"POST /v2/media/{reply.data['id']}/raw"
     ask(rest, rest.admin, upload_path, _WAV, {"content-type": "audio/x-wav"})
@@ -114,6 +118,44 @@ def test_a_playback_key_does_nothing_else(
         assert ask(rest, shelf, url, body, headers, token=False).status == status
     login = ask(rest, shelf, "PUT /v2/api_auth", {"data": {"api_key": key}}, token=False)
     assert login.status == 401
+
+
+def test_a_playback_key_reads_no_recordings(rest: Rest) -> None:
+    tenant = rest.new_tenant()
+    path = f"/recordings/{tenant.id}"
+    wav = {"content-type": "audio/x-wav"}
+    recording = ask(rest, tenant, f"PUT {path}/call.wav", _WAV, wav).data["id"]
+    text = {"content-type": "text/plain"}
+    assert ask(rest, tenant, f"PUT {path}/note.txt", b"a text", text).status == 201
+    prompt = rest.run(_recorded(rest, tenant, "en-us/vm-x"))
+    key = _key(rest, tenant)
+    for url in (
+        f"{path}/call.wav",
+        f"{path}/note.txt",
+        f"/v2/accounts/{{A}}/recordings/{recording}?accept=audio/x-wav",
+        f"{{M}}/{recording}/raw",
+        f"{{M}}/{prompt.replace('/', '%2F')}/raw.wav",
+        "{M}/prompts/vm-x/resolve/a.wav",
+    ):
+        assert ask(rest, tenant, f"GET {url}").status == 200
+        for keyed, headers in (
+            (url, _basic(tenant.id, key)),
+            (f"{url}{'&' if '?' in url else '?'}key={key}", {}),
+        ):
+            assert ask(rest, tenant, f"GET {keyed}", None, headers, token=False).status == 403
+
+
+async def _recorded(rest: Rest, tenant: Tenant, media_id: str) -> str:
+    """Record a media with this id and return the id."""
+    spec = UploadSpec(document={"name": "x"}, media_id=media_id)
+    stream = await rest.core.recordings.open(WriteScope(tenant.id), "upload", spec)
+    try:
+        await stream.append(0, _WAV)
+        outcome = await rest.core.recordings.finish(stream, Ending(size_bytes=len(_WAV)))
+    finally:
+        stream.close()
+    assert outcome.media is not None
+    return outcome.media.id
 
 
 def test_a_removed_key_reads_nothing(rest: Rest) -> None:

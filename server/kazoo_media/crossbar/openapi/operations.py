@@ -47,10 +47,8 @@ _LIST = ("paginate", "page_size", "start_key")
 _RECORDINGS = (*_FILTERS[: _FILTERS.index("descending")], *_LIST)
 _UNCHANGED = ("if_match", "if_unmodified_since")
 _CHANGED = ("if_none_match", "if_modified_since")
-_AUDIO_PARAMETERS = (
-    *("inline", "filename", "auth_token", "key"),
-    *(*_CHANGED, "if_range", "range"),
-)
+_SENT = ("inline", "filename", "auth_token", *_CHANGED, "if_range", "range")
+_PLAYED = (*_SENT, "key")
 _AUDIO = ((200, "audio"), (206, "audio"), (304, ""))
 
 FACTS: Mapping[Operation, Facts] = {
@@ -61,7 +59,7 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.PATCH_MEDIA: Facts(_UNCHANGED, _DOCUMENT, (409, 415, *_WRITE), "patch"),
     Operation.DELETE_MEDIA: Facts(("hard_delete", *_UNCHANGED), _DOCUMENT, _WRITE),
     Operation.DOWNLOAD: Facts(
-        ("accept", "rendition", "version", *_AUDIO_PARAMETERS, *_UNCHANGED), _AUDIO, (412, 416)
+        ("accept", "rendition", "version", *_PLAYED, *_UNCHANGED), _AUDIO, (412, 416)
     ),
     Operation.UPLOAD: Facts(
         ("filename", "preset", *_UNCHANGED, "transfer_encoding"),
@@ -79,7 +77,7 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.LIST_TRANSLATIONS: Facts(_LIST, [(200, "IdsEnvelope")]),
     Operation.RESOLVE_PROMPT: Facts(("language", "format"), [(200, "ResolutionEnvelope")]),
     Operation.DOWNLOAD_RESOLVED: Facts(
-        ("language", "redirect", *_AUDIO_PARAMETERS), (*_AUDIO, (302, "")), (416,)
+        ("language", "redirect", *_PLAYED), (*_AUDIO, (302, "")), (416,)
     ),
     Operation.LIST_LANGUAGES: Facts(_LIST, [(200, "CountsEnvelope")]),
     Operation.LIST_MEDIA_OF_LANGUAGE: Facts(_LIST, [(200, "IdsEnvelope")]),
@@ -97,7 +95,7 @@ FACTS: Mapping[Operation, Facts] = {
         "upload",
     ),
     Operation.DOWNLOAD_FILE: Facts(
-        ("accept", "rendition", *_AUDIO_PARAMETERS, *_UNCHANGED), _AUDIO, (412, 416)
+        ("accept", "rendition", *_SENT, *_UNCHANGED), _AUDIO, (412, 416)
     ),
     Operation.CREATE_UPLOAD: Facts(
         ("tus_resumable", "upload_length", "upload_defer_length", "upload_metadata"),

@@ -168,7 +168,8 @@ TEXTS: Mapping[str, Text] = {
         "Recordings",
         "downloadRecordingFile",
         "Get the file of a recording",
-        "Returns the audio of the recording that has the name, or a text that was stored under it.",
+        "Returns the audio of the recording that has the name, or a text that was stored under it."
+        " The API key of the account may replace the token, as for PUT.",
     ),
     "CreateUpload": Text(
         "Recordings",
@@ -209,7 +210,8 @@ TEXTS: Mapping[str, Text] = {
         " The answer has the type of the audio; a client that accepts only"
         " `application/octet-stream` gets the same bytes under that type."
         "\n\nA switch that cannot log in sends a playback key: as `key`, or as the password of HTTP"
-        " Basic, with the id of the account as user name." + _ERRORS_OF_AUDIO,
+        " Basic, with the id of the account as user name. It reads the audio of that account and of"
+        " the system scope, but no recordings." + _ERRORS_OF_AUDIO,
     ),
     "DownloadNamed": Text(
         "Audio",
