@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from kazoo_media.access.accounts import PlayScope, ReadScope
@@ -13,6 +14,9 @@ from kazoo_media.crossbar.identifiers import decoded, written
 from kazoo_media.crossbar.links import link_fields
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.media.resolution import PassedOver, Resolution
+
+_LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,64}")
+"""A language that a header can have: that of a document may be any text."""
 
 _REDIRECT_LIFETIME_S = 3600
 """Of the link that a redirect names: a removed playback key plays at most so much longer."""
@@ -43,7 +47,9 @@ class ResolutionAnswers:
     async def download(self, scope: PlayScope, request: Request) -> Answer:
         """Return the audio that a prompt resolves to, or with `redirect` a redirect to its link."""
         found = await self._resolved(scope, request, request.target.extension)
-        headers = {"content-language": found.language}
+        headers = {}
+        if _LANGUAGE.fullmatch(found.language):
+            headers["content-language"] = found.language
         if request.query_value("redirect") == "true":
             link = await self._links.create(found.media, found.rendition, _REDIRECT_LIFETIME_S)
             headers |= {"location": link.url, "cache-control": "private, no-cache"}

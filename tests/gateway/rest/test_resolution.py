@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 
@@ -95,6 +96,20 @@ def test_a_switch_gets_the_audio_at_once_with_its_playback_key(rest: Rest, calle
     assert "sig=" in redirect.headers["location"]
     assert rest.send("GET", redirect.headers["location"]).body == _OWN
     assert ask(rest, caller, f"GET {_FR}?key={key}", token=False).status == 401
+
+
+@pytest.mark.parametrize("language", ["é", "日本", "en\r\nset-cookie: x=1"])
+def test_a_language_that_no_header_can_have_is_left_out(
+    rest: Rest, tenant: Tenant, language: str
+) -> None:
+    create(rest, tenant, prompt_id="vm-odd", language=language)
+    quoted = quote(language)
+    upload(rest, tenant, f"{quoted}%2Fvm-odd", _OWN)
+    path = f"GET {{M}}/prompts/vm-odd/resolve/a.wav?language={quoted}"
+    reply = ask(rest, tenant, path)
+    assert (reply.status, reply.body) == (200, _OWN)
+    assert not {"content-language", "set-cookie"} & reply.headers.keys()
+    assert ask(rest, tenant, f"{path}&redirect=true").status == 302
 
 
 def test_what_has_no_audio_in_any_language_is_not_found(rest: Rest, caller: Tenant) -> None:
