@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kazoo_media.errors import ConflictError
+from kazoo_media.errors import ConflictError, StaleRevisionError
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import Filter, FilterOperator, MediaQuery, first_revision
 from tests.contract.media_samples import ACCOUNT, OTHER_ACCOUNT, make_media
@@ -47,6 +47,24 @@ class RecordingStoreContract:
         assert await store.find_recording(ACCOUNT, "a.mp3") is None
         await store.insert_media(replace(first, id="second"))
         assert await store.find_recording(ACCOUNT, "a.mp3") == "second"
+        with pytest.raises(ConflictError):
+            await store.restore_media(first, first.revision)
+        assert await store.get_deleted_media(ACCOUNT, "first") == first
+        await store.soft_delete_media(ACCOUNT, "second", first.revision, 5000)
+        await store.restore_media(first, first.revision)
+        assert await store.find_recording(ACCOUNT, "a.mp3") == "first"
+        with pytest.raises(StaleRevisionError):
+            await store.restore_media(first, first.revision)
+
+    async def test_a_text_does_not_take_the_name_of_a_recording(self, store: MetadataStore) -> None:
+        media = replace(make_media("m"), is_recording=True, file_name="a")
+        await store.insert_media(media)
+        with pytest.raises(ConflictError):
+            await store.put_text_file(ACCOUNT, "a", b"text", 1, 2)
+        assert await store.get_text_file(ACCOUNT, "a") is None
+        await store.soft_delete_media(ACCOUNT, "m", media.revision, 5000)
+        await store.put_text_file(ACCOUNT, "a", b"text", 1, 2)
+        assert await store.get_text_file(ACCOUNT, "a") == b"text"
 
     async def test_the_newest_texts_of_an_account_are_kept(self, store: MetadataStore) -> None:
         for number, name in enumerate(["a", "b", "a", "c"]):

@@ -67,8 +67,7 @@ class MemoryMetadataStore(
     @override
     async def insert_media(self, media: Media) -> None:
         key = (media.account_id, media.id)
-        has_name = media.file_name and await self.find_recording(media.account_id, media.file_name)
-        if key in self._media or has_name:
+        if key in self._media or await self.find_recording(media.account_id, media.file_name):
             raise ConflictError(media.id)
         self._make_live(_blob_keys(media), media, media.created_ms)
         self._media[key] = copy.deepcopy(media)
@@ -209,6 +208,9 @@ class MemoryMetadataStore(
     @override
     async def restore_media(self, media: Media, expected_revision: str) -> None:
         key = (media.account_id, media.id)
+        named = await self.find_recording(media.account_id, media.file_name)
+        if named not in (None, media.id):
+            raise ConflictError(media.file_name)
         if key not in self._deleted or self._media[key].revision != expected_revision:
             raise StaleRevisionError(media.id)
         del self._deleted[key]

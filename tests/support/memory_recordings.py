@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from typing_extensions import override
 
+from kazoo_media.errors import ConflictError
 from kazoo_media.metadata.recording_store import RecordingStore
 from kazoo_media.model import Media, MediaQuery
 from tests.support.matching import matches
@@ -39,17 +40,17 @@ class MemoryRecordingStore(RecordingStore):
 
     @override
     async def find_recording(self, account_id: str, file_name: str) -> str | None:
-        named = [
-            each
-            for each in self._live(account_id)
-            if each.is_recording and each.file_name == file_name != ""
-        ]
-        return max(((each.created_ms, each.id) for each in named), default=(0, None))[1]
+        for each in self._live(account_id):
+            if each.is_recording and each.file_name == file_name != "":
+                return each.id
+        return None
 
     @override
     async def put_text_file(
         self, account_id: str, name: str, data: bytes, now_ms: int, limit: int
     ) -> None:
+        if await self.find_recording(account_id, name):
+            raise ConflictError(name)
         files = self._text_files.setdefault(account_id, {})
         files.pop(name, None)
         files[name] = data

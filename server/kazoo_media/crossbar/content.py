@@ -101,7 +101,7 @@ class Contents:
         headers = {**caching, "etag": f'"{tag}"', "last-modified": modified}
         if is_unchanged(request.headers, tag, media.modified_ms):
             return Answer(304, content_type=content_type, headers=headers)
-        headers["accept-ranges"] = "bytes"
+        headers |= {"accept-ranges": "bytes", "x-content-type-options": "nosniff"}
         headers["content-disposition"] = content_disposition(
             media,
             rendition,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from kazoo_media.access.accounts import ReadScope, WriteScope
 from kazoo_media.audio.formats import essence
+from kazoo_media.audio.inspect.sniff import sniff
 from kazoo_media.core import Core
 from kazoo_media.crossbar.answers import Answer
 from kazoo_media.crossbar.bodies import Body
 from kazoo_media.crossbar.content import Contents
-from kazoo_media.crossbar.encodings import Wrapped, unwrapped
+from kazoo_media.crossbar.encodings import Pieces, Wrapped, unwrapped
 from kazoo_media.crossbar.envelopes import Envelopes
 from kazoo_media.crossbar.identifiers import decoded
 from kazoo_media.crossbar.json_text import invalid_json, parsed
@@ -20,12 +22,13 @@ from kazoo_media.crossbar.recording_keys import with_numbers
 from kazoo_media.crossbar.recordings import recording_of
 from kazoo_media.crossbar.requests import Request
 from kazoo_media.documents.large import computed
-from kazoo_media.errors import MediaNotFoundError, TooLargeError, ValidationError, Violation
+from kazoo_media.errors import MediaNotFoundError, ValidationError, Violation
 from kazoo_media.media.uploads import Declared
 from kazoo_media.recordings.files import MOST_TEXT_BYTES
 from kazoo_media.settings import MAX_UPLOAD_SIZE
 
 _TEXT = "text/plain"
+_TEXT_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _FILE_NAME_CHARACTERS = 255
 _NAME_CHARACTERS = 128
 _PARAMETERS = frozenset(
@@ -44,7 +47,10 @@ class RecorderTarget:
         self._envelopes = envelopes
 
     async def put(self, scope: WriteScope, request: Request, body: Body) -> Answer:
-        """Make the file a recording under its name, or replace the one that has the name."""
+        """Make the file a recording under its name, or replace the one that has the name.
+
+        What is said to be a text is one unless its bytes are audio.
+        """
         file_name = _file_name(request)
         encoding = request.headers.get("content-transfer-encoding", "")
         limit_bytes = await self._settings.get(MAX_UPLOAD_SIZE)
@@ -52,8 +58,11 @@ class RecorderTarget:
             request.content_type, encoding, request.size_bytes, body.pieces(), limit_bytes
         )
         if essence(file.content_type) == _TEXT:
-            await self._files.put_text(scope, file_name, await _whole(file))
-            return Answer.whole(201, await self._envelopes.success(request, {"id": file_name}))
+            text = await _head(file)
+            if sniff(text).format is None:
+                await self._files.put_text(scope, file_name, text)
+                return Answer.whole(201, await self._envelopes.success(request, {"id": file_name}))
+            file = replace(file, content_type="", pieces=_joined(text, file.pieces))
         document = {"name": file_name[:_NAME_CHARACTERS], **_fields(request)}
         for text in file.documents:
             document |= await computed(partial(_keys, text), text)
@@ -70,7 +79,7 @@ class RecorderTarget:
             media = await self._files.get(scope, file_name)
         except MediaNotFoundError:
             text = await self._files.get_text(scope, file_name)
-            return Answer(200, text, _TEXT, size_bytes=len(text))
+            return Answer(200, text, _TEXT, _TEXT_HEADERS, size_bytes=len(text))
         return await self._contents.of_media(scope, request, media)
 
 
@@ -111,11 +120,17 @@ async def _pieces(file: Wrapped) -> AsyncGenerator[bytes, None]:
         raise ValidationError([Violation("file", "invalid", text, {})])
 
 
-async def _whole(file: Wrapped) -> bytes:
-    """Return a short text."""
+async def _head(file: Wrapped) -> bytes:
+    """Return the whole file if it is as short as a text, else a little more than that of it."""
     data = b""
     async for piece in file.pieces:
         data += piece
         if len(data) > MOST_TEXT_BYTES:
-            raise TooLargeError(MOST_TEXT_BYTES)
+            break
     return data
+
+
+async def _joined(head: bytes, rest: Pieces) -> Pieces:
+    yield head
+    async for piece in rest:
+        yield piece

@@ -72,6 +72,7 @@ class Versions:
 
         Raises:
             MediaNotFoundError: no deleted media has this id.
+            ConflictError: it is a recording, and another one has its file name now.
         """
         while True:
             deleted = await self._store.get_deleted_media(scope.account_id, media_id)

@@ -22,16 +22,17 @@ class RecordingStore(ABC):
 
     @abstractmethod
     async def find_recording(self, account_id: str, file_name: str) -> str | None:
-        """Return the id of the live recording that has this file name, or None.
-
-        Several have it only if one was deleted and restored; then it is the newest.
-        """
+        """Return the id of the live recording that has this file name, or None."""
 
     @abstractmethod
     async def put_text_file(
         self, account_id: str, name: str, data: bytes, now_ms: int, limit: int
     ) -> None:
-        """Store a text in place of the one that has the name; keep the newest `limit` texts."""
+        """Store a text in place of the one that has the name; keep the newest `limit` texts.
+
+        Raises:
+            ConflictError: a live recording has the name.
+        """
 
     @abstractmethod
     async def get_text_file(self, account_id: str, name: str) -> bytes | None:

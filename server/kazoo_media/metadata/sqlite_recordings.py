@@ -7,6 +7,7 @@ from abc import abstractmethod
 import apsw
 from typing_extensions import override
 
+from kazoo_media.errors import ConflictError
 from kazoo_media.metadata import sqlite_transactions as transactions
 from kazoo_media.metadata.filters import query_condition
 from kazoo_media.metadata.recording_store import RecordingStore
@@ -46,6 +47,8 @@ class SqliteRecordings(RecordingStore):
         self, account_id: str, name: str, data: bytes, now_ms: int, limit: int
     ) -> None:
         def put(db: apsw.Connection) -> None:
+            if transactions.find_recording(db, account_id, name) is not None:
+                raise ConflictError(name)
             db.execute(
                 "insert or replace into text_file values (?, ?, ?, ?)",
                 (account_id, name, now_ms, data),

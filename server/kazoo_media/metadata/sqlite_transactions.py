@@ -42,10 +42,10 @@ def insert_media(db: apsw.Connection, media: Media) -> None:
 
 
 def find_recording(db: apsw.Connection, account_id: str, file_name: str) -> str | None:
-    """Return the id of the live recording that has this file name, the newest of several."""
+    """Return the id of the live recording that has this file name."""
     found: str | None = db.execute(
         "select id from media where account = ? and file_name = ? and deleted_at is null"
-        " and file_name <> '' order by created desc, id desc limit 1",
+        " and file_name <> ''",
         (account_id, file_name),
     ).get
     return found
@@ -119,6 +119,8 @@ def restore_version(
 
 def restore_media(db: apsw.Connection, media: Media, expected_revision: str) -> None:
     """Make a soft-deleted media live again; see the contract."""
+    if find_recording(db, media.account_id, media.file_name) not in (None, media.id):
+        raise ConflictError(media.file_name)
     db.execute(
         "update media set deleted_at = null"
         " where account = ? and id = ? and rev = ? and deleted_at is not null",

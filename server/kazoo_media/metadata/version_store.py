@@ -44,4 +44,5 @@ class VersionStore(ABC):
 
         Raises:
             StaleRevisionError: no soft-deleted media has this id and `expected_revision`.
+            ConflictError: it is a recording, and a live one has its file name.
         """

@@ -130,6 +130,7 @@ class RecordingFiles:
 
         Raises:
             TooLargeError: it has more than MOST_TEXT_BYTES.
+            ConflictError: a recording has the name.
         """
         if len(data) > MOST_TEXT_BYTES:
             raise TooLargeError(MOST_TEXT_BYTES)

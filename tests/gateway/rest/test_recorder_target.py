@@ -11,6 +11,7 @@ from contextlib import closing
 
 import pytest
 
+from kazoo_media.recordings.files import MOST_TEXT_BYTES
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import ask, create, upload
 from tests.support.audio_samples import tone
@@ -108,11 +109,12 @@ _JSON = json.dumps({"call_id": "from JSON", "pvt_secret": 1, "prompt_id": "x"}).
 _JSON_PART = ["Content-Disposition: form-data; name=metadata", "Content-Type: application/json"]
 _FILE_PART = ["Content-Disposition: form-data; name=content; filename=call.wav"]
 _BASE64 = base64.b64encode(_WAV)
+_BASE64_HEADER = {"content-transfer-encoding": "base64"}
 _BODIES: Mapping[str, tuple[Mapping[str, str], bytes]] = {
     "untyped": ({}, _WAV),
     "base64 type": ({"content-type": "application/base64"}, _BASE64),
     "data URI": ({"content-type": "application/x-base64"}, b"data:audio/x-wav;base64," + _BASE64),
-    "base64 header": ({**_TYPE, "content-transfer-encoding": "base64"}, _BASE64),
+    "base64 header": ({**_TYPE, **_BASE64_HEADER}, _BASE64),
     "form-data": (
         {"content-type": "multipart/form-data; boundary=b"},
         _multipart((_JSON_PART, _JSON), ([*_FILE_PART, "Content-Type: audio/x-wav"], _WAV)),
@@ -201,8 +203,37 @@ def test_a_storage_plan_verifies(rest: Rest, tenant: Tenant) -> None:
     found = _get(rest, tenant, "test_credentials.txt")
     assert (found.status, found.headers["content-type"]) == (200, "text/plain")
     assert found.body == b"some random text"
+    assert found.headers["x-content-type-options"] == "nosniff"
+    assert found.headers["cache-control"] == "no-store"
     assert _recordings(rest, tenant) == []
     assert _get(rest, rest.stranger, "test_credentials.txt").status == 404
+
+
+def test_a_text_never_hides_or_replaces_a_recording(rest: Rest, tenant: Tenant) -> None:
+    text = {"content-type": "text/plain"}
+    assert _put(rest, tenant, _WAV, text).status == 201
+    long = tone(2)
+    assert len(long) > MOST_TEXT_BYTES
+    assert _put(rest, tenant, base64.b64encode(long), {**text, **_BASE64_HEADER}).status == 200
+    refused = _put(rest, tenant, b"some random text", text)
+    assert (refused.status, refused.json["message"]) == (409, "datastore_conflict")
+    found = _get(rest, tenant)
+    assert (found.headers["content-type"], found.body) == ("audio/x-wav", long)
+    assert found.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_deleted_recording_does_not_come_back_beside_its_successor(
+    rest: Rest, tenant: Tenant
+) -> None:
+    first = _put(rest, tenant, _WAV).data["id"]
+    ask(rest, tenant, f"DELETE /v2/accounts/{{A}}/recordings/{first}")
+    second = _put(rest, tenant, _OTHER).data["id"]
+    restore = f"POST {{M}}/{first}/restore"
+    assert ask(rest, tenant, restore, {"data": {}}).status == 409
+    assert [each["id"] for each in _recordings(rest, tenant)] == [second]
+    ask(rest, tenant, f"DELETE /v2/accounts/{{A}}/recordings/{second}")
+    assert ask(rest, tenant, restore, {"data": {}}).status == 200
+    assert _get(rest, tenant).body == _WAV
 
 
 def test_the_account_itself_is_asked_for(rest: Rest, tenant: Tenant) -> None:

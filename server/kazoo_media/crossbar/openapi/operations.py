@@ -91,7 +91,7 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.PUT_FILE: Facts(
         ("recording_fields", "transfer_encoding"),
         [(200, "RecordingEnvelope"), (201, "RecordingEnvelope")],
-        (415, *_WRITE),
+        (409, 415, *_WRITE),
         "upload",
     ),
     Operation.DOWNLOAD_FILE: Facts(

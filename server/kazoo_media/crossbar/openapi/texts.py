@@ -246,7 +246,8 @@ TEXTS: Mapping[str, Text] = {
         "Put back an earlier content or a deleted {}media",
         "With a `version` that content becomes the audio of the media, whose present audio becomes"
         " a version. Without one a deleted media is live again; prompts, and what was purged or"
-        " deleted with `hard_delete`, are gone. Returns the document.",
+        " deleted with `hard_delete`, are gone. A recording whose file name another one has by now"
+        " stays deleted (409). Returns the document.",
     ),
     "CreateLink": Text(
         "Audio",
