@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from time import time
@@ -35,6 +36,7 @@ from kazoo_media.crossbar.tus_headers import (
     offset_of,
 )
 from kazoo_media.errors import (
+    MediaError,
     OffsetGapError,
     PreconditionFailedError,
     TooLargeError,
@@ -44,6 +46,7 @@ from kazoo_media.errors import (
     ValidationError,
     Violation,
 )
+from kazoo_media.media.uploads import check_type
 from kazoo_media.metadata.uploads import UploadRow, UploadState
 from kazoo_media.recordings.spec import MOST_BYTES, Ending, UploadSpec
 from kazoo_media.recordings.stream import Stream
@@ -81,7 +84,10 @@ class TusUploads:
         self._settings = core.settings
 
     async def create(self, scope: WriteScope, request: Request, body: Body) -> Answer:
-        """Begin an upload, perhaps with its first bytes; answer 201 with its Location."""
+        """Begin an upload, perhaps with its first bytes; answer 201 with its Location.
+
+        If its first bytes fail, nothing is kept: the client never learns the URL.
+        """
         _check_version(request)
         size = declared_size(request.headers)
         if size is None and not is_deferred(request.headers):
@@ -90,7 +96,10 @@ class TusUploads:
         if size is not None and size > MOST_BYTES:
             raise TooLargeError(MOST_BYTES)
         has_bytes = essence(request.content_type) == CHUNK_TYPE
+        if has_bytes:
+            _check_fits(request, MOST_BYTES if size is None else size)
         metadata = Metadata.of(request.headers.get("upload-metadata", ""))
+        check_type(metadata.content_type)
         spec = UploadSpec(
             document=metadata.document(),
             content_type=metadata.content_type,
@@ -103,12 +112,18 @@ class TusUploads:
                 await self._recordings.declare_size(scope, upload_id, size)
             if has_bytes:
                 await self._receive(_Open(stream, size, metadata.sha256), request, body)
-            row = stream.row
+            received = stream.received_size
+        except BaseException:
+            with suppress(MediaError):  # it is a recording already, or the upkeep ends it
+                await self._recordings.finish_abandoned(scope, upload_id, "failed", keep=False)
+            raise
         finally:
             stream.close()
         location = f"/v2/accounts/{scope.account_id}/uploads/{upload_id}"
-        headers = {"location": location, "upload-offset": str(row.persisted_size)}
-        return Answer.whole(201, b"", {**headers, **await self._expiry()})
+        headers = {"location": location, "upload-offset": str(received)}
+        if received != size:
+            headers |= await self._expiry()
+        return Answer.whole(201, b"", headers)
 
     async def append(self, scope: WriteScope, request: Request, body: Body) -> Answer:
         """Append bytes where the upload goes on; finish it once it is complete."""
@@ -179,16 +194,22 @@ class TusUploads:
         return upload
 
     async def _receive(self, upload: _Open, request: Request, body: Body) -> None:
-        """Append a body; what arrives of one that breaks off is kept."""
+        """Append a body; what arrives of one that breaks off is kept.
+
+        Raises:
+            TooLargeError: it is longer than the rest of the upload. Nothing of it is kept if its
+                Content-Length tells; otherwise what fits.
+        """
         stream = upload.stream
-        left = (MOST_BYTES if upload.size is None else upload.size) - stream.received_size
-        if (request.size_bytes or 0) > left:
-            raise TooLargeError(left)
+        room = (MOST_BYTES if upload.size is None else upload.size) - stream.received_size
+        _check_fits(request, room)
+        left = room
         async for piece in body.pieces():
-            left -= len(piece)
-            if left < 0:
-                raise TooLargeError(left + len(piece))
-            await stream.append(stream.received_size, piece)
+            if fitting := piece[:left]:
+                await stream.append(stream.received_size, fitting)
+            left -= len(fitting)
+            if len(fitting) < len(piece):
+                raise TooLargeError(room)
         if not stream.has_ended:
             await stream.flush()
         await self._finish_if_complete(upload)
@@ -201,6 +222,11 @@ class TusUploads:
     async def _expiry(self) -> Mapping[str, str]:
         idle_s = await self._settings.get(IDLE_MINUTES) * 60
         return {"upload-expires": formatdate(time() + idle_s, usegmt=True)}
+
+
+def _check_fits(request: Request, room: int) -> None:
+    if (request.size_bytes or 0) > room:
+        raise TooLargeError(room)
 
 
 def _sha256(upload: Upload) -> str:

@@ -56,7 +56,7 @@ from kazoo_media.metadata.store import MediaStore
 from kazoo_media.model import Keep, Media, next_revision, unix_time_ms
 from kazoo_media.settings import KEPT_VERSIONS, MAX_UPLOAD_SIZE, Settings
 
-__all__ = ["Declared", "Finish", "Source", "Upload", "Uploads"]
+__all__ = ["Declared", "Finish", "Source", "Upload", "Uploads", "check_type"]
 
 Look: TypeAlias = Callable[[], Awaitable[Change]]
 """Returns the media before and after the upload's change of its document."""
@@ -257,12 +257,20 @@ class Upload:
 
 def _check_declared(declared: Declared, limit_bytes: int) -> None:
     check_preset(declared.preset)
-    content_type = declared.content_type or ""
+    check_type(declared.content_type or "")
+    if declared.size_bytes is not None and declared.size_bytes > limit_bytes:
+        raise TooLargeError(limit_bytes)
+
+
+def check_type(content_type: str) -> None:
+    """Check that audio of a declared type can be stored; "" is detected from the bytes.
+
+    Raises:
+        UnsupportedMediaTypeError: it cannot, or the type of raw PCM lacks a parameter.
+    """
     if essence(content_type) not in ("", *UNTYPED) and format_of(content_type) is None:
         raise _not_storable(essence(content_type))
     _raw_pcm(content_type)
-    if declared.size_bytes is not None and declared.size_bytes > limit_bytes:
-        raise TooLargeError(limit_bytes)
 
 
 def _not_storable(content_type: str, reason: str = "") -> UnsupportedMediaTypeError:

@@ -16,6 +16,7 @@ import pytest
 from tusclient.client import TusClient
 
 from kazoo_media.access.accounts import ReadScope
+from kazoo_media.metadata.uploads import UploadState
 from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import ask
 from tests.support.audio_samples import tone
@@ -136,6 +137,16 @@ def test_a_patch_of_unknown_length_is_appended(rest: Rest, tenant: Tenant) -> No
     assert _recording(rest, tenant, path) == _WAV
 
 
+def test_what_fits_of_a_patch_of_unknown_length_is_kept(rest: Rest, tenant: Tenant) -> None:
+    path = _create(rest, tenant, len(_WAV))
+    headers = {"x-auth-token": tenant.token, **_CHUNK, "upload-offset": "0"}
+    reply = rest.send("PATCH", path, [_WAV[:500], _WAV[500:] + b"x"], [*headers.items()])
+    assert reply.status == 413
+    assert _offset(rest, tenant, path) == len(_WAV)
+    assert _recording(rest, tenant, path) == _WAV
+    assert _patch(rest, tenant, path, len(_WAV), b"x").status == 413
+
+
 def test_an_upload_becomes_a_recording(rest: Rest, tenant: Tenant) -> None:
     metadata = _metadata(
         filename="call.wav", filetype="audio/wav", call_id="c1", start="63900000000"
@@ -219,14 +230,61 @@ _REFUSED: Mapping[str, tuple[Mapping[str, str], int]] = {
     "a picture": ({"upload-length": "9", "upload-metadata": _metadata(type="image/png")}, 415),
     "no digest": ({"upload-length": "9", "upload-metadata": _metadata(sha256="x")}, 400),
     "no version": ({"upload-length": "9", "tus-resumable": ""}, 412),
+    "raw without a rate": (
+        {"upload-length": "9", "upload-metadata": _metadata(type="audio/L16")},
+        415,
+    ),
+    "over its length": ({**_CHUNK, "upload-length": "9"}, 413),
 }
 
 
 @pytest.mark.parametrize("name", _REFUSED)
 def test_a_bad_upload_does_not_begin(rest: Rest, tenant: Tenant, name: str) -> None:
     headers, status = _REFUSED[name]
-    reply = ask(rest, tenant, f"POST {_UPLOADS}", b"", {**_TUS, **headers})
+    body = b"0123456789" if "content-type" in headers else b""
+    reply = ask(rest, tenant, f"POST {_UPLOADS}", body, {**_TUS, **headers})
     assert (reply.status, reply.headers["tus-resumable"]) == (status, "1.0.0")
+    assert _states(rest, tenant) == []
+
+
+def _states(rest: Rest, tenant: Tenant) -> list[UploadState]:
+    found, _ = rest.run(rest.core.recordings.list_page(ReadScope(tenant.id), "", 100))
+    return [each.row.state for each in found]
+
+
+def _await_states(rest: Rest, tenant: Tenant, states: list[UploadState]) -> None:
+    """Return when the uploads of an account are in these states."""
+    deadline = time.monotonic() + 20
+    while sorted(_states(rest, tenant)) != states:
+        assert time.monotonic() < deadline, _states(rest, tenant)
+        time.sleep(0.02)
+
+
+def test_an_upload_whose_first_bytes_fail_is_discarded(rest: Rest, tenant: Tenant) -> None:
+    text = b"<html><body>not audio</body></html>"
+    for size, body, status in ((len(text), [text], 400), (len(_WAV), [_WAV, b"x"], 413)):
+        headers = {"x-auth-token": tenant.token, **_CHUNK, "upload-length": str(size)}
+        path = _UPLOADS.replace("{A}", tenant.id)
+        assert rest.send("POST", path, body, [*headers.items()]).status == status
+    head = f"POST {_UPLOADS.replace('{A}', tenant.id)} HTTP/1.1\r\nhost: x\r\n"
+    length = str(len(_WAV))
+    sent = {**_CHUNK, "upload-length": length, "content-length": length}
+    for name, value in {"x-auth-token": tenant.token, **sent}.items():
+        head += f"{name}: {value}\r\n"
+    with closing(socket.create_connection(("127.0.0.1", rest.port), timeout=20)) as cut:
+        cut.sendall(f"{head}\r\n".encode() + _WAV[:1000])
+        _await_states(rest, tenant, [UploadState.DISCARDED] * 2 + [UploadState.RECEIVING])
+    _await_states(rest, tenant, [UploadState.DISCARDED] * 3)
+    assert ask(rest, tenant, "GET /v2/accounts/{A}/recordings").data == []
+    assert rest.pending_uploads() == 0
+
+
+def test_a_whole_upload_in_one_request_does_not_expire(rest: Rest, tenant: Tenant) -> None:
+    sent = {**_CHUNK, "upload-length": str(len(_WAV))}
+    reply = ask(rest, tenant, f"POST {_UPLOADS}", _WAV, sent)
+    assert (reply.status, reply.headers["upload-offset"]) == (201, str(len(_WAV)))
+    assert "upload-expires" not in reply.headers
+    assert _recording(rest, tenant, reply.headers["location"]) == _WAV
 
 
 def test_what_is_no_audio_becomes_no_recording(rest: Rest, tenant: Tenant) -> None:

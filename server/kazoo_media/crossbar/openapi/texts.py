@@ -176,8 +176,9 @@ TEXTS: Mapping[str, Text] = {
         "createUpload",
         "Begin a resumable upload",
         "Begins an upload of the tus protocol 1.0.0, which goes on after a break. Its URL is in the"
-        " header Location. A body of the type `application/offset+octet-stream` is its first bytes."
-        " Complete, it is a recording. Use a tus client: generated clients send no such body.",
+        " header Location. A body of the type `application/offset+octet-stream` is its first bytes;"
+        " if they fail, nothing is kept. Complete, it is a recording. Use a tus client: generated"
+        " clients send no such body.",
     ),
     "GetUploadOffset": Text(
         "Recordings",
@@ -191,7 +192,8 @@ TEXTS: Mapping[str, Text] = {
         "appendToUpload",
         "Append to a resumable upload",
         "Appends the body, of the type `application/offset+octet-stream`, where the upload goes on."
-        " What arrives of a body that breaks off is kept."
+        " What arrives of a body that breaks off is kept, and what fits of one that is too long,"
+        " unless its Content-Length tells so before."
         " With its last byte the upload becomes a recording, whose `upload_id` is that of the"
         " upload.",
     ),
