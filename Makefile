@@ -31,7 +31,7 @@ SIDE_BY_SIDE := -n logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast test-long test-typescript check check-format check-lint check-types \
-	check-imports check-proto check-gateway fix proto cover setup-bench bench bench-quality soak torture lock audit sbom clean ci
+	check-imports check-proto check-gateway fix proto cover setup-bench bench bench-recordings bench-quality soak torture lock audit sbom clean ci
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -131,6 +131,9 @@ $(BENCH_STAMP): requirements/bench.txt requirements/pesq.txt $(TEST_STAMP)
 
 bench: setup-bench ## Measure side by side with the peers in tests/bench/peers; prints a table of ratios
 	@$(BIN)/python -m tests.bench
+
+bench-recordings: setup-bench ## Measure recordings: how many at once, what runs beside them, how long a finish takes
+	@$(BIN)/python -m tests.bench.recordings
 
 bench-quality: setup-bench ## Measure what every preset does to prompts and to hostile inputs; tables and a plot
 	@$(BIN)/python -m tests.bench.quality

@@ -29,6 +29,7 @@ from tests.bench.preset_tails import PresetTails
 from tests.bench.program_start import ProgramStart
 from tests.bench.prompt_import import PromptImport
 from tests.bench.prompts import VARIABLE, real_prompts
+from tests.bench.recordings.contest import Recordings
 from tests.bench.services import Services
 from tests.bench.stalled import Stalled
 from tests.bench.table import Contest, Sample
@@ -46,7 +47,7 @@ def bench(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="memory, upload, normalized, tail, download, metadata, lists, import, "
+            help="memory, upload, normalized, tail, download, metadata, lists, recordings, import, "
             "preset-tail, preset-tail-full, start-cpu, prompt-cpu, long-cpu or loudness-cpu; "
             "repeatable."
         ),
@@ -96,6 +97,7 @@ def _contests(stack: ExitStack, folder: Path, size_bytes: int, prompts: Path) ->
         Stalled(services, folder, size_bytes).contest(),
         *Transfers(services, folder, size_bytes).contests(),
         *Metadata(services).contests(),
+        Recordings(services).contest(),
         PromptImport(services, prompts, folder).contest(),
         *PresetTails(services, folder).contests(),
         ProgramStart(folder).contest(),

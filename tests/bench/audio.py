@@ -15,7 +15,7 @@ _PROMPT_P90_S = 6.7
 _PROMPT_SHORTEST_S = 0.4
 _PROMPT_LONGEST_S = 23.0
 _P90 = NormalDist().inv_cdf(0.9)
-_HEADER_BYTES = 44
+WAV_HEADER_BYTES = 44
 
 
 def write_music(path: Path, size_bytes: int) -> None:
@@ -27,8 +27,8 @@ def write_music(path: Path, size_bytes: int) -> None:
     """
     block = _tones(rate_hertz=44_100, channels=2, frames=1 << 18)
     with path.open("wb") as file:
-        file.write(_header(44_100, 2, size_bytes - _HEADER_BYTES))
-        left = size_bytes - _HEADER_BYTES
+        file.write(_header(44_100, 2, size_bytes - WAV_HEADER_BYTES))
+        left = size_bytes - WAV_HEADER_BYTES
         while left > 0:
             left -= file.write(block[:left])
 
@@ -37,7 +37,7 @@ def write_ten_minutes(folder: Path) -> Path:
     """Return ten minutes of music in a folder; written once."""
     path = folder / "ten-minutes.wav"
     if not path.exists():
-        write_music(path, 600 * 44_100 * 4 + _HEADER_BYTES)
+        write_music(path, 600 * 44_100 * 4 + WAV_HEADER_BYTES)
     return path
 
 
@@ -76,7 +76,7 @@ def _header(rate_hertz: int, channels: int, data_bytes: int) -> bytes:
     )
     return (
         b"RIFF"
-        + struct.pack("<I", _HEADER_BYTES - 8 + data_bytes)
+        + struct.pack("<I", WAV_HEADER_BYTES - 8 + data_bytes)
         + b"WAVEfmt \x10\0\0\0"
         + layout
         + b"data"

@@ -1,6 +1,6 @@
 """GET requests per second: by wrk if it is installed, otherwise by a client in its own process.
 
-python -m tests.bench.get_load PORT PATH TOKEN SECONDS
+python -m tests.bench.get_load PORT PATH TOKEN SECONDS ACCEPT
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Gets:
     per_second: float
 
 
-def gets(endpoint: Endpoint, path: str, seconds: int) -> Gets:
+def gets(endpoint: Endpoint, path: str, seconds: int, accept: str = "application/json") -> Gets:
     """Return the answers to 16 connections in a time; each repeats its request immediately.
 
     Raises:
@@ -43,11 +43,11 @@ def gets(endpoint: Endpoint, path: str, seconds: int) -> Gets:
     """
     if shutil.which("wrk"):
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
-        command += ["-H", f"X-Auth-Token: {endpoint.token}", "-H", "Accept: application/json"]
+        command += ["-H", f"X-Auth-Token: {endpoint.token}", "-H", f"Accept: {accept}"]
         command += [f"http://127.0.0.1:{endpoint.port}{path}"]
     else:
         command = [sys.executable, "-m", "tests.bench.get_load"]
-        command += [str(endpoint.port), path, endpoint.token, str(seconds)]
+        command += [str(endpoint.port), path, endpoint.token, str(seconds), accept]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = re.search(r"(\d+) requests in .*Requests/sec:\s*([\d.]+)", done.stdout, re.DOTALL)
     if done.returncode or found is None or "Non-2xx" in done.stdout:
@@ -101,9 +101,9 @@ class _Asking(asyncio.Protocol):
         self._transport.close()
 
 
-async def _run(port: int, path: str, token: str, seconds: float) -> None:
+async def _run(port: int, path: str, token: str, seconds: float, accept: str) -> None:
     request = (
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: {accept}\r\n"
         f"X-Auth-Token: {token}\r\n\r\n"
     ).encode()
     started = time.perf_counter()
@@ -121,4 +121,5 @@ async def _run(port: int, path: str, token: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_run(int(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4])))
+    _port, _path, _token, _seconds, _accept = sys.argv[1:]
+    uvloop.run(_run(int(_port), _path, _token, float(_seconds), _accept))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import psutil
-
 from tests.bench.get_load import CONNECTIONS, gets
 from tests.bench.http_load import Endpoint, create_media
 from tests.bench.services import Services
 from tests.bench.table import Better, Contest, Line, Sample
+from tests.bench.usage import processor_us
 
 _SECONDS = 3
 _LISTED = 50
@@ -26,16 +25,16 @@ class _Side:
 
     def get(self, path: str) -> Sample:
         """Return the answers per second and the CPU time of each answer."""
-        workers, envoy = self._worker_us(), _processor_us(self.envoy_pid)
+        workers, envoy = self._worker_us(), processor_us(self.envoy_pid)
         done = gets(self.endpoint, path, _SECONDS)
         return {
             "per_s": done.per_second,
             "worker_us": (self._worker_us() - workers) / done.count,
-            "envoy_us": (_processor_us(self.envoy_pid) - envoy) / done.count,
+            "envoy_us": (processor_us(self.envoy_pid) - envoy) / done.count,
         }
 
     def _worker_us(self) -> float:
-        return sum(map(_processor_us, self.worker_pids))
+        return sum(map(processor_us, self.worker_pids))
 
 
 class Metadata:
@@ -96,8 +95,3 @@ def _lines(title: str, *, requests: float | None = None, worker: float | None = 
         Line(f"{title}: processor time, worker", "worker_us", "us", Better.LESS, worker),
         Line(f"{title}: processor time, Envoy", "envoy_us", "us", Better.LESS),
     ]
-
-
-def _processor_us(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system) * 1e6

@@ -18,7 +18,7 @@ from google.protobuf.struct_pb2 import Value
 from kazoo_media.v1.settings_service_pb2 import SetDefaultSettingRequest
 from kazoo_media.v1.settings_service_pb2_grpc import SettingsServiceStub
 from tests.bench.http_load import Endpoint, MeasurementError, NotThereError, ask
-from tests.bench.peers.running import Peers, running_peers
+from tests.bench.peers.running import Peers, running_peers, running_tus
 from tests.support.product import Product
 
 
@@ -80,6 +80,12 @@ class Services:
         """Return Starlette and, if installed, nginx, behind their own Envoy."""
         folder = Path(tempfile.mkdtemp(prefix="peers", dir=self._folder))
         return self._stack.enter_context(running_peers(folder))
+
+    @cached_property
+    def tus(self) -> tuple[int, int]:
+        """Return process id and port of @tus/server."""
+        folder = Path(tempfile.mkdtemp(prefix="tus", dir=self._folder))
+        return self._stack.enter_context(running_tus(folder))
 
     def _started(self, name: str, *, normalize: bool) -> Running:
         # A new stack for each attempt: if this one fails, the next contest starts it again.

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from tests.bench.http_load import Endpoint, MeasurementError
+from tests.bench.http_load import Endpoint, MeasurementError, NotThereError
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 WORKER_ENVIRONMENT = {
@@ -81,6 +81,28 @@ def running_starlette(folder: Path) -> Iterator[tuple[int, str]]:
     environment = os.environ | WORKER_ENVIRONMENT
     with _running(folder, command, lambda: _answers(path, None), environment) as pid:
         yield pid, _token(key)
+
+
+@contextmanager
+def running_tus(folder: Path) -> Iterator[tuple[int, int]]:
+    """Yield process id and port of the tus peer, which keeps its files in an empty folder.
+
+    Raises:
+        NotThereError: Node.js or npm is not installed, or npm could not install the peer.
+        MeasurementError: it did not start.
+    """
+    if shutil.which("npm") is None:
+        raise NotThereError("the tus peer needs Node.js and npm")
+    shutil.copytree(_HERE / "tus", folder, dirs_exist_ok=True)
+    command = ["npm", "ci", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NotThereError(f"npm could not install the tus peer: {done.stderr[-300:]}")
+    (folder / "files").mkdir()
+    port = _free_port()
+    command = ["node", str(folder / "server.mjs"), str(folder / "files"), str(port)]
+    with _running(folder, command, lambda: _answers("127.0.0.1", port)) as pid:
+        yield pid, port
 
 
 def nginx_binary() -> str | None:

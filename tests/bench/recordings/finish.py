@@ -1,0 +1,79 @@
+"""The end of a recording: from its finish to the answer, beside a copy of its bytes."""
+
+from __future__ import annotations
+
+import os
+import queue
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+
+from kazoo_media.v1.media_pb2 import Media
+from kazoo_media.v1.upload_service_pb2 import (
+    RAW_ENCODING_LINEAR16,
+    AppendUploadRequest,
+    RawAudio,
+    UploadSpec,
+)
+from kazoo_media.v1.upload_service_pb2_grpc import UploadServiceStub
+from tests.bench.http_load import MeasurementError
+from tests.bench.services import Running
+
+_MESSAGE_BYTES = 1024 * 1024
+
+
+def finish_s(service: Running, audio: Path) -> float:
+    """Return the seconds from the finish of a recording, all of it durable, to its answer.
+
+    Args:
+        service: Whose settings decide what becomes of the recording afterwards.
+        audio: Raw LINEAR16 of 8 kHz, mono.
+
+    Raises:
+        MeasurementError: it did not become a recording.
+    """
+    messages: queue.SimpleQueue[AppendUploadRequest | None] = queue.SimpleQueue()
+    messages.put(AppendUploadRequest(header=_header(service.endpoint.account_id)))
+    size = 0
+    with audio.open("rb") as source:
+        while data := source.read(_MESSAGE_BYTES):
+            messages.put(AppendUploadRequest(write_offset=size, data=data))
+            size += len(data)
+    metadata = (("authorization", f"Bearer {service.endpoint.token}"),)
+    with grpc.insecure_channel(service.grpc_target) as channel:
+        sent: Iterator[AppendUploadRequest] = iter(messages.get, None)
+        answers = UploadServiceStub(channel).AppendUpload(sent, metadata=metadata)
+        for answer in answers:
+            if answer.persisted_size == size:
+                break
+        os.sync()
+        started = time.perf_counter()
+        messages.put(AppendUploadRequest(finish=AppendUploadRequest.Finish(size_bytes=size)))
+        messages.put(None)
+        for answer in answers:
+            if answer.HasField("media"):
+                return time.perf_counter() - started
+    raise MeasurementError("a recording was not finished")
+
+
+def copy_s(audio: Path, copy: Path) -> float:
+    """Return the seconds that a durable copy of the bytes takes."""
+    os.sync()
+    started = time.perf_counter()
+    with audio.open("rb") as source, copy.open("wb") as target:
+        shutil.copyfileobj(source, target, _MESSAGE_BYTES)
+        os.fsync(target.fileno())
+    return time.perf_counter() - started
+
+
+def _header(account_id: str) -> AppendUploadRequest.Header:
+    raw = RawAudio(encoding=RAW_ENCODING_LINEAR16, sample_rate_hertz=8000, channel_count=1)
+    return AppendUploadRequest.Header(
+        account_id=account_id,
+        upload_id=f"bench-{secrets.token_hex(8)}",
+        spec=UploadSpec(media=Media(name="bench"), raw=raw),
+    )
