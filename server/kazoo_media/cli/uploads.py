@@ -150,12 +150,14 @@ class _Total:
 
 
 async def _send(session: Session, owner: str, file: Path, total: _Total) -> Outcome:
-    upload_id = await asyncio.to_thread(_upload_id, file)
     spec = UploadSpec(media=Media(name=file.stem[:128] or "recording"))
     try:
+        upload_id = await asyncio.to_thread(_upload_id, file)
         media = await session.client.upload_recording(owner, upload_id, spec, file, total.of(file))
     except MediaServiceError as error:
         return failure(str(file), error)
+    except OSError as error:
+        return Outcome(str(file), Result.FAILED, problem=error.strerror or str(error))
     if media is None:
         return Outcome(str(file), Result.FAILED, problem="the file is empty")
     return Outcome(str(file), Result.STORED, media.content_length)

@@ -55,7 +55,11 @@ class Source(Protocol):
     """What is appended to one upload."""
 
     async def place(self, persisted_size: int) -> None:
-        """Take note of the first answer of a stream."""
+        """Take note of the first answer of a stream.
+
+        Raises:
+            MediaServiceError: the source cannot go on there.
+        """
 
     def messages(self, persisted_size: int) -> AsyncIterator[AppendUploadRequest]:
         """Yield the messages from an offset on, the finish last."""
@@ -168,17 +172,22 @@ class _Stream:
     ) -> AppendUploadResponse:
         await self._source.place(first.persisted_size)
         self.persisted_size = self._sent_size = first.persisted_size
-        sending = asyncio.get_running_loop().create_task(self._send(call, first))
+        loop = asyncio.get_running_loop()
+        sending = loop.create_task(self._send(call, first))
+        receiving = loop.create_task(self._receive(call, first))
         try:
-            last = await self._receive(call, first)
+            await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
+            is_over = sending.done() and not sending.cancelled()
+            failure = sending.exception() if is_over else None
+            if failure is not None and not isinstance(failure, grpc.aio.AioRpcError):
+                raise failure
+            last = await receiving
         except grpc.aio.AioRpcError as error:
-            if sending.done() and isinstance(failure := sending.exception(), OSError):
-                raise failure from None
             raise MediaServiceError.of(error) from error
         finally:
             sending.cancel()
-            with suppress(asyncio.CancelledError, grpc.aio.AioRpcError, OSError):
-                await sending
+            receiving.cancel()
+            await asyncio.gather(sending, receiving, return_exceptions=True)
         if last.state not in _ENDED:
             message = "the service ended the stream before the recording"
             raise MediaServiceError(grpc.StatusCode.UNAVAILABLE, "", message)
@@ -188,16 +197,12 @@ class _Stream:
         self._is_finishing = first.state in _CLOSED
         if self._is_finishing:
             return
-        try:
-            async for message in self._source.messages(first.persisted_size):
-                # Before the write: one that gets stuck is a silence as well.
-                self._sent_size = max(self._sent_size, message.write_offset + len(message.data))
-                await call.write(message)
-            self._is_finishing = True
-            await call.done_writing()
-        except OSError:
-            call.cancel()
-            raise
+        async for message in self._source.messages(first.persisted_size):
+            # Before the write: one that gets stuck is a silence as well.
+            self._sent_size = max(self._sent_size, message.write_offset + len(message.data))
+            await call.write(message)
+        self._is_finishing = True
+        await call.done_writing()
 
     async def _receive(self, call: _AppendCall, last: AppendUploadResponse) -> AppendUploadResponse:
         while (response := await self._next(call)) is not None:
