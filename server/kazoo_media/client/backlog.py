@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import grpc
+
+from kazoo_media.client.errors import MediaServiceError
 from kazoo_media.client.spool import Mark, Spool
 from kazoo_media.v1.upload_service_pb2 import (
     RAW_ENCODING_ALAW,
@@ -19,10 +23,12 @@ from kazoo_media.v1.upload_service_pb2 import (
     RawAudio,
 )
 
+_log = logging.getLogger(__name__)
 _MOST_MEMORY_BYTES = 128 * 1024
 """Of what is spooled already: the newest of it is sent without reading it again."""
 
 _MOST_HELD_BYTES = 16 * 1024 * 1024
+_MOST_BATCH_BYTES = 1024 * 1024  # a multiple of every frame
 _MESSAGE_BYTES = 256 * 1024  # a multiple of every frame
 _SHORTEST_GAP_MS = 20
 _LONGEST_GAP_MS = 86_400_000
@@ -36,7 +42,7 @@ class Batch:
     Attributes:
         offset: Local offset of `data`.
         marks: With their local offsets.
-        below: Nothing below this local offset is needed any more.
+        below: The service has everything below this local offset.
         end: Local offset up to which everything was taken from the queue.
     """
 
@@ -49,12 +55,14 @@ class Batch:
 
     def write(self) -> OSError | None:
         """Bring the batch to the disk; return why it could not be. Blocks."""
+        for offset, mark in self.marks:
+            self.spool.note(offset, mark)
         try:
-            for offset, mark in self.marks:
-                self.spool.note(offset, mark)
+            self.spool.flush()
             if self.data:
                 self.spool.append(self.offset, self.data)
         except OSError as error:
+            self.spool.touch(self.below)
             return error
         with suppress(OSError):  # tried again with the next batch
             self.spool.forget(self.below)
@@ -96,6 +104,7 @@ class Backlog:
         self._first_put_s = 0.0
         self._needs_gap = raw is not None and spool.written_s is not None
         self._start = self.end = self._taken_end = self._spooled_end = spool.end
+        self._sent_end = spool.end  # an earlier process may have sent all of it
         self._acked = 0
         self._blocks: deque[tuple[int, bytes]] = deque()
         self._marks = list(spool.marks)
@@ -118,15 +127,28 @@ class Backlog:
         """Return the size of the upload with everything that was taken."""
         return self._spool.base + self._taken_end
 
+    @property
+    def is_behind(self) -> bool:
+        """Return whether the disk works and has not got everything that was taken."""
+        return self._failure is None and self._kept_until < self._taken_end
+
+    @property
+    def loss(self) -> OSError | None:
+        """Return why the next recorder would miss bytes or a pause; None: it would not."""
+        is_lost = self._kept_until < self._taken_end or self._spool.is_behind
+        return self._failure if is_lost else None
+
     def put(self, data: bytes) -> None:
         """Take bytes, from any thread.
 
         Raises:
             OSError: neither the disk nor the service has taken what came before; these bytes are
                 not recorded.
-            ValueError: the end was put.
+            ValueError: the end was put, or these are more than 16 MiB.
         """
         self._check_open()
+        if len(data) > _MOST_HELD_BYTES:
+            raise ValueError(f"{len(data)} bytes are too many at once: at most {_MOST_HELD_BYTES}")
         if self._held_bytes + len(data) > _MOST_HELD_BYTES:
             raise self._failure or OSError("the disk of the spool is too slow")
         if not self._first_put_s:
@@ -178,9 +200,8 @@ class Backlog:
                 self._finish = part
         self._take_bytes(run)
         marks, self._new_marks = self._new_marks, []
-        start = self._kept_until
-        data = b"".join(block[max(0, start - offset) :] for offset, block in self._blocks)
-        if data or marks or self._spool.has_room(self._acked):
+        start, data = self._kept_until, self._unspooled()
+        if data or marks or self._spool.is_behind or self._spool.has_room(self._acked):
             return Batch(self._spool, start, data, marks, self._acked, self._taken_end)
         if self._finish is not None:
             self._news.set()
@@ -188,24 +209,46 @@ class Backlog:
 
     def stored(self, batch: Batch, error: OSError | None) -> None:
         """Show the stream what a batch had, whether the disk took it or not."""
+        if error is not None and self._failure is None:
+            _log.warning("%s cannot be written, only memory is left: %s", self._spool.folder, error)
         self._failure = error
         if error is None:
-            self._spooled_end = batch.end
+            self._spooled_end = batch.offset + len(batch.data)
         self._marks += batch.marks
         self.end = batch.end
         self._trim()
         self._news.set()
         self._progress.set()
+        if self.is_behind:
+            self._wake()
 
     async def place(self, persisted_size: int) -> None:
-        """Find out where the spool lies in the upload, from the first answer of the service."""
+        """Find out where the spool lies in the upload, from the first answer of the service.
+
+        Raises:
+            MediaServiceError: the upload has bytes where this recorder has others to send.
+        """
         if not self._is_placed:
             base = max(self._spool.base, persisted_size - self._spool.opened_end)
             if base > self._spool.base:
                 self._digest = None
-            with suppress(OSError):  # a full disk: it matters only after another restart
+                if self._spool.opened_end:
+                    _log.warning(
+                        "%s has %s bytes, the service %s; it goes on after these",
+                        self._spool.folder,
+                        self._spool.base + self._spool.opened_end,
+                        persisted_size,
+                    )
+            with suppress(OSError):  # the disk gets nothing more until it takes this
                 await asyncio.to_thread(self._spool.rebase, base)
             self._is_placed = True
+        elif persisted_size > self._spool.base + self._sent_end:
+            size = self._spool.base + self._sent_end
+            raise MediaServiceError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "CONTENT_MISMATCH",
+                f"the upload has bytes of another recorder: {persisted_size}, sent were {size}",
+            )
         self.acknowledge(persisted_size)
 
     def acknowledge(self, persisted_size: int) -> None:
@@ -232,6 +275,7 @@ class Backlog:
             elif at < self.end:
                 until = min(marks[0][0], self.end) if marks else self.end
                 data = await self._read(at, min(until - at, _MESSAGE_BYTES))
+                self._sent_end = max(self._sent_end, at + len(data))
                 yield self._message(at, data=data)
                 at += len(data)
             elif self._finish is not None and not self._queue and at == self._taken_end:
@@ -281,6 +325,17 @@ class Backlog:
         away_ms = round((self._first_put_s - (self._spool.written_s or 0.0)) * 1000)
         if away_ms >= _SHORTEST_GAP_MS:
             self._new_marks.append((self._taken_end, Mark(gap_ms=min(away_ms, _LONGEST_GAP_MS))))
+
+    def _unspooled(self) -> bytes:
+        """Return what the disk gets next; little enough to be tried five times a second."""
+        parts, left = [], _MOST_BATCH_BYTES
+        for offset, block in self._blocks:
+            begin = max(0, self._kept_until - offset)
+            parts.append(block[begin : begin + left])
+            left -= len(parts[-1])
+            if not left:
+                break
+        return b"".join(parts)
 
     def _trim(self) -> None:
         while self._blocks:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import grpc
 from google.protobuf.json_format import ParseDict
@@ -26,6 +26,8 @@ from kazoo_media.v1.upload_service_pb2 import (
     AppendUploadResponse,
     PauseMode,
 )
+
+_log = logging.getLogger(__name__)
 
 
 class RecordingRefusedError(MediaServiceError):
@@ -59,7 +61,13 @@ class Recorder:
     can be reached. Lost connections, restarts and full disks of the service only delay it. A
     process that is killed loses the last fifth of a second: a recorder with the same arguments goes
     on with the spool, and with raw audio the time in between becomes silence. If the block is left
-    without `finish`, the recording is interrupted; the same way goes on with it.
+    without `finish`, the recording is interrupted; the same way goes on with it. Leaving the block
+    raises OSError if the disk has failed, and bytes or a pause are neither in the spool nor in the
+    service.
+
+    A recorder that the service has never answered puts its bytes after what is there, also after
+    what another recorder has sent in the meantime. If another one adds bytes later, this one ends
+    with RecordingRefusedError.
 
     `write`, `pause` and `resume` may be called by another thread than the loop's, for example by
     that of a SIP library, but only by one at a time.
@@ -95,10 +103,18 @@ class Recorder:
         trace: TracebackType | None,
     ) -> None:
         self._appending.cancel()
-        with suppress(asyncio.CancelledError, MediaServiceError, OSError):
-            await self._appending
-        await self._writer.remove(self._backlog)
-        self._spool.close()
+        try:
+            await asyncio.gather(self._appending, return_exceptions=True)
+        finally:
+            try:
+                await self._writer.remove(self._backlog)
+            finally:
+                loss = self._backlog.loss
+                await asyncio.to_thread(self._spool.close)
+        if loss is not None and error is None:
+            raise loss
+        if loss is not None:
+            _log.error("the end of %s is lost: %s", self._spool.folder, loss)
 
     @property
     def persisted_size(self) -> int:
@@ -123,7 +139,7 @@ class Recorder:
         Raises:
             OSError: the disk of the spool has failed or is too slow, the service is away as well,
                 and 16 MiB are in memory. These bytes are not recorded.
-            ValueError: the recording is finished.
+            ValueError: the recording is finished, or `data` has more than 16 MiB.
         """
         self._backlog.put(data)
 
@@ -152,14 +168,28 @@ class Recorder:
         """Return when most of what was written is on a disk.
 
         Sources that are faster than real time, such as files, wait here after each `write`.
+
+        Raises:
+            RecordingRefusedError: the service refused the recording.
+            OSError: the disk of the spool has failed.
         """
-        await self._backlog.drained()
+        if self._appending.done():
+            self._raise_end()
+        await self._until_over(self._backlog.drained())
+
+    async def ended(self) -> None:
+        """Return when the service gets nothing more, for example because it has refused.
+
+        `finish` says why, without delay.
+        """
+        await asyncio.wait({self._appending})
 
     async def flush(self) -> None:
         """Return when everything that was written is durable in the service.
 
         Raises:
             RecordingRefusedError: the service refused the recording.
+            OSError: the disk of the spool has failed.
         """
         await self._until_over(self._backlog.settled())
 
@@ -189,7 +219,10 @@ class Recorder:
         await self._writer.remove(self._backlog)  # if others have ended it, some may be in memory
         if last.persisted_size != self._backlog.total_bytes:
             raise self._refused(_ended_before(last.persisted_size))
-        await asyncio.to_thread(self._spool.delete)
+        try:
+            await asyncio.to_thread(self._spool.delete)
+        except OSError as error:  # the recording is live: that is what callers must learn
+            _log.warning("%s is complete and cannot be removed: %s", self._spool.folder, error)
         return last.media if last.HasField("media") else None
 
     async def _append(self) -> AppendUploadResponse:
@@ -208,10 +241,13 @@ class Recorder:
         try:
             await asyncio.wait({task, self._appending}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                last = self._appending.result()
-                raise self._refused(_ended_before(last.persisted_size))
+                self._raise_end()
         finally:
             task.cancel()
+
+    def _raise_end(self) -> NoReturn:
+        last = self._appending.result()
+        raise self._refused(_ended_before(last.persisted_size))
 
     def _mark(self, mark: Mark) -> None:
         if not self._upload.spec.HasField("raw"):

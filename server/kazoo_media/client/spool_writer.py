@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 
 from kazoo_media.client.backlog import Backlog, Batch
@@ -36,21 +36,32 @@ class SpoolWriter:
             self._task = self._loop.create_task(self._run())
 
     async def remove(self, backlog: Backlog) -> None:
-        """Write a backlog for the last time."""
+        """Write a backlog for the last time, also if the task is cancelled."""
         self._backlogs.discard(backlog)
         self._due.set()
-        await self._write([backlog])
+        writing = self._loop.create_task(self._write_rest(backlog))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing})  # a thread cannot be cancelled
+            raise
 
     async def _run(self) -> None:
         while self._backlogs:
-            await self._write(list(self._backlogs))
+            await self._write(self._backlogs)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PERIOD_S):
                     await self._due.wait()
             self._due.clear()
 
-    async def _write(self, backlogs: Sequence[Backlog]) -> None:
+    async def _write_rest(self, backlog: Backlog) -> None:
+        await self._write({backlog})
+        while backlog.is_behind:
+            await self._write({backlog})
+
+    async def _write(self, backlogs: Set[Backlog]) -> None:
         async with self._writing:
+            # Not before: a backlog that was removed meanwhile has no files any more.
             batches = [(each, batch) for each in backlogs if (batch := each.take()) is not None]
             if not batches:
                 return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import random
 import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,47 +16,24 @@ from google.protobuf.json_format import MessageToDict
 
 from kazoo_media.client import (
     Client,
-    DownloadContentRequest,
     Media,
     PauseMode,
-    RawAudio,
-    RawEncoding,
     RecordingRefusedError,
-    SpooledUpload,
     UploadSpec,
     channels,
     spooled_uploads,
 )
 from kazoo_media.client import client as client_module
 from kazoo_media.client.connection import open_channel
-from kazoo_media.client.spool import Mark, Spool
 from tests.rpc.service import Service
+from tests.unit.client.calls import RAW, SPEC, audio, content, files
 
-RAW = RawAudio(encoding=RawEncoding.RAW_ENCODING_LINEAR16, sample_rate_hertz=8000, channel_count=1)
-SPEC = UploadSpec(media=Media(name="Call"), raw=RAW)
-HEADER_BYTES = 44
 SECRET = b"4711" * 4000
-
-
-def audio(size_bytes: int, seed: int = 1) -> bytes:
-    return random.Random(seed).randbytes(size_bytes)
-
-
-async def content(client: Client, media: Media | None) -> bytes:
-    """Return the samples of a recording."""
-    assert media is not None
-    request = DownloadContentRequest(account_id="system", media_id=media.id)
-    async with client.download_stream(request) as download:
-        return b"".join([data async for data in download])[HEADER_BYTES:]
 
 
 def keys(media: Media | None) -> dict[str, Any]:
     assert media is not None
     return MessageToDict(media.extra)
-
-
-def files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 async def test_what_is_written_becomes_the_recording_and_the_spool_goes(
@@ -209,6 +185,8 @@ async def test_what_cannot_be_recorded_keeps_its_spool(
             refused.write(b"kept")
             with pytest.raises(RecordingRefusedError) as caught:
                 await refused.finish()
+            with pytest.raises(RecordingRefusedError):
+                await refused.drain()
     assert caught.value.reason == reason
     assert b"kept" in b"".join(path.read_bytes() for path in files(caught.value.spool))
 
@@ -259,67 +237,18 @@ async def test_acknowledged_audio_leaves_the_disk(client: Client, tmp_path: Path
     assert hashlib.sha256(samples).hexdigest() == digest
 
 
-async def test_a_failing_disk_costs_nothing_while_the_service_is_there(
-    client: Client, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_cancellation_in_the_moment_of_leaving_is_not_lost(
+    client: Client, tmp_path: Path
 ) -> None:
-    tries: list[int] = []
-    has_failed = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    async def record() -> None:
+        async with client.recorder("system", "call", SPEC, tmp_path) as recorder:
+            recorder._appending.add_done_callback(lambda _: recording.cancel())
 
-    def full(spool: Spool, offset: int, data: bytes) -> None:
-        tries.append(offset)
-        if len(tries) > 1:  # the recorder knows of the first
-            loop.call_soon_threadsafe(has_failed.set)
-        raise OSError("the disk is full")
-
-    sent = audio(600_000)
-    async with client.recorder("system", "call", SPEC, tmp_path) as recorder:
-        recorder.write(sent[:200_000])
-        await recorder.flush()
-        with monkeypatch.context() as patched:
-            patched.setattr(Spool, "append", full)
-            recorder.write(sent[200_000:400_000])
-            await recorder.flush()
-        recorder.write(sent[400_000:])
-        assert await content(client, await recorder.finish()) == sent
-    monkeypatch.setattr(Spool, "append", full)
-    tries.clear()
-    has_failed.clear()
-    async with (
-        Client(f"{address}-away", api_key="key") as other,
-        other.recorder("system", "call", SPEC, tmp_path) as recorder,
-    ):
-        recorder.write(bytes(15 << 20))
-        await has_failed.wait()
-        with pytest.raises(OSError, match="the disk is full"):
-            recorder.write(bytes(2 << 20))
-
-
-def test_a_spool_survives_a_process_that_was_killed_at_any_byte(tmp_path: Path) -> None:
-    upload = SpooledUpload("system", "call", SPEC)
-    spool = Spool(tmp_path, upload, 2)
-    spool.rebase(1000)
-    spool.append(0, b"abcdef")
-    spool.note(400, Mark(resume=True))  # the audio before it was not written any more
-    spool.close()
-    journal, segment = spool.folder / "journal", spool.folder / f"{0:020}"
-    with journal.open("ab") as file:
-        file.write(b'{"base": 77')
-    with segment.open("ab") as file:
-        file.write(b"g")
-    again = Spool(tmp_path, upload, 2)
-    assert (again.base, again.end, again.opened_end) == (1000, 6, 6)
-    assert again.marks == [(6, Mark(resume=True))]
-    again.append(6, b"hi")
-    again.close()
-    # The service has not answered: what is new still begins at byte 6.
-    third = Spool(tmp_path, upload, 2)
-    assert (third.end, third.opened_end, third.read(0, 100)) == (8, 6, b"abcdefhi")
-    third.rebase(2000)
-    third.close()
-    last = Spool(tmp_path, upload, 2)
-    assert (last.base, last.opened_end) == (2000, 8)
-    last.close()
+    recording = asyncio.ensure_future(record())
+    with pytest.raises(asyncio.CancelledError):
+        await recording
+    async with client.recorder("system", "call", SPEC, tmp_path):  # nobody holds the spool
+        pass
 
 
 async def test_recorders_share_connections_up_to_the_streams_that_one_carries(
