@@ -216,6 +216,22 @@ def test_ctrl_c_completes_a_recording(shell: Shell) -> None:
     assert document["renditions"][0]["duration_ms"] == "1000"
 
 
+def test_a_refusal_ends_a_recording_at_once(served: Served, shell: Shell) -> None:
+    arguments = ("record", "-", "refused", "--spool", "spool", "--name")
+    with start(shell, *arguments, "First") as first:
+        first.communicate(noise(1), timeout=50)
+    with start(shell, *arguments, "Second") as second:
+        assert second.stdin is not None
+        second.stdin.write(noise(1))
+        second.stdin.flush()
+        second.wait(20)  # stdin stays open
+        _, err = second.communicate()
+    assert second.returncode == 1
+    [line] = err.decode().splitlines()
+    assert "another spec" in line
+    assert spooled_uploads(shell.folder / "spool")
+
+
 def _persisted(shell: Shell, upload_id: str) -> int:
     code, out, _ = shell.run("uploads", "show", upload_id)
     return int(json.loads(out).get("persisted_size", 0)) if code == 0 else 0

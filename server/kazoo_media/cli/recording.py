@@ -128,9 +128,11 @@ async def own_account(session: Session) -> str:
 
 
 async def _record(recorder: Recorder) -> str:
-    """Record stdin and return why it ended; Ctrl-C and SIGTERM end it as its end does."""
+    """Record stdin until it ends, a signal or a refusal, and return why."""
     loop = asyncio.get_running_loop()
     reading = loop.create_task(_read_into(recorder))
+    refusal = loop.create_task(recorder.ended())
+    refusal.add_done_callback(lambda _: reading.cancel())
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, reading.cancel)
     try:
@@ -140,6 +142,7 @@ async def _record(recorder: Recorder) -> str:
             raise
         return "stopped"
     finally:
+        refusal.cancel()
         # A second signal ends the command; the same command goes on with what is in the spool.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
