@@ -25,6 +25,7 @@ from kazoo_media.client import (
 )
 from kazoo_media.client.backlog import Backlog
 from kazoo_media.client.spool import Mark, Spool
+from kazoo_media.client.spool_writer import SpoolWriter
 from kazoo_media.v1.upload_service_pb2 import AppendUploadRequest
 from tests.support.full_disk import disk_full_at
 
@@ -181,3 +182,16 @@ async def test_a_disk_that_fails_is_tried_with_little_and_gets_all_later(
         await recording.store()
     assert recording.spool.end == 5 << 20
     assert not recording.backlog.is_behind
+
+
+async def test_a_cancelled_task_still_leaves_everything_in_the_spool(
+    tmp_path: Path, begin: Begin
+) -> None:
+    recording = await begin(tmp_path / "spool")
+    recording.backlog.put(bytes(3 << 20))
+    leaving = asyncio.ensure_future(SpoolWriter().remove(recording.backlog))
+    await asyncio.sleep(0)  # it has begun to write
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert recording.spool.end == 3 << 20
