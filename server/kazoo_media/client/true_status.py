@@ -13,7 +13,7 @@ import grpc.aio
 _LIBRARY_DETAILS = "Internal error from Core"
 """Text of the status that grpc.aio makes up when a write fails."""
 
-_LATEST_S = 3.0
+_LATEST_S = 10.0
 T = TypeVar("T")
 
 
