@@ -24,6 +24,7 @@ import shlex
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from kazoo_media.audio.conversion import Conversion, Started
 from kazoo_media.audio.convert.converters import Backend, Converters
@@ -72,6 +73,7 @@ class Normalization:
     Attributes:
         streams: Whether the conversion runs during the upload; otherwise it starts later from the
             stored original.
+        first_channel: Whether the other channels of the input are left out.
         turns: One is held while converting from the stored original.
         queue: Name of those who wait for one.
     """
@@ -88,6 +90,7 @@ class Normalization:
     backend: Backend
     converters: Converters
     metrics: Metrics
+    first_channel: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -113,6 +116,9 @@ class Normalization:
 
     async def start(self, source: AudioFormat, head: Head) -> Started:
         """Return a running conversion of the input with this head, or a refusal."""
+        if self.first_channel:
+            second = partial(replace(self, first_channel=False).start, AudioFormat.WAV)
+            return await self.converters.of_first_channel(source, head, second)
         if self.preset == KAZOO:
             given, wanted = self.source_arguments, self.destination_arguments
             command = SoxCommand(self.executable, source, self.target, given, wanted)

@@ -8,13 +8,15 @@ Theory of operation:
 3. A caller that needs a missing measurement waits while it is made at once. Callers that need the
    same one share it.
 4. Measurements are stored with the blobs and in the document, which keeps its revision.
+5. They show whether a program has mixed channels that cancel each other to silence. Such audio is
+   converted again from one channel.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -25,7 +27,12 @@ from kazoo_media.audio.conversion import ConversionOutcome, Refusal, Started
 from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.audio.inspect.head import Head, as_typed
 from kazoo_media.audio.jobs import Report, Sound
-from kazoo_media.audio.levels import has_level_warning, level_warning
+from kazoo_media.audio.levels import (
+    ONE_CHANNEL,
+    has_level_warning,
+    is_mix_silent,
+    level_warning,
+)
 from kazoo_media.audio.presets import PRESETS
 from kazoo_media.blobs.store import BlobReader
 from kazoo_media.content.renditions import Renditions, audible, head_of
@@ -72,8 +79,12 @@ class Measuring:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._failed: dict[str, float] = {}  # loop time by blob key, the oldest first
 
-    async def run(self) -> None:
-        """Measure the media passed to `soon`, until cancelled."""
+    async def run(self, mend: Callable[[Media], Awaitable[object]]) -> None:
+        """Measure the media passed to `soon`, until cancelled.
+
+        Args:
+            mend: Called with a media whose sound was lost when its channels were mixed.
+        """
         while True:
             account_id, media_id = await self._waiting.get()
             self._metrics.queue_changed("background_measurement", -1)
@@ -83,6 +94,9 @@ class Measuring:
                     continue
                 for rendition in self._missing(media):
                     await self._once(media, rendition)
+                media = await self._store.get_media(account_id, media_id)
+                if media is not None and _has_silent_mix(media):
+                    await mend(media)
             except MediaError as error:
                 _log.info("a media was not measured", media_id=media_id, reason=str(error))
             except Exception:  # noqa: BLE001 - a failure must not end the worker
@@ -236,6 +250,15 @@ def _outcome(document: Mapping[str, Any], content: Content) -> dict[str, Any]:
     if warning and not (preset and preset.level) and not has_level_warning(known):
         outcome["normalization_warning"] = f"{known}; {warning}" if known else warning
     return outcome
+
+
+def _has_silent_mix(media: Media) -> bool:
+    """Return whether one channel must be used instead of the mix of all, and is not yet."""
+    content = media.content
+    if content is None or content.normalized is None:
+        return False
+    is_mended = ONE_CHANNEL in media.document.get("normalization_warning", "")
+    return not is_mended and is_mix_silent(content.original.facts, content.normalized.facts)
 
 
 def _with_sound(content: Content, key: str, sound: Sound) -> Content | None:

@@ -10,6 +10,8 @@ Theory of operation:
    dead. If the media has another original by then, the new upload wins: the conversion is
    discarded, and the new original is examined.
 4. If the conversion fails, nothing changes: an old rendition is better than none.
+5. Where a mix of channels turned out to be nearly silent, the first channel is converted by the
+   same preset.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from dataclasses import dataclass, replace
 from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.conversion import failure_text
 from kazoo_media.audio.inspect.head import Head, as_typed
+from kazoo_media.audio.levels import ONE_CHANNEL
 from kazoo_media.content.normalization import Normalization, Normalizer
 from kazoo_media.content.renditions import Renditions, head_of
 from kazoo_media.content.transfer import Received, Transfer
@@ -97,6 +100,21 @@ class Renormalization:
                 continue
             return Renormalized(media, converted=True)
 
+    async def use_one_channel(self, media: Media) -> None:
+        """Convert the first channel of the original by the preset that mixed it to silence.
+
+        Raises:
+            As `normalize`.
+            StaleRevisionError: the media now has another original.
+        """
+        if media.content is None or media.content.normalized is None:
+            raise ContentNotFoundError(media.id)
+        preset = (media.content.normalized.normalization or "").partition(" ")[0]
+        normalization = await self._normalizer.of_stored(preset)
+        normalization = replace(normalization, first_channel=True)
+        scope = WriteScope(media.account_id)
+        await self._convert(scope, media, media.content.original, normalization)
+
     async def _convert(
         self, scope: WriteScope, media: Media, original: Rendition, normalization: Normalization
     ) -> Media:
@@ -115,6 +133,10 @@ class Renormalization:
             received = await transfer.run_again(original, head, source_format, normalization)
             if received.content.normalized is None:
                 raise NormalizationFailedError(received.outcome["normalization_error"])
+            if normalization.first_channel:
+                known = received.outcome.get("normalization_warning")
+                warning = f"{known}; {ONE_CHANNEL}" if known else ONE_CHANNEL
+                received = replace(received, outcome={"normalization_warning": warning})
             return await self._commit(scope, media.id, received)
         finally:
             await transfer.discard()

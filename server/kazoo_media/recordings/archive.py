@@ -22,6 +22,7 @@ import structlog
 
 from kazoo_media.access.accounts import WriteScope
 from kazoo_media.audio.inspect.plausibility import is_too_long, is_too_short
+from kazoo_media.audio.levels import has_level_warning
 from kazoo_media.documents.rules import conversion_outcome, with_content_keys
 from kazoo_media.errors import (
     ContentDamagedError,
@@ -113,13 +114,23 @@ class Archive:
             await self._renormalization.normalize(scope, media_id)
             return
         made = await self._renormalization.normalize(scope, media_id, preset=preset)
-        if not values[KEEP_ORIGINAL] and await self._is_whole(made.media):
-            await self._drop_original(made.media)
+        if values[KEEP_ORIGINAL]:
+            return
+        media = await self._measuring.measured(made.media)
+        if await self._is_whole(media):
+            await self._drop_original(media)
 
     async def _is_whole(self, media: Media) -> bool:
-        """Return whether the stored conversion can be decoded to the duration of the original."""
+        """Return whether the stored conversion can be decoded to the duration of the original.
+
+        It must not be much quieter either.
+        """
         content = media.content
         if content is None or content.normalized is None:
+            return False
+        warning = media.document.get("normalization_warning", "")
+        if has_level_warning(warning):
+            _log.warning("original kept", media_id=media.id, error=warning)
             return False
         try:
             decoded_ms = await self._measuring.decoded_ms(media, content.normalized)

@@ -86,7 +86,7 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
         async with asyncio.TaskGroup() as tasks:
             # Only one worker keeps the stores in order: others would find the same rows.
             upkeep = _upkeep(tasks, opened) if index == 0 else []
-            measuring = tasks.create_task(opened.core.measuring.run())
+            measuring = tasks.create_task(_measure(opened))
             trimming = tasks.create_task(give_memory_back())
             draining = tasks.create_task(_drain_after(end_recordings, opened))
             await server.start(socket_path)
@@ -140,7 +140,7 @@ async def run_standalone_worker(
         async with asyncio.TaskGroup() as tasks:
             _on_signal(lambda: server.break_off() if stop.is_set() else stop.set())
             upkeep = _upkeep(tasks, opened)
-            measuring = tasks.create_task(opened.core.measuring.run())
+            measuring = tasks.create_task(_measure(opened))
             trimming = tasks.create_task(give_memory_back())
             _log.info("serving", address=address)
             announce(address)
@@ -153,6 +153,10 @@ async def run_standalone_worker(
             trimming.cancel()
             for each in upkeep:
                 each.cancel()
+
+
+async def _measure(opened: _Opened) -> None:
+    await opened.core.measuring.run(opened.core.renormalization.use_one_channel)
 
 
 async def _drain_after(event: asyncio.Event, opened: _Opened) -> None:

@@ -44,7 +44,7 @@ async def tested(pool: ConverterPool) -> CoreUnderTest:
 async def background(tested: CoreUnderTest) -> AsyncIterator[asyncio.Task[None]]:
     """Measure in the background as a worker does."""
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(tested.core.measuring.run())
+        running = tasks.create_task(tested.core.measuring.run(_unmended))
         yield running
         running.cancel()
 
@@ -55,6 +55,10 @@ async def _uploaded(
     media = await tested.core.library.create(_SCOPE, {"name": "n"}, "")
     declared = Declared(content_type, size_bytes=len(audio), preset=preset)
     return await replace_content(tested.core, _SCOPE, media.id, declared, source_of(audio))
+
+
+async def _unmended(media: Media) -> None:
+    raise AssertionError(media.id)
 
 
 async def _use_sox(tested: CoreUnderTest) -> None:
@@ -305,7 +309,7 @@ async def alone(tmp_path: Path) -> AsyncIterator[_Alone]:
 
 async def test_a_converter_that_is_killed_in_the_background_costs_no_figures(alone: _Alone) -> None:
     async with asyncio.TaskGroup() as tasks:
-        background = tasks.create_task(alone.tested.core.measuring.run())
+        background = tasks.create_task(alone.tested.core.measuring.run(_unmended))
         media = await _uploaded(alone.tested, noise(60.0, rate=48_000))
         await _until(alone.is_busy)
         for each in alone.converters():
@@ -319,7 +323,7 @@ async def test_a_converter_that_is_killed_in_the_background_costs_no_figures(alo
 
 
 async def test_stopping_leaves_no_converter_at_work(alone: _Alone) -> None:
-    measuring = asyncio.ensure_future(alone.tested.core.measuring.run())
+    measuring = asyncio.ensure_future(alone.tested.core.measuring.run(_unmended))
     await _uploaded(alone.tested, noise(60.0, rate=48_000))
     await _until(alone.is_busy)
     measuring.cancel()
@@ -382,18 +386,3 @@ async def test_what_a_full_disk_cannot_store_is_answered_all_the_same(
         assert "clipped_samples" not in (await _stored(tested, media))["original"]
     assert await waveforms.waveform(found, downloads.select(found, None), 5) == waveform
     assert "clipped_samples" in (await _stored(tested, media))["original"]
-
-
-@pytest.mark.parametrize("preset", ["kazoo", "telephony"])
-async def test_channels_that_sox_mixes_to_silence_are_a_warning(
-    tested: CoreUnderTest, preset: str
-) -> None:
-    put = tested.core.settings.put
-    await put(AdminScope(), "media", "normalize_destination_args", "-r 8000 -c 1", node=None)
-    await _use_sox(tested)
-    stereo = np.frombuffer(tone(1.0, channels=2)[44:], "<i2").reshape(-1, 2) * np.array([1, -1])
-    audio = tone(1.0, channels=2)[:44] + stereo.astype("<i2").tobytes()
-
-    media = await tested.core.measuring.measured(await _uploaded(tested, audio, preset))
-
-    assert media.document["normalization_warning"].startswith("nothing is left of a level of -")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kazoo_media.access.accounts import WriteScope
@@ -16,6 +18,7 @@ from kazoo_media.media.uploads import Declared
 from kazoo_media.metadata.uploads import UploadRow
 from kazoo_media.model import BlobState, Media, unix_time_ms
 from kazoo_media.recordings.archive import Archive
+from kazoo_media.recordings.raw_audio import RawAudio, RawEncoding
 from kazoo_media.recordings.spec import Ending
 from kazoo_media.recordings.upkeep import RecordingUpkeep, UpkeepReport
 from tests.contract.recording_driver import SPEC, audio
@@ -174,3 +177,22 @@ async def test_a_file_is_converted_like_any_recording(tested: CoreUnderTest) -> 
     assert media.content is not None
     assert media.content.normalized is not None
     assert await _tidied(tested) == UpkeepReport()
+
+
+@pytest.mark.usefixtures("nothing_in_background")
+async def test_the_original_stays_if_its_channels_were_mixed_to_silence(
+    tested: CoreUnderTest,
+) -> None:
+    await _put(tested, "recordings", "archive_preset", value="telephony")
+    await _put(tested, "recordings", "keep_original", value=False)
+    await _put(tested, "media", "normalize_backend", value="sox")
+    recordings = tested.core.recordings
+    raw = RawAudio(RawEncoding.LINEAR16, 8000, 2)
+    stream = await recordings.open(_SCOPE, "call", replace(SPEC, raw=raw))
+    samples = np.frombuffer(tone(2.0, channels=2)[44:], "<i2").reshape(-1, 2) * np.array([1, -1])
+    await stream.append(0, samples.astype("<i2").tobytes())
+    outcome = await recordings.finish(stream, Ending(size_bytes=2 * samples.size))
+    assert await _tidied(tested) == UpkeepReport(archived=1)
+    media = await _media(tested, outcome.row)
+    assert media.content is not None
+    assert media.content.original.content_type == "audio/x-wav"

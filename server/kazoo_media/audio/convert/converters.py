@@ -73,6 +73,17 @@ class Converters:
         following = self._following(command.source, head, command.executable, second)
         return await self._by_sox(command, head, following)
 
+    async def of_first_channel(
+        self, source: AudioFormat, head: Head, second: Callable[[Head], Awaitable[Started]]
+    ) -> Started:
+        """Return a conversion whose second stage gets the first channel alone."""
+        limits, confinement = ConversionLimits(), self.confinement
+        start = FfmpegDecoding.start(
+            self.ffmpeg, source, head, limits, confinement, first_channel=True
+        )
+        decoder = await start_or_refuse(head, source, "ffmpeg", start)
+        return decoder if isinstance(decoder, Refusal) else TwoStageConversion(decoder, second)
+
     async def measuring(self, source: AudioFormat, executable: str, head: Head) -> Started:
         """Return a conversion without output; its report has the measurement of the input.
 

@@ -76,13 +76,16 @@ def is_decodable(source: AudioFormat) -> bool:
     return source in _DEMUXERS
 
 
-def ffmpeg_argv(executable: str, source: AudioFormat, head: bytes) -> list[str]:
+def ffmpeg_argv(
+    executable: str, source: AudioFormat, head: bytes, *, first_channel: bool = False
+) -> list[str]:
     """Return the command that reads the source on stdin and writes WAV, mono or stereo, to stdout.
 
     Args:
         executable: The result of `find_ffmpeg`.
         source: Format of the input, as sniffed.
         head: The first bytes of the input.
+        first_channel: Whether to leave the other channels out.
 
     Raises:
         ValueError: files of this format contain no audio.
@@ -98,12 +101,13 @@ def ffmpeg_argv(executable: str, source: AudioFormat, head: bytes) -> list[str]:
     )
     # The service passes nothing after the audio of a WAV.
     ignoring = ("-ignore_length", "1") if source is AudioFormat.WAV else ()
+    channels = "pan=mono|c0=c0" if first_channel else "aformat=channel_layouts=mono|stereo"
     protocol, url = ("fd", "fd:") if is_spooled else ("pipe", "pipe:0")
     return [
         *((sys.executable, "-I", "-S", str(_SPOOL_SCRIPT)) if is_spooled else ()),
         *(executable, "-nostdin", "-v", "level+error", "-filter_threads", "1"),
         *("-protocol_whitelist", protocol, "-threads", "1", "-f", demuxer, *ignoring, "-i", url),
-        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-af", "aformat=channel_layouts=mono|stereo"),
+        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-af", channels),
         *("-c:a", "pcm_s16le", "-f", "wav", "pipe:1"),
     ]
 
@@ -136,8 +140,18 @@ class FfmpegDecoding(PipedConversion):
         head: Head,
         limits: ConversionLimits,
         confinement: Confinement,
+        *,
+        first_channel: bool = False,
     ) -> Self:
         """Return a conversion that waits for its input.
+
+        Args:
+            executable: The result of `find_ffmpeg`.
+            source: Format of the input, as sniffed.
+            head: The beginning of the input.
+            limits: Of the program.
+            confinement: Of the program.
+            first_channel: Whether to leave the other channels out.
 
         Raises:
             ValueError: ffmpeg is not installed, or such files contain no audio; the text says
@@ -147,7 +161,7 @@ class FfmpegDecoding(PipedConversion):
         if executable is None:
             raise ValueError(_MISSING.format(head.title(source)))
         limits = replace(limits, memory_bytes=max(limits.memory_bytes, _MEMORY_BYTES))
-        argv = ffmpeg_argv(executable, source, head.data)
+        argv = ffmpeg_argv(executable, source, head.data, first_channel=first_channel)
         spool_bytes = limits.spool_bytes if argv[0] == sys.executable else 0
         process = await _FfmpegProcess.start(Program(argv, limits, spool_bytes), confinement)
         conversion = cls(process, source, AudioFormat.WAV, limits)
