@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +22,7 @@ from kazoo_media.v1.upload_service_pb2_grpc import UploadServiceStub
 from tests.contract.recording_driver import audio
 from tests.contract.recording_promises import samples_of
 from tests.e2e.clients import Tenant
+from tests.e2e.shell import Shell
 from tests.rpc.service import refusal_of
 from tests.support.audio_samples import tone
 from tests.support.product import Product, wait_until
@@ -110,10 +113,12 @@ def _worker_of(tenant: Tenant) -> int:
 
 def test_a_recording_outlives_its_workers_and_the_service(tmp_path: Path) -> None:
     data = audio(10_000)
-    two_workers = Product(tmp_path, workers="2", drain_s="300")
-    with two_workers as product, Tenant.log_in(product) as tenant:
+    heard = tmp_path / "heard.wav"
+    product = Product(tmp_path, workers="2", drain_s="300")
+    with product, Tenant.log_in(product) as tenant:
         with _Recorder(tenant) as recorder:
             recorder.append(data[:2000])
+            tail = _followed(Shell(product.data_dir, tmp_path), heard)
             os.kill(_worker_of(tenant), signal.SIGKILL)
             assert not refusal_of(recorder.end_of_stream()).info.reason  # nobody could say
         with _returned(tenant) as recorder:
@@ -127,21 +132,33 @@ def test_a_recording_outlives_its_workers_and_the_service(tmp_path: Path) -> Non
             assert recorder.persisted_size == drained
             recorder.append(data[drained:6000])
             recorder.send(data[6000:7000])
+            wait_until(lambda: heard.stat().st_size > 6000, "the tail has come back")
             assert product.stop() == 0  # much earlier than after the time to drain
             assert refusal_of(recorder.end_of_stream()).info.reason == "DRAINING"
             drained = recorder.persisted_size
-    with Product(tmp_path) as again, Tenant.log_in(again) as tenant, _Recorder(tenant) as recorder:
+    with product, Tenant.log_in(product) as tenant, _Recorder(tenant) as recorder:
         assert recorder.persisted_size == drained
         recorder.append(data[drained:8000])
-        again.kill()
-    with Product(tmp_path) as again, Tenant.log_in(again) as tenant:
+        product.kill()
+    with product, Tenant.log_in(product) as tenant:
         with _Recorder(tenant) as recorder:
             assert recorder.persisted_size == 8000
             recorder.append(data[8000:])
             media = recorder.finish()
         assert samples_of(_download(tenant, media)) == data
+        assert tail.wait(30) == 0
+        assert heard.read_bytes().partition(b"data")[2][4:] == data
         _check_lists(tenant, media)
         _check_that_files_are_listed(tenant)
+
+
+def _followed(shell: Shell, path: Path) -> subprocess.Popen[bytes]:
+    """Return `kazoo-media tail`, which has begun to write to a file."""
+    command = [sys.executable, "-m", "kazoo_media", "tail", "call"]
+    with path.open("wb") as output:
+        tail = subprocess.Popen(command, env=shell.environment, stdout=output)
+    wait_until(lambda: path.stat().st_size > 0, "the tail is written")
+    return tail
 
 
 def _download(tenant: Tenant, media: Media) -> bytes:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
-
-import grpc.aio
 
 from kazoo_media.client.appending import append_all
 from kazoo_media.client.channels import Channels
-from kazoo_media.client.connection import Connection, Metadata
-from kazoo_media.client.errors import MediaServiceError
+from kazoo_media.client.connection import Connection
 from kazoo_media.client.file_source import FileSource
 from kazoo_media.client.recorder import Recorder
 from kazoo_media.client.spool import SpooledUpload
 from kazoo_media.client.spool_writer import SpoolWriter
+from kazoo_media.client.tailing import tail_all
 from kazoo_media.client.uploads import Progress, no_progress
 from kazoo_media.v1 import upload_service_pb2 as pb
 from kazoo_media.v1 import upload_service_pb2_grpc
@@ -128,24 +127,15 @@ class UploadCalls:
     ) -> AsyncIterator[bytes]:
         """Yield the durable bytes of an upload from an offset on, and follow it until it ends.
 
-        Raw audio comes as WAV: a header first, whose sizes are open.
+        Raw audio comes as WAV: a header first, whose sizes are open. Lost connections and restarts
+        of the service only delay what follows.
+
+        Raises:
+            MediaServiceError: the service refused, or cannot be reached at the beginning.
         """
         request = pb.TailUploadRequest(
             account_id=account_id, upload_id=upload_id, offset_bytes=offset_bytes
         )
-        calls: list[grpc.aio.UnaryStreamCall[pb.TailUploadRequest, pb.TailUploadResponse]] = []
-
-        async def attempt(metadata: Metadata) -> AsyncIterator[pb.TailUploadResponse]:
-            calls.append(self._uploads.TailUpload(request, metadata=metadata))
-            messages = aiter(calls[-1])
-            await anext(messages, None)  # the header; a refusal comes instead of it
-            return messages
-
-        try:
-            async for message in await self._connection.authorized(attempt):
-                yield message.data
-        except grpc.aio.AioRpcError as error:
-            raise MediaServiceError.of(error) from error
-        finally:
-            for call in calls:
-                call.cancel()
+        async with aclosing(tail_all(self._connection, self._uploads, request)) as tail:
+            async for data in tail:
+                yield data

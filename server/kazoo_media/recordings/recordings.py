@@ -94,8 +94,9 @@ class Recordings:
             raise cause_of(group) from group
 
     async def drain(self) -> None:
-        """Flush what has arrived and end all streams with DrainingError; take no more."""
+        """Flush what has arrived and end streams and tails with DrainingError; take no more."""
         await self._flusher.drain()
+        self._tails.drain()
 
     async def open(self, scope: WriteScope, upload_id: str, spec: UploadSpec) -> Stream:
         """Begin an upload, or go on with it; an older stream of it is taken over.

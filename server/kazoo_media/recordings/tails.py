@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kazoo_media.access.accounts import ReadScope
 from kazoo_media.blobs.store import BlobReader
 from kazoo_media.content.renditions import Renditions
-from kazoo_media.errors import RangeNotSatisfiableError, UploadNotFoundError
+from kazoo_media.errors import DrainingError, RangeNotSatisfiableError, UploadNotFoundError
 from kazoo_media.media.library import Library
 from kazoo_media.metadata.uploads import OPEN_STATES, UploadRow, UploadState, UploadStore
 from kazoo_media.recordings.pieces import Pieces
@@ -30,12 +31,14 @@ class Tail:
     Attributes:
         content_type: `audio/x-wav` for raw audio, else that of the spec, perhaps "".
         offset: First byte that comes, counted in received bytes.
-        chunks: A WAV header for raw audio, then the bytes as they are stored, until the upload has
-            ended.
+        wav_header: What raw audio has before its first byte; b"" for a container.
+        chunks: The bytes as they are stored, until the upload has ended. They raise DrainingError
+            when the process is to stop.
     """
 
     content_type: str
     offset: int
+    wav_header: bytes
     chunks: AsyncGenerator[bytes, None]
 
 
@@ -49,6 +52,11 @@ class Tails:
         self._pieces = pieces
         self._library = library
         self._renditions = renditions
+        self._draining = asyncio.Event()
+
+    def drain(self) -> None:
+        """End the tails of running uploads: they would hold up the stop of the process."""
+        self._draining.set()
 
     async def follow(self, scope: ReadScope, upload_id: str, offset: int) -> Tail:
         """Return the tail of an upload.
@@ -63,8 +71,10 @@ class Tails:
             raise RangeNotSatisfiableError(size_bytes=row.persisted_size)
         if spec.raw is not None:
             offset = spec.raw.whole(offset)
-        content_type = "audio/x-wav" if spec.raw else spec.content_type
-        return Tail(content_type, offset, self._chunks(scope, row, spec.raw, offset))
+        chunks = self._chunks(scope, row, spec.raw, offset)
+        if spec.raw is None:
+            return Tail(spec.content_type, offset, b"", chunks)
+        return Tail("audio/x-wav", offset, spec.raw.wav_header(None), chunks)
 
     async def _row(self, scope: ReadScope, upload_id: str) -> UploadRow:
         row = await self._store.get_upload(scope.account_id, upload_id)
@@ -75,15 +85,16 @@ class Tails:
     async def _chunks(
         self, scope: ReadScope, row: UploadRow, raw: RawAudio | None, at: int
     ) -> AsyncGenerator[bytes, None]:
-        if raw is not None:
-            yield raw.wav_header(None)
         while row.state in OPEN_STATES:
+            if self._draining.is_set():
+                raise DrainingError
             limit = min(_CHUNK_BYTES, row.persisted_size - at)
             async for chunk in self._stored(row, at, at + limit):
                 at += len(chunk)
                 yield chunk
             if at == row.persisted_size:
-                await asyncio.sleep(_POLL_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._draining.wait(), _POLL_S)
             row = await self._row(scope, row.id)
         if row.state is UploadState.FINISHED:
             async for chunk in self._rest(scope, row, raw, at):

@@ -117,9 +117,13 @@ class UploadServicer(UploadServiceServicer):
         tail = await self._recordings.tail(scope, checked_upload_id(request.upload_id), offset)
         yield pb.TailUploadResponse(
             header=pb.TailUploadResponse.Header(
-                content_type=tail.content_type, offset_bytes=tail.offset
+                content_type=tail.content_type,
+                offset_bytes=tail.offset,
+                wav_header_bytes=len(tail.wav_header),
             )
         )
+        if tail.wav_header:
+            yield pb.TailUploadResponse(data=tail.wav_header)
         async with aclosing(tail.chunks):
             async for chunk in tail.chunks:
                 yield pb.TailUploadResponse(data=chunk)

@@ -155,6 +155,8 @@ class _CoreDriver(RecordingDriver):
     async def tail(self, upload_id: str, offset: int = 0) -> AsyncIterator[bytes]:
         with _converted_errors():
             tail = await self._recordings.tail(_SCOPE, upload_id, offset)
+        if tail.wav_header:
+            yield tail.wav_header
         async for chunk in tail.chunks:
             yield chunk
 

@@ -60,6 +60,17 @@ async def test_a_drain_keeps_all_that_arrived_and_sends_the_recorders_away(
         await recordings.open(_SCOPE, "a", SPEC)
 
 
+async def test_a_drain_sends_those_away_who_listen(recordings: Recordings) -> None:
+    stream = await recordings.open(_SCOPE, "call", SPEC)
+    await stream.append(0, audio(100))
+    await stream.flush()
+    tail = await recordings.tail(_SCOPE, "call", 0)
+    assert await anext(tail.chunks) == audio(100)
+    await recordings.drain()
+    with pytest.raises(DrainingError):
+        await anext(tail.chunks)
+
+
 async def test_a_drain_waits_for_a_flush_that_runs_already(
     tested: CoreUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
