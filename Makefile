@@ -12,6 +12,7 @@ PACKAGES_STAMP := $(VENV)/.packages
 PROJECT_STAMP := $(VENV)/.project
 TEST_STAMP := $(VENV)/.test-packages
 BENCH_STAMP := $(VENV)/.bench-packages
+CALL_STAMP := $(VENV)/.call-packages
 TOOLS_STAMP := $(VENV)/.tools
 GENERATOR_STAMP := $(VENV)/.generator
 SYSTEM_STAMP := $(VENV)/.system-packages
@@ -24,13 +25,14 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 LOCKED := $(PIP_INSTALL) --require-hashes --no-compile
 SYSTEM_PACKAGES := sox libsox-fmt-mp3 espeak-ng libseccomp2 bubblewrap
 TEST_PACKAGES := strace flite nginx prometheus
+CALL_PACKAGES := sip-tester
 
 # Side by side, a file at a time: a file's tests share what they start. In the order of the folders,
 # the slow end-to-end tests first.
 SIDE_BY_SIDE := -n logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test test-fast test-long test-typescript check check-format check-lint check-types \
+.PHONY: help setup setup-test run test test-fast test-long test-typescript test-call check check-format check-lint check-types \
 	check-imports check-proto check-gateway fix proto cover setup-bench bench bench-recordings bench-quality soak torture lock audit sbom clean ci
 
 help: ## Show this list
@@ -89,6 +91,14 @@ test-long: setup-test ## Run the tests that repeat at their full length: hostile
 test-typescript: setup-test ## Generate TypeScript clients, compile them and call the service; needs Node.js 20 and npm
 	@command -v npm >/dev/null || { echo "Node.js 20 or later with npm is needed"; exit 1; }
 	@$(BIN)/pytest -q tests/typescript/test_typescript.py
+
+$(CALL_STAMP): requirements/call.txt Makefile $(TEST_STAMP)
+	@.ci/system-packages $(CALL_PACKAGES)
+	@$(BIN)/python $(LOCKED) -r $<
+	@touch $@
+
+test-call: setup-test $(CALL_STAMP) ## Record a real call, from sipp to PJSIP, while the service is restarted; a minute
+	@$(BIN)/pytest -q tests/call/test_call.py
 
 check: check-format check-lint check-types check-imports check-proto check-gateway ## Run every static check
 

@@ -64,6 +64,7 @@ def test_what_builds_a_wheel_is_what_the_lock_has() -> None:
         ("serve", [*_PROJECT["project"]["optional-dependencies"].values()]),
         ("test", _PROJECT["dependency-groups"]["dev"]),
         ("bench", _PROJECT["dependency-groups"]["bench"]),
+        ("call", _PROJECT["dependency-groups"]["call"]),
         ("tools", _PROJECT["dependency-groups"]["tools"]),
     ],
 )
