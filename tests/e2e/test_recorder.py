@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import re
 import signal
@@ -255,7 +256,7 @@ def test_a_recording_is_paused_tailed_and_ended_by_commands(served: Served, shel
     asyncio.run(interrupted())
     with start(shell, "tail", "watched") as tail:
         assert tail.stdout is not None
-        head = tail.stdout.read(44)
+        head = os.read(tail.stdout.fileno(), 44)  # `communicate` would miss what `read` buffers
         assert head.startswith(b"RIFF")
         media_id = shell.ok("uploads", "finish", "watched", "--reason", "gone").strip()
         rest, err = tail.communicate()
