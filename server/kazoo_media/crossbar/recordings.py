@@ -60,9 +60,13 @@ class RecordingDocuments:
         return Answer.whole(200, body)
 
 
+_OF_MEDIA = frozenset({"tts", "streamable"})
+"""Keys with defaults that a recording of Kazoo does not have."""
+
+
 def recording_of(media: Media) -> dict[str, Any]:
     """Return the document of a recording with the keys that Kazoo's has."""
-    document = public(media)
+    document = {key: value for key, value in public(media).items() if key not in _OF_MEDIA}
     duration_ms = document.get("duration_ms")
     if duration_ms is not None:
         document.setdefault("duration", round(duration_ms / 1000))

@@ -100,6 +100,7 @@ def test_a_document_has_the_keys_of_kazoo(rest: Rest, tenant: Tenant) -> None:
         )
         == reply.data
     )
+    assert not {"tts", "streamable"} & reply.data.keys()
     assert ask(rest, tenant, "GET /v2/accounts/{A}/recordings").data == [reply.data]
     unchanged = {"if-none-match": reply.headers["etag"]}
     again = ask(rest, tenant, f"GET /v2/accounts/{{A}}/recordings/{recording_id}", None, unchanged)
