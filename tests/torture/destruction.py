@@ -60,11 +60,13 @@ async def _full_disk(
     """Fill the disk, kill a worker on it, and make space again."""
     counts["disk filled"] += 1
     filler = product.data_dir / "filler"
-    await asyncio.to_thread(fill, filler)
-    await asyncio.sleep(seconds / 2)
-    await _harm(product, counts, chances, "kill")
-    await asyncio.sleep(seconds / 2)
-    await asyncio.to_thread(filler.unlink)
+    try:
+        await asyncio.to_thread(fill, filler)
+        await asyncio.sleep(seconds / 2)
+        await _harm(product, counts, chances, "kill")
+        await asyncio.sleep(seconds / 2)
+    finally:
+        await asyncio.to_thread(filler.unlink, missing_ok=True)
 
 
 def _launch(product: Product) -> None:

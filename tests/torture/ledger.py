@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +17,6 @@ class Ledger:
         counts: Of what was done to the recorders.
         finished: Complete recordings with their media ids.
         left: Calls whose recorders went without a finish.
-        acknowledged: How many bytes recorders know to be durable, by upload ids.
         lost_bytes: Acknowledged bytes that the service no longer had.
         problems: Everything that was not as it had to be.
     """
@@ -26,23 +25,34 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self.finished: list[tuple[Call, str]] = []
         self.left: list[Call] = []
-        self.acknowledged: dict[str, int] = {}
         self.lost_bytes = 0
         self.problems: list[str] = []
+        # By recorder: answers to one may arrive later than those to its successor.
+        self._acknowledged: dict[str, dict[str, int]] = defaultdict(dict)
 
-    def place(self, upload_id: str, persisted_size: int) -> None:
+    def place(self, upload_id: str, recorder: str, persisted_size: int) -> None:
         """Take note of where the service asks a recorder to go on."""
-        known = self.acknowledged.get(upload_id)
+        known = self._acknowledged[upload_id].get(recorder)
         self.counts["resumes"] += known is not None
         if known is not None and known > persisted_size:
-            self.lost_bytes += known - persisted_size
-            text = f"{upload_id} goes on at {persisted_size}, {known} bytes were acknowledged"
-            self.problems.append(text)
-        self.acknowledged[upload_id] = persisted_size
+            self.lose(upload_id, known, persisted_size)
+        self._acknowledged[upload_id][recorder] = persisted_size
 
-    def acknowledge(self, upload_id: str, persisted_size: int) -> None:
+    def acknowledge(self, upload_id: str, recorder: str, persisted_size: int) -> None:
         """Take note of an acknowledgement."""
-        self.acknowledged[upload_id] = max(self.acknowledged.get(upload_id, 0), persisted_size)
+        known = self._acknowledged[upload_id].get(recorder, 0)
+        self._acknowledged[upload_id][recorder] = max(known, persisted_size)
+
+    def acknowledged(self, upload_id: str) -> int:
+        """Return how many bytes of an upload one of its recorders knows to be durable."""
+        return max(self._acknowledged[upload_id].values(), default=0)
+
+    def lose(self, upload_id: str, acknowledged_bytes: int, persisted_size: int) -> None:
+        """Take note that the service has less than it has acknowledged."""
+        self.lost_bytes += acknowledged_bytes - persisted_size
+        self.problems.append(
+            f"{upload_id} has {persisted_size} bytes, {acknowledged_bytes} were acknowledged"
+        )
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -51,11 +61,11 @@ class Ledger:
         ledger = self
 
         async def watched_place(self: backlog.Backlog, persisted_size: int) -> None:
-            ledger.place(self._spool.folder.name, persisted_size)
+            ledger.place(*_names(self), persisted_size)
             await place(self, persisted_size)
 
         def watched_acknowledge(self: backlog.Backlog, persisted_size: int) -> None:
-            ledger.acknowledge(self._spool.folder.name, persisted_size)
+            ledger.acknowledge(*_names(self), persisted_size)
             acknowledge(self, persisted_size)
 
         backlog.Backlog.place = watched_place  # type: ignore[method-assign]
@@ -65,3 +75,9 @@ class Ledger:
         finally:
             backlog.Backlog.place = place  # type: ignore[method-assign]
             backlog.Backlog.acknowledge = acknowledge  # type: ignore[method-assign]
+
+
+def _names(source: backlog.Backlog) -> tuple[str, str]:
+    """Return the upload and the recorder: one that goes on after its end has the same spool."""
+    folder = source._spool.folder
+    return folder.name, str(folder)

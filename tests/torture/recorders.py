@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -84,13 +85,7 @@ class Recorders:
             async with self._recorder(call, spool) as recorder:
                 await _write(call, recorder, ticks // 2)
                 await self._finish(call, recorder)
-        except RecordingRefusedError as error:
-            if fate == "take over" and error.reason == "TAKEN_OVER":
-                # The older of the two had lost its connection and took the upload back.
-                self._ledger.left.append(call)
-            else:
-                self._ledger.problems.append(f"{call.upload_id}, {fate}: {error}")
-        except OSError as error:
+        except (RecordingRefusedError, OSError) as error:
             self._ledger.problems.append(f"{call.upload_id}, {fate}: {error}")
 
     async def _middle(self, call: Call, recorder: Recorder, fate: _Fate, spool: Path) -> None:
@@ -105,17 +100,22 @@ class Recorders:
             await self._pause(call, recorder)
 
     async def _take_over(self, call: Call, older: Recorder, spool: Path) -> None:
-        """Go on with a second recorder; the first one stops for good."""
+        """Go on with a second recorder; the first one stops for good, or has the upload again."""
         self._ledger.counts["take-overs"] += 1
+        await older.flush()  # the newer one puts its bytes after what is there
         async with self._recorder(call, spool / "second") as newer:
-            await newer.flush()
-            newer.write(b"".join(call.sent())[newer.persisted_size :])
+            with suppress(RecordingRefusedError):
+                await newer.flush()
+                if newer.persisted_size < call.sent_bytes:
+                    self._ledger.lose(call.upload_id, call.sent_bytes, newer.persisted_size)
             while older.error is None and newer.error is None:
                 data = call.sound(_TICK_BYTES)
                 newer.write(data)
                 older.write(data)
                 await asyncio.sleep(_TICK_S)
-            await self._finish(call, newer)
+            # The older one takes the upload back if it has lost its connection. Then it has to
+            # complete the recording.
+            await self._finish(call, older if _is_taken_over(newer) else newer)
 
     async def _mask(self, call: Call, recorder: Recorder) -> None:
         """Pause before the spool, with silence and without."""
@@ -166,6 +166,11 @@ class Recorders:
 
     def _recorder(self, call: Call, spool: Path) -> Recorder:
         return self._network.recorder(self._account_id, call.upload_id, SPEC, spool)
+
+
+def _is_taken_over(recorder: Recorder) -> bool:
+    error = recorder.error
+    return isinstance(error, MediaServiceError) and error.reason == "TAKEN_OVER"
 
 
 async def _write(call: Call, recorder: Recorder, ticks: int) -> None:

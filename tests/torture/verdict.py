@@ -43,7 +43,7 @@ async def judge(
         _note(ledger, call.difference(content))
         progress()
     for call in ledger.left:
-        acknowledged = ledger.acknowledged.get(call.upload_id, 0)
+        acknowledged = ledger.acknowledged(call.upload_id)
         try:
             answer = await client.finish_upload(account_id, call.upload_id, keep=True)
             content = await _content(client, account_id, answer.media.id)
