@@ -10,11 +10,14 @@ import asyncio
 import random
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
 
 import typer
+from httpx import AsyncClient
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -24,12 +27,17 @@ from tests.support.bad_network import BadNetwork
 from tests.support.confined_product import ConfinedProduct, may_mount
 from tests.support.product import Product
 from tests.torture.destruction import destroy
+from tests.torture.http import SILENCE_S, Http
+from tests.torture.lanes import Lanes
 from tests.torture.ledger import Ledger
 from tests.torture.memory import Memory
+from tests.torture.puts import PutRecorders
 from tests.torture.recorders import Recorders
+from tests.torture.tus import TusRecorders
 from tests.torture.verdict import check_files, judge
 
 _MEAN_BYTES = 3_000_000  # that a connection passes before it ends
+_MEAN_HTTP_BYTES = 1_500_000
 _MIB_PER_RECORDER_S = 0.6  # pieces and the recording that is made of them
 _PATIENCE_S = 90.0
 _COUNTED = (
@@ -44,8 +52,16 @@ _COUNTED = (
     "left unfinished",
     "take-overs",
     "resumes",
+    "PUTs without an answer",
 )
 _BROKEN = Path(__file__).with_name("broken")
+
+
+class _Networks(NamedTuple):
+    """The bad ones before the ports of the product."""
+
+    grpc: BadNetwork
+    http: BadNetwork
 
 
 class _Torture:
@@ -56,22 +72,21 @@ class _Torture:
         memory: Of the product.
     """
 
-    def __init__(self, product: Product, network: BadNetwork, seed: int) -> None:
+    def __init__(self, product: Product, networks: _Networks, seed: int) -> None:
         self.ledger = Ledger()
         self.memory = Memory(product)
         self.compared_bytes = 0
         self._product = product
-        self._network = network
+        self._networks = networks
         self._seed = seed
 
-    async def run(self, seconds: float, lanes: int, spool: Path, progress: Progress) -> None:
+    async def run(self, seconds: float, lane_count: int, spool: Path, progress: Progress) -> None:
         """Record for so long, then wait for the recorders and compare."""
         account_id, api_key = self._product.account_id, self._product.api_key
         async with (
-            Client(self._network.target, api_key=api_key) as network,
             Client(self._product.grpc_target, api_key=api_key) as service,
+            self._lanes(service, spool) as lanes,
         ):
-            recorders = Recorders(network, service, account_id, self.ledger)
             end_s = time.monotonic() + seconds
             loop = asyncio.get_running_loop()
             watching = [
@@ -79,26 +94,40 @@ class _Torture:
                 loop.create_task(self._show(progress, seconds)),
             ]
             running = [
-                loop.create_task(recorders.lane(number, self._seed, spool, end_s))
-                for number in range(lanes)
+                loop.create_task(lanes.run(number, self._seed, end_s))
+                for number in range(lane_count)
             ]
             chances = random.Random(self._seed)
             await destroy(self._product, self.ledger.counts, chances, seconds)
-            self._network.calm()
-            await self._end(running, recorders, end_s)
+            for network in self._networks:
+                network.calm()
+            await self._end(running, lanes, end_s)
             for task in watching:
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(*watching)
-            recordings = len(self.ledger.finished) + len(self.ledger.left)
-            task_id = progress.add_task("comparing", total=recordings)
+            task_id = progress.add_task("comparing", total=self.ledger.recording_count)
             self.compared_bytes = await judge(
                 service, account_id, self.ledger, lambda: progress.advance(task_id)
             )
 
-    async def _end(
-        self, running: list[asyncio.Task[None]], recorders: Recorders, end_s: float
-    ) -> None:
+    @asynccontextmanager
+    async def _lanes(self, service: Client, spool: Path) -> AsyncIterator[Lanes]:
+        """Give lanes that send over the bad networks, half of them over gRPC."""
+        account_id, api_key = self._product.account_id, self._product.api_key
+        url = f"http://{self._networks.http.target}"
+        token = {"x-auth-token": await service.token()}
+        async with (
+            Client(self._networks.grpc.target, api_key=api_key) as network,
+            AsyncClient(base_url=url, timeout=SILENCE_S, headers=token) as logged_in,
+            AsyncClient(base_url=url, timeout=SILENCE_S, auth=(account_id, api_key)) as with_key,
+        ):
+            recorders = Recorders(network, service, account_id, self.ledger, spool)
+            tus = TusRecorders(Http(logged_in, account_id), self.ledger)
+            puts = PutRecorders(Http(with_key, account_id), self.ledger)
+            yield Lanes((recorders, tus, recorders, puts), self.ledger)
+
+    async def _end(self, running: list[asyncio.Task[None]], lanes: Lanes, end_s: float) -> None:
         """Return when all recorders have finished; those that do not are stuck."""
         timeout_s = max(0.0, end_s - time.monotonic()) + _PATIENCE_S
         ended, stuck = await asyncio.wait(running, timeout=timeout_s)
@@ -106,7 +135,7 @@ class _Torture:
             task.cancel()
         await asyncio.gather(*stuck, return_exceptions=True)
         if stuck:
-            text = f"stuck: {', '.join(sorted(recorders.busy_with.values()))}"
+            text = f"stuck: {', '.join(sorted(lanes.busy_with.values()))}"
             self.ledger.problems.append(text)
         for task in ended:
             task.result()
@@ -116,9 +145,10 @@ class _Torture:
         began_s = time.monotonic()
         while True:
             ledger = self.ledger
+            finished, kills = sum(ledger.finished_counts()), ledger.counts["workers killed"]
             text = (
-                f"recording: {len(ledger.finished)} finished, {ledger.counts['resumes']} resumes,"
-                f" {ledger.counts['workers killed']} kills, lost {ledger.lost_bytes}"
+                f"recording: {finished} finished, {ledger.counts['resumes']} resumes,"
+                f" {kills} kills, lost {ledger.lost_bytes}"
             )
             progress.update(task_id, description=text, completed=time.monotonic() - began_s)
             await asyncio.sleep(0.5)
@@ -147,13 +177,14 @@ def torture(
             product.environment["PYTHONPATH"] = str(_BROKEN)
         with product:
             with (
-                BadNetwork(product.grpc_target, seed, _MEAN_BYTES) as network,
+                BadNetwork(product.grpc_target, seed, _MEAN_BYTES) as grpc,
+                BadNetwork(urlsplit(product.rest_url).netloc, seed, _MEAN_HTTP_BYTES) as http,
                 Progress(console=console, transient=True) as progress,
             ):
-                run = _Torture(product, network, seed)
+                run = _Torture(product, _Networks(grpc, http), seed)
                 with run.ledger.watching():
                     asyncio.run(run.run(minutes * 60, recorders, folder / "spool", progress))
-                run.ledger.counts += network.ends
+                run.ledger.counts += grpc.ends + http.ends
             problems = _problems(run, product, is_long=minutes >= 2)
     _print(console, run)
     for problem in problems:
@@ -182,7 +213,8 @@ def _print(console: Console, run: _Torture) -> None:
     table = Table("what", "count")
     for name in _COUNTED:
         table.add_row(name, f"{ledger.counts[name]:,}")
-    table.add_row("recordings finished", f"{len(ledger.finished):,}")
+    finished = " / ".join(f"{count:,}" for count in ledger.finished_counts())
+    table.add_row("recordings: grpc / tus / put", finished)
     table.add_row("masked ranges", f"{sum(call.masked for call, _ in ledger.finished):,}")
     table.add_row("bytes compared", f"{run.compared_bytes:,}")
     table.add_row("bytes lost", f"{ledger.lost_bytes:,}")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from kazoo_media.client import backlog
 from tests.torture.calls import Call
+from tests.torture.files import PutFile, TusUpload
 
 
 class Ledger:
@@ -15,8 +16,10 @@ class Ledger:
 
     Attributes:
         counts: Of what was done to the recorders.
-        finished: Complete recordings with their media ids.
+        finished: Complete recordings over gRPC with their media ids.
         left: Calls whose recorders went without a finish.
+        tus: Uploads by tus, finished or not.
+        puts: Whole files, acknowledged or not.
         lost_bytes: Acknowledged bytes that the service no longer had.
         problems: Everything that was not as it had to be.
     """
@@ -25,10 +28,22 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self.finished: list[tuple[Call, str]] = []
         self.left: list[Call] = []
+        self.tus: list[TusUpload] = []
+        self.puts: list[PutFile] = []
         self.lost_bytes = 0
         self.problems: list[str] = []
         # By recorder: answers to one may arrive later than those to its successor.
         self._acknowledged: dict[str, dict[str, int]] = defaultdict(dict)
+
+    @property
+    def recording_count(self) -> int:
+        """Return how many recordings have to be compared."""
+        return len(self.finished) + len(self.left) + len(self.tus) + len(self.puts)
+
+    def finished_counts(self) -> tuple[int, int, int]:
+        """Return how many recordings were acknowledged over gRPC, by tus, by PUT."""
+        tus = sum(each.is_finished for each in self.tus)
+        return len(self.finished), tus, sum(each.acknowledged is not None for each in self.puts)
 
     def place(self, upload_id: str, recorder: str, persisted_size: int) -> None:
         """Take note of where the service asks a recorder to go on."""

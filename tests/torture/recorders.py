@@ -1,13 +1,10 @@
-"""Recorders that send one call after the other, and what happens to them in the middle."""
+"""Recorders that send over gRPC, and what happens to them in the middle."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
 
 from kazoo_media.client import (
     Client,
@@ -21,98 +18,75 @@ from kazoo_media.client import (
     UploadSpec,
 )
 from tests.torture.calls import Call
+from tests.torture.lanes import TICK_BYTES, TICK_S
 from tests.torture.ledger import Ledger
 
 SPEC = UploadSpec(
     media=Media(name="Call"),
     raw=RawAudio(encoding=RawEncoding.RAW_ENCODING_MULAW, sample_rate_hertz=8000, channel_count=1),
 )
-_TICK_S = 0.1
-_TICK_BYTES = 16_000  # 20 times real time
-_LEAST_TICKS = 10
-_MOST_TICKS = 100
 _MASK_TICKS = 5
 _RETRY_S = 0.3
 
-_Fate: TypeAlias = str
-_FATES = ("whole", "whole", "kill", "take over", "leave", "mask", "pause")
-
 
 class Recorders:
-    """All recorders of a run.
+    """Recorders with gRPC streams, and what happens to them in the middle."""
 
-    Attributes:
-        busy_with: The upload of each lane that is not at its end.
-    """
+    fates: tuple[str, ...] = ("whole", "whole", "kill", "take over", "leave", "mask", "pause")
 
-    def __init__(self, network: Client, service: Client, account_id: str, ledger: Ledger) -> None:
+    def __init__(
+        self, network: Client, service: Client, account_id: str, ledger: Ledger, spool: Path
+    ) -> None:
         """Send over one client, and ask for pauses from outside over another one."""
         self._network = network
         self._service = service
         self._account_id = account_id
         self._ledger = ledger
-        self.busy_with: dict[int, str] = {}
+        self._spool = spool
 
-    async def lane(self, number: int, seed: int, spool: Path, end_s: float) -> None:
-        """Record one call after the other until a time of the monotonic clock."""
-        chances = random.Random(f"{seed}-{number}")
-        fates = list(_FATES)
-        chances.shuffle(fates)
-        turn = 0
-        while (left_s := end_s - time.monotonic()) > 0:
-            fate = fates[turn % len(fates)]
-            most = min(_MOST_TICKS, _LEAST_TICKS + int(left_s / _TICK_S))
-            ticks = chances.randint(_LEAST_TICKS, most)
-            call = Call(f"call-{seed}-{number}-{turn}")
-            self.busy_with[number] = f"{call.upload_id} ({fate})"
-            await self._record(call, fate, ticks, spool)
-            turn += 1
-        self.busy_with.pop(number, None)
-
-    async def _record(self, call: Call, fate: _Fate, ticks: int, spool: Path) -> None:
-        try:
-            async with self._recorder(call, spool) as recorder:
-                await _write(call, recorder, ticks // 2)
-                await self._middle(call, recorder, fate, spool)
-                if fate in {"leave", "take over"}:
-                    return
-                if fate != "kill":
-                    await _write(call, recorder, ticks // 2)
-                    await self._finish(call, recorder)
-                    return
-            call.gap()
-            self._ledger.counts["recorders restarted"] += 1
-            async with self._recorder(call, spool) as recorder:
+    async def record(self, name: str, fate: str, ticks: int) -> None:
+        """Record a call."""
+        call = Call(name)
+        async with self._recorder(call, self._spool) as recorder:
+            await _write(call, recorder, ticks // 2)
+            await self._middle(call, recorder, fate)
+            if fate in {"leave", "take over"}:
+                return
+            if fate != "kill":
                 await _write(call, recorder, ticks // 2)
                 await self._finish(call, recorder)
-        except (RecordingRefusedError, OSError) as error:
-            self._ledger.problems.append(f"{call.upload_id}, {fate}: {error}")
+                return
+        call.gap()
+        self._ledger.counts["recorders restarted"] += 1
+        async with self._recorder(call, self._spool) as recorder:
+            await _write(call, recorder, ticks // 2)
+            await self._finish(call, recorder)
 
-    async def _middle(self, call: Call, recorder: Recorder, fate: _Fate, spool: Path) -> None:
+    async def _middle(self, call: Call, recorder: Recorder, fate: str) -> None:
         if fate == "leave":
             self._ledger.counts["left unfinished"] += 1
             self._ledger.left.append(call)
         elif fate == "take over":
-            await self._take_over(call, recorder, spool)
+            await self._take_over(call, recorder)
         elif fate == "mask":
             await self._mask(call, recorder)
         elif fate == "pause":
             await self._pause(call, recorder)
 
-    async def _take_over(self, call: Call, older: Recorder, spool: Path) -> None:
+    async def _take_over(self, call: Call, older: Recorder) -> None:
         """Go on with a second recorder; the first one stops for good, or has the upload again."""
         self._ledger.counts["take-overs"] += 1
         await older.flush()  # the newer one puts its bytes after what is there
-        async with self._recorder(call, spool / "second") as newer:
+        async with self._recorder(call, self._spool / "second") as newer:
             with suppress(RecordingRefusedError):
                 await newer.flush()
                 if newer.persisted_size < call.sent_bytes:
                     self._ledger.lose(call.upload_id, call.sent_bytes, newer.persisted_size)
             while older.error is None and newer.error is None:
-                data = call.sound(_TICK_BYTES)
+                data = call.sound(TICK_BYTES)
                 newer.write(data)
                 older.write(data)
-                await asyncio.sleep(_TICK_S)
+                await asyncio.sleep(TICK_S)
             # The older one takes the upload back if it has lost its connection. Then it has to
             # complete the recording.
             await self._finish(call, older if _is_taken_over(newer) else newer)
@@ -126,8 +100,8 @@ class Recorders:
             call.mask()
             recorder.pause(mode)
             for _ in range(_MASK_TICKS):
-                recorder.write(masked(_TICK_BYTES))
-                await asyncio.sleep(_TICK_S)
+                recorder.write(masked(TICK_BYTES))
+                await asyncio.sleep(TICK_S)
             recorder.resume()
             await _write(call, recorder, _MASK_TICKS)
 
@@ -137,11 +111,11 @@ class Recorders:
         await recorder.flush()
         await self._until_done(call, is_paused=True)
         for _ in range(_MASK_TICKS):
-            recorder.write(call.masked_sound(_TICK_BYTES))
-            await asyncio.sleep(_TICK_S)
+            recorder.write(call.masked_sound(TICK_BYTES))
+            await asyncio.sleep(TICK_S)
         await recorder.flush()
         await self._until_done(call, is_paused=False)
-        recorder.write(call.doubtful_sound(_TICK_BYTES))
+        recorder.write(call.doubtful_sound(TICK_BYTES))
         await recorder.flush()
 
     async def _until_done(self, call: Call, *, is_paused: bool) -> None:
@@ -175,5 +149,5 @@ def _is_taken_over(recorder: Recorder) -> bool:
 
 async def _write(call: Call, recorder: Recorder, ticks: int) -> None:
     for _ in range(ticks):
-        recorder.write(call.sound(_TICK_BYTES))
-        await asyncio.sleep(_TICK_S)
+        recorder.write(call.sound(TICK_BYTES))
+        await asyncio.sleep(TICK_S)

@@ -16,6 +16,7 @@ from kazoo_media.client import (
 )
 from tests.support.confined_product import ConfinedProduct
 from tests.support.product import Product
+from tests.torture.file_verdict import FileJudge
 from tests.torture.ledger import Ledger
 
 _OPEN = (
@@ -31,7 +32,7 @@ async def judge(
 ) -> int:
     """Compare every recording; note what differs, and return the compared bytes.
 
-    Recordings whose recorders went without a finish are ended first.
+    Recordings whose recorders went without a finish are ended first. Nothing may be open then.
 
     Args:
         progress: Called after each recording.
@@ -56,10 +57,14 @@ async def judge(
         ledger.lost_bytes += max(0, acknowledged - len(content))
         _note(ledger, call.difference_of_start(content, acknowledged))
         progress()
+    files = FileJudge(client, account_id, ledger)
+    await files.judge(progress)
     async for upload in client.list_uploads(account_id, _OPEN):
+        if await files.discard_unknown(upload):
+            continue
         state = UploadState.Name(upload.state)
         ledger.problems.append(f"{upload.upload_id} is stuck in {state}: {upload.error}")
-    return compared_bytes
+    return compared_bytes + files.compared_bytes
 
 
 def check_files(product: Product) -> list[str]:
