@@ -1,4 +1,4 @@
-"""Clients generated for TypeScript: they compile, upload and download. `make test-typescript`."""
+"""Generated TypeScript clients, and tus-js-client, unmodified. `make test-typescript`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.audio_samples import tone
+from tests.support.cutting_proxy import CuttingProxy
 from tests.support.product import Product
 
 pytestmark = pytest.mark.e2e
@@ -20,6 +22,8 @@ pytestmark = pytest.mark.e2e
 _ROOT = Path(__file__).parents[2]
 _SOURCES = ("package.json", "package-lock.json", ".npmrc", "tsconfig.json", "*.ts")
 _AUDIO = tone(seconds=20)
+_SEED = 20261130
+_TUS_UPLOADS = 50
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,17 @@ def test_a_rest_client(built: Path, product: Product, client: str) -> None:
     access = [product.rest_url, product.api_key]
     output = run(["node", f"build/{client}.js", *access, "tone.wav"], built)
     assert output == f"audio/x-wav {len(_AUDIO)} bad_identifier\n"
+
+
+@pytest.mark.timeout(300)
+def test_tus_js_client_gets_through_a_network_that_cuts(built: Path, product: Product) -> None:
+    port = urlsplit(product.rest_url).port
+    assert port is not None
+    with CuttingProxy(port, _SEED, most_cuts=4 * _TUS_UPLOADS, most_bytes=120_000) as proxy:
+        urls = [product.rest_url, f"http://127.0.0.1:{proxy.port}"]
+        command = ["node", "build/tus_uploads.js", *urls, product.api_key, "tone.wav", _TUS_UPLOADS]
+        assert run(command, built) == f"{_TUS_UPLOADS} uploads\n"
+        assert proxy.cuts > _TUS_UPLOADS
 
 
 def run(command: list[object], folder: Path, plugins: Path | None = None) -> str:

@@ -21,6 +21,7 @@ from tests.gateway.rest.rig import Reply, Rest, Tenant
 from tests.gateway.rest.table import ask
 from tests.support.audio_samples import tone
 from tests.support.cutting_proxy import CuttingProxy
+from tests.support.repetitions import repetitions
 
 pytestmark = pytest.mark.gateway
 
@@ -86,36 +87,48 @@ def _recording(rest: Rest, tenant: Tenant, path: str) -> bytes:
 def test_tuspy_gets_through_a_network_that_cuts(rest: Rest, tenant: Tenant) -> None:
     def send(number: int) -> None:
         audio = _noise(_SEED + number, 10)
-        with CuttingProxy(rest.port, _SEED + number, 5, 60_000) as proxy:
-            url = f"http://127.0.0.1:{proxy.port}{_UPLOADS.replace('{A}', tenant.id)}"
-            client = TusClient(url, headers={"X-Auth-Token": tenant.token})
-            direct = TusClient(url.replace(str(proxy.port), str(rest.port)), client.headers)
-            begun = direct.uploader(file_stream=io.BytesIO(audio), metadata={"name": "noise"})
-            at = begun.create_url().replace(str(rest.port), str(proxy.port))
-            uploader = client.uploader(
-                file_stream=io.BytesIO(audio), url=at, retries=60, retry_delay=0, chunk_size=60_000
+        path = _create(rest, tenant, len(audio), upload_metadata=_metadata(name="noise"))
+        with (
+            closing(_hanging(rest, tenant, path, len(audio))) as hanging,
+            CuttingProxy(rest.port, _SEED + number, 5, 60_000) as proxy,
+        ):
+            hanging.sendall(audio[:1000])
+            uploader = TusClient("", headers={"X-Auth-Token": tenant.token}).uploader(
+                file_stream=io.BytesIO(audio),
+                url=f"http://127.0.0.1:{rest.port}{path}",  # it does not retry its first HEAD
+                retries=60,
+                retry_delay=0,
+                chunk_size=60_000,
             )
+            uploader.set_url(f"http://127.0.0.1:{proxy.port}{path}")
             uploader.upload()
             assert proxy.cuts
-        assert _recording(rest, tenant, "/" + at.split("/", 3)[3]) == audio
+        assert _recording(rest, tenant, path) == audio
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(send, range(12)))
+        list(pool.map(send, range(repetitions(12, 50))))
 
 
 def test_a_patch_that_hangs_loses_nothing_and_hinders_nobody(rest: Rest, tenant: Tenant) -> None:
     path = _create(rest, tenant, len(_WAV))
-    head = f"PATCH {path} HTTP/1.1\r\nhost: x\r\nx-auth-token: {tenant.token}\r\n"
-    for name, value in {**_CHUNK, "upload-offset": "0", "content-length": str(len(_WAV))}.items():
-        head += f"{name}: {value}\r\n"
-    with closing(socket.create_connection(("127.0.0.1", rest.port), timeout=20)) as hanging:
-        hanging.sendall(f"{head}\r\n".encode() + _WAV[:1000])
+    with closing(_hanging(rest, tenant, path, len(_WAV))) as hanging:
+        hanging.sendall(_WAV[:1000])
         _await_bytes(rest, tenant, path, 1000)
         assert _offset(rest, tenant, path) == 1000
         assert _patch(rest, tenant, path, 1000, _WAV[1000:]).status == 204
         assert _recording(rest, tenant, path) == _WAV
         hanging.sendall(_WAV[1000:1100])
         assert hanging.recv(4096).startswith(b"HTTP/1.1 409 ")
+
+
+def _hanging(rest: Rest, tenant: Tenant, path: str, size: int) -> socket.socket:
+    """Return the connection of a PATCH that begins an upload and has sent its head."""
+    head = f"PATCH {path} HTTP/1.1\r\nhost: x\r\nx-auth-token: {tenant.token}\r\n"
+    for name, value in {**_CHUNK, "upload-offset": "0", "content-length": str(size)}.items():
+        head += f"{name}: {value}\r\n"
+    connection = socket.create_connection(("127.0.0.1", rest.port), timeout=20)
+    connection.sendall(f"{head}\r\n".encode())
+    return connection
 
 
 def _await_bytes(rest: Rest, tenant: Tenant, path: str, size: int) -> None:
