@@ -40,6 +40,7 @@ _MEAN_BYTES = 3_000_000  # that a connection passes before it ends
 _MEAN_HTTP_BYTES = 1_500_000
 _MIB_PER_RECORDER_S = 0.6  # pieces and the recording that is made of them
 _PATIENCE_S = 90.0
+_DRAIN_S = 3  # a request of a stalled connection is waited for in vain
 _COUNTED = (
     "cut",
     "reset",
@@ -193,9 +194,10 @@ def torture(
 
 
 def _product(folder: Path, size_mib: int) -> Product:
+    variables = {"workers": "2", "drain_s": str(_DRAIN_S)}
     if may_mount():
-        return ConfinedProduct(folder, size_mib, workers="2")
-    return Product(folder, workers="2")
+        return ConfinedProduct(folder, size_mib, **variables)
+    return Product(folder, **variables)
 
 
 def _problems(run: _Torture, product: Product, *, is_long: bool) -> list[str]:
