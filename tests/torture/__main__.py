@@ -52,6 +52,7 @@ _COUNTED = (
     "recorders restarted",
     "left unfinished",
     "take-overs",
+    "both recorders stopped",
     "resumes",
     "PUTs without an answer",
 )

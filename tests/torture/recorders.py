@@ -27,6 +27,7 @@ SPEC = UploadSpec(
 )
 _MASK_TICKS = 5
 _RETRY_S = 0.3
+_LOST_TO_ANOTHER = ("TAKEN_OVER", "CONTENT_MISMATCH")
 
 
 class Recorders:
@@ -87,9 +88,24 @@ class Recorders:
                 newer.write(data)
                 older.write(data)
                 await asyncio.sleep(TICK_S)
-            # The older one takes the upload back if it has lost its connection. Then it has to
-            # complete the recording.
-            await self._finish(call, older if _is_taken_over(newer) else newer)
+            await self._finish_either(call, newer, older)
+
+    async def _finish_either(self, call: Call, newer: Recorder, older: Recorder) -> None:
+        """Complete the recording by the newer recorder, or by an older one that took it back.
+
+        Each may have taken the upload from the other while their connections were lost. If both
+        have stopped, everything that was acknowledged has to be there.
+        """
+        for recorder in (newer, older):
+            try:
+                await self._finish(call, recorder)
+            except RecordingRefusedError as error:
+                if error.reason not in _LOST_TO_ANOTHER:
+                    raise
+            else:
+                return
+        self._ledger.counts["both recorders stopped"] += 1
+        self._ledger.left.append(call)
 
     async def _mask(self, call: Call, recorder: Recorder) -> None:
         """Pause before the spool, with silence and without."""
@@ -140,11 +156,6 @@ class Recorders:
 
     def _recorder(self, call: Call, spool: Path) -> Recorder:
         return self._network.recorder(self._account_id, call.upload_id, SPEC, spool)
-
-
-def _is_taken_over(recorder: Recorder) -> bool:
-    error = recorder.error
-    return isinstance(error, MediaServiceError) and error.reason == "TAKEN_OVER"
 
 
 async def _write(call: Call, recorder: Recorder, ticks: int) -> None:
