@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from tests.torture.files import SentFile, TusUpload
@@ -78,9 +79,16 @@ class TusRecorders:
 
     async def _break_off(self, path: str, at: int, data: bytes) -> None:
         """Send a PATCH that does not come to its end."""
+        rest = data[at : (at + len(data)) // 2]
         with suppress(TimeoutError):
             async with asyncio.timeout(3 * TICK_S):
-                await self._http.ask(f"PATCH {path}", (409,), _chunk(at), live(data[at:]))
+                await self._http.ask(f"PATCH {path}", (409,), _chunk(at), _endless(rest))
+
+
+async def _endless(data: bytes) -> AsyncIterator[bytes]:
+    async for part in live(data):
+        yield part
+    await asyncio.Event().wait()
 
 
 def _chunk(at: int) -> dict[str, str]:
