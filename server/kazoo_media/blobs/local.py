@@ -260,6 +260,8 @@ class _Threads:
                 # If cancelled again, the thread still has to end first.
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait([waiter])
+            if not waiter.cancelled():
+                waiter.exception()  # asyncio would log one that nobody has taken
             raise
 
     def close(self) -> None:

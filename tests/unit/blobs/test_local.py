@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import stat
 import threading
@@ -286,3 +287,29 @@ def test_only_the_background_has_the_idle_class_of_disk_access() -> None:
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(background).result() == psutil.IOPRIO_CLASS_IDLE
     assert psutil.Process().ionice().ioclass != psutil.IOPRIO_CLASS_IDLE
+
+
+async def test_the_error_of_a_cancelled_write_is_not_logged(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_fail = threading.Event(), threading.Event()
+
+    def fail(*_: object) -> None:
+        begun.set()
+        may_fail.wait(20)
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("kazoo_media.blobs.local.write_all", fail)
+    loop = asyncio.get_running_loop()
+    logged: list[object] = []
+    loop.set_exception_handler(lambda _, context: logged.append(context))
+    writer = await store.create(KEY)
+    writing = loop.create_task(writer.write([LARGE]))
+    await asyncio.to_thread(begun.wait, 20)
+    writing.cancel()
+    may_fail.set()
+    await asyncio.wait({writing})
+    del writing
+    gc.collect()
+    loop.set_exception_handler(None)
+    assert logged == []
