@@ -23,7 +23,7 @@ from kazoo_media.v1.upload_service_pb2_grpc import UploadServiceStub
 from tests.rpc.service import Live, refusal_of
 from tests.support.repetitions import repetitions
 
-_COUNT = 25
+_COUNT = repetitions(4, 25)
 """Of streams that are ended at once."""
 
 _TURNS = range(repetitions(1, 10))

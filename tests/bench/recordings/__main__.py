@@ -95,8 +95,10 @@ def _finish(services: Services, folder: Path, progress: Progress) -> Table:
     write_music(audio, _FINISHED_BYTES)
     audio.write_bytes(audio.read_bytes()[WAV_HEADER_BYTES:])
     sides: dict[str, Callable[[], float]] = {
-        "finish": lambda: finish_s(services.plain, audio),
-        "finish, normalized afterwards": lambda: finish_s(services.normalizing, audio),
+        "finish": lambda: finish_s(services.plain, audio, normalizes=False),
+        "finish, normalized afterwards": lambda: finish_s(
+            services.normalizing, audio, normalizes=True
+        ),
         "durable copy": lambda: copy_s(audio, copy),
     }
     title = f"from finish to answer, {_FINISHED_BYTES >> 20} MB"

@@ -20,18 +20,19 @@ from kazoo_media.v1.upload_service_pb2 import (
     UploadSpec,
 )
 from kazoo_media.v1.upload_service_pb2_grpc import UploadServiceStub
-from tests.bench.http_load import MeasurementError
+from tests.bench.http_load import Endpoint, MeasurementError, ask
 from tests.bench.services import Running
 
 _MESSAGE_BYTES = 1024 * 1024
 
 
-def finish_s(service: Running, audio: Path) -> float:
+def finish_s(service: Running, audio: Path, *, normalizes: bool) -> float:
     """Return the seconds from the finish of a recording, all of it durable, to its answer.
 
     Args:
-        service: Whose settings decide what becomes of the recording afterwards.
+        service: Keeps the recording.
         audio: Raw LINEAR16 of 8 kHz, mono.
+        normalizes: Whether the service converts the recording afterwards; that is waited for.
 
     Raises:
         MeasurementError: it did not become a recording.
@@ -56,8 +57,17 @@ def finish_s(service: Running, audio: Path) -> float:
         messages.put(None)
         for answer in answers:
             if answer.HasField("media"):
-                return time.perf_counter() - started
+                taken_s = time.perf_counter() - started
+                if normalizes:
+                    _await_conversion(service.endpoint, answer.media.id)
+                return taken_s
     raise MeasurementError("a recording was not finished")
+
+
+def _await_conversion(endpoint: Endpoint, media_id: str) -> None:
+    path = f"{endpoint.media_path}/{media_id}"
+    while ask(endpoint, "GET", path)["data"]["content_type"] != "audio/mpeg":
+        time.sleep(0.1)
 
 
 def copy_s(audio: Path, copy: Path) -> float:

@@ -207,11 +207,11 @@ def test_ten_thousand_prompts_are_counted(rest: Rest, tenant: Tenant) -> None:
 
 
 async def _insert_prompts(rest: Rest, account_id: str, count: int) -> None:
-    for number in range(count):
+    def prompt(number: int) -> Media:
         language = ("de-de", "fr-fr")[number % 2]
         prompt_id = f"vm-{number // 2:05d}"
         document = {"name": "x", "prompt_id": prompt_id, "language": language}
-        media_id = f"{language}/{prompt_id}"
-        await rest.metadata.insert_media(
-            Media(account_id, media_id, document, first_revision(), 1000, 1000)
-        )
+        return Media(account_id, f"{language}/{prompt_id}", document, first_revision(), 1000, 1000)
+
+    # At once, they share a few transactions.
+    await asyncio.gather(*(rest.metadata.insert_media(prompt(each)) for each in range(count)))
