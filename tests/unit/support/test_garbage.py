@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
 
@@ -15,6 +16,15 @@ from kazoo_media.transport.http1.messages import Messages
 from tests.support.engines import ample_budget
 
 
+@pytest.fixture
+def nothing_is_collected() -> Iterator[None]:
+    """Leave garbage where it is until a test collects it."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("nothing_is_collected")
 async def test_channels_that_are_collected_in_the_service_s_code_do_not_block() -> None:
     await asyncio.to_thread(lambda: asyncio.run(_leave_a_channel()))
     messages = Messages(lambda _: gc.collect(), "identity", Mock(), ample_budget())
