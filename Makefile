@@ -28,8 +28,8 @@ TEST_PACKAGES := strace flite nginx prometheus
 CALL_PACKAGES := sip-tester
 
 # Side by side, a file at a time: a file's tests share what they start. In the order of the folders,
-# the slow end-to-end tests first. They wait for a quarter of their time, so one more than processors.
-SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
+# the slow end-to-end tests first.
+SIDE_BY_SIDE := -n logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast test-long test-typescript test-call check check-format check-lint check-types \
@@ -87,7 +87,7 @@ test-fast: setup-test ## Run the tests that take seconds: units, stores, typed s
 test-long: setup-test ## Run the tests that repeat at their full length: hostile requests, cut uploads, random audio
 	@KAZOO_TEST_LONG=1 $(BIN)/pytest -q $(SIDE_BY_SIDE) --timeout 600 tests/e2e/test_hostile_requests.py \
 		tests/e2e/test_hostile_grpc.py tests/e2e/test_cut_uploads.py tests/unit/media/test_random_audio.py \
-		tests/gateway/rest/test_tus.py tests/rpc/test_stream_ends.py
+		tests/gateway/rest/test_tus.py
 
 test-typescript: setup-test ## Generate TypeScript clients and call the service, upload by tus-js-client; needs Node.js 20 and npm
 	@command -v npm >/dev/null || { echo "Node.js 20 or later with npm is needed"; exit 1; }
