@@ -21,6 +21,7 @@ CodedFormat = Literal["mp3", "ogg", "flac", "amr-nb", "au", "al", "ul", "gsm", "
 
 
 _FFMPEG = str(find_ffmpeg())
+_HEADER_BYTES = 44
 _KEPT = 32
 """How many results of each function are kept: many tests ask for the same audio."""
 
@@ -56,6 +57,13 @@ def tone(
     """Return a WAV with a sine of this RMS level."""
     phase = 2 * np.pi * frequency_hertz * np.arange(round(seconds * rate)) / rate
     return wav_bytes(np.sin(phase) * np.sqrt(2) * 10 ** (level_db / 20), rate, channels, bits)
+
+
+def cancelling_tone(seconds: float = 1.0, *, rate: int = 8000) -> bytes:
+    """Return a stereo WAV of a sine whose channels are zero when they are added."""
+    stereo = tone(seconds, rate=rate, channels=2)
+    samples = np.frombuffer(stereo[_HEADER_BYTES:], "<i2").reshape(-1, 2) * np.array([1, -1])
+    return stereo[:_HEADER_BYTES] + bytes(samples.astype("<i2").data)
 
 
 @lru_cache(_KEPT)

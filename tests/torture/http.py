@@ -9,6 +9,7 @@ from contextlib import suppress
 import httpx
 
 from tests.torture.lanes import TICK_BYTES, TICK_S, RefusedError
+from tests.torture.ledger import Ledger
 
 _RETRY_S = 0.3
 _SHOWN = 300  # an error ends with its reason
@@ -57,6 +58,14 @@ class Http:
         if answer.status_code not in statuses:
             raise RefusedError(f"{request}: {answer.status_code} {answer.text[-_SHOWN:]}")
         return answer
+
+
+class HttpRecorders:
+    """Recorders that send over HTTP, and note in a ledger what came of it."""
+
+    def __init__(self, http: Http, ledger: Ledger) -> None:
+        self._http = http
+        self._ledger = ledger
 
 
 async def live(data: bytes) -> AsyncIterator[bytes]:

@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 
 from tests.torture.files import PutFile, SentFile
-from tests.torture.http import Http
+from tests.torture.http import HttpRecorders
 from tests.torture.lanes import TICK_BYTES, TICK_S, RefusedError
-from tests.torture.ledger import Ledger
 
 _REPEATS = 5
 
 
-class PutRecorders:
+class PutRecorders(HttpRecorders):
     """Recorders that repeat a PUT until it is answered."""
 
     fates: tuple[str, ...] = ("whole", "repeat", "replace", "leave")
-
-    def __init__(self, http: Http, ledger: Ledger) -> None:
-        self._http = http
-        self._ledger = ledger
 
     async def record(self, name: str, fate: str, ticks: int) -> None:
         """Wait for the end of the call, and send its file."""

@@ -9,22 +9,17 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from tests.torture.files import SentFile, TusUpload
-from tests.torture.http import Http, live
+from tests.torture.http import HttpRecorders, live
 from tests.torture.lanes import TICK_BYTES, TICK_S
-from tests.torture.ledger import Ledger
 
 _VERSION = {"tus-resumable": "1.0.0"}
 _CHUNK_TICKS = 20
 
 
-class TusRecorders:
+class TusRecorders(HttpRecorders):
     """Recorders that ask where to go on whenever they do not know."""
 
     fates: tuple[str, ...] = ("whole", "whole", "whole", "leave")
-
-    def __init__(self, http: Http, ledger: Ledger) -> None:
-        self._http = http
-        self._ledger = ledger
 
     async def record(self, name: str, fate: str, ticks: int) -> None:
         """Send a file; one that is left has more than its half."""

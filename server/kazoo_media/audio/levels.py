@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from kazoo_media.model import AudioFacts
-
 ONE_CHANNEL = "the mix of the channels was nearly silent: one of them was used instead"
 """A warning of a conversion."""
 
@@ -25,18 +23,6 @@ def level_warning(before_lufs: float | None, after_lufs: float | None) -> str | 
     if before_lufs - after_lufs > _MOST_FALL_DB:
         return f"the level fell from {before_lufs:.0f} to {after_lufs:.0f} LUFS"
     return None
-
-
-def is_mix_silent(before: AudioFacts, after: AudioFacts) -> bool:
-    """Return whether sound of several channels was lost when they were mixed to fewer.
-
-    False if any of the facts is not known.
-    """
-    channels = before.channel_count, after.channel_count
-    if None in (*channels, before.clipped_samples, after.clipped_samples):
-        return False
-    fell = level_warning(before.loudness_lufs, after.loudness_lufs) is not None
-    return fell and (before.channel_count or 0) > (after.channel_count or 0)
 
 
 def has_level_warning(warning: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Protocol, TypeAlias
 import grpc
 import grpc.aio
 
+from kazoo_media.client.back_off import BackOff
 from kazoo_media.client.channels import Channels, SharedChannel
 from kazoo_media.client.connection import Connection, Metadata
 from kazoo_media.client.errors import MediaServiceError
@@ -36,8 +36,6 @@ _SILENCES_OF_A_FINISH = 8  # a long recording takes its time to be stored
 _LATE_S = 60.0
 """A header that nobody has answered may still be on its way, and take the next stream over."""
 
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 5.0
 _REFUSALS = frozenset(
     {
         grpc.StatusCode.ALREADY_EXISTS,
@@ -80,7 +78,7 @@ async def append_all(
         MediaServiceError: the service refused for good; another try cannot help.
         OSError: the source failed.
     """
-    pause_s, best_size = _FIRST_PAUSE_S, -1
+    back_off, best_size = BackOff(), -1
     lost_s = float("-inf")
     while True:
         stream = _Stream(connection, header, source)
@@ -97,10 +95,9 @@ async def append_all(
         if stream.is_header_lost:
             lost_s = time.monotonic()
         if stream.persisted_size > best_size:
-            pause_s, best_size = _FIRST_PAUSE_S, stream.persisted_size
-        # Recorders that lost the same service do not come back in the same moment.
-        await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311
-        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            back_off.reset()
+            best_size = stream.persisted_size
+        await back_off.wait()
 
 
 def _is_final(error: MediaServiceError) -> bool:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
 import grpc.aio
 
+from kazoo_media.client.back_off import BackOff
 from kazoo_media.client.connection import Connection, Metadata
 from kazoo_media.client.errors import MediaServiceError
 from kazoo_media.v1 import upload_service_pb2_grpc
 from kazoo_media.v1.upload_service_pb2 import TailUploadRequest, TailUploadResponse
 
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 5.0
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
@@ -31,7 +28,7 @@ async def tail_all(
         MediaServiceError: the first call has failed, or the service refused a later one.
     """
     start, wav_header_bytes, yielded_bytes = request.offset_bytes, 0, 0
-    pause_s, has_begun = _FIRST_PAUSE_S, False
+    back_off, has_begun = BackOff(), False
     while True:
         wanted = start + max(0, yielded_bytes - wav_header_bytes)
         try:
@@ -46,14 +43,13 @@ async def tail_all(
                     known -= len(message.data) - len(data)
                     yielded_bytes += len(data)
                     if data:
-                        pause_s = _FIRST_PAUSE_S
+                        back_off.reset()
                         yield data
                 return
         except MediaServiceError as error:
             if not has_begun or _is_final(error):
                 raise
-        await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311
-        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        await back_off.wait()
 
 
 @asynccontextmanager

@@ -27,12 +27,7 @@ from kazoo_media.audio.conversion import ConversionOutcome, Refusal, Started
 from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.audio.inspect.head import Head, as_typed
 from kazoo_media.audio.jobs import Report, Sound
-from kazoo_media.audio.levels import (
-    ONE_CHANNEL,
-    has_level_warning,
-    is_mix_silent,
-    level_warning,
-)
+from kazoo_media.audio.levels import ONE_CHANNEL, has_level_warning, level_warning
 from kazoo_media.audio.presets import PRESETS
 from kazoo_media.blobs.store import BlobReader
 from kazoo_media.content.renditions import Renditions, audible, head_of
@@ -240,25 +235,33 @@ class Measuring:
 def _outcome(document: Mapping[str, Any], content: Content) -> dict[str, Any]:
     """Return the keys about the conversion, with a warning if it made the audio much quieter."""
     outcome = conversion_outcome(document)
-    made, given = content.normalized, content.original.facts
-    if made is None or None in (given.clipped_samples, made.facts.clipped_samples):
-        return outcome
-    preset = PRESETS.get((made.normalization or "").partition(" ")[0])
-    warning = level_warning(given.loudness_lufs, made.facts.loudness_lufs)
     known = outcome.get("normalization_warning", "")
-    # Presets that set a level may lower it by any amount.
-    if warning and not (preset and preset.level) and not has_level_warning(known):
+    warning = _level_fall(content)
+    if warning and not has_level_warning(known):
         outcome["normalization_warning"] = f"{known}; {warning}" if known else warning
     return outcome
+
+
+def _level_fall(content: Content) -> str | None:
+    """Return a remark if the conversion made the audio much quieter; None while nobody knows."""
+    made, given = content.normalized, content.original.facts
+    if made is None or None in (given.clipped_samples, made.facts.clipped_samples):
+        return None
+    preset = PRESETS.get((made.normalization or "").partition(" ")[0])
+    if preset and preset.level and made.facts.loudness_lufs is not None:
+        return None  # a preset that sets a level may lower it by any amount, but not to silence
+    return level_warning(given.loudness_lufs, made.facts.loudness_lufs)
 
 
 def _has_silent_mix(media: Media) -> bool:
     """Return whether one channel must be used instead of the mix of all, and is not yet."""
     content = media.content
-    if content is None or content.normalized is None:
+    if content is None or content.normalized is None or _level_fall(content) is None:
         return False
-    is_mended = ONE_CHANNEL in media.document.get("normalization_warning", "")
-    return not is_mended and is_mix_silent(content.original.facts, content.normalized.facts)
+    before, after = content.original.facts.channel_count, content.normalized.facts.channel_count
+    if before is None or after is None or after >= before:
+        return False
+    return ONE_CHANNEL not in media.document.get("normalization_warning", "")
 
 
 def _with_sound(content: Content, key: str, sound: Sound) -> Content | None:

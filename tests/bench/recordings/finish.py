@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,15 +11,10 @@ from pathlib import Path
 
 import grpc
 
-from kazoo_media.v1.media_pb2 import Media
-from kazoo_media.v1.upload_service_pb2 import (
-    RAW_ENCODING_LINEAR16,
-    AppendUploadRequest,
-    RawAudio,
-    UploadSpec,
-)
+from kazoo_media.v1.upload_service_pb2 import RAW_ENCODING_LINEAR16, AppendUploadRequest
 from kazoo_media.v1.upload_service_pb2_grpc import UploadServiceStub
 from tests.bench.http_load import Endpoint, MeasurementError, ask
+from tests.bench.recordings.header import new_header
 from tests.bench.services import Running
 
 _MESSAGE_BYTES = 1024 * 1024
@@ -37,8 +31,9 @@ def finish_s(service: Running, audio: Path, *, normalizes: bool) -> float:
     Raises:
         MeasurementError: it did not become a recording.
     """
+    header = new_header(service.endpoint.account_id, RAW_ENCODING_LINEAR16)
     messages: queue.SimpleQueue[AppendUploadRequest | None] = queue.SimpleQueue()
-    messages.put(AppendUploadRequest(header=_header(service.endpoint.account_id)))
+    messages.put(AppendUploadRequest(header=header))
     size = 0
     with audio.open("rb") as source:
         while data := source.read(_MESSAGE_BYTES):
@@ -78,12 +73,3 @@ def copy_s(audio: Path, copy: Path) -> float:
         shutil.copyfileobj(source, target, _MESSAGE_BYTES)
         os.fsync(target.fileno())
     return time.perf_counter() - started
-
-
-def _header(account_id: str) -> AppendUploadRequest.Header:
-    raw = RawAudio(encoding=RAW_ENCODING_LINEAR16, sample_rate_hertz=8000, channel_count=1)
-    return AppendUploadRequest.Header(
-        account_id=account_id,
-        upload_id=f"bench-{secrets.token_hex(8)}",
-        spec=UploadSpec(media=Media(name="bench"), raw=raw),
-    )

@@ -22,14 +22,12 @@ import h2.connection
 import h2.events
 import uvloop
 
-from kazoo_media.v1.media_pb2 import Media
 from kazoo_media.v1.upload_service_pb2 import (
     RAW_ENCODING_MULAW,
     AppendUploadRequest,
     AppendUploadResponse,
-    RawAudio,
-    UploadSpec,
 )
+from tests.bench.recordings.header import new_header
 from tests.bench.recordings.report import MESSAGE_BYTES, PERIOD_S, report
 
 _STREAMS_EACH = 100
@@ -110,12 +108,7 @@ class _Connection(asyncio.Protocol):
             ("te", "trailers"),
             ("authorization", f"Bearer {self._token}"),
         ]
-        raw = RawAudio(encoding=RAW_ENCODING_MULAW, sample_rate_hertz=8000, channel_count=1)
-        header = AppendUploadRequest.Header(
-            account_id=self._account_id,
-            upload_id=f"bench-{secrets.token_hex(8)}",
-            spec=UploadSpec(media=Media(name="bench"), raw=raw),
-        )
+        header = new_header(self._account_id, RAW_ENCODING_MULAW)
         self._http.send_headers(stream_id, headers)
         self._send(stream_id, AppendUploadRequest(header=header))
         self._flush()

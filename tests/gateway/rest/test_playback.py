@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from kazoo_media.access.accounts import Caller, WriteScope
+from kazoo_media.access.accounts import Caller
 from kazoo_media.access.login_limit import BURST
-from kazoo_media.recordings.spec import Ending, UploadSpec
 from tests.gateway.rest.conftest import SHELVED
+from tests.gateway.rest.recorded import record_as
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.table import Case, ask, create, table, upload
 
@@ -127,7 +127,7 @@ def test_a_playback_key_reads_no_recordings(rest: Rest) -> None:
     recording = ask(rest, tenant, f"PUT {path}/call.wav", _WAV, wav).data["id"]
     text = {"content-type": "text/plain"}
     assert ask(rest, tenant, f"PUT {path}/note.txt", b"a text", text).status == 201
-    prompt = rest.run(_recorded(rest, tenant, "en-us/vm-x"))
+    prompt = record_as(rest, tenant, _WAV, "en-us/vm-x")
     key = _key(rest, tenant)
     for url in (
         f"{path}/call.wav",
@@ -143,19 +143,6 @@ def test_a_playback_key_reads_no_recordings(rest: Rest) -> None:
             (f"{url}{'&' if '?' in url else '?'}key={key}", {}),
         ):
             assert ask(rest, tenant, f"GET {keyed}", None, headers, token=False).status == 403
-
-
-async def _recorded(rest: Rest, tenant: Tenant, media_id: str) -> str:
-    """Record a media with this id and return the id."""
-    spec = UploadSpec(document={"name": "x"}, media_id=media_id)
-    stream = await rest.core.recordings.open(WriteScope(tenant.id), "upload", spec)
-    try:
-        await stream.append(0, _WAV)
-        outcome = await rest.core.recordings.finish(stream, Ending(size_bytes=len(_WAV)))
-    finally:
-        stream.close()
-    assert outcome.media is not None
-    return outcome.media.id
 
 
 def test_a_removed_key_reads_nothing(rest: Rest) -> None:

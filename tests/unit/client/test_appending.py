@@ -13,7 +13,7 @@ import pytest
 
 from kazoo_media.cli import uploads
 from kazoo_media.cli.batch import Result, run_batch
-from kazoo_media.client import Client, MediaServiceError, appending
+from kazoo_media.client import Client, MediaServiceError, appending, back_off
 from kazoo_media.client.channels import Channels
 from kazoo_media.client.file_source import FileSource
 from kazoo_media.v1.upload_service_pb2 import AppendUploadRequest, AppendUploadResponse
@@ -118,7 +118,7 @@ async def test_a_cancellation_in_the_moment_of_a_cut_is_not_lost(
         return None
 
     monkeypatch.setattr(appending._Stream, "_open", open_cut)
-    monkeypatch.setattr(appending, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(back_off, "_FIRST_S", 0.0)
     nothing: Any = None
     header = AppendUploadRequest.Header()
     appending_task = asyncio.ensure_future(
@@ -143,8 +143,8 @@ async def _append(monkeypatch: pytest.MonkeyPatch, ends: list[Any]) -> AppendUpl
         return None
 
     monkeypatch.setattr(appending._Stream, "run", run)
-    monkeypatch.setattr(appending, "_LONGEST_PAUSE_S", 0.0)
-    monkeypatch.setattr(appending, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(back_off, "_LONGEST_S", 0.0)
+    monkeypatch.setattr(back_off, "_FIRST_S", 0.0)
     nothing: Any = None
     header = AppendUploadRequest.Header()
     return await appending.append_all(nothing, Channels(open_channel), header, nothing)

@@ -17,7 +17,7 @@ from kazoo_media.client import (
     RawAudio,
     RawEncoding,
     UploadSpec,
-    tailing,
+    back_off,
 )
 from kazoo_media.errors import DrainingError, MediaError, UploadNotFoundError
 from kazoo_media.recordings import raw_audio
@@ -91,6 +91,6 @@ def _cut(monkeypatch: pytest.MonkeyPatch, errors: list[MediaError]) -> list[Medi
         return replace(tail, chunks=chunks_of(tail))
 
     monkeypatch.setattr(Tails, "follow", cut)
-    monkeypatch.setattr(tailing, "_LONGEST_PAUSE_S", 0.0)
-    monkeypatch.setattr(tailing, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(back_off, "_LONGEST_S", 0.0)
+    monkeypatch.setattr(back_off, "_FIRST_S", 0.0)
     return left

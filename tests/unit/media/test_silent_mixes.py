@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from kazoo_media.access.accounts import AdminScope, WriteScope
@@ -14,7 +13,7 @@ from kazoo_media.audio.levels import ONE_CHANNEL, has_level_warning
 from kazoo_media.audio.pool.pool import ConverterPool
 from kazoo_media.content.intake import Declared
 from kazoo_media.model import Media, MediaQuery
-from tests.support.audio_samples import measure, tone
+from tests.support.audio_samples import cancelling_tone, measure, tone
 from tests.support.core_fixtures import (
     CoreUnderTest,
     make_core,
@@ -36,12 +35,6 @@ async def tested(tmp_path: Path) -> AsyncIterator[CoreUnderTest]:
     await put(AdminScope(), "media", "normalize_backend", "sox", node=None)
     yield tested
     await pool.aclose()
-
-
-def _cancelling(frequency_hertz: float = 440.0) -> bytes:
-    sample = tone(1.0, rate=44_100, channels=2, frequency_hertz=frequency_hertz)
-    stereo = np.frombuffer(sample[44:], "<i2").reshape(-1, 2) * np.array([1, -1])
-    return sample[:44] + bytes(stereo.astype("<i2").data)
 
 
 async def _uploaded(tested: CoreUnderTest, audio: bytes, preset: str) -> Media:
@@ -82,7 +75,7 @@ async def _after_background(tested: CoreUnderTest, audio: bytes, preset: str) ->
 async def test_one_of_channels_that_cancel_each_other_is_served(
     tested: CoreUnderTest, preset: str
 ) -> None:
-    media = await _after_background(tested, _cancelling(), preset)
+    media = await _after_background(tested, cancelling_tone(rate=44_100), preset)
     assert media.document["normalization_warning"] == ONE_CHANNEL
     assert media.document["normalization_preset"] == preset
     served = measure(await stored_bytes(tested.core, _SCOPE, media.id, None), "mp3")

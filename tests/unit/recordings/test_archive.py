@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from kazoo_media.access.accounts import WriteScope
@@ -22,7 +21,8 @@ from kazoo_media.recordings.raw_audio import RawAudio, RawEncoding
 from kazoo_media.recordings.spec import Ending
 from kazoo_media.recordings.upkeep import RecordingUpkeep, UpkeepReport
 from tests.contract.recording_driver import SPEC, audio
-from tests.support.audio_samples import tone
+from tests.contract.recording_promises import samples_of
+from tests.support.audio_samples import cancelling_tone, tone
 from tests.support.core_fixtures import CoreUnderTest, make_core, source_of
 
 _SCOPE = WriteScope("a" * 32)
@@ -47,6 +47,11 @@ def nothing_in_background(monkeypatch: pytest.MonkeyPatch) -> None:
 async def _put(tested: CoreUnderTest, category: str, key: str, *, value: Any) -> None:
     scope = tested.core.accounts.admin_scope(tested.admin)
     await tested.core.settings.put(scope, category, key, value, node=None)
+
+
+async def _keep_conversions_only(tested: CoreUnderTest) -> None:
+    await _put(tested, "recordings", "archive_preset", value="telephony")
+    await _put(tested, "recordings", "keep_original", value=False)
 
 
 async def _record(tested: CoreUnderTest) -> UploadRow:
@@ -127,8 +132,7 @@ async def test_without_normalization_there_is_nothing_to_convert(tested: CoreUnd
 async def test_the_original_is_removed_after_its_conversion_was_decoded(
     tested: CoreUnderTest,
 ) -> None:
-    await _put(tested, "recordings", "archive_preset", value="telephony")
-    await _put(tested, "recordings", "keep_original", value=False)
+    await _keep_conversions_only(tested)
     row = await _record(tested)
     await _tidied(tested)
     media = await _media(tested, row)
@@ -144,8 +148,7 @@ async def test_the_original_is_removed_after_its_conversion_was_decoded(
 async def test_the_original_stays_unless_the_conversion_is_proven(
     tested: CoreUnderTest, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    await _put(tested, "recordings", "archive_preset", value="telephony")
-    await _put(tested, "recordings", "keep_original", value=False)
+    await _keep_conversions_only(tested)
     row = await _record(tested)
 
     async def decoded_ms(*_: object) -> int:
@@ -183,15 +186,14 @@ async def test_a_file_is_converted_like_any_recording(tested: CoreUnderTest) -> 
 async def test_the_original_stays_if_its_channels_were_mixed_to_silence(
     tested: CoreUnderTest,
 ) -> None:
-    await _put(tested, "recordings", "archive_preset", value="telephony")
-    await _put(tested, "recordings", "keep_original", value=False)
+    await _keep_conversions_only(tested)
     await _put(tested, "media", "normalize_backend", value="sox")
     recordings = tested.core.recordings
     raw = RawAudio(RawEncoding.LINEAR16, 8000, 2)
     stream = await recordings.open(_SCOPE, "call", replace(SPEC, raw=raw))
-    samples = np.frombuffer(tone(2.0, channels=2)[44:], "<i2").reshape(-1, 2) * np.array([1, -1])
-    await stream.append(0, samples.astype("<i2").tobytes())
-    outcome = await recordings.finish(stream, Ending(size_bytes=2 * samples.size))
+    samples = samples_of(cancelling_tone(2.0))
+    await stream.append(0, samples)
+    outcome = await recordings.finish(stream, Ending(size_bytes=len(samples)))
     assert await _tidied(tested) == UpkeepReport(archived=1)
     media = await _media(tested, outcome.row)
     assert media.content is not None

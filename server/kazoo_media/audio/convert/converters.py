@@ -77,12 +77,7 @@ class Converters:
         self, source: AudioFormat, head: Head, second: Callable[[Head], Awaitable[Started]]
     ) -> Started:
         """Return a conversion whose second stage gets the first channel alone."""
-        limits, confinement = ConversionLimits(), self.confinement
-        start = FfmpegDecoding.start(
-            self.ffmpeg, source, head, limits, confinement, first_channel=True
-        )
-        decoder = await start_or_refuse(head, source, "ffmpeg", start)
-        return decoder if isinstance(decoder, Refusal) else TwoStageConversion(decoder, second)
+        return _followed_by(second, await self._by_ffmpeg(source, head, first_channel=True))
 
     async def measuring(self, source: AudioFormat, executable: str, head: Head) -> Started:
         """Return a conversion without output; its report has the measurement of the input.
@@ -167,10 +162,8 @@ class Converters:
         if source.sox_type is not None and not by_ffmpeg and not head.is_for_ffmpeg:
             decoder = await self._by_sox(SoxCommand(executable, source, AudioFormat.WAV), head)
         else:
-            limits, confinement = ConversionLimits(), self.confinement
-            start = FfmpegDecoding.start(self.ffmpeg, source, head, limits, confinement)
-            decoder = await start_or_refuse(head, source, "ffmpeg", start)
-        return decoder if isinstance(decoder, Refusal) else TwoStageConversion(decoder, second)
+            decoder = await self._by_ffmpeg(source, head)
+        return _followed_by(second, decoder)
 
     def _following(
         self,
@@ -187,6 +180,15 @@ class Converters:
             return None
         return partial(self._decoded, source, head, executable, second, by_ffmpeg=True)
 
+    async def _by_ffmpeg(
+        self, source: AudioFormat, head: Head, *, first_channel: bool = False
+    ) -> Started:
+        limits, confinement = ConversionLimits(), self.confinement
+        start = FfmpegDecoding.start(
+            self.ffmpeg, source, head, limits, confinement, first_channel=first_channel
+        )
+        return await start_or_refuse(head, source, "ffmpeg", start)
+
     async def _by_sox(
         self, command: SoxCommand, head: Head, following: Start | None = None
     ) -> Started:
@@ -197,6 +199,10 @@ class Converters:
         start = SoxConversion.start(command, limits, confinement, again, following)
         program = PurePath(command.executable).name
         return await start_or_refuse(head, command.source, program, start)
+
+
+def _followed_by(second: Callable[[Head], Awaitable[Started]], decoder: Started) -> Started:
+    return decoder if isinstance(decoder, Refusal) else TwoStageConversion(decoder, second)
 
 
 async def start_or_refuse(
