@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import grpc.aio
 import httpx
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.support.s3_server import S3Server
 
 pytest.register_assert_rewrite("tests.contract")
 
@@ -48,6 +52,15 @@ def blocking_calls_fail() -> Iterator[BlockBuster]:
         lock.can_block_in("structlog/_output.py", {"msg"})
         lock.can_block_in("coverage/collector.py", {"lock_data"})
         yield blocking
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A real S3 server. Tests share it: each uses a prefix of its own."""
+    from tests.support.s3_server import s3_server
+
+    with s3_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -57,11 +57,11 @@ class FaultyBlobStore(MemoryBlobStore):
         self.open_readers = 0
 
     @override
-    async def create(self, key: str) -> BlobWriter:
+    async def create(self, key: str, *, head_changes: bool = False) -> BlobWriter:
         if self.write_error is not None:
             self.refused.set()
             raise self.write_error
-        return await super().create(key)
+        return await super().create(key, head_changes=head_changes)
 
     @override
     async def open(self, key: str, *, in_background: bool = False) -> BlobReader | None:

@@ -27,7 +27,8 @@ class MemoryBlobStore(BlobStore):
         self._modified_ms: dict[str, int] = {}
 
     @override
-    async def create(self, key: str) -> BlobWriter:
+    async def create(self, key: str, *, head_changes: bool = False) -> BlobWriter:
+        del head_changes
         buffer = self._unpublished[key] = bytearray()
         self._modified_ms[key] = unix_time_ms()
         return _MemoryWriter(self, key, buffer)

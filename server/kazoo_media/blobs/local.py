@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, wait
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 from typing_extensions import override
 
@@ -37,10 +36,8 @@ from kazoo_media.blobs.store import (
     BlobWriter,
     StoredBlob,
 )
-from kazoo_media.errors import StorageFullError, StoreUnavailableError
+from kazoo_media.blobs.threads import Threads
 from kazoo_media.metrics import NO_METRICS, Metrics
-
-T = TypeVar("T")
 
 _THREADS = 8
 _HELD_BYTES = 256 * 1024
@@ -52,11 +49,12 @@ class LocalBlobStore(BlobStore):
     def __init__(self, folder: Path, metrics: Metrics = NO_METRICS) -> None:
         self._folder = BlobFolder(folder)
         self._metrics = metrics
-        self._threads = _Threads(metrics, _THREADS)
-        self._background = _Threads(metrics, 1, let_others_go_first)
+        self._threads = Threads(metrics, _THREADS)
+        self._background = Threads(metrics, 1, let_others_go_first)
 
     @override
-    async def create(self, key: str) -> BlobWriter:
+    async def create(self, key: str, *, head_changes: bool = False) -> BlobWriter:
+        del head_changes  # a file can always be overwritten
         self._folder.path(key)  # refuses a key that could be a path before anything is written
         return _LocalWriter(self._folder, self._threads, key)
 
@@ -120,7 +118,7 @@ class _LocalWriter(BlobWriter):
     A small blob needs only one turn of a thread, in which it is published.
     """
 
-    def __init__(self, folder: BlobFolder, threads: _Threads, key: str) -> None:
+    def __init__(self, folder: BlobFolder, threads: Threads, key: str) -> None:
         self.key = key
         self._folder = folder
         self._threads = threads
@@ -174,7 +172,7 @@ class _LocalWriter(BlobWriter):
 class _LocalReader(BlobReader):
     def __init__(
         self,
-        threads: _Threads,
+        threads: Threads,
         opening: Callable[[Path], tuple[int, int]] = open_for_reading,
         closing: Callable[[int], None] = os.close,
     ) -> None:
@@ -234,48 +232,3 @@ class _LocalReader(BlobReader):
         # The reads were queued earlier, so each has a thread already: no deadlock.
         wait(reads)
         self._closing(fd)
-
-
-class _Threads:
-    """A thread pool. A task waits until its work ends, even if it is cancelled."""
-
-    def __init__(
-        self, metrics: Metrics, count: int, initializer: Callable[[], None] | None = None
-    ) -> None:
-        self._metrics = metrics
-        self._pool = ThreadPoolExecutor(count, "blobs", initializer)
-
-    def submit(self, work: Callable[[], T]) -> Future[T]:
-        return self._pool.submit(work)
-
-    async def run(self, work: Callable[[], T]) -> T:
-        return await self.result(self.submit(work))
-
-    async def result(self, future: Future[T]) -> T:
-        waiter = asyncio.wrap_future(future)
-        try:
-            return await asyncio.shield(waiter)
-        except asyncio.CancelledError:
-            while not waiter.done():
-                # If cancelled again, the thread still has to end first.
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([waiter])
-            if not waiter.cancelled():
-                waiter.exception()  # asyncio would log one that nobody has taken
-            raise
-
-    def close(self) -> None:
-        self._pool.shutdown()
-
-    @contextlib.contextmanager
-    def converted_errors(self, passing: type[OSError] | tuple[()] = ()) -> Iterator[None]:
-        """Raise the error of the store for an error of the system, and count it."""
-        try:
-            yield
-        except passing:
-            raise
-        except (OSError, EOFError) as error:
-            is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-            failure = StorageFullError() if is_full else StoreUnavailableError()
-            self._metrics.store_failed("blobs", failure.reason)
-            raise failure from error

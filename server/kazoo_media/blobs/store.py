@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 READ_CHUNK_BYTES = 256 * 1024
 """Maximum bytes that a reader yields at once: well below Envoy's limit for one message."""
@@ -66,6 +66,8 @@ class BlobWriter(ABC):
     async def overwrite_head(self, head: bytes) -> None:
         """Replace the first `len(head)` bytes, all of which were written before.
 
+        Only for a writer that was created with `head_changes`.
+
         This corrects the sizes in a WAV header that came from a pipe.
         """
 
@@ -78,7 +80,7 @@ class BlobWriter(ABC):
 
 
 class BlobReader(ABC):
-    """An open blob. It stays readable if the blob is deleted."""
+    """An open blob. It stays readable if the blob is deleted and the store keeps open blobs."""
 
     size_bytes: int
 
@@ -109,11 +111,23 @@ class BlobReader(ABC):
 
 
 class BlobStore(ABC):
-    """A store of blobs. Tasks and processes may use it concurrently with different keys."""
+    """A store of blobs. Tasks and processes may use it concurrently with different keys.
+
+    Attributes:
+        keeps_open_blobs: Whether an open blob stays readable when it is deleted. Where it does not,
+            the sweeper protects readers: it deletes blobs long after the last document used them.
+    """
+
+    keeps_open_blobs: ClassVar[bool] = True
 
     @abstractmethod
-    async def create(self, key: str) -> BlobWriter:
-        """Return a writer for a new blob. It is invisible to `open` until it is published."""
+    async def create(self, key: str, *, head_changes: bool = False) -> BlobWriter:
+        """Return a writer for a new blob. It is invisible to `open` until it is published.
+
+        Args:
+            head_changes: Whether `overwrite_head` may be called. A store that cannot change what
+                it has sent away then keeps all bytes until the blob is published.
+        """
 
     @abstractmethod
     async def publish(self, writers: Sequence[BlobWriter]) -> None:

@@ -105,6 +105,11 @@ class Normalization:
             words.append(self.wav_encoding)
         return shlex.join(words)
 
+    @property
+    def head_changes(self) -> bool:
+        """Return whether the first bytes of the output have sizes, known at its end."""
+        return self.target in (AudioFormat.WAV, AudioFormat.FLAC)
+
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Return a turn to convert a stored original, held inside its block."""
         return self.metrics.turn(self.queue, self.turns)

@@ -21,8 +21,16 @@ class RenditionWriter:
     producer down.
     """
 
-    def __init__(self, blobs: BlobStore, key: str, tasks: asyncio.TaskGroup) -> None:
-        """Begin; `tasks` runs the task that stores while the producer continues."""
+    def __init__(
+        self, blobs: BlobStore, key: str, tasks: asyncio.TaskGroup, *, head_changes: bool
+    ) -> None:
+        """Begin.
+
+        Args:
+            tasks: Runs the task that stores while the producer continues.
+            head_changes: Whether `overwrite_head` may be called.
+        """
+        self._head_changes = head_changes
         self.key = key
         self.size_bytes = 0
         self._blobs = blobs
@@ -57,7 +65,7 @@ class RenditionWriter:
             StorageFullError, StoreUnavailableError: the blob store failed.
         """
         if self._storing is None:
-            self._writer = await self._blobs.create(self.key)
+            self._writer = await self._blobs.create(self.key, head_changes=self._head_changes)
             await self._writer.write(self._batch)
             await self._hash(self._batch)
             self._batch = []
@@ -107,7 +115,7 @@ class RenditionWriter:
 
     async def _store(self, batch: list[bytes]) -> None:
         if self._writer is None:
-            self._writer = await self._blobs.create(self.key)
+            self._writer = await self._blobs.create(self.key, head_changes=self._head_changes)
         hashing = self._tasks.create_task(self._hash(batch))
         # Not gathered: `gather` ends when one is cancelled, while a thread still writes into the
         # file, which is closed next.

@@ -102,11 +102,7 @@ class Transfer:
     """
 
     def __init__(
-        self,
-        renditions: Renditions,
-        account_id: str,
-        *,
-        repairs_head: bool = False,
+        self, renditions: Renditions, account_id: str, *, repairs_head: bool = False
     ) -> None:
         self._renditions = renditions
         self._account_id = account_id
@@ -230,7 +226,7 @@ class Transfer:
         content_type: str,
         normalization: Normalization | None,
     ) -> Received:
-        writer = self._new_writer(self._original_key, tasks)
+        writer = self._new_writer(self._original_key, tasks, head_changes=self._repairs_head)
         meter = DurationMeter(source_format)
         streamed = await self._streamed(head, source_format, normalization)
         conversion = converting = None
@@ -325,14 +321,17 @@ class Transfer:
         """Store the converter's output without publishing it, and count the conversion."""
         result = "cancelled"
         try:
-            converted = await self._collected(conversion, tasks)
+            converted = await self._collected(conversion, normalization, tasks)
             result = converted.ending
         finally:
             normalization.count(conversion, result)
         return converted
 
-    async def _collected(self, conversion: Conversion, tasks: asyncio.TaskGroup) -> _Converted:
-        writer = self._new_writer(self._normalized_key, tasks)
+    async def _collected(
+        self, conversion: Conversion, normalization: Normalization, tasks: asyncio.TaskGroup
+    ) -> _Converted:
+        changes = normalization.head_changes
+        writer = self._new_writer(self._normalized_key, tasks, head_changes=changes)
         async for chunk in conversion.output():
             await writer.write(chunk)
         await writer.finish()
@@ -344,10 +343,12 @@ class Transfer:
             await writer.overwrite_head(outcome.repaired_head)
         return _Converted(writer, outcome)
 
-    def _new_writer(self, key: str, tasks: asyncio.TaskGroup) -> RenditionWriter:
-        writer = RenditionWriter(self._renditions.blobs, key, tasks)
-        self._writers.append(writer)
-        return writer
+    def _new_writer(
+        self, key: str, tasks: asyncio.TaskGroup, *, head_changes: bool
+    ) -> RenditionWriter:
+        blobs = self._renditions.blobs
+        self._writers.append(RenditionWriter(blobs, key, tasks, head_changes=head_changes))
+        return self._writers[-1]
 
     async def _keep_alive(self) -> None:
         while True:

@@ -380,8 +380,8 @@ class _FullDisk(BlobWriter):
 
 
 class _FullBlobs(LocalBlobStore):
-    async def create(self, key: str) -> BlobWriter:
-        return _FullDisk(await super().create(key))
+    async def create(self, key: str, *, head_changes: bool = False) -> BlobWriter:
+        return _FullDisk(await super().create(key, head_changes=head_changes))
 
 
 @pytest.mark.parametrize("size", [5000, LIMIT_BYTES])
