@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from kazoo_media.blobs.cached import CachedBlobStore
 from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.blobs.s3 import S3BlobStore
 from kazoo_media.blobs.store import BlobStore
-from tests.contract.blob_store import BlobStoreContract
+from tests.contract.blob_store import MIB, BlobStoreContract
 from tests.support.memory_blobs import MemoryBlobStore
 from tests.support.s3_server import S3Server
 
@@ -32,6 +33,16 @@ class TestLocalBlobStore(BlobStoreContract):
     @pytest.fixture
     async def store(self, tmp_path: Path) -> AsyncIterator[BlobStore]:
         store = LocalBlobStore(tmp_path / "blobs")
+        yield store
+        await store.aclose()
+
+
+class TestCachedBlobStore(BlobStoreContract):
+    driver = CachedBlobStore
+
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[BlobStore]:
+        store = CachedBlobStore(MemoryBlobStore(), tmp_path / "cache", 64 * MIB)
         yield store
         await store.aclose()
 

@@ -52,6 +52,7 @@ class S3BlobStore(BlobStore):
     """Blobs in one bucket."""
 
     keeps_open_blobs = False
+    worthwhile_bytes = 1024 * 1024
 
     def __init__(self, objects: S3Store, spool: Path, metrics: Metrics = NO_METRICS) -> None:
         """Use a bucket.

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 READ_CHUNK_BYTES = 256 * 1024
 """Maximum bytes that a reader yields at once: well below Envoy's limit for one message."""
@@ -116,9 +116,20 @@ class BlobStore(ABC):
     Attributes:
         keeps_open_blobs: Whether an open blob stays readable when it is deleted. Where it does not,
             the sweeper protects readers: it deletes blobs long after the last document used them.
+        worthwhile_bytes: A smaller blob costs as much as one of this size. Who can wait collects.
     """
 
-    keeps_open_blobs: ClassVar[bool] = True
+    keeps_open_blobs: bool = True
+    worthwhile_bytes: int = 256 * 1024
+
+    @property
+    def uncached(self) -> BlobStore:
+        """Return the store of the same blobs without a cache, for blobs that are read once."""
+        return self
+
+    async def forget_copy(self, key: str) -> None:
+        """Drop what a cache has of a blob that is not what was committed; never raises."""
+        del key
 
     @abstractmethod
     async def create(self, key: str, *, head_changes: bool = False) -> BlobWriter:

@@ -98,7 +98,7 @@ class RenditionWriter:
         """
         if not self._head_was_overwritten:
             return
-        reader = await self._blobs.open(self.key)
+        reader = await self._blobs.uncached.open(self.key)
         if reader is None:
             raise StoreUnavailableError
         self._digest = hashlib.sha256()

@@ -58,7 +58,10 @@ class Renditions:
             if reader.size_bytes != rendition.size_bytes:
                 return None
             chunks = [chunk async for chunk in reader.read(0, reader.size_bytes)]
-        return _Held(chunks) if await _sha256(chunks) == rendition.sha256 else None
+        if await _sha256(chunks) == rendition.sha256:
+            return _Held(chunks)
+        await self.blobs.forget_copy(rendition.blob_key)  # the store itself may have the right one
+        return None
 
     async def open(self, media: Media, rendition: Rendition) -> BlobReader:
         """Return a reader of exactly the committed bytes of a rendition of a media.

@@ -1,4 +1,4 @@
-"""Pieces: the grown tail of an upload becomes a blob; and the stored bytes, read in order.
+"""Pieces: a tail becomes a blob once that is worthwhile; and the stored bytes, read in order.
 
 A piece's intent row comes first, then its blob, then one transaction that adds the piece and
 removes its bytes from the tail. A crash in between leaves the tail as it was, and a pending blob
@@ -18,9 +18,6 @@ from kazoo_media.errors import MediaError, StoreUnavailableError
 from kazoo_media.metadata.store import BlobRows
 from kazoo_media.metadata.uploads import Piece, UploadRow, UploadStore
 from kazoo_media.model import unix_time_ms
-
-PIECE_BYTES = 256 * 1024
-"""A tail of this size becomes a piece."""
 
 _MOST_PIECE_BYTES = 8 * 1024 * 1024
 _READ_BYTES = 256 * 1024
@@ -42,7 +39,10 @@ class Pieces:
     def note_growth(self, row: UploadRow) -> None:
         """Make a piece of an upload in the background if its tail is large enough."""
         key = row.account_id, row.id
-        if row.persisted_size - row.pieces_end >= PIECE_BYTES and key not in self._tasks:
+        if (
+            row.persisted_size - row.pieces_end >= self._blobs.worthwhile_bytes
+            and key not in self._tasks
+        ):
             task = asyncio.get_running_loop().create_task(self._make(row))
             self._tasks[key] = task
             task.add_done_callback(lambda _: self._tasks.pop(key))
@@ -79,7 +79,7 @@ class Pieces:
         Raises:
             StoreUnavailableError: the blob is missing.
         """
-        reader = await self._blobs.open(piece.blob_key)
+        reader = await self._blobs.uncached.open(piece.blob_key)
         if reader is None:
             raise StoreUnavailableError
         async with reader:
