@@ -9,15 +9,22 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
+import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qsl, urlsplit
 
 PREFIX = "KAZOO_MEDIA_"
 _SECRET = "***"  # noqa: S105 - shown in place of a secret
 _LOOPBACK = "127.0.0.1"
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"([\w.=-]+(/[\w.=-]+)*)?", re.ASCII)
+_REGION = re.compile(r"[a-z0-9-]+")
+_ENDPOINT = re.compile(r"https?://[\w.-]+(:\d+)?/?|https?://\[[0-9a-f:]+\](:\d+)?/?", re.ASCII)
+_USER_INFO = re.compile(r"//.*@")
 
 
 class ConfigError(ValueError):
@@ -60,6 +67,56 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
+class BucketUrl:
+    """A bucket of an S3 server, and where in it the blobs are.
+
+    Attributes:
+        text: As it was typed.
+        prefix: "" for the bucket itself.
+        endpoint: URL of the server; "" for AWS.
+        virtual_hosted: Whether the endpoint's host name begins with the bucket.
+    """
+
+    text: str
+    bucket: str
+    prefix: str
+    endpoint: str
+    region: str
+    virtual_hosted: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the bucket that a URL names.
+
+        Raises:
+            ValueError: it is not a URL of a bucket.
+        """
+        url = urlsplit(text)
+        options = dict(parse_qsl(url.query, strict_parsing=True)) if url.query else {}
+        endpoint = options.pop("endpoint", "")
+        region = options.pop("region", "us-east-1")
+        virtual_hosted = options.pop("virtual_hosted", "false")
+        prefix = url.path.strip("/")
+        is_right = (
+            url.scheme == "s3"
+            and not url.fragment
+            and not options
+            and virtual_hosted in ("true", "false")
+            and _BUCKET.fullmatch(url.netloc)
+            and _PREFIX.fullmatch(prefix)
+            and _REGION.fullmatch(region)
+            and (not endpoint or _ENDPOINT.fullmatch(endpoint))
+        )
+        if not is_right:
+            raise ValueError
+        endpoint = endpoint.rstrip("/")
+        return cls(text, url.netloc, prefix, endpoint, region, virtual_hosted == "true")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The configuration of one process.
 
@@ -82,6 +139,8 @@ class Config:
     envoy_heap_mib: int
     worker_buffer_mib: int
     converters: frozenset[str]
+    blob_url: BucketUrl | None
+    cache_bytes: int
     drain_s: int
     target: str
     api_key: str
@@ -126,6 +185,12 @@ def user_runtime_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
     """
     folder = Path(environ.get("XDG_RUNTIME_DIR", ""))
     return folder if folder.is_absolute() and folder.is_dir() else None
+
+
+def aws_credentials(environ: Mapping[str, str] = os.environ) -> tuple[str, str, str] | None:
+    """Return key id, secret and session token ("": none) of the standard AWS variables, if set."""
+    key_id, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
+    return (key_id, secret, environ.get("AWS_SESSION_TOKEN", "")) if key_id and secret else None
 
 
 def variables() -> tuple[Variable, ...]:
@@ -189,6 +254,16 @@ def _names(text: str) -> frozenset[str]:
     return names
 
 
+def _bucket_url(text: str) -> BucketUrl | None:
+    try:
+        return BucketUrl.parse(text) if text else None
+    except ValueError:
+        raise ValueError(
+            "s3://BUCKET/PREFIX?endpoint=URL&region=NAME&virtual_hosted=true, all but the bucket "
+            "optional, with the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ) from None
+
+
 _VARIABLES = (
     Variable("data_dir", "path", "./var", "Folder for all stored data.", _path),
     Variable("host", "IP address", _LOOPBACK, "Address on which both ports listen.", _host),
@@ -245,6 +320,20 @@ _VARIABLES = (
         _names,
     ),
     Variable(
+        "blob_url",
+        "URL",
+        "",
+        "Bucket for all audio, `s3://BUCKET/PREFIX?endpoint=URL`; unset: the data folder.",
+        _bucket_url,
+    ),
+    Variable(
+        "cache_bytes",
+        "0-1125899906842624",
+        "1073741824",
+        "Bytes of the data folder that keep audio from the bucket; 0: none.",
+        _integer(0, 1 << 50),
+    ),
+    Variable(
         "drain_s",
         "0-3600",
         "30",
@@ -273,7 +362,8 @@ def _value(variable: Variable, given: str) -> Any:  # noqa: ANN401 - each variab
     try:
         return variable.parse(given or variable.default)
     except ValueError as error:
-        shown = _SECRET if variable.secret else repr(given)
+        # Where a URL has a password it is refused, and must not be repeated.
+        shown = _SECRET if variable.secret else repr(_USER_INFO.sub(f"//{_SECRET}@", given))
         raise ConfigError(f"{variable.name}={shown}: must be {error}") from None
 
 

@@ -65,3 +65,12 @@ class LinkSecretStoreContract:
     async def test_replacing_no_secret_adds_none(self, store: MetadataStore) -> None:
         await store.replace_link_secret("a", "new")
         assert await store.get_link_secret("a") is None
+
+
+class ClusterStoreContract:
+    """The promises of `ClusterStore`."""
+
+    async def test_the_id_of_the_cluster_stays(self, store: MetadataStore) -> None:
+        first = await store.get_cluster_id()
+        assert len(first) == 32
+        assert await store.get_cluster_id() == first

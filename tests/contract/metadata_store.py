@@ -9,6 +9,7 @@ from tests.contract.metadata_accounts import AccountStoreContract
 from tests.contract.metadata_blobs import BlobRowsContract
 from tests.contract.metadata_damage import DamageRowsContract
 from tests.contract.metadata_keys import (
+    ClusterStoreContract,
     KeyStoreContract,
     LinkSecretStoreContract,
     PlaybackKeyStoreContract,
@@ -34,6 +35,7 @@ class MetadataStoreContract(
     SettingStoreContract,
     UploadStoreContract,
     RecordingStoreContract,
+    ClusterStoreContract,
 ):
     """Every promise of `MetadataStore`. A subclass names its driver and supplies `store`."""
 

@@ -14,6 +14,7 @@ import pytest
 import kazoo_media.blobs
 import kazoo_media.metadata
 from kazoo_media.blobs.store import BlobStore
+from kazoo_media.metadata.cluster_store import ClusterStore
 from kazoo_media.metadata.link_secret_store import LinkSecretStore
 from kazoo_media.metadata.recording_store import RecordingStore
 from kazoo_media.metadata.store import (
@@ -89,6 +90,7 @@ def test_every_contract_of_a_metadata_store_is_narrow_and_has_a_suite() -> None:
         SettingStore,
         UploadStore,
         RecordingStore,
+        ClusterStore,
     )
     assert set(MetadataStore.__bases__) == set(contracts)
     for contract in contracts:

@@ -372,9 +372,12 @@ def test_fsck_finds_what_is_lost(tmp_path: Path, blocking_calls_fail: BlockBuste
         assert "service is running" in err
     shell.ok("fsck", "--digests")
     [blob] = [path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()]
-    blob.with_name(blob.name[:2] + "0" * 30).write_bytes(b"belongs to nothing")
+    orphan = blob.with_name(blob.name[:2] + "0" * 30)
+    orphan.write_bytes(b"belongs to nothing")
     assert "file without a row" in shell.ok("fsck")
-    shell.ok("fsck", "--remove-orphans")
+    assert "1 without a row stay" in shell.ok("fsck", "--remove-orphans")
+    os.utime(orphan, (0, 0))
+    assert "stay" not in shell.ok("fsck", "--remove-orphans")
     assert "file without a row" not in shell.ok("fsck")
     damaged = blob.read_bytes()[:-1] + b"\xff"
     blob.chmod(0o600)

@@ -1,17 +1,19 @@
-"""Settings and signing keys in dictionaries: a part of the metadata store for tests."""
+"""Settings, keys and the cluster's id in dictionaries: a part of the metadata store for tests."""
 
 from __future__ import annotations
 
 import copy
+import secrets
 from abc import abstractmethod
 
 from typing_extensions import override
 
+from kazoo_media.metadata.cluster_store import ClusterStore
 from kazoo_media.metadata.store import KeyStore, SettingStore
 from kazoo_media.model import SettingRow, SigningKey
 
 
-class MemorySettingStore(KeyStore, SettingStore):
+class MemorySettingStore(KeyStore, SettingStore, ClusterStore):
     """Settings in memory. No method awaits, so each is atomic on its loop."""
 
     @abstractmethod  # this is a part of a driver
@@ -19,6 +21,11 @@ class MemorySettingStore(KeyStore, SettingStore):
         self._signing_keys: dict[str, SigningKey] = {}
         self._settings: dict[tuple[str, str, str], SettingRow] = {}
         self._settings_revision = 0
+        self._cluster_id = secrets.token_hex(16)
+
+    @override
+    async def get_cluster_id(self) -> str:
+        return self._cluster_id
 
     @override
     async def add_signing_key(self, key: SigningKey) -> None:

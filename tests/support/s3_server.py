@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sysconfig
 import tempfile
@@ -18,7 +17,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import obstore
+
 from kazoo_media.blobs.s3_client import S3Place
+from tests.support.product import free_port
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "kazoo-key", "AWS_SECRET_ACCESS_KEY": "kazoo-secret"}
 BUCKET = "kazoo"
@@ -28,7 +30,7 @@ _PARTS = ("master", "volume", "filer", "s3")
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server. It makes a bucket when the first object is put into it.
+    """A running server. It makes a bucket when an object is put into it.
 
     Attributes:
         filer: URL of a port without a lock, where a test looks behind the bucket.
@@ -48,8 +50,8 @@ def s3_server() -> Iterator[S3Server]:
     """Run a server; the caller's environment has its credentials meanwhile."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s3-")))
-        ports = dict(zip(_PARTS, _free_ports(len(_PARTS)), strict=True))
-        grpc_ports = dict(zip(_PARTS, _free_ports(len(_PARTS)), strict=True))
+        ports = {name: free_port() for name in _PARTS}
+        grpc_ports = {name: free_port() for name in _PARTS}
         (folder / "s3.json").write_text(json.dumps(_IDENTITIES))
         arguments = [f"-{name}.port={port}" for name, port in ports.items()]
         arguments += [f"-{name}.port.grpc={port}" for name, port in grpc_ports.items()]
@@ -68,13 +70,14 @@ def s3_server() -> Iterator[S3Server]:
                 stdout=log,
                 stderr=log,
             )  # fmt: skip
-        stack.callback(_stop, process)
+        stack.callback(_stop, process, {*ports.values(), *grpc_ports.values()})
         server = S3Server(_url(ports["s3"]), _url(ports["filer"]), process)
         _wait(server, folder / "log")
         before = {name: os.environ.get(name) for name in (*CREDENTIALS, "AWS_CA_BUNDLE")}
         stack.callback(_restore, before)
         os.environ.update(CREDENTIALS)
         os.environ.pop("AWS_CA_BUNDLE", None)
+        obstore.put(server.place("").connect(), "first", b"")
         yield server
 
 
@@ -104,14 +107,6 @@ def _program() -> str:
     return found
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 def _wait(server: S3Server, log: Path) -> None:
     end = time.monotonic() + _START_S
     while time.monotonic() < end and server.process.poll() is None:
@@ -124,9 +119,12 @@ def _wait(server: S3Server, log: Path) -> None:
     raise RuntimeError(f"SeaweedFS did not start:\n{log.read_text()[-2000:]}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], ports: set[int]) -> None:
     process.send_signal(signal.SIGKILL)  # a clean stop takes seconds, and its data go anyway
     process.wait()
+    for port in ports:
+        for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+            left.unlink()
 
 
 def _restore(environment: dict[str, str | None]) -> None:

@@ -21,6 +21,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert default.converters == frozenset({"sox"})
     assert (default.tls_cert, default.tls_key, default.tls_client_ca) == (None, None, None)
     assert default.envoy is None
+    assert (default.blob_url, default.cache_bytes) == (None, 1 << 30)
     assert default.node_name
 
 
@@ -93,6 +94,46 @@ def test_a_wrong_value_is_named_with_what_is_permitted(
         config(**{name: value})
     assert str(failed.value).startswith(f"KAZOO_MEDIA_{name.upper()}={value!r}: must be ")
     assert permitted in str(failed.value)
+
+
+def test_a_bucket_is_read() -> None:
+    aws = config(blob_url="s3://media").blob_url
+    assert aws is not None
+    assert (aws.bucket, aws.prefix, aws.endpoint, aws.region) == ("media", "", "", "us-east-1")
+    text = "s3://m-1/a/b/?endpoint=https://s3.example:9000/&region=eu-1&virtual_hosted=true"
+    own = config(blob_url=text).blob_url
+    assert own is not None
+    assert (own.bucket, own.prefix, own.region) == ("m-1", "a/b", "eu-1")
+    assert (own.endpoint, own.virtual_hosted, str(own)) == ("https://s3.example:9000", True, text)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://bucket",
+        "s3://",
+        "s3:///prefix",
+        "s3://B",
+        "s3://bucket/a//b",
+        "s3://bucket#a",
+        "s3://bucket?endpoint=example",
+        "s3://bucket?endpoint=http://a/b",
+        "s3://bucket?endpoint",
+        "s3://bucket?key=1",
+        "s3://bucket?virtual_hosted=1",
+    ],
+)
+def test_a_wrong_bucket_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"must be s3://BUCKET/PREFIX"):
+        config(blob_url=url)
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
+    for url in ("s3://key:5ec/2e7@bucket", "s3://bucket?endpoint=http://key:5ec2e7@host"):
+        with pytest.raises(ConfigError) as failed:
+            config(blob_url=url)
+        assert "2e7" not in str(failed.value)
+        assert "AWS_SECRET_ACCESS_KEY" in str(failed.value)
 
 
 def test_certificate_and_key_belong_together(tmp_path: Path) -> None:

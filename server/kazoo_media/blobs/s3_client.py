@@ -6,6 +6,7 @@ range" as another. So errors are told apart by operation and by the code in the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ _CONNECT_TIMEOUT = timedelta(seconds=5)
 _RETRIES = 4
 _RETRY_TIMEOUT = timedelta(seconds=60)
 _FULL_CODES = ("QuotaExceeded", "InsufficientCapacity", "StorageFull", "507 Insufficient Storage")
+_CODE = re.compile("<Code>([^<]+)</Code>")
+_CAUSE = re.compile('message: "([^"]+)"')
+"""Of the system's error in what obstore says for developers."""
 
 S3_ERRORS = (BaseError, OSError)
 """What a call of obstore raises."""
@@ -38,7 +42,6 @@ class S3Place:
     Attributes:
         prefix: Start of all object names, without slashes at its ends; "" for none.
         endpoint: URL of the server; "" for AWS.
-        region: "" for AWS_REGION, else us-east-1.
         virtual_hosted: Whether the bucket is part of the host name.
     """
 
@@ -48,17 +51,22 @@ class S3Place:
     region: str
     virtual_hosted: bool
 
+    @property
+    def url(self) -> str:
+        """Return the URL of the bucket itself."""
+        endpoint = self.endpoint or f"https://s3.{self.region}.amazonaws.com"
+        return f"{endpoint}/" if self.virtual_hosted else f"{endpoint}/{self.bucket}"
+
     def connect(self) -> S3Store:
         """Return a client. It makes no request."""
         config: S3Config = {
             "disable_bulk_delete": True,  # not every server has it
             "disable_tagging": True,
             "virtual_hosted_style_request": self.virtual_hosted,
+            "region": self.region,
         }
         if self.endpoint:
             config["endpoint"] = self.endpoint
-        if self.region:
-            config["region"] = self.region
         options: ClientConfig = {
             "allow_http": self.endpoint.startswith("http://"),
             "timeout": _REQUEST_TIMEOUT,
@@ -98,6 +106,7 @@ def is_bad_range(error: Exception) -> bool:
 def failure_code(error: Exception) -> str:
     """Return the server's own code for a failure, or the reason for which there was no answer."""
     text = str(error)
-    if "<Code>" in text:
-        return text.split("<Code>", 1)[1].split("</Code>", 1)[0]
+    found = _CODE.search(text) or _CAUSE.search(text)
+    if found:
+        return found[1]
     return " ".join(text.split("Debug source", 1)[0].split())

@@ -1,4 +1,4 @@
-"""`kazoo-media fsck`: compare the two stores of the data folder."""
+"""`kazoo-media fsck`: compare the metadata store with the blob store."""
 
 from __future__ import annotations
 
@@ -26,29 +26,32 @@ def fsck(
         bool, typer.Option("--digests", help="Also read all audio and compare its SHA-256.")
     ] = False,
     remove_orphans: Annotated[
-        bool, typer.Option("--remove-orphans", help="Remove files that no media uses.")
+        bool,
+        typer.Option(
+            "--remove-orphans", help="Remove files older than 30 days that no media uses."
+        ),
     ] = False,
 ) -> None:
-    """Check that the audio files match the metadata store.
+    """Check that the audio files, or the bucket, match the metadata store.
 
     The service may be running. The exit code is 1 if audio is lost or damaged.
     Files that no media uses, which a crash can leave behind, do not count.
     Documents show from then on what was found to be damaged, or to be right again.
     """
     with failures_reported():
-        folder = Config.from_environ().data_dir
-        with _lock(folder) as service_is_stopped:
+        config = Config.from_environ()
+        with _lock(config.data_dir) as service_is_stopped:
             if not service_is_stopped:
                 typer.echo("The service is running: unfinished uploads are skipped.", err=True)
-            report = asyncio.run(_check(folder, digests=digests, remove_orphans=remove_orphans))
-        _print(report)
+            report = asyncio.run(_check(config, digests=digests, remove_orphans=remove_orphans))
+        _print(report, remove_orphans=remove_orphans)
 
 
-async def _check(folder: Path, *, digests: bool, remove_orphans: bool) -> FsckReport:
+async def _check(config: Config, *, digests: bool, remove_orphans: bool) -> FsckReport:
     with server_packages("fsck", "server"):
-        from kazoo_media.blobs.local import LocalBlobStore  # noqa: PLC0415
         from kazoo_media.errors import MediaError  # noqa: PLC0415
         from kazoo_media.metadata.sqlite import SqliteMetadataStore  # noqa: PLC0415
+        from kazoo_media.service.blob_stores import open_blobs_for_check  # noqa: PLC0415
         from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
         from kazoo_media.start_error import StartError  # noqa: PLC0415
         from kazoo_media.upkeep.fsck import check  # noqa: PLC0415
@@ -58,10 +61,10 @@ async def _check(folder: Path, *, digests: bool, remove_orphans: bool) -> FsckRe
     try:
         async with AsyncExitStack() as stack:
             # Shared: workers may be writing.
-            metadata = await SqliteMetadataStore.open(folder / "metadata.sqlite", shared=True)
+            path = config.data_dir / "metadata.sqlite"
+            metadata = await SqliteMetadataStore.open(path, shared=True)
             stack.push_async_callback(metadata.aclose)
-            blobs = LocalBlobStore(folder / "blobs")
-            stack.push_async_callback(blobs.aclose)
+            blobs = await open_blobs_for_check(config, metadata, stack)
             progress = stack.enter_context(count_bar("Checking"))
             return await check(
                 metadata,
@@ -94,7 +97,7 @@ def _lock(folder: Path) -> Iterator[bool]:
             yield True
 
 
-def _print(report: FsckReport) -> None:
+def _print(report: FsckReport, *, remove_orphans: bool) -> None:
     from kazoo_media.upkeep.examination import FindingKind  # noqa: PLC0415 - imported already
 
     if report.findings:
@@ -128,5 +131,8 @@ def _print(report: FsckReport) -> None:
             )
         ],
     )
+    kept = len(report.findings) - len(bad) - report.removed_count
+    if remove_orphans and kept:
+        typer.echo(f"{kept} without a row stay: files are removed after 30 days.")
     if bad:
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ import apsw
 import orjson
 from typing_extensions import override
 
-from kazoo_media.errors import StaleRevisionError
+from kazoo_media.errors import StaleRevisionError, StoreUnavailableError
 from kazoo_media.metadata import sqlite_transactions as transactions
 from kazoo_media.metadata.filters import query_condition
 from kazoo_media.metadata.rows import (
@@ -78,6 +78,13 @@ class SqliteMetadataStore(SqliteAccounts, SqliteRecordings, SqliteUploads, Metad
     @override
     async def aclose(self) -> None:
         await self._engine.aclose()
+
+    @override
+    async def get_cluster_id(self) -> str:
+        row = await self._engine.read_row("select id from cluster", ())
+        if row is None:
+            raise StoreUnavailableError
+        return str(row[0])
 
     @override
     async def get_media(self, account_id: str, media_id: str) -> Media | None:

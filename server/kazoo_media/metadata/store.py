@@ -2,8 +2,9 @@
 
 A driver implements all of them on one database; a class of the core takes those that it uses.
 Drivers check only what is written here; the core has checked ids, documents and permissions. Every
-method is atomic, and durable when it returns. A method never touches rows of an account other than
-the given one. All tasks of one event loop, and several processes, may use a store concurrently.
+method is atomic, and durable when it returns. It never touches rows of an account other than the
+given one. All tasks of one event loop, and several processes, may use a store concurrently.
+Every method raises StoreUnavailableError if the engine is down, StorageFullError without space.
 
 Theory of operation, blobs (storage rules 1 to 4):
 
@@ -12,8 +13,6 @@ Theory of operation, blobs (storage rules 1 to 4):
    previous blobs become dead. If the media is new, `insert_media` is the commit point.
 3. A sweeper marks pending blobs that were not touched for a while as dead, unlinks dead blobs, then
    forgets their rows. A commit that finds its blob no longer pending changes nothing.
-
-Every method raises StoreUnavailableError if the engine is down, StorageFullError without space.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kazoo_media.metadata.cluster_store import ClusterStore
 from kazoo_media.metadata.link_secret_store import LinkSecretStore
 from kazoo_media.metadata.recording_store import RecordingStore
 from kazoo_media.metadata.uploads import UploadStore
@@ -391,6 +391,7 @@ class MetadataStore(
     SettingStore,
     UploadStore,
     RecordingStore,
+    ClusterStore,
 ):
     """One database: the contract of a driver."""
 

@@ -25,7 +25,6 @@ from kazoo_media.audio.convert.converters import Converters
 from kazoo_media.audio.pool.pool import ConverterPool, can_convert
 from kazoo_media.audio.programs.ffmpeg import find_ffmpeg
 from kazoo_media.audio.running.confinement import Confinement
-from kazoo_media.blobs.local import LocalBlobStore
 from kazoo_media.config import Config
 from kazoo_media.core import Core, Node, build_core
 from kazoo_media.crossbar.registration import add_crossbar
@@ -37,6 +36,7 @@ from kazoo_media.recordings.upkeep import RecordingUpkeep
 from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
 from kazoo_media.service.addresses import check_address
+from kazoo_media.service.blob_stores import open_blobs
 from kazoo_media.service.bootstrap import Bootstrap
 from kazoo_media.service.child import END_RECORDINGS
 from kazoo_media.service.memory import give_memory_back
@@ -218,17 +218,15 @@ async def _open(
         shared: Whether other workers open the same stores.
 
     Raises:
-        StartError: a file in the folder cannot be used.
+        StartError: a file in the folder, or the bucket, cannot be used.
     """
     database = config.data_dir / "metadata.sqlite"
     metadata = await SqliteMetadataStore.open(database, shared=shared, metrics=metrics)
     stack.push_async_callback(metadata.aclose)
-    await asyncio.to_thread(durable.make_folder, config.data_dir / "blobs")
-    blobs = LocalBlobStore(config.data_dir / "blobs", metrics)
-    stack.push_async_callback(blobs.aclose)
     converters = await _converters(config, stack, index)
     node = await asyncio.to_thread(_node, config)
     try:
+        blobs = await open_blobs(config, metadata, stack, metrics, first=index == 0)
         limit = LoginLimit(login_limit)
         core = await build_core(node, metadata, blobs, converters, limit, metrics)
     except MediaError as error:  # of the database: damage behind its first pages

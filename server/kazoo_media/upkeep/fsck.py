@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from kazoo_media.blobs.store import BlobStore, StoredBlob
 from kazoo_media.content.damage import Damage
 from kazoo_media.metadata.store import BlobRows, DamageRows, MetadataStore
-from kazoo_media.model import BlobRow, BlobState
+from kazoo_media.model import BlobRow, BlobState, unix_time_ms
 from kazoo_media.upkeep.examination import Finding, FindingKind, examine
 
 _PAGE_ROWS = 1000
+_KEPT_MS = 30 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ async def check(
     read_digests: bool,
     progress: Callable[[int], None],
     remove_orphans: bool = False,
+    clock: Callable[[], int] = unix_time_ms,
 ) -> FsckReport:
     """Return all differences between rows and files.
 
@@ -52,7 +54,9 @@ async def check(
         read_digests: Read every live blob and compare its SHA-256; otherwise only those that are
             known to be damaged.
         progress: Called with the number of rows checked so far.
-        remove_orphans: Remove files without a row, published or not.
+        remove_orphans: Remove files without a row, published or not, that are older than 30 days.
+            Younger ones may belong to a newer state of a database that was restored.
+        clock: Unix time in milliseconds.
 
     Raises:
         MediaError: a store failed.
@@ -75,7 +79,10 @@ async def check(
         row_count += 1
         progress(row_count)
     findings += [_without_row(each) for each in files.values()]
-    orphans = {key for key, _ in files} if remove_orphans else set()
+    before_ms = clock() - _KEPT_MS
+    orphans = {
+        key for (key, _), blob in files.items() if remove_orphans and blob.modified_ms < before_ms
+    }
     for key in orphans:
         await blobs.delete(key)
     return FsckReport(row_count, live_count, file_count, len(orphans), tuple(findings))

@@ -118,7 +118,7 @@ async def test_a_missing_bucket_is_not_a_missing_blob(s3: S3Server, tmp_path: Pa
 
 
 async def test_a_server_that_is_gone_is_unavailable(tmp_path: Path) -> None:
-    place = S3Place(BUCKET, "", "http://127.0.0.1:1", "", virtual_hosted=False)
+    place = S3Place(BUCKET, "", "http://127.0.0.1:1", "us-east-1", virtual_hosted=False)
     store = S3BlobStore(place.connect(), tmp_path)
     small, large = await written(store, new_blob_key(), b"abc"), await store.create(new_blob_key())
     with pytest.raises(StoreUnavailableError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +44,10 @@ class Checked:
 
     def path(self, key: str) -> Path:
         return self.folder / key[:2] / key
+
+    def age(self, key: str, days: int) -> None:
+        then = time.time() - days * 86_400
+        os.utime(self.path(key), (then, then))
 
     async def check(
         self, *, read_digests: bool = False, remove_orphans: bool = False
@@ -129,8 +134,19 @@ async def test_a_blob_that_can_not_be_read_is_a_finding(
 async def test_only_files_without_a_row_are_removed(checked: Checked) -> None:
     live = await checked.put_live("live")
     checked.path(live).with_name(f"{live}.part").write_bytes(b"left")
-    await stored(checked.blobs, b"abc")
+    orphan = await stored(checked.blobs, b"abc")
+    checked.age(orphan, days=31)
     report = await checked.check(remove_orphans=True)
     assert report.removed_count == 1
     assert {each.kind for each in report.findings} == {FindingKind.ORPHAN, FindingKind.LEFTOVER}
     assert await names(checked.blobs) == {(live, True), (live, False)}
+
+
+async def test_a_restored_database_costs_no_bytes_for_thirty_days(checked: Checked) -> None:
+    old, newer = await stored(checked.blobs, b"abc"), await stored(checked.blobs, b"def")
+    checked.age(old, days=31)
+    checked.age(newer, days=29)
+    report = await checked.check(remove_orphans=True)
+    assert {each.key for each in report.findings} == {old, newer}
+    assert report.removed_count == 1
+    assert await names(checked.blobs) == {(newer, True)}
