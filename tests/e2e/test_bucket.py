@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import httpx
 import obstore
 import pytest
 from blockbuster import BlockBuster
@@ -48,6 +49,7 @@ def test_audio_is_in_the_bucket_alone(
                 admin.path(large, raw=True), headers={"range": "bytes=9000000-9000099"}
             )
             assert (part.status_code, part.content) == (206, _LARGE[9_000_000:9_000_100])
+            expect_redirect(admin, small, large)
             tail = admin.http.get(admin.path(large, raw=True), headers={"range": "bytes=-10"})
             assert tail.content == _LARGE[-10:]
         assert not (tmp_path / "data" / "blobs").exists()
@@ -69,6 +71,22 @@ def test_audio_is_in_the_bucket_alone(
     assert code == 1
     assert "missing" in out
     assert lost.removeprefix("blobs/") in out
+
+
+def expect_redirect(admin: Tenant, small: str, large: str) -> None:
+    """Check that large audio comes from the bucket itself where a setting says so."""
+    admin.set_default("blobs", "redirect_s", "60")
+    answer = admin.http.get(admin.path(large, raw=True))
+    assert (answer.status_code, answer.headers["cache-control"]) == (302, "no-store")
+    found = httpx.get(answer.headers["location"])
+    assert (found.content, found.headers["content-type"]) == (_LARGE, "audio/wav")
+    assert found.headers["content-disposition"].startswith("attachment")
+    forged = answer.headers["location"].replace("audio%2Fwav", "text%2Fhtml")
+    assert httpx.get(forged).status_code == 403
+    head = admin.http.head(admin.path(large, raw=True))
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(_LARGE)))
+    assert admin.download(small) == _SMALL
+    admin.set_default("blobs", "redirect_s", "0")
 
 
 def expect_cached_only(admin: Tenant, small: str, large: str) -> None:

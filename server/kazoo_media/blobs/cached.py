@@ -68,6 +68,10 @@ class CachedBlobStore(BlobStore):
         return self._store
 
     @override
+    def link(self, key: str, lifetime_s: int, content_type: str, disposition: str) -> str | None:
+        return self._store.link(key, lifetime_s, content_type, disposition)
+
+    @override
     async def forget_copy(self, key: str) -> None:
         try:
             await self._threads.run(lambda: self._folder.remove(key))

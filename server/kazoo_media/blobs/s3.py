@@ -24,6 +24,7 @@ from kazoo_media.blobs.s3_client import (
     is_bad_range,
     is_missing,
 )
+from kazoo_media.blobs.s3_signing import Signer
 from kazoo_media.blobs.s3_writer import S3Writer, Spool
 from kazoo_media.blobs.store import (
     READ_CHUNK_BYTES,
@@ -54,18 +55,36 @@ class S3BlobStore(BlobStore):
     keeps_open_blobs = False
     worthwhile_bytes = 1024 * 1024
 
-    def __init__(self, objects: S3Store, spool: Path, metrics: Metrics = NO_METRICS) -> None:
+    def __init__(
+        self,
+        objects: S3Store,
+        spool: Path,
+        metrics: Metrics = NO_METRICS,
+        signer: Signer | None = None,
+    ) -> None:
         """Use a bucket.
 
         Args:
             objects: The bucket; see `S3Place.connect`.
             spool: An existing local folder for blobs whose head changes.
+            signer: Of the place of the objects; None: the store gives no links.
         """
+        self._signer = signer
         self._objects = objects
         self._spool = spool
         self._metrics = metrics
         self._threads = Threads(metrics, _THREADS)
         self._writers: weakref.WeakValueDictionary[str, S3Writer] = weakref.WeakValueDictionary()
+
+    @override
+    def link(self, key: str, lifetime_s: int, content_type: str, disposition: str) -> str | None:
+        if self._signer is None:
+            return None
+        said = {
+            "response-content-type": content_type,
+            "response-content-disposition": disposition,
+        }
+        return self._signer.get(_path(key), said, lifetime_s)
 
     @override
     async def create(self, key: str, *, head_changes: bool = False) -> BlobWriter:

@@ -57,6 +57,11 @@ class S3Place:
         endpoint = self.endpoint or f"https://s3.{self.region}.amazonaws.com"
         return f"{endpoint}/" if self.virtual_hosted else f"{endpoint}/{self.bucket}"
 
+    @property
+    def objects_url(self) -> str:
+        """Return the URL below which the objects are."""
+        return f"{self.url.rstrip('/')}/{self.prefix}"
+
     def connect(self) -> S3Store:
         """Return a client. It makes no request."""
         config: S3Config = {

@@ -127,6 +127,17 @@ class BlobStore(ABC):
         """Return the store of the same blobs without a cache, for blobs that are read once."""
         return self
 
+    def link(self, key: str, lifetime_s: int, content_type: str, disposition: str) -> str | None:
+        """Return a URL at which the store itself serves a blob to anybody; None: it does not.
+
+        Args:
+            lifetime_s: How long the URL is valid.
+            content_type: Content-Type of the answer.
+            disposition: Content-Disposition of the answer.
+        """
+        del key, lifetime_s, content_type, disposition
+        return None
+
     async def forget_copy(self, key: str) -> None:
         """Drop what a cache has of a blob that is not what was committed; never raises."""
         del key

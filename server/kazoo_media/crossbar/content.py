@@ -32,7 +32,7 @@ from kazoo_media.errors import EmptyContentError, ValidationError
 from kazoo_media.media.downloads import ByteRange
 from kazoo_media.media.uploads import Declared
 from kazoo_media.model import Media, Rendition, RenditionKind
-from kazoo_media.settings import CACHE_MAX_AGE_S
+from kazoo_media.settings import CACHE_MAX_AGE_S, REDIRECT_S
 
 
 class Contents:
@@ -90,7 +90,7 @@ class Contents:
     async def sent(
         self, request: Request, media: Media, rendition: Rendition, caching: Mapping[str, str]
     ) -> Answer:
-        """Return a rendition or a part of it, or 304 if the client has it already.
+        """Return a rendition or a part of it, 304 if the client has it already, or a redirect.
 
         Args:
             caching: Headers that tell how long it may be kept.
@@ -108,6 +108,12 @@ class Contents:
             request.parameter("filename"),
             inline=request.query_value("inline") == "true",
         )
+        lifetime_s = await self._settings.get(REDIRECT_S)
+        if lifetime_s and not request.only_headers:
+            shown = headers["content-disposition"]
+            if link := self._downloads.link(rendition, lifetime_s, content_type, shown):
+                away = {"location": link, "cache-control": "no-store"}
+                return Answer(302, content_type=content_type, headers=away, size_bytes=0)
         whole = ByteRange(0, rendition.size_bytes)
         if request.only_headers:
             async with await self._downloads.open(media, rendition, whole):

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from kazoo_media.blobs.store import BlobReader
-from kazoo_media.content.renditions import Renditions
+from kazoo_media.content.renditions import MOST_CHECKED_BYTES, Renditions
 from kazoo_media.errors import (
     ContentNotFoundError,
     NotAcceptableError,
@@ -97,6 +97,23 @@ class Downloads:
                 return rendition
         have = [str(rendition.kind) for rendition in media.content.renditions]
         raise NotAcceptableError(f"there is no {kind} rendition", have)
+
+    def link(
+        self, rendition: Rendition, lifetime_s: int, content_type: str, disposition: str
+    ) -> str | None:
+        """Return a URL at which the blob store itself serves a rendition; None: it does not.
+
+        Small and damaged audio is checked whenever it is read, so it has no such URL.
+
+        Args:
+            lifetime_s: How long the URL is valid.
+            content_type: Content-Type of the answer.
+            disposition: Content-Disposition of the answer.
+        """
+        if rendition.size_bytes <= MOST_CHECKED_BYTES or rendition.is_damaged:
+            return None
+        blobs = self._renditions.blobs
+        return blobs.link(rendition.blob_key, lifetime_s, content_type, disposition)
 
     async def open(self, media: Media, rendition: Rendition, span: ByteRange) -> Download:
         """Return a download of an open blob.

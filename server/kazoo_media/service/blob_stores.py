@@ -22,6 +22,8 @@ import structlog
 from kazoo_media import durable
 from kazoo_media.blobs.cached import CachedBlobStore
 from kazoo_media.blobs.local import LocalBlobStore
+from kazoo_media.blobs.s3_lifecycle import removes_parts
+from kazoo_media.blobs.s3_signing import Credentials, Signer
 from kazoo_media.blobs.store import BlobStore
 from kazoo_media.config import BucketUrl, Config, aws_credentials
 from kazoo_media.metadata.cluster_store import ClusterStore
@@ -65,7 +67,7 @@ async def open_blobs(
         await _check(config, config.blob_url, objects, cluster_id, first=first)
         if first:
             await _check_rules(place)
-        store = await _bucket(config, objects, metrics)
+        store = await _bucket(config, objects, metrics, _signer(place, place.objects_url))
         if config.cache_bytes:
             folder = config.data_dir / "cache"
             store = CachedBlobStore(store, folder, config.cache_bytes, metrics)
@@ -106,12 +108,14 @@ async def _local(config: Config, metrics: Metrics) -> BlobStore:
     return LocalBlobStore(folder, metrics)
 
 
-async def _bucket(config: Config, objects: S3Store, metrics: Metrics) -> BlobStore:
+async def _bucket(
+    config: Config, objects: S3Store, metrics: Metrics, signer: Signer | None = None
+) -> BlobStore:
     from kazoo_media.blobs.s3 import S3BlobStore  # noqa: PLC0415 - needs an extra
 
     spool = config.data_dir / "tmp"
     await asyncio.to_thread(durable.make_folder, spool)
-    return S3BlobStore(objects, spool, metrics)
+    return S3BlobStore(objects, spool, metrics, signer)
 
 
 def _connected(url: BucketUrl) -> tuple[S3Place, S3Store]:
@@ -177,19 +181,22 @@ async def _last_refusal(
 
 async def _check_rules(place: S3Place) -> None:
     """Warn of a bucket that keeps the parts of uploads that nobody completes."""
-    from kazoo_media.blobs.s3_lifecycle import Credentials, removes_parts  # noqa: PLC0415
-
-    found = aws_credentials()
-    if found is None:
+    signer = _signer(place, place.url)
+    if signer is None:
         return
     try:
-        if not await asyncio.to_thread(removes_parts, place.url, place.region, Credentials(*found)):
+        if not await asyncio.to_thread(removes_parts, signer):
             _log.warning(
                 "the bucket keeps parts of interrupted uploads for ever",
                 remedy="add the lifecycle rule AbortIncompleteMultipartUpload of one day",
             )
     except OSError as error:
         _log.info("the lifecycle rules of the bucket cannot be read", reason=str(error))
+
+
+def _signer(place: S3Place, url: str) -> Signer | None:
+    found = aws_credentials()
+    return Signer(url, place.region, Credentials(*found)) if found else None
 
 
 def _refused(url: BucketUrl, refusal: BucketRefusalError) -> StartError:

@@ -247,6 +247,9 @@ SCRUB_DAYS = Setting(
     "Days in which all stored audio is read and compared with its SHA-256; 0: never.",
     between(0, 3650),
 )
+REDIRECT_S = Setting(
+    "blobs", "redirect_s", 0, "Seconds of a redirect to the bucket; 0: none.", between(0, 604_800)
+)
 
 KNOWN: Mapping[tuple[str, str], Setting[Any]] = {
     each.name: each for each in tuple(globals().values()) if isinstance(each, Setting)

@@ -17,7 +17,8 @@ from obstore.store import S3Store
 from kazoo_media.blobs.s3 import S3BlobStore
 from kazoo_media.blobs.s3_check import BucketRefusalError, check_abilities, check_owner
 from kazoo_media.blobs.s3_client import S3Place
-from kazoo_media.blobs.s3_lifecycle import Credentials, removes_parts
+from kazoo_media.blobs.s3_lifecycle import removes_parts
+from kazoo_media.blobs.s3_signing import Credentials, Signer
 from tests.support.faulty_s3 import faulty_s3
 from tests.support.s3_server import CREDENTIALS, S3Server
 
@@ -109,9 +110,10 @@ async def test_a_server_that_does_not_answer_may_be_waited_for(place: S3Place) -
 
 def test_a_bucket_without_a_rule_for_parts_is_noticed(place: S3Place) -> None:
     obstore.put(place.connect(), "x", b"")
-    assert not removes_parts(place.url, place.region, _CREDENTIALS)
+    assert not removes_parts(Signer(place.url, place.region, _CREDENTIALS))
+    wrong = replace(_CREDENTIALS, secret="wrong")
     with pytest.raises(OSError, match="403"):
-        removes_parts(place.url, place.region, replace(_CREDENTIALS, secret="wrong"))
+        removes_parts(Signer(place.url, place.region, wrong))
 
 
 @contextmanager
@@ -142,4 +144,4 @@ def test_a_rule_for_parts_is_found(place: S3Place, *, has_rule: bool) -> None:
     body = f"<LifecycleConfiguration><Rule>{rule if has_rule else ''}</Rule>"
     with _answering(body.encode()) as endpoint:
         url = replace(place, endpoint=endpoint).url
-        assert removes_parts(url, "us-east-1", _CREDENTIALS) is has_rule
+        assert removes_parts(Signer(url, "us-east-1", _CREDENTIALS)) is has_rule

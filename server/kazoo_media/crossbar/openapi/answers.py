@@ -40,7 +40,7 @@ _ABOUT = {
     201: "Created",
     204: "Done",
     206: "A part of the audio",
-    302: "A redirect to a link",
+    302: "A redirect to a link, or to the bucket that has the audio",
     304: "Not modified",
 }
 _GATEWAY_ERRORS: Mapping[int, tuple[str, str]] = {

@@ -49,7 +49,7 @@ _UNCHANGED = ("if_match", "if_unmodified_since")
 _CHANGED = ("if_none_match", "if_modified_since")
 _SENT = ("inline", "filename", "auth_token", *_CHANGED, "if_range", "range")
 _PLAYED = (*_SENT, "key")
-_AUDIO = ((200, "audio"), (206, "audio"), (304, ""))
+_AUDIO = ((200, "audio"), (206, "audio"), (302, ""), (304, ""))
 
 FACTS: Mapping[Operation, Facts] = {
     Operation.LIST_MEDIA: Facts((*_FILTERS, *_LIST), [(200, "MediaListEnvelope")]),
@@ -76,9 +76,7 @@ FACTS: Mapping[Operation, Facts] = {
     Operation.LIST_PROMPTS: Facts(_LIST, [(200, "CountsEnvelope")]),
     Operation.LIST_TRANSLATIONS: Facts(_LIST, [(200, "IdsEnvelope")]),
     Operation.RESOLVE_PROMPT: Facts(("language", "format"), [(200, "ResolutionEnvelope")]),
-    Operation.DOWNLOAD_RESOLVED: Facts(
-        ("language", "redirect", *_PLAYED), (*_AUDIO, (302, "")), (416,)
-    ),
+    Operation.DOWNLOAD_RESOLVED: Facts(("language", "redirect", *_PLAYED), _AUDIO, (416,)),
     Operation.LIST_LANGUAGES: Facts(_LIST, [(200, "CountsEnvelope")]),
     Operation.LIST_MEDIA_OF_LANGUAGE: Facts(_LIST, [(200, "IdsEnvelope")]),
     Operation.LIST_VOICES: Facts((), [(200, "VoicesEnvelope")]),
