@@ -19,6 +19,7 @@ from pathlib import Path
 
 import obstore
 
+from kazoo_media.audio.running.tethered import tethered
 from kazoo_media.blobs.s3_client import S3Place
 from tests.support.product import free_port
 
@@ -47,7 +48,7 @@ class S3Server:
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """Run a server; the caller's environment has its credentials meanwhile."""
+    """Run a server that ends with this process; the environment has its credentials meanwhile."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s3-")))
         ports = {name: free_port() for name in _PARTS}
@@ -57,19 +58,15 @@ def s3_server() -> Iterator[S3Server]:
         arguments += [f"-{name}.port.grpc={port}" for name, port in grpc_ports.items()]
         environment = {name: value for name, value in os.environ.items() if "CA_BUNDLE" not in name}
         with (folder / "log").open("wb") as log:
+            command = [
+                _program(), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+                "-filer", "-s3", f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0",
+                "-s3.port.lance=0", "-volume.max=20", "-master.volumeSizeLimitMB=128",
+                "-master.telemetry=false", *arguments,
+            ]  # fmt: skip
             process = subprocess.Popen(
-                [
-                    _program(), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-                    "-filer", "-s3", f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0",
-                    "-s3.port.lance=0",
-                    "-volume.max=20", "-master.volumeSizeLimitMB=128", "-master.telemetry=false",
-                    *arguments,
-                ],
-                cwd=folder,
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )  # fmt: skip
+                tethered(command), cwd=folder, env=environment, stdout=log, stderr=log
+            )
         stack.callback(_stop, process, {*ports.values(), *grpc_ports.values()})
         server = S3Server(_url(ports["s3"]), _url(ports["filer"]), process)
         _wait(server, folder / "log")
