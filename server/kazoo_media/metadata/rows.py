@@ -1,12 +1,12 @@
-"""Conversion of SQLite rows to the model."""
+"""Selects that all drivers share, and the conversion of their rows to the model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
 
 import orjson
 
+from kazoo_media.metadata.engine import Row
 from kazoo_media.model import (
     Account,
     AudioFacts,
@@ -18,8 +18,6 @@ from kazoo_media.model import (
     RenditionKind,
     Version,
 )
-
-Row: TypeAlias = tuple[Any, ...]
 
 _RENDITION = (
     "{0}.content_type, {0}.size, {0}.sha256, {0}.normalization, {0}.damaged, {0}.duration_ms,"
@@ -44,17 +42,10 @@ SELECT_VERSION = (
     " left join blob n on n.account = v.account and n.key = v.normalized_key"
 )
 
-_PAGE_CHARACTERS = 1024 * 1024
-_LISTED_BYTES = 4096
-_LISTED_KEYS = ", ".join(
-    f"'{key}', m.doc ->> '{key}'"
-    for key in ("name", "media_source", "language", "prompt_id", "content_type")
-)
-SELECT_LISTED = (
-    f"select m.id, case when octet_length(m.doc) <= {_LISTED_BYTES} then m.doc"  # noqa: S608, no outside text
-    f" else json_object({_LISTED_KEYS}) end from media m"
-)
-"""Of a large document only the keys that a list shows: a page must not take 500 times 5 MiB."""
+PAGE_CHARACTERS = 1024 * 1024
+LISTED_BYTES = 4096
+"""Of a larger document a list reads only LISTED_KEYS: a page must not take 500 times 5 MiB."""
+LISTED_KEYS = ("name", "media_source", "language", "prompt_id", "content_type")
 
 SELECT_BLOB = "select account, key, state, touched, size, sha256, damaged from blob"
 
@@ -86,7 +77,7 @@ def listed_media(rows: Iterable[Row]) -> list[Media]:
     for row in rows:
         found.append(media_of(row))
         characters += len(row[2])
-        if characters > _PAGE_CHARACTERS and len(found) > 1:
+        if characters > PAGE_CHARACTERS and len(found) > 1:
             break
     return found
 

@@ -29,22 +29,24 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import apsw
+from typing_extensions import override
 
 from kazoo_media import durable
 from kazoo_media.errors import MediaError, StorageFullError, StoreUnavailableError
-from kazoo_media.metadata.migrations import migrate
+from kazoo_media.metadata.engine import Engine, Row, Session, Value, Work
 from kazoo_media.metadata.reserve import Reserve
+from kazoo_media.metadata.sqlite_migrations import migrate
 from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.start_error import StartError
 
 T = TypeVar("T")
-Work: TypeAlias = Callable[[apsw.Connection], T]
 
 _WRITER_TIMEOUT_MS = 20_000
 _READER_TIMEOUT_MS = 5_000
@@ -55,8 +57,13 @@ _CLOCK_STEPS = 50
 """Steps of SQLite's virtual machine between two checks of the time; a few rows."""
 
 
-class SqliteEngine:
-    """The connections of one process to one database."""
+class SqliteEngine(Engine):
+    """The connections of one process to one file.
+
+    Writes that free space may use the reserve. Point reads run on the loop.
+    """
+
+    for_update = ""  # one transaction writes at a time
 
     def __init__(self, path: Path, *, shared: bool, metrics: Metrics = NO_METRICS) -> None:
         """Prepare the schema and open all connections; blocks.
@@ -91,49 +98,38 @@ class SqliteEngine:
         self._thread = threading.Thread(target=self._serve_writes, name="sqlite-write", daemon=True)
         self._thread.start()
 
+    @override
     async def write(self, work: Work[T], *, frees_space: bool = False) -> T:
-        """Return the result of `work` once its transaction is durable.
-
-        Args:
-            frees_space: Whether the work removes something and so may use the reserve.
-
-        Raises:
-            MediaError: `work` raised it, or the transaction failed.
-        """
         if self._closed:
             raise StoreUnavailableError
         job = _Job(work, asyncio.get_running_loop(), frees_space=frees_space)
         self._jobs.put(job)
         return await job.future  # type: ignore[no-any-return]
 
+    @override
     async def read(self, work: Work[T]) -> T:
-        """Return the result of `work`, run on a connection of a reader thread."""
-        if self._closed:
-            raise StoreUnavailableError
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
+        return await self._read_in_thread(partial(_in_one_state, work))
 
+    @override
     async def execute(
-        self, sql: str, bindings: Sequence[str | int], *, frees_space: bool = False
+        self, sql: str, bindings: Sequence[Value], *, frees_space: bool = False
     ) -> int:
-        """Run one statement in a transaction; return how many rows it changed. See `write`."""
-
-        def change(db: apsw.Connection) -> int:
+        def change(db: Session) -> int:
             db.execute(sql, bindings)
             return db.changes()
 
         return await self.write(change, frees_space=frees_space)
 
-    async def read_rows(
-        self, sql: str, bindings: Sequence[str | int | None]
-    ) -> list[tuple[Any, ...]]:
-        """Return the rows of one statement, read in a thread."""
-        return await self.read(lambda db: db.execute(sql, bindings).fetchall())
+    @override
+    async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        await self.write(lambda db: db.executemany(sql, rows))
 
-    async def read_few(self, sql: str, bindings: Sequence[str | int]) -> list[tuple[Any, ...]]:
-        """Return the rows, read on the loop.
+    @override
+    async def read_rows(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
+        return await self._read_in_thread(lambda db: db.execute(sql, bindings).fetchall())
 
-        For statements that find one row or a page by an index; use `read` for all others.
-        """
+    @override
+    async def read_few(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
         if self._closed:
             raise StoreUnavailableError
         self._deadline_s = time.monotonic() + _LOOP_READ_S
@@ -144,17 +140,22 @@ class SqliteEngine:
         except apsw.Error as error:
             raise self._counted(error) from error
 
-    async def read_row(self, sql: str, bindings: Sequence[str]) -> tuple[Any, ...] | None:
-        """Return the first row, read on the loop."""
+    @override
+    async def read_row(self, sql: str, bindings: Sequence[Value]) -> Row | None:
         rows = await self.read_few(sql, bindings)
         return rows[0] if rows else None
 
+    @override
     async def aclose(self) -> None:
-        """Finish accepted writes and reads and close every connection."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
             await asyncio.to_thread(self._close)
+
+    async def _read_in_thread(self, work: Work[T]) -> T:
+        if self._closed:
+            raise StoreUnavailableError
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
 
     def _close(self) -> None:
         self._thread.join()
@@ -302,6 +303,14 @@ class _Job:
             self.future.set_exception(error)
         else:
             self.future.set_exception(self.error)
+
+
+def _in_one_state(work: Work[T], db: apsw.Connection) -> T:
+    db.execute("begin")
+    try:
+        return work(db)
+    finally:
+        db.execute("rollback")
 
 
 def converted(error: apsw.Error | OSError) -> MediaError:

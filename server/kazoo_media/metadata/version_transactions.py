@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import apsw
 import orjson
 
+from kazoo_media.metadata.engine import Session
 from kazoo_media.model import Keep
 
 
-def keep_version(
-    db: apsw.Connection, name: tuple[str, str], number: int, keep: Keep, now_ms: int
-) -> None:
+def keep_version(db: Session, name: tuple[str, str], number: int, keep: Keep, now_ms: int) -> None:
     """Add the content of a media as a version, if it has one and versions are kept.
 
     Args:
@@ -25,14 +23,14 @@ def keep_version(
         )
 
 
-def take_version(db: apsw.Connection, name: tuple[str, str], number: int) -> bool:
+def take_version(db: Session, name: tuple[str, str], number: int) -> bool:
     """Remove a version whose content is made the content again; return whether it existed."""
     sql = "delete from media_version where account = ? and id = ? and number = ?"
     db.execute(sql, (*name, number))
     return db.changes() > 0
 
 
-def drop_versions(db: apsw.Connection, name: tuple[str, str], kept: int) -> list[str]:
+def drop_versions(db: Session, name: tuple[str, str], kept: int) -> list[str]:
     """Remove all but the newest versions and return the keys of their blobs."""
     rows = db.execute(
         "delete from media_version where account = ? and id = ? and number not in"

@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-import apsw
 import psutil
 import pytest
 
+from kazoo_media.metadata.engine import Session
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
-from kazoo_media.metadata.sqlite_transactions import insert_media
+from kazoo_media.metadata.transactions import insert_media
 from kazoo_media.model import Media, first_revision
 from tests.gateway.rest.rig import Rest, Tenant
 from tests.gateway.rest.table import ask, create
@@ -54,7 +54,7 @@ async def _fill(path: Path, account_id: str) -> None:
     ]
     engine = await asyncio.to_thread(partial(SqliteEngine, path, shared=True))
 
-    def insert(db: apsw.Connection) -> None:
+    def insert(db: Session) -> None:
         for row in rows:
             insert_media(db, row)
 

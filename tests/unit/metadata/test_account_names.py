@@ -14,7 +14,9 @@ from kazoo_media.errors import NameTakenError
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.model import Account, account_key
 
-_OLD_SCHEMA = importlib.resources.files("kazoo_media.metadata") / "schema" / "0001_initial.sql"
+_OLD_SCHEMA = (
+    importlib.resources.files("kazoo_media.metadata") / "schema" / "sqlite" / "0001_initial.sql"
+)
 
 _Make = Callable[..., Path]
 

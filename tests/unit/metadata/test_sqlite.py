@@ -15,6 +15,7 @@ import apsw
 import pytest
 
 from kazoo_media.errors import MediaError, StorageFullError, StoreUnavailableError
+from kazoo_media.metadata.engine import Session
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.sqlite_engine import SqliteEngine
 from kazoo_media.model import Account, MediaQuery
@@ -76,12 +77,13 @@ async def test_a_long_read_leaves_the_loop_and_is_complete(engine: SqliteEngine)
     assert await engine.read_few(_LONG_READ, (10,)) == [(10,)]
 
 
-def _insert(number: int, db: apsw.Connection) -> None:
+def _insert(number: int, db: Session) -> None:
     db.execute("insert into t values (?)", (number,))
 
 
 async def _count(engine: SqliteEngine) -> int:
-    return int(await engine.read(lambda db: db.execute("select count(*) from t").get))
+    [[count]] = await engine.read_rows("select count(*) from t", ())
+    return int(count)
 
 
 async def test_everything_is_there_after_closing_and_opening_again(path: Path) -> None:
@@ -199,11 +201,11 @@ async def test_several_openers_of_a_new_database_agree(path: Path) -> None:
 
 
 async def test_waiting_writes_share_one_transaction(engine: SqliteEngine) -> None:
-    before = await engine.read(lambda db: db.execute("pragma data_version").get)
+    [[before]] = await engine.read_rows("pragma data_version", ())
     async with asyncio.TaskGroup() as group:
         for number in range(200):
             group.create_task(engine.write(partial(_insert, number)))
-    after = await engine.read(lambda db: db.execute("pragma data_version").get)
+    [[after]] = await engine.read_rows("pragma data_version", ())
     assert await _count(engine) == 200
     assert after - before < 20
 
@@ -223,7 +225,7 @@ async def test_a_failing_write_fails_alone(
 ) -> None:
     insert = partial(_insert, 1)
 
-    def fail(db: apsw.Connection) -> None:
+    def fail(db: Session) -> None:
         insert(db)
         raise failure
 
@@ -238,7 +240,7 @@ async def test_a_failing_write_fails_alone(
 async def test_a_transaction_that_sqlite_gave_up_fails_as_a_whole(engine: SqliteEngine) -> None:
     insert = partial(_insert, 1)
 
-    def give_up(db: apsw.Connection) -> None:
+    def give_up(db: Session) -> None:
         db.execute("rollback")
         raise apsw.FullError
 

@@ -1,4 +1,4 @@
-"""Accounts, their users, playback keys and link secrets in SQLite: a part of the driver."""
+"""Accounts, their users, playback keys and link secrets: a part of a driver."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import astuple, replace
 
-import apsw
 import orjson
 from typing_extensions import override
 
 from kazoo_media.errors import ConflictError, NameTakenError
+from kazoo_media.metadata.engine import Engine, Session
 from kazoo_media.metadata.link_secret_store import LinkSecretStore
 from kazoo_media.metadata.rows import SELECT_ACCOUNT, account_of
-from kazoo_media.metadata.sqlite_engine import SqliteEngine
 from kazoo_media.metadata.store import AccountStore, PlaybackKeyStore
 from kazoo_media.model import Account, PlaybackKey, User, account_key
 
@@ -23,11 +22,11 @@ _SELECT_LINK = "select secret from link_secret where account = ?"
 _SELECT_PLAYBACK_KEY = "select account, id, name, created from playback_key"
 
 
-class SqliteAccounts(AccountStore, PlaybackKeyStore, LinkSecretStore):
+class SqlAccounts(AccountStore, PlaybackKeyStore, LinkSecretStore):
     """Accounts on the driver's engine."""
 
     @abstractmethod  # this is a part of a driver
-    def __init__(self, engine: SqliteEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     @override
@@ -64,7 +63,7 @@ class SqliteAccounts(AccountStore, PlaybackKeyStore, LinkSecretStore):
     @override
     async def find_named_account(self, name_key: str, realm: str) -> Account | None:
         column, wanted = ("name_key", name_key) if name_key else ("realm_key", realm)
-        # The unique indexes leave out empty keys; the second condition lets SQLite use them.
+        # The unique indexes leave out empty keys; the second condition lets the database use them.
         sql = f"{SELECT_ACCOUNT} where a.{column} = ? and a.{column} <> ''"
         row = await self._engine.read_row(sql, (wanted,))
         return None if row is None else account_of(row)
@@ -77,7 +76,7 @@ class SqliteAccounts(AccountStore, PlaybackKeyStore, LinkSecretStore):
     async def find_user(self, account_id: str, credential_digest: str) -> User | None:
         rows = await self._engine.read_rows(
             "select u.account, u.id, u.name, u.created from user_credential c"
-            " join user u on u.account = c.account and u.name = c.name"
+            ' join "user" u on u.account = c.account and u.name = c.name'
             " where c.account = ? and c.digest = ?",
             (account_id, credential_digest),
         )
@@ -111,7 +110,7 @@ class SqliteAccounts(AccountStore, PlaybackKeyStore, LinkSecretStore):
 
     @override
     async def add_link_secret(self, account_id: str, secret: str) -> str:
-        def add(db: apsw.Connection) -> str:
+        def add(db: Session) -> str:
             sql = "insert into link_secret values (?, ?) on conflict do nothing"
             db.execute(sql, (account_id, secret))
             [[kept]] = db.execute(_SELECT_LINK, (account_id,)).fetchall()
@@ -125,7 +124,7 @@ class SqliteAccounts(AccountStore, PlaybackKeyStore, LinkSecretStore):
         await self._engine.execute(sql, (secret, account_id))
 
 
-def _insert_account(db: apsw.Connection, account: Account, api_key_sha256: str) -> None:
+def _insert_account(db: Session, account: Account, api_key_sha256: str) -> None:
     """Add an account; see the contract."""
     name_key, realm_key = account_key(account.name), account.realm.lower()
     db.execute(
@@ -135,7 +134,7 @@ def _insert_account(db: apsw.Connection, account: Account, api_key_sha256: str) 
             account.name,
             account.realm,
             account.language,
-            account.superduper_admin,
+            int(account.superduper_admin),
             account.created_ms,
             orjson.dumps(account.ancestor_ids).decode(),
             api_key_sha256,
@@ -156,7 +155,7 @@ def _insert_account(db: apsw.Connection, account: Account, api_key_sha256: str) 
     )
 
 
-def _replace_api_key(db: apsw.Connection, account_id: str, api_key_sha256: str) -> Account | None:
+def _replace_api_key(db: Session, account_id: str, api_key_sha256: str) -> Account | None:
     """Replace the key and begin its next generation; see the contract."""
     db.execute(
         "update account set api_key_sha256 = ?, key_generation = key_generation + 1 where id = ?",
@@ -166,10 +165,12 @@ def _replace_api_key(db: apsw.Connection, account_id: str, api_key_sha256: str) 
     return account_of(rows[0]) if rows else None
 
 
-def _put_user(db: apsw.Connection, user: User, credential_digests: Sequence[str]) -> User:
+def _put_user(db: Session, user: User, credential_digests: Sequence[str]) -> User:
     """Add a user or replace their credentials; see the contract."""
     db.execute(
-        "insert into user values (?, ?, ?, ?) on conflict do nothing",
+        # The update locks the row: who replaces the credentials at the same moment has to wait.
+        'insert into "user" values (?, ?, ?, ?) on conflict (account, name)'
+        " do update set name = excluded.name",
         (user.account_id, user.name, user.id, user.created_ms),
     )
     name = (user.account_id, user.name)
@@ -178,10 +179,11 @@ def _put_user(db: apsw.Connection, user: User, credential_digests: Sequence[str]
         "insert into user_credential values (?, ?, ?)",
         [(user.account_id, digest, user.name) for digest in credential_digests],
     )
-    [row] = db.execute("select id, created from user where account = ? and name = ?", name)
+    sql = 'select id, created from "user" where account = ? and name = ?'
+    [row] = db.execute(sql, name).fetchall()
     return replace(user, id=str(row[0]), created_ms=int(row[1]))
 
 
-def _has(db: apsw.Connection, column: str, value: str) -> bool:
+def _has(db: Session, column: str, value: str) -> bool:
     sql = f"select 1 from account where {column} = ? and {column} <> ''"  # noqa: S608, no outside text
     return bool(db.execute(sql, (value,)).fetchall())

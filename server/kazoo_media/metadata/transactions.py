@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
-import apsw
 import orjson
 
 from kazoo_media.errors import ConflictError, IncompleteUploadError, StaleRevisionError
+from kazoo_media.metadata.engine import Session
 from kazoo_media.metadata.version_transactions import drop_versions, keep_version, take_version
 from kazoo_media.model import BlobRow, Keep, Media, Rendition, save_count
 
 
-def insert_media(db: apsw.Connection, media: Media) -> None:
+def insert_media(db: Session, media: Media) -> None:
     """Add a media; see the contract."""
     if media.file_name and find_recording(db, media.account_id, media.file_name) is not None:
         raise ConflictError(media.id)
@@ -41,17 +41,17 @@ def insert_media(db: apsw.Connection, media: Media) -> None:
     _make_content_live(db, media, [], media.created_ms)
 
 
-def find_recording(db: apsw.Connection, account_id: str, file_name: str) -> str | None:
+def find_recording(db: Session, account_id: str, file_name: str) -> str | None:
     """Return the id of the live recording that has this file name."""
-    found: str | None = db.execute(
+    row = db.execute(
         "select id from media where account = ? and file_name = ? and deleted_at is null"
         " and file_name <> ''",
         (account_id, file_name),
-    ).get
-    return found
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
-def replace_document(db: apsw.Connection, media: Media, expected_revision: str) -> None:
+def replace_document(db: Session, media: Media, expected_revision: str) -> None:
     """Store document and revision; see the contract."""
     db.execute(
         "update media set rev = ?, modified = ?, language = ?, prompt_id = ?, doc = ?"
@@ -72,7 +72,7 @@ def replace_document(db: apsw.Connection, media: Media, expected_revision: str) 
 
 
 def remove_media(
-    db: apsw.Connection, account_id: str, media_id: str, expected_revision: str, now_ms: int
+    db: Session, account_id: str, media_id: str, expected_revision: str, now_ms: int
 ) -> None:
     """Remove a media and mark its blobs as dead; see the contract."""
     keys = _all_blob_keys(db, account_id, media_id)
@@ -86,7 +86,7 @@ def remove_media(
 
 
 def commit_content(
-    db: apsw.Connection, media: Media, expected_revision: str, now_ms: int, keep: Keep
+    db: Session, media: Media, expected_revision: str, now_ms: int, keep: Keep
 ) -> None:
     """Make `media.content` the content; see the contract."""
     previous = _blob_keys(db, media.account_id, media.id)
@@ -101,7 +101,7 @@ def commit_content(
 
 
 def restore_version(
-    db: apsw.Connection,
+    db: Session,
     media: Media,
     expected_revision: str,
     number: int,
@@ -117,7 +117,7 @@ def restore_version(
     _kill(db, media.account_id, dead, now_ms)
 
 
-def restore_media(db: apsw.Connection, media: Media, expected_revision: str) -> None:
+def restore_media(db: Session, media: Media, expected_revision: str) -> None:
     """Make a soft-deleted media live again; see the contract."""
     if find_recording(db, media.account_id, media.file_name) not in (None, media.id):
         raise ConflictError(media.file_name)
@@ -132,7 +132,7 @@ def restore_media(db: apsw.Connection, media: Media, expected_revision: str) -> 
 
 
 def _keep_replaced(
-    db: apsw.Connection, media: Media, expected_revision: str, now_ms: int, keep: Keep
+    db: Session, media: Media, expected_revision: str, now_ms: int, keep: Keep
 ) -> list[str]:
     """Keep the stored content as a version and return the keys of what is not kept."""
     name = (media.account_id, media.id)
@@ -141,27 +141,28 @@ def _keep_replaced(
     return dead + drop_versions(db, name, keep.count - 1)
 
 
-def _point_at_content(db: apsw.Connection, media: Media) -> None:
+def _point_at_content(db: Session, media: Media) -> None:
     db.execute(
         "update media set original_key = ?, normalized_key = ? where account = ? and id = ?",
         (*_content_keys(media), media.account_id, media.id),
     )
 
 
-def abandon_blobs(
-    db: apsw.Connection, account_id: str, keys: Sequence[str], now_ms: int
-) -> list[str]:
+def abandon_blobs(db: Session, account_id: str, keys: Sequence[str], now_ms: int) -> list[str]:
     """Mark those keys that are pending as dead; see the contract."""
-    rows = db.executemany(
-        "update blob set state = 'dead', touched = ?"
-        " where account = ? and key = ? and state = 'pending' returning key",
-        [(now_ms, account_id, key) for key in keys],
-    )
+    if not keys:
+        return []
+    marks = ", ".join("?" * len(keys))
+    rows = db.execute(
+        "update blob set state = 'dead', touched = ?"  # noqa: S608, no outside text
+        f" where account = ? and key in ({marks}) and state = 'pending' returning key",
+        (now_ms, account_id, *keys),
+    ).fetchall()
     return [str(key) for (key,) in rows]
 
 
 def purge_media(
-    db: apsw.Connection, account_id: str, deleted_until_ms: int, limit: int, now_ms: int
+    db: Session, account_id: str, deleted_until_ms: int, limit: int, now_ms: int
 ) -> int:
     """Remove soft-deleted media; see the contract."""
     rows = db.execute(
@@ -184,7 +185,7 @@ def _content_keys(media: Media) -> tuple[str | None, str | None]:
     return content.original.blob_key, None if normalized is None else normalized.blob_key
 
 
-def _make_content_live(db: apsw.Connection, media: Media, previous: list[str], now_ms: int) -> None:
+def _make_content_live(db: Session, media: Media, previous: list[str], now_ms: int) -> None:
     for each in media.content.renditions if media.content else ():
         if each.blob_key not in previous:
             _make_live(db, media.account_id, each, now_ms)
@@ -193,7 +194,7 @@ def _make_content_live(db: apsw.Connection, media: Media, previous: list[str], n
         _put_peaks(db, media.account_id, each)
 
 
-def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_ms: int) -> None:
+def _make_live(db: Session, account_id: str, rendition: Rendition, now_ms: int) -> None:
     db.execute(
         "update blob set state = 'live', touched = ?, checked = ?, size = ?, sha256 = ?,"
         " content_type = ?, duration_ms = ?, sample_rate_hertz = ?, channel_count = ?, codec = ?,"
@@ -216,11 +217,12 @@ def _make_live(db: apsw.Connection, account_id: str, rendition: Rendition, now_m
         raise IncompleteUploadError("the upload was idle for too long and was discarded")
 
 
-def put_measured(db: apsw.Connection, media: Media, known: Mapping[str, Any]) -> None:
+def put_measured(db: Session, media: Media, known: Mapping[str, Any]) -> None:
     """Store the measurements of a content; see the contract."""
     db.execute(
         "update media set doc = ?"
-        " where account = ? and id = ? and rev = ? and doc = ? and deleted_at is null",
+        " where account = ? and id = ? and rev = ? and cast(doc as text) = ?"
+        " and deleted_at is null",
         (_json(media), media.account_id, media.id, media.revision, orjson.dumps(known).decode()),
     )
     if db.changes() == 0:
@@ -230,7 +232,7 @@ def put_measured(db: apsw.Connection, media: Media, known: Mapping[str, Any]) ->
         _put_peaks(db, media.account_id, each)
 
 
-def put_damage(db: apsw.Connection, media: Media, expected_revision: str) -> None:
+def put_damage(db: Session, media: Media, expected_revision: str) -> None:
     """Store which renditions are damaged; see the contract."""
     replace_document(db, media, expected_revision)
     db.executemany(
@@ -242,7 +244,7 @@ def put_damage(db: apsw.Connection, media: Media, expected_revision: str) -> Non
     )
 
 
-def _put_facts(db: apsw.Connection, account_id: str, rendition: Rendition) -> None:
+def _put_facts(db: Session, account_id: str, rendition: Rendition) -> None:
     """Store the measurements of a live blob, if there are any."""
     facts = rendition.facts
     if facts.clipped_samples is not None:
@@ -259,7 +261,7 @@ def _put_facts(db: apsw.Connection, account_id: str, rendition: Rendition) -> No
         )
 
 
-def _put_peaks(db: apsw.Connection, account_id: str, rendition: Rendition) -> None:
+def _put_peaks(db: Session, account_id: str, rendition: Rendition) -> None:
     if rendition.peaks is not None:
         db.execute(
             "insert into peaks values (?, ?, ?) on conflict do nothing",
@@ -267,17 +269,18 @@ def _put_peaks(db: apsw.Connection, account_id: str, rendition: Rendition) -> No
         )
 
 
-def forget_blobs(db: apsw.Connection, rows: Sequence[BlobRow]) -> None:
+def forget_blobs(db: Session, rows: Sequence[BlobRow]) -> None:
     """Remove the rows of dead blobs and their peaks; see the contract."""
     keys = [(each.account_id, each.key) for each in rows]
-    gone = db.executemany(
-        "delete from blob where account = ? and key = ? and state = 'dead' returning account, key",
+    db.executemany(
+        "delete from peaks where account = ? and key = ? and exists (select 1 from blob b"
+        " where b.account = peaks.account and b.key = peaks.key and b.state = 'dead')",
         keys,
-    ).fetchall()
-    db.executemany("delete from peaks where account = ? and key = ?", gone)
+    )
+    db.executemany("delete from blob where account = ? and key = ? and state = 'dead'", keys)
 
 
-def _blob_keys(db: apsw.Connection, account_id: str, media_id: str) -> list[str]:
+def _blob_keys(db: Session, account_id: str, media_id: str) -> list[str]:
     rows = db.execute(
         "select original_key, normalized_key from media where account = ? and id = ?",
         (account_id, media_id),
@@ -285,13 +288,13 @@ def _blob_keys(db: apsw.Connection, account_id: str, media_id: str) -> list[str]
     return [str(key) for row in rows for key in row if key is not None]
 
 
-def _all_blob_keys(db: apsw.Connection, account_id: str, media_id: str) -> list[str]:
+def _all_blob_keys(db: Session, account_id: str, media_id: str) -> list[str]:
     """Return the keys of the content of a media and of its versions, which are removed."""
     keys = _blob_keys(db, account_id, media_id)
     return keys + drop_versions(db, (account_id, media_id), 0)
 
 
-def _kill(db: apsw.Connection, account_id: str, keys: list[str], now_ms: int) -> None:
+def _kill(db: Session, account_id: str, keys: list[str], now_ms: int) -> None:
     db.executemany(
         "update blob set state = 'dead', touched = ? where account = ? and key = ?",
         [(now_ms, account_id, key) for key in keys],

@@ -7,7 +7,7 @@ import importlib.resources
 import apsw
 import structlog
 
-from kazoo_media.metadata.account_names import Renaming, make_names_unique
+from kazoo_media.metadata.sqlite_account_names import Renaming, make_names_unique
 from kazoo_media.start_error import StartError
 
 _UNIQUE_NAMES = 2
@@ -76,7 +76,7 @@ def _foreign(db: apsw.Connection, problem: str) -> StartError:
 
 
 def _scripts() -> dict[int, str]:
-    folder = importlib.resources.files("kazoo_media.metadata") / "schema"
+    folder = importlib.resources.files("kazoo_media.metadata") / "schema" / "sqlite"
     return {
         int(each.name.partition("_")[0]): each.read_text(encoding="utf-8")
         for each in folder.iterdir()
