@@ -24,8 +24,8 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # Python compiles what it imports at the first start: a tenth of the space of compiling all.
 LOCKED := $(PIP_INSTALL) --require-hashes --no-compile
 SYSTEM_PACKAGES := sox libsox-fmt-mp3 espeak-ng libseccomp2 bubblewrap
-TEST_PACKAGES := strace flite nginx prometheus
 CALL_PACKAGES := sip-tester
+TEST_PACKAGES := strace flite nginx prometheus postgresql
 
 # Side by side, a file at a time: a file's tests share what they start. In the order of the folders,
 # the slow end-to-end tests first.

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.support.s3_server import S3Server
+    from tests.support.postgres import PostgresServer
 
 pytest.register_assert_rewrite("tests.contract")
 
@@ -60,6 +61,15 @@ def s3() -> Iterator[S3Server]:
     from tests.support.s3_server import s3_server
 
     with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Return a running PostgreSQL for all tests of this process."""
+    from tests.support.postgres import running_postgres
+
+    with running_postgres() as server:
         yield server
 
 

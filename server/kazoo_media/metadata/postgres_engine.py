@@ -1,0 +1,245 @@
+"""PostgreSQL connections: a thread for each, because a transaction is many short waits.
+
+Theory of operation, writes:
+
+1. A thread runs a work and commits. Serialization failures and deadlocks undo everything, and the
+   work is run again; so does a unique key that another transaction took after the work had looked.
+2. A connection that is lost before the commit has changed nothing: the work is run again on a new
+   one, to which the thread tries to connect for a few seconds.
+3. If the answer to a commit is lost, nobody knows whether it happened. Each transaction leaves a
+   mark (`Link`); a new connection reads it. Committed: the result is returned. Not committed: the
+   work is run again. Without a connection the outcome stays unknown: StoreUnavailableError.
+4. A commit that the synchronous standby has not confirmed in time is not undone, but may be lost
+   with the server: StoreUnavailableError.
+5. A task that is cancelled waits for the end of its transaction, so what it did is decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NoReturn, TypeVar
+
+import psycopg
+import structlog
+from psycopg import errors
+from typing_extensions import override
+
+from kazoo_media.errors import MediaError, StorageFullError, StoreUnavailableError
+from kazoo_media.metadata.engine import Engine, Row, Session, Value, Work
+from kazoo_media.metadata.postgres_address import VARIABLE, PostgresAddress
+from kazoo_media.metadata.postgres_migrations import migrate
+from kazoo_media.metadata.postgres_session import Link
+from kazoo_media.metrics import NO_METRICS, Metrics
+from kazoo_media.start_error import StartError
+
+T = TypeVar("T")
+
+_THREADS = 4
+"""For writes, and as many for reads: long lists do not keep a flush waiting."""
+_PATIENCE_S = 5.0
+_PAUSE_S = 0.1
+_MOST_CONFLICTS = 10
+_OLD_MARKS = "delete from write_mark where written < now() - interval '1 day'"
+
+_log = structlog.get_logger()
+
+
+class PostgresEngine(Engine):
+    """The connections of one process to one database."""
+
+    for_update = " for update"
+
+    def __init__(self, url: str, metrics: Metrics = NO_METRICS) -> None:
+        """Prepare the schema; blocks.
+
+        Raises:
+            StartError: the database cannot be used.
+        """
+        self._address = PostgresAddress.parse(url)
+        self._metrics = metrics
+        connection = self._address.connect_first()
+        try:
+            migrate(connection, self._address.shown)
+            connection.execute(_OLD_MARKS)
+        except psycopg.Error as error:
+            problem = f"{self._address.shown}: {error}"
+            raise StartError.about(VARIABLE, problem, "check the server") from error
+        finally:
+            connection.close()
+        self._local = threading.local()
+        self._links: set[Link] = set()
+        self._is_lost = False
+        self._closed = False
+        self._readers = ThreadPoolExecutor(_THREADS, thread_name_prefix="postgres-read")
+        self._writers = ThreadPoolExecutor(_THREADS, thread_name_prefix="postgres-write")
+
+    @override
+    async def write(self, work: Work[T], *, frees_space: bool = False) -> T:
+        return await self._in_thread(self._writers, partial(self._transact, work))
+
+    @override
+    async def read(self, work: Work[T]) -> T:
+        return await self._in_thread(self._readers, partial(_in_one_state, work))
+
+    @override
+    async def execute(
+        self, sql: str, bindings: Sequence[Value], *, frees_space: bool = False
+    ) -> int:
+        def change(db: Session) -> int:
+            db.execute(sql, bindings)
+            return db.changes()
+
+        return await self.write(change)
+
+    @override
+    async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        await self.write(lambda db: db.executemany(sql, rows))
+
+    @override
+    async def read_rows(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
+        def read(link: Link) -> list[Row]:
+            return link.session.execute(sql, bindings).fetchall()
+
+        return await self._in_thread(self._readers, read)
+
+    @override
+    async def read_few(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
+        return await self.read_rows(sql, bindings)
+
+    @override
+    async def read_row(self, sql: str, bindings: Sequence[Value]) -> Row | None:
+        rows = await self.read_rows(sql, bindings)
+        return rows[0] if rows else None
+
+    @override
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._writers.shutdown()
+        self._readers.shutdown()
+        for link in self._links:
+            link.connection.close()
+
+    async def _in_thread(self, pool: ThreadPoolExecutor, act: Callable[[Link], T]) -> T:
+        if self._closed:
+            raise StoreUnavailableError
+        deadline_s = time.monotonic() + _PATIENCE_S
+        future = asyncio.get_running_loop().run_in_executor(pool, self._persist, act, deadline_s)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if not future.cancelled():
+                await asyncio.wait([future])
+                future.exception()  # nobody else asks for it
+            raise
+
+    def _persist(self, act: Callable[[Link], T], deadline_s: float) -> T:
+        """Return the result of `act`, tried again where that can help."""
+        conflicts = 0
+        while True:
+            link = self._link(deadline_s)
+            try:
+                return act(link)
+            except psycopg.Error as error:
+                if isinstance(error, _CONFLICTS) and conflicts < _MOST_CONFLICTS:
+                    conflicts += 1
+                    time.sleep(random.uniform(0, _PAUSE_S))  # noqa: S311, not for secrets
+                elif not self._lose(link, error) or time.monotonic() > deadline_s:
+                    self._fail(error)
+
+    def _link(self, deadline_s: float) -> Link:
+        """Return the open connection of this thread."""
+        link: Link | None = getattr(self._local, "link", None)
+        while link is None:
+            if time.monotonic() > deadline_s:
+                raise StoreUnavailableError
+            try:
+                link = Link(self._address.connect())
+            except psycopg.Error as error:
+                self._tell_lost(error)
+                if time.monotonic() > deadline_s:
+                    self._fail(error)
+                time.sleep(_PAUSE_S)
+            else:
+                self._links.add(link)
+                self._local.link = link
+                if self._is_lost:
+                    self._is_lost = False
+                    _log.info("database is back", database=self._address.shown)
+        return link
+
+    def _lose(self, link: Link, error: psycopg.Error) -> bool:
+        """Drop a connection that is broken or no longer to a primary; return whether it is."""
+        if not link.connection.closed and not isinstance(error, errors.ReadOnlySqlTransaction):
+            return False
+        link.connection.close()
+        self._links.discard(link)
+        self._local.link = None
+        self._tell_lost(error)
+        return True
+
+    def _tell_lost(self, error: psycopg.Error) -> None:
+        """Say once that the database is lost: every task that needs it would say so."""
+        if not self._is_lost:
+            self._is_lost = True
+            _log.warning("database lost", database=self._address.shown, reason=str(error))
+
+    def _transact(self, work: Work[T], link: Link) -> T:
+        try:
+            link.begin()
+            result = work(link.session)
+        except BaseException:
+            link.roll_back()
+            raise
+        started = time.perf_counter()
+        try:
+            is_safe = link.commit()
+        except psycopg.Error as error:
+            if not link.connection.closed:
+                raise  # the server says that it did not commit
+            self._lose(link, error)
+            if not self._has_committed(link.name, link.number):
+                raise
+            is_safe = True
+        self._metrics.committed(time.perf_counter() - started)
+        if not is_safe:
+            _log.error("the standby did not confirm a commit", database=self._address.shown)
+            self._fail(None)
+        return result
+
+    def _has_committed(self, name: str, number: int) -> bool:
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while True:
+            link = self._link(deadline_s)
+            try:
+                return link.has_committed(name, number)
+            except psycopg.Error as error:
+                if not self._lose(link, error) or time.monotonic() > deadline_s:
+                    self._fail(error)
+
+    def _fail(self, error: psycopg.Error | None) -> NoReturn:
+        failure: MediaError = StoreUnavailableError()
+        if isinstance(error, errors.DiskFull):
+            failure = StorageFullError()
+        self._metrics.store_failed("metadata", failure.reason)
+        raise failure from error
+
+
+_CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
+
+
+def _in_one_state(work: Work[T], link: Link) -> T:
+    try:
+        link.connection.execute("begin isolation level repeatable read, read only")
+        return work(link.session)
+    finally:
+        link.roll_back()
