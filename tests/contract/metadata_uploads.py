@@ -150,6 +150,15 @@ class UploadStoreContract:
         assert await store.get_upload(ACCOUNT, "u") == replace(stored, spec='{"a":1}')
         assert await store.get_upload(OTHER_ACCOUNT, "other") == other
 
+    async def test_an_upload_may_be_in_a_flush_twice(self, store: MetadataStore) -> None:
+        await store.open_upload(make_upload(), 9, refuse)
+        rows = await store.append_tails([appending(b"abc"), appending(b"de")])
+        assert [row.persisted_size for row in rows if isinstance(row, UploadRow)] == [3, 5]
+        assert await store.read_upload(ACCOUNT, "u", 0, 9) == b"abcde"
+        row = await store.get_upload(ACCOUNT, "u")
+        assert row is not None
+        assert row.persisted_size == 5
+
     async def test_the_tail_is_read_from_any_byte(self, store: MetadataStore) -> None:
         await open_with(store, [b"abc", b"", b"defg", b"h"])
         for start in range(9):

@@ -121,6 +121,11 @@ def test_all_broken_rules_are_reported_together(create: Any) -> None:
     assert sorted(refusal.fields) == ["description", "name", "source_id", "tts.voice"]
 
 
+def test_a_nul_in_a_document_is_refused(create: Any) -> None:
+    with refused("INVALID_ARGUMENT", "VALIDATION"):
+        create(name="a\0b")
+
+
 def test_an_unknown_source_is_refused(create: Any) -> None:
     with refused("INVALID_ARGUMENT", "VALIDATION") as refusal:
         create(media_source=99)

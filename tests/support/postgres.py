@@ -1,4 +1,4 @@
-"""A real PostgreSQL for one run of the tests, in a private folder, on a unix socket."""
+"""A real PostgreSQL (15 or later) for a run of the tests, in a private folder, on a unix socket."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 
@@ -21,7 +22,6 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.socket_folder = folder
         self._names = 0
 
     def start(self) -> None:
@@ -39,7 +39,7 @@ class PostgresServer:
 
     def url(self, database: str, socket_folder: Path | None = None, **options: str) -> str:
         """Return the URL of a database, perhaps through the socket of a proxy."""
-        more = "".join(f"&{key}={value}" for key, value in options.items())
+        more = "".join(f"&{key}={quote(value, safe='')}" for key, value in options.items())
         return f"postgresql://{_USER}@/{database}?host={socket_folder or self.folder}{more}"
 
     def make_database(self) -> str:
@@ -54,6 +54,11 @@ class PostgresServer:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             for each in sql.split(";"):
                 connection.execute(each.encode())
+
+    def rows(self, database: str, sql: str, *bindings: object) -> list[tuple[object, ...]]:
+        """Return the rows of a statement."""
+        with psycopg.connect(self.url(database)) as connection:
+            return connection.execute(sql.encode(), bindings).fetchall()
 
     def empty(self, database: str) -> None:
         """Remove all rows of a migrated database but those that its migrations made."""

@@ -72,7 +72,7 @@ def validated(
 
 
 def with_content_keys(
-    document: Mapping[str, Any], content: Content | None, outcome: Mapping[str, Any]
+    document: Mapping[str, Any], content: Content | None, outcome: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the document with the keys that the service writes about its content.
 
@@ -92,7 +92,8 @@ def with_content_keys(
         result["normalization_preset"] = served.normalization.partition(" ")[0]
     if content.is_damaged:
         result["damaged"] = True
-    result.update(outcome)
+    # Names of files and words of programs may have any character: no store has to take a NUL.
+    result |= {key: value.replace("\0", "") for key, value in outcome.items()}
     return result
 
 
@@ -106,7 +107,7 @@ def _rendition_keys(rendition: Rendition) -> dict[str, Any]:
     }
 
 
-def conversion_outcome(document: Mapping[str, Any]) -> dict[str, Any]:
+def conversion_outcome(document: Mapping[str, Any]) -> dict[str, str]:
     """Return the keys of a stored document about its last upload and conversion."""
     keys = ("attachment_name", "normalization_error", "normalization_warning")
     return {key: document[key] for key in keys if key in document}

@@ -11,9 +11,9 @@ import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import TextBinaryLoader, TextLoader
 
+from kazoo_media.metadata.engine import METADATA_URL
 from kazoo_media.start_error import StartError
 
-VARIABLE = "KAZOO_MEDIA_METADATA_URL"
 _SHAPE = "postgresql://USER:PASSWORD@HOST[:PORT][,HOST...]/DATABASE, special characters as %XX"
 _OLDEST_SERVER = 140000
 _START_S = 60.0
@@ -63,10 +63,14 @@ class PostgresAddress:
             given = {key: str(value) for key, value in conninfo_to_dict(url).items()}
         except psycopg.Error:
             # The cause would show a part of the URL.
-            raise StartError.about(VARIABLE, "libpq cannot read it", f"use {_SHAPE}") from None
+            raise StartError.about(METADATA_URL, "libpq cannot read it", f"use {_SHAPE}") from None
         if not given.get("dbname"):
-            raise StartError.about(VARIABLE, "it names no database", f"use {_SHAPE}")
-        shown = f"{given.get('host', 'the local socket')}/{given['dbname']}"
+            raise StartError.about(METADATA_URL, "it names no database", f"use {_SHAPE}")
+        host = given.get("host", "")
+        shown = f"{host or 'the local socket'}/{given['dbname']}"
+        if "@" in shown or "/" in given["dbname"]:  # and what is shown could be a part of it
+            problem = "its password or another part has special characters"
+            raise StartError.about(METADATA_URL, problem, f"use {_SHAPE}")
         return cls(make_conninfo("", **{**_DEFAULTS, **given}), shown)
 
     def connect(self) -> psycopg.Connection:
@@ -95,8 +99,9 @@ class PostgresAddress:
             except psycopg.Error as error:
                 reason = " ".join(str(error).split())
                 if not _may_pass(reason) or time.monotonic() > deadline_s:
+                    problem = f"{self.shown}: {reason}"
                     remedy = "check the URL and the server"
-                    raise StartError.about(VARIABLE, f"{self.shown}: {reason}", remedy) from None
+                    raise StartError.about(METADATA_URL, problem, remedy) from None
             else:
                 self._check(connection)
                 return connection
@@ -114,7 +119,7 @@ class PostgresAddress:
             problem, remedy = f"its encoding is {encoding}", "create it with encoding 'UTF8'"
         if problem:
             connection.close()
-            raise StartError.about(VARIABLE, f"{self.shown}: {problem}", remedy)
+            raise StartError.about(METADATA_URL, f"{self.shown}: {problem}", remedy)
 
 
 def _may_pass(reason: str) -> bool:

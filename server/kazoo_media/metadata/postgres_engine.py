@@ -7,10 +7,10 @@ Theory of operation, writes:
 2. A connection that is lost before the commit has changed nothing: the work is run again on a new
    one, to which the thread tries to connect for a few seconds.
 3. If the answer to a commit is lost, nobody knows whether it happened. Each transaction leaves a
-   mark (`Link`); a new connection reads it. Committed: the result is returned. Not committed: the
-   work is run again. Without a connection the outcome stays unknown: StoreUnavailableError.
-4. A commit that the synchronous standby has not confirmed in time is not undone, but may be lost
-   with the server: StoreUnavailableError.
+   mark (`Link`); a new connection looks it up. Committed: the result is returned. Not committed:
+   the work is run again. Without a connection the outcome stays unknown: StoreUnavailableError.
+4. A commit waits for the synchronous standby as long as it takes. If somebody cancels that wait,
+   the change is not undone but may be lost with the server: StoreUnavailableError.
 5. A task that is cancelled waits for the end of its transaction, so what it did is decided.
 """
 
@@ -30,9 +30,15 @@ import structlog
 from psycopg import errors
 from typing_extensions import override
 
-from kazoo_media.errors import MediaError, StorageFullError, StoreUnavailableError
-from kazoo_media.metadata.engine import Engine, Row, Session, Value, Work
-from kazoo_media.metadata.postgres_address import VARIABLE, PostgresAddress
+from kazoo_media.errors import (
+    MediaError,
+    StorageFullError,
+    StoreUnavailableError,
+    ValidationError,
+    Violation,
+)
+from kazoo_media.metadata.engine import METADATA_URL, Engine, Row, Session, Value, Work
+from kazoo_media.metadata.postgres_address import PostgresAddress
 from kazoo_media.metadata.postgres_migrations import migrate
 from kazoo_media.metadata.postgres_session import Link
 from kazoo_media.metrics import NO_METRICS, Metrics
@@ -44,7 +50,8 @@ _THREADS = 4
 """For writes, and as many for reads: long lists do not keep a flush waiting."""
 _PATIENCE_S = 5.0
 _PAUSE_S = 0.1
-_MOST_CONFLICTS = 10
+_MOST_CONFLICTS = 20
+_SILENCE_S = 10.0
 _OLD_MARKS = "delete from write_mark where written < now() - interval '1 day'"
 
 _log = structlog.get_logger()
@@ -69,23 +76,30 @@ class PostgresEngine(Engine):
             connection.execute(_OLD_MARKS)
         except psycopg.Error as error:
             problem = f"{self._address.shown}: {error}"
-            raise StartError.about(VARIABLE, problem, "check the server") from error
+            raise StartError.about(METADATA_URL, problem, "check the server") from error
         finally:
             connection.close()
         self._local = threading.local()
         self._links: set[Link] = set()
         self._is_lost = False
+        self._silent_until_s = 0.0
         self._closed = False
         self._readers = ThreadPoolExecutor(_THREADS, thread_name_prefix="postgres-read")
         self._writers = ThreadPoolExecutor(_THREADS, thread_name_prefix="postgres-write")
 
     @override
     async def write(self, work: Work[T], *, frees_space: bool = False) -> T:
-        return await self._in_thread(self._writers, partial(self._transact, work))
+        future = self._begun(self._writers, partial(self._transact, work))
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            future.exception()  # nobody else asks for it
+            raise
 
     @override
     async def read(self, work: Work[T]) -> T:
-        return await self._in_thread(self._readers, partial(_in_one_state, work))
+        return await self._begun(self._readers, partial(_in_one_state, work))
 
     @override
     async def execute(
@@ -106,7 +120,7 @@ class PostgresEngine(Engine):
         def read(link: Link) -> list[Row]:
             return link.session.execute(sql, bindings).fetchall()
 
-        return await self._in_thread(self._readers, read)
+        return await self._begun(self._readers, read)
 
     @override
     async def read_few(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
@@ -129,18 +143,12 @@ class PostgresEngine(Engine):
         for link in self._links:
             link.connection.close()
 
-    async def _in_thread(self, pool: ThreadPoolExecutor, act: Callable[[Link], T]) -> T:
+    def _begun(self, pool: ThreadPoolExecutor, act: Callable[[Link], T]) -> asyncio.Future[T]:
+        """Return the future of what a thread of the pool does next."""
         if self._closed:
             raise StoreUnavailableError
         deadline_s = time.monotonic() + _PATIENCE_S
-        future = asyncio.get_running_loop().run_in_executor(pool, self._persist, act, deadline_s)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            if not future.cancelled():
-                await asyncio.wait([future])
-                future.exception()  # nobody else asks for it
-            raise
+        return asyncio.get_running_loop().run_in_executor(pool, self._persist, act, deadline_s)
 
     def _persist(self, act: Callable[[Link], T], deadline_s: float) -> T:
         """Return the result of `act`, tried again where that can help."""
@@ -160,8 +168,8 @@ class PostgresEngine(Engine):
         """Return the open connection of this thread."""
         link: Link | None = getattr(self._local, "link", None)
         while link is None:
-            if time.monotonic() > deadline_s:
-                raise StoreUnavailableError
+            if time.monotonic() > deadline_s:  # it has waited too long for its turn
+                self._fail(None)
             try:
                 link = Link(self._address.connect())
             except psycopg.Error as error:
@@ -179,17 +187,20 @@ class PostgresEngine(Engine):
 
     def _lose(self, link: Link, error: psycopg.Error) -> bool:
         """Drop a connection that is broken or no longer to a primary; return whether it is."""
-        if not link.connection.closed and not isinstance(error, errors.ReadOnlySqlTransaction):
+        if not _is_gone(link, error) and not isinstance(error, errors.ReadOnlySqlTransaction):
             return False
         link.connection.close()
-        self._links.discard(link)
-        self._local.link = None
-        self._tell_lost(error)
+        if link in self._links:
+            self._links.discard(link)
+            self._local.link = None
+            self._tell_lost(error)
         return True
 
     def _tell_lost(self, error: psycopg.Error) -> None:
-        """Say once that the database is lost: every task that needs it would say so."""
-        if not self._is_lost:
+        """Log that the database is lost, but not for every connection and attempt."""
+        now_s = time.monotonic()
+        if now_s > self._silent_until_s:
+            self._silent_until_s = now_s + _SILENCE_S
             self._is_lost = True
             _log.warning("database lost", database=self._address.shown, reason=str(error))
 
@@ -204,7 +215,7 @@ class PostgresEngine(Engine):
         try:
             is_safe = link.commit()
         except psycopg.Error as error:
-            if not link.connection.closed:
+            if not _is_gone(link, error):
                 raise  # the server says that it did not commit
             self._lose(link, error)
             if not self._has_committed(link.name, link.number):
@@ -221,12 +232,20 @@ class PostgresEngine(Engine):
         while True:
             link = self._link(deadline_s)
             try:
-                return link.has_committed(name, number)
+                found = link.has_committed(name, number)
             except psycopg.Error as error:
                 if not self._lose(link, error) or time.monotonic() > deadline_s:
                     self._fail(error)
+            else:
+                if found is None:
+                    self._fail(None)
+                return found
 
     def _fail(self, error: psycopg.Error | None) -> NoReturn:
+        if isinstance(error, psycopg.DataError) and error.sqlstate is None:
+            # psycopg itself refuses it: a text has a NUL, which nothing that is stored has.
+            nul = Violation("request", "invalid", "must not contain NUL", {})
+            raise ValidationError([nul]) from error
         failure: MediaError = StoreUnavailableError()
         if isinstance(error, errors.DiskFull):
             failure = StorageFullError()
@@ -235,6 +254,11 @@ class PostgresEngine(Engine):
 
 
 _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
+
+
+def _is_gone(link: Link, error: psycopg.Error) -> bool:
+    """Return whether the connection is lost, or is about to be: FATAL is a server's last word."""
+    return link.connection.closed or error.diag.severity_nonlocalized in ("FATAL", "PANIC")
 
 
 def _in_one_state(work: Work[T], link: Link) -> T:

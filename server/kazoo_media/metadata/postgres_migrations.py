@@ -7,7 +7,7 @@ import importlib.resources
 import psycopg
 from psycopg import errors
 
-from kazoo_media.metadata.postgres_address import VARIABLE
+from kazoo_media.metadata.engine import METADATA_URL
 from kazoo_media.start_error import StartError
 
 _VERSION_TABLE = (
@@ -49,7 +49,7 @@ def migrate(connection: psycopg.Connection, database: str) -> None:
             for number in sorted(each for each in scripts if each > version):
                 connection.execute(scripts[number])
                 connection.execute("update schema_version set version = %s", (number,))
-    except (errors.DuplicateTable, errors.UndefinedColumn, errors.InsufficientPrivilege) as error:
+    except psycopg.ProgrammingError as error:
         remedy = "use an empty database whose owner is the user of the URL"
         raise _refused(database, str(error), remedy) from error
 
@@ -58,7 +58,7 @@ def _make_version_table(connection: psycopg.Connection) -> None:
     for remaining in reversed(range(_TRIES)):
         try:
             connection.execute(_VERSION_TABLE)
-        except (errors.UniqueViolation, errors.DuplicateTable):
+        except (errors.UniqueViolation, errors.DuplicateTable, errors.DuplicateObject):
             # PostgreSQL says so if another process makes the same table at the same time.
             if not remaining:
                 raise
@@ -67,7 +67,7 @@ def _make_version_table(connection: psycopg.Connection) -> None:
 
 
 def _refused(database: str, problem: str, remedy: str) -> StartError:
-    return StartError.about(VARIABLE, f"{database}: {problem}", remedy)
+    return StartError.about(METADATA_URL, f"{database}: {problem}", remedy)
 
 
 def _scripts() -> dict[int, bytes]:

@@ -67,7 +67,7 @@ class Link:
         )
 
     def commit(self) -> bool:
-        """Commit; return whether the standby that the server waits for has it as well."""
+        """Commit; return whether a standby that the server waits for has it as well."""
         self._warned = False
         self.connection.execute("commit")
         return not self._warned
@@ -80,21 +80,23 @@ class Link:
             except psycopg.Error:
                 self.connection.close()
 
-    def has_committed(self, name: str, number: int) -> bool:
+    def has_committed(self, name: str, number: int) -> bool | None:
         """Return whether the transaction of a lost connection is committed.
 
-        If it has not ended yet, this waits for its end.
+        This writes to the mark as well, and so it waits for the end of the transaction, and for
+        the standby to have what was written until now. None: the standby did not confirm that.
         """
+        self._warned = False
         row = self.connection.execute(
             "insert into write_mark values (%s, 0, now())"
             " on conflict (thread) do update set written = now() returning number",
             (name,),
         ).fetchone()
-        return row is not None and row[0] == number
+        return None if self._warned or row is None else row[0] == number
 
     def _notice(self, notice: Diagnostic) -> None:
-        # "The transaction has already committed locally, but might not have been replicated": the
-        # statement's time was over, or somebody cancelled it.
+        # "The transaction has already committed locally, but might not have been replicated":
+        # somebody has cancelled the wait for the standby.
         if notice.sqlstate == _NOT_REPLICATED:
             self._warned = True
 

@@ -79,7 +79,9 @@ class SqlMedia(SqlLists, MediaStore, VersionStore, PromptStore):
         self, account_id: str, deleted_until_ms: int, limit: int, now_ms: int
     ) -> int:
         return await self._engine.write(
-            lambda db: transactions.purge_media(db, account_id, deleted_until_ms, limit, now_ms),
+            lambda db: transactions.purge_media(
+                db, account_id, deleted_until_ms, limit, now_ms, self._engine.for_update
+            ),
             frees_space=True,
         )
 

@@ -78,7 +78,10 @@ class SqlUploads(UploadStore):
 
     @override
     async def add_piece(self, piece: Piece, now_ms: int) -> bool:
-        return await self._engine.write(lambda db: _add_piece(db, piece, now_ms), frees_space=True)
+        for_update = self._engine.for_update
+        return await self._engine.write(
+            lambda db: _add_piece(db, piece, now_ms, for_update), frees_space=True
+        )
 
     @override
     async def commit_upload(
@@ -124,6 +127,7 @@ class SqlUploads(UploadStore):
         except UploadNotFoundError:
             sql = f"select count(*) from upload where account = ? and {IS_OPEN}"  # noqa: S608
             [[count]] = db.execute(sql, (new.account_id,)).fetchall()
+            # Without a lock: calls that begin in one moment may exceed the limit by their number.
             if count >= limit:
                 raise TooManyUploadsError(limit) from None
             db.execute(INSERT_UPLOAD, values_of(new))
@@ -180,21 +184,23 @@ def _read(
     return found[start : start + limit_bytes]
 
 
-def _add_piece(db: Session, piece: Piece, now_ms: int) -> bool:
+def _add_piece(db: Session, piece: Piece, now_ms: int, for_update: str) -> bool:
     key = (piece.account_id, piece.upload_id)
     end = piece.offset + piece.size_bytes
     fits = db.execute(
-        f"select 1 from upload{ONE_UPLOAD} and pieces_end = ? and persisted_size >= ? and {IS_OPEN}"  # noqa: S608
-        " and exists (select 1 from blob where account = ? and key = ? and state = 'pending')",
-        (*key, piece.offset, end, piece.account_id, piece.blob_key),
+        f"select 1 from upload{ONE_UPLOAD} and pieces_end = ? and persisted_size >= ?"  # noqa: S608, no outside text
+        f" and {IS_OPEN}{for_update}",
+        (*key, piece.offset, end),
     ).fetchone()
     if fits is None:
         return False
     db.execute(
         "update blob set state = 'live', touched = ?, checked = ?, size = ?, sha256 = ?"
-        " where account = ? and key = ?",
+        " where account = ? and key = ? and state = 'pending'",
         (now_ms, now_ms, piece.size_bytes, piece.sha256, piece.account_id, piece.blob_key),
     )
+    if db.changes() == 0:
+        return False
     db.execute(
         "insert into piece values (?, ?, ?, ?, ?)",
         (*key, piece.offset, piece.size_bytes, piece.blob_key),

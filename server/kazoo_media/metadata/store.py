@@ -1,10 +1,11 @@
 """The contracts of a metadata store: media, prompts, blobs, accounts, keys, settings, uploads.
 
 A driver implements all of them on one database; a class of the core takes those that it uses.
-Drivers check only what is written here; the core has checked ids, documents and permissions. Every
-method is atomic, and durable when it returns. It never touches rows of an account other than the
-given one. All tasks of one event loop, and several processes, may use a store concurrently.
-Every method raises StoreUnavailableError if the engine is down, StorageFullError without space.
+Drivers check only what is written here; the core has checked ids, documents and permissions (other
+text with a NUL may get a ValidationError). Every method is atomic, and durable when it returns. It
+never touches rows of an account other than the given one. All tasks of one event loop, and several
+processes, may use a store concurrently. Every method raises StoreUnavailableError if the engine is
+down, StorageFullError without space.
 
 Theory of operation, blobs (storage rules 1 to 4):
 

@@ -162,12 +162,16 @@ def abandon_blobs(db: Session, account_id: str, keys: Sequence[str], now_ms: int
 
 
 def purge_media(
-    db: Session, account_id: str, deleted_until_ms: int, limit: int, now_ms: int
+    db: Session, account_id: str, deleted_until_ms: int, limit: int, now_ms: int, for_update: str
 ) -> int:
-    """Remove soft-deleted media; see the contract."""
+    """Remove soft-deleted media; see the contract.
+
+    Args:
+        for_update: See `Engine`: none of them is restored meanwhile.
+    """
     rows = db.execute(
-        "select id from media where account = ? and deleted_at <= ?"
-        " order by deleted_at, id limit ?",
+        "select id from media where account = ? and deleted_at <= ?"  # noqa: S608, no outside text
+        f" order by deleted_at, id limit ?{for_update}",
         (account_id, deleted_until_ms, limit),
     ).fetchall()
     for (media_id,) in rows:

@@ -124,6 +124,7 @@ class UploadStore(ABC):
 
         Raises:
             TooManyUploadsError: the id is new, and the account has `limit` uploads in open states.
+                Uploads that are added in the same moment may exceed it.
             MediaError: `change` raised it. Nothing changed.
         """
 

@@ -187,8 +187,8 @@ class Recordings:
         if len(rows) > limit:
             next_start = rows.pop().id
         elif rows:
-            # The store may have returned fewer than there are.
-            more = await self._store.list_uploads(scope.account_id, rows[-1].id + "\0", 1)
+            # The store may have returned fewer than there are. Ids have no character below "-".
+            more = await self._store.list_uploads(scope.account_id, rows[-1].id + " ", 1)
             next_start = more[0].id if more else None
         return [Upload(row) for row in rows], next_start
 

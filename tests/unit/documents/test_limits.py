@@ -20,6 +20,8 @@ def _nested(levels: int) -> object:
         ({f"k{n}": {} for n in range(5_001)}, "5001 values are too many: at most 5000 are allowed"),
         ({"x": [{"y": 2**64}]}, "an integer must not have more than 64 bits"),
         ({"x": -(2**63) - 1}, "an integer must not have more than 64 bits"),
+        ({"x": [{"y": "a\0b"}]}, "must not contain NUL"),
+        ({"x": {"a\0b": 1}}, "must not contain NUL"),
         ({"x": _nested(31)}, "33 levels are too many: at most 32 are allowed"),
     ],
 )
@@ -46,6 +48,7 @@ def test_filters_have_limits() -> None:
     check_filters([has_key] * 100)
     compares = Filter(("a",), FilterOperator.EQUALS, ("x",) * 600)
     deep = Filter(("a",) * 33, FilterOperator.HAS_KEY)
-    for filters in ([has_key] * 101, [compares] * 2, [deep]):
+    nul = Filter(("a\0",), FilterOperator.HAS_KEY)
+    for filters in ([has_key] * 101, [compares] * 2, [deep], [nul]):
         with pytest.raises(ValidationError):
             check_filters(filters)

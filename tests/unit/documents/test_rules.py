@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from kazoo_media.documents.rules import check_media_id, merged, prompt_media_id, validated
+from kazoo_media.documents.rules import (
+    check_media_id,
+    merged,
+    prompt_media_id,
+    validated,
+    with_content_keys,
+)
 from kazoo_media.errors import ValidationError
 from kazoo_media.model import Content, Rendition, RenditionKind
 
@@ -190,3 +196,10 @@ def test_ids_that_no_path_could_name_are_refused(media_id: str) -> None:
 @pytest.mark.parametrize("media_id", ["a b+c?d%", "../x", "ż/😀", "x" * 1024, "raw", "100%"])
 def test_odd_ids_are_fine(media_id: str) -> None:
     check_media_id(media_id)
+
+
+def test_names_of_files_and_words_of_programs_lose_their_nul() -> None:
+    original = Rendition(RenditionKind.ORIGINAL, "k", "audio/wav", 1, "0" * 64)
+    outcome = {"attachment_name": "a\0.wav", "normalization_error": "sox: \0"}
+    document = with_content_keys({}, Content(original), outcome)
+    assert (document["attachment_name"], document["normalization_error"]) == ("a.wav", "sox: ")
