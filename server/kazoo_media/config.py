@@ -126,6 +126,7 @@ class Config:
     """
 
     data_dir: Path
+    metadata_url: str
     host: str
     http_port: int
     grpc_port: int
@@ -247,6 +248,12 @@ def _node_name(text: str) -> str:
     return name
 
 
+def _metadata_url(text: str) -> str:
+    if text and not text.startswith("postgresql://"):
+        raise ValueError("postgresql://USER:PASSWORD@HOST[:PORT][,HOST...]/DATABASE")
+    return text
+
+
 def _names(text: str) -> frozenset[str]:
     names = frozenset(filter(None, (name.strip() for name in text.split(","))))
     if any("/" in name for name in names):
@@ -266,6 +273,14 @@ def _bucket_url(text: str) -> BucketUrl | None:
 
 _VARIABLES = (
     Variable("data_dir", "path", "./var", "Folder for all stored data.", _path),
+    Variable(
+        "metadata_url",
+        "URL",
+        "",
+        "PostgreSQL database, `postgresql://...`; unset: SQLite in the data folder.",
+        _metadata_url,
+        secret=True,
+    ),
     Variable("host", "IP address", _LOOPBACK, "Address on which both ports listen.", _host),
     Variable("http_port", "1-65535", "8000", "Port of the REST surface.", _integer(1, 65535)),
     Variable("grpc_port", "1-65535", "50051", "Port of the gRPC surface.", _integer(1, 65535)),

@@ -48,6 +48,15 @@ def test_values_are_read() -> None:
     assert (read.node_name, read.target) == ("n1", "a:1")
 
 
+def test_the_url_of_the_database_is_hidden_and_checked() -> None:
+    url = "postgresql://u:topsecret@a,b/media?target_session_attrs=read-write"
+    read = config(metadata_url=url)
+    assert read.metadata_url == url
+    assert "topsecret" not in repr(read)
+    with pytest.raises(ConfigError, match=r"^KAZOO_MEDIA_METADATA_URL=\*\*\*: must be postgresql"):
+        config(metadata_url="mysql://u:topsecret@a/media")
+
+
 def test_an_empty_value_counts_as_unset() -> None:
     assert config(http_port="") == Config.from_environ({})
 

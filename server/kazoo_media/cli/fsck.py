@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +17,8 @@ from kazoo_media.config import Config
 
 if TYPE_CHECKING:
     from kazoo_media.upkeep.fsck import FsckReport
+
+_DATABASE = "metadata.sqlite"
 
 
 def fsck(
@@ -40,7 +41,7 @@ def fsck(
     """
     with failures_reported():
         config = Config.from_environ()
-        with _lock(config.data_dir) as service_is_stopped:
+        with _lock(config) as service_is_stopped:
             if not service_is_stopped:
                 typer.echo("The service is running: unfinished uploads are skipped.", err=True)
             report = asyncio.run(_check(config, digests=digests, remove_orphans=remove_orphans))
@@ -50,19 +51,18 @@ def fsck(
 async def _check(config: Config, *, digests: bool, remove_orphans: bool) -> FsckReport:
     with server_packages("fsck", "server"):
         from kazoo_media.errors import MediaError  # noqa: PLC0415
-        from kazoo_media.metadata.sqlite import SqliteMetadataStore  # noqa: PLC0415
+        from kazoo_media.metadata.opening import open_metadata  # noqa: PLC0415
         from kazoo_media.service.blob_stores import open_blobs_for_check  # noqa: PLC0415
         from kazoo_media.service.logs import configure_logging  # noqa: PLC0415
         from kazoo_media.start_error import StartError  # noqa: PLC0415
         from kazoo_media.upkeep.fsck import check  # noqa: PLC0415
 
     configure_logging("fsck")
-
     try:
         async with AsyncExitStack() as stack:
             # Shared: workers may be writing.
-            path = config.data_dir / "metadata.sqlite"
-            metadata = await SqliteMetadataStore.open(path, shared=True)
+            path = config.data_dir / _DATABASE
+            metadata = await open_metadata(config.metadata_url, path, shared=True)
             stack.push_async_callback(metadata.aclose)
             blobs = await open_blobs_for_check(config, metadata, stack)
             progress = stack.enter_context(count_bar("Checking"))
@@ -78,16 +78,16 @@ async def _check(config: Config, *, digests: bool, remove_orphans: bool) -> Fsck
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[bool]:
+def _lock(config: Config) -> Iterator[bool]:
     """Keep the service from starting inside the block; yield False if it is running already.
 
     Raises:
         CommandError: the folder is not a data folder.
     """
-    if not (folder / "metadata.sqlite").is_file():
-        raise CommandError(
-            f"{folder} has no metadata.sqlite: set KAZOO_MEDIA_DATA_DIR to a data folder"
-        )
+    folder = config.data_dir
+    needed = "signing-key.pem" if config.metadata_url else _DATABASE
+    if not (folder / needed).exists():
+        raise CommandError(f"{folder} has no {needed}: set KAZOO_MEDIA_DATA_DIR to a data folder")
     with (folder / "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,8 +4,7 @@ A driver implements all of them on one database; a class of the core takes those
 Drivers check only what is written here; the core has checked ids, documents and permissions (other
 text with a NUL may get a ValidationError). Every method is atomic, and durable when it returns. It
 never touches rows of an account other than the given one. All tasks of one event loop, and several
-processes, may use a store concurrently. Every method raises StoreUnavailableError if the engine is
-down, StorageFullError without space.
+processes, may use a store concurrently. Errors: StoreUnavailableError, StorageFullError.
 
 Theory of operation, blobs (storage rules 1 to 4):
 

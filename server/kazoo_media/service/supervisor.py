@@ -46,7 +46,8 @@ from kazoo_media.service.runtime import metrics_folder, runtime_folder
 from kazoo_media.service.start import locked, permit_many_files
 from kazoo_media.start_error import StartError
 
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 90.0
+"""Longer than a worker waits for its database."""
 _HEALTH_TIMEOUT_S = 5.0
 _POLL_S = 0.05
 

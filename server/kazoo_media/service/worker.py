@@ -29,7 +29,8 @@ from kazoo_media.config import Config
 from kazoo_media.core import Core, Node, build_core
 from kazoo_media.crossbar.registration import add_crossbar
 from kazoo_media.errors import MediaError
-from kazoo_media.metadata.sqlite import SqliteMetadataStore
+from kazoo_media.metadata.engine import METADATA_URL
+from kazoo_media.metadata.opening import open_metadata
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.recordings.upkeep import RecordingUpkeep
@@ -221,7 +222,7 @@ async def _open(
         StartError: a file in the folder, or the bucket, cannot be used.
     """
     database = config.data_dir / "metadata.sqlite"
-    metadata = await SqliteMetadataStore.open(database, shared=shared, metrics=metrics)
+    metadata = await open_metadata(config.metadata_url, database, shared=shared, metrics=metrics)
     stack.push_async_callback(metadata.aclose)
     converters = await _converters(config, stack, index)
     node = await asyncio.to_thread(_node, config)
@@ -231,6 +232,8 @@ async def _open(
         core = await build_core(node, metadata, blobs, converters, limit, metrics)
     except MediaError as error:  # of the database: damage behind its first pages
         problem = error.__cause__ or error
+        if config.metadata_url:
+            raise StartError.about(METADATA_URL, problem, "check the server") from error
         raise StartError.about(database, problem, "restore it from a backup") from error
     sweeper = Sweeper(metadata, blobs, metrics=metrics)
     scrub = Scrub(metadata, blobs, core.settings, metrics)
