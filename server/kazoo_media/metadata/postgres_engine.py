@@ -9,7 +9,8 @@ Theory of operation, writes:
 3. If the answer to a commit is lost, nobody knows whether it happened. Each transaction leaves a
    mark (`Link`); a new connection looks it up. Committed: the result is returned. Not committed:
    the work is run again. Without a connection the outcome stays unknown: StoreUnavailableError.
-4. A commit waits for the synchronous standby as long as it takes. If somebody cancels that wait,
+4. A commit waits for the synchronous standby as long as it takes; what has to wait for a thread
+   meanwhile gets StoreUnavailableError after a few seconds. If somebody cancels that wait,
    the change is not undone but may be lost with the server: StoreUnavailableError.
 5. A task that is cancelled waits for the end of its transaction, so what it did is decided.
 """
@@ -21,7 +22,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import NoReturn, TypeVar
 
@@ -89,17 +90,23 @@ class PostgresEngine(Engine):
 
     @override
     async def write(self, work: Work[T], *, frees_space: bool = False) -> T:
-        future = self._begun(self._writers, partial(self._transact, work))
+        job = self._begun(self._writers, partial(self._transact, work))
+        future = asyncio.wrap_future(job)
         try:
+            await asyncio.wait([future], timeout=_PATIENCE_S)
+            # Every thread may be in a commit that waits for the standby.
+            if not future.done() and job.cancel():
+                self._fail(None)
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            await asyncio.wait([future])
-            future.exception()  # nobody else asks for it
+            if not job.cancel():
+                await asyncio.wait([future])
+                future.exception()  # nobody else asks for it
             raise
 
     @override
     async def read(self, work: Work[T]) -> T:
-        return await self._begun(self._readers, partial(_in_one_state, work))
+        return await asyncio.wrap_future(self._begun(self._readers, partial(_in_one_state, work)))
 
     @override
     async def execute(
@@ -120,7 +127,7 @@ class PostgresEngine(Engine):
         def read(link: Link) -> list[Row]:
             return link.session.execute(sql, bindings).fetchall()
 
-        return await self._begun(self._readers, read)
+        return await asyncio.wrap_future(self._begun(self._readers, read))
 
     @override
     async def read_few(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
@@ -143,12 +150,12 @@ class PostgresEngine(Engine):
         for link in self._links:
             link.connection.close()
 
-    def _begun(self, pool: ThreadPoolExecutor, act: Callable[[Link], T]) -> asyncio.Future[T]:
+    def _begun(self, pool: ThreadPoolExecutor, act: Callable[[Link], T]) -> Future[T]:
         """Return the future of what a thread of the pool does next."""
         if self._closed:
             raise StoreUnavailableError
         deadline_s = time.monotonic() + _PATIENCE_S
-        return asyncio.get_running_loop().run_in_executor(pool, self._persist, act, deadline_s)
+        return pool.submit(self._persist, act, deadline_s)
 
     def _persist(self, act: Callable[[Link], T], deadline_s: float) -> T:
         """Return the result of `act`, tried again where that can help."""

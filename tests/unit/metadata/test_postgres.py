@@ -282,6 +282,27 @@ async def test_a_commit_that_the_standby_did_not_confirm_is_not_acknowledged(
     assert await store.get_media(ACCOUNT, media_id) is not None
 
 
+async def test_commits_without_the_standby_do_not_hold_up_all_others_for_ever(
+    postgres: PostgresServer,
+    store: PostgresMetadataStore,
+    without_standby: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writing, _, _ = await _hanging_write(postgres, store)
+    more = [asyncio.ensure_future(store.insert_media(make_media(each))) for each in "abc"]
+
+    def all_hang() -> bool:
+        return len(postgres.rows("postgres", _WAITING, 0)) == 4
+
+    await asyncio.to_thread(wait_until, all_hang, "four commits wait for the standby")
+    monkeypatch.setattr("kazoo_media.metadata.postgres_engine._PATIENCE_S", 0.1)
+    with pytest.raises(StoreUnavailableError):
+        await store.insert_media(make_media("d"))
+    await asyncio.to_thread(postgres.execute, "postgres", _STANDBY.format(""))
+    await asyncio.gather(writing, *more)
+    assert await store.get_media(ACCOUNT, "d") is None
+
+
 async def test_a_commit_that_is_cut_off_is_acknowledged_when_the_standby_has_it(
     postgres: PostgresServer, store: PostgresMetadataStore, without_standby: None
 ) -> None:
