@@ -14,8 +14,8 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from tests.support.s3_server import S3Server
     from tests.support.postgres import PostgresServer
+    from tests.support.s3_server import S3Server
 
 pytest.register_assert_rewrite("tests.contract")
 
