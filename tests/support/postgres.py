@@ -102,4 +102,4 @@ def _run(program: str, *arguments: str | Path) -> None:
             cwd="/", extra_groups=[] if user else None, group=user,
         )  # fmt: skip
         output.seek(0)
-        assert result.returncode == 0, output.read().decode()
+        assert result.returncode == 0, (result.returncode, output.read().decode())

@@ -46,7 +46,7 @@ insert into account_ancestor select 'a' || n % 100, 'a' || n from generate_serie
 insert into "user" select 'a' || n % 100, 'u' || n, 'i' || n, n from generate_series(1, {_ROWS}) n;
 insert into user_credential select 'a' || n % 100, 'd' || n, 'u' || n
 from generate_series(1, {_ROWS}) n;
-insert into playback_key select 'a' || n % 100, 'i' || n, 'n', n, 's' || n
+insert into playback_key select 'a' || n % 10000, 'i' || n, 'n', n, 's' || n
 from generate_series(1, {_ROWS}) n;
 insert into link_secret select 'a' || n, 's' from generate_series(1, {_ROWS}) n;
 insert into upload (account, id, state, media_id, created, touched, epoch, persisted_size, crc32c,
