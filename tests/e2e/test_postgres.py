@@ -25,7 +25,7 @@ async def _record(client: Client, account_id: str, postgres: PostgresServer, fol
     async with client, client.recorder(account_id, "call", SPEC, folder) as recorder:
         recorder.write(data[:10_000])
         await recorder.flush()
-        await asyncio.to_thread(postgres.stop, "immediate")
+        await asyncio.to_thread(postgres.stop, crash=True)
         recorder.write(data[10_000:30_000])
         await asyncio.to_thread(postgres.start)
         recorder.write(data[30_000:])

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
 
 # Debian's package makes it; the server refuses to run as root.
 _USER = "postgres"
+_START_S = 60
 
 
 class PostgresServer:
@@ -26,16 +30,35 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start, and return when connections are accepted."""
-        settings = (
-            f"-c listen_addresses='' -c unix_socket_directories={self.folder}"
-            " -c shared_buffers=32MB -c max_connections=60"
-        )
-        log = self.folder / "log"
-        _run("pg_ctl", "-D", self.folder / "data", "-w", "-l", log, "-o", settings, "start")
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": self.folder,
+            "shared_buffers": "32MB",
+            "max_connections": "60",
+        }
+        command = [_program("postgres"), "-D", str(self.folder / "data")]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **_as_user())
+        deadline = time.monotonic() + _START_S
+        while not self._accepts():
+            text = (self.folder / "log").read_text(errors="replace")[-2000:]
+            assert self._process.poll() is None, (self._process.returncode, text)
+            assert time.monotonic() < deadline, text
+            time.sleep(0.05)
 
-    def stop(self, mode: str = "fast") -> None:
-        """Stop, in one of the modes of pg_ctl: "fast", or "immediate" as a crash does."""
-        _run("pg_ctl", "-D", self.folder / "data", "-w", "-m", mode, "stop")
+    def stop(self, *, crash: bool = False) -> None:
+        """Stop in order, or as a crash does: the next start has to recover."""
+        self._process.send_signal(signal.SIGQUIT if crash else signal.SIGINT)
+        self._process.wait(_START_S)
+
+    def _accepts(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def url(self, database: str, socket_folder: Path | None = None, **options: str) -> str:
         """Return the URL of a database, perhaps through the socket of a proxy."""
@@ -86,20 +109,24 @@ def running_postgres() -> Iterator[PostgresServer]:
         try:
             yield server
         finally:
-            server.stop("immediate")
+            server.stop(crash=True)
     finally:
         shutil.rmtree(folder)
 
 
 def _run(program: str, *arguments: str | Path) -> None:
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
-    path = str(found[-1]) if found else program
-    user = _USER if os.geteuid() == 0 else None
-    # The server keeps the descriptors that it inherits: a pipe would never end.
-    with tempfile.TemporaryFile() as output:
-        result = subprocess.run(
-            [path, *map(str, arguments)], stdout=output, stderr=output, user=user, check=False,
-            cwd="/", extra_groups=[] if user else None, group=user,
-        )  # fmt: skip
-        output.seek(0)
-        assert result.returncode == 0, (result.returncode, output.read().decode())
+    command = [_program(program), *map(str, arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd="/", **_as_user()
+    )
+    assert done.returncode == 0, (done.returncode, done.stdout + done.stderr)
+
+
+def _program(name: str) -> str:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return str(found[-1]) if found else name
+
+
+def _as_user() -> dict[str, Any]:
+    """Return the arguments of a process that does not run as root."""
+    return {"user": _USER, "group": _USER, "extra_groups": []} if os.geteuid() == 0 else {}

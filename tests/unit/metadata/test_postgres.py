@@ -175,7 +175,7 @@ async def test_a_restart_of_the_server_costs_no_call(
     monkeypatch.setattr("kazoo_media.metadata.postgres_engine._PATIENCE_S", 60.0)
     await asyncio.gather(*(store.insert_media(make_media(str(number))) for number in range(9)))
     await asyncio.gather(*(store.get_media(ACCOUNT, "1") for _ in range(9)))
-    await asyncio.to_thread(postgres.stop, "immediate")
+    await asyncio.to_thread(postgres.stop, crash=True)
     writing = asyncio.ensure_future(store.insert_media(make_media("while it is down")))
     await asyncio.to_thread(postgres.start)
     await writing
