@@ -57,7 +57,7 @@ _DOCUMENTS = st.dictionaries(
     max_size=4,
 )
 _PATHS = st.lists(_KEYS, min_size=1, max_size=3).map(tuple) | st.sampled_from(
-    [("id",), ("id", "a"), ("language",)]
+    [("id",), ("id", "a"), ("language",), ("a\0",), ("a", "\0")]
 )
 _VALUES = _WORDS | _TEXT | st.sampled_from(["1e20", "1e+20", "-0.0", "0.1", "m0", "M0", "Infinity"])
 _FILTERS = st.builds(

@@ -12,9 +12,9 @@ _ZYGOTE = "kazoo_media.audio.pool.zygote"
 def programs() -> list[psutil.Process]:
     """Return the programs that run below this process.
 
-    Products and gateways that other tests of the session keep running are excluded.
+    Products, gateways and stores that other tests of the session keep running are excluded.
     """
-    kept = ("python", "envoy")
+    kept = ("python", "envoy", "weed", "postgres")
     return [
         each
         for each in psutil.Process().children()

@@ -37,8 +37,7 @@ def check_extent(document: Mapping[str, object]) -> None:
     """Check how much a document has.
 
     Raises:
-        ValidationError: it has too many values or levels, an integer of more than 64 bits, or a
-            NUL.
+        ValidationError: it has too many values or levels, or an integer of more than 64 bits.
         TooLargeError: its keys and strings are too long.
     """
     values, characters, levels = 0, 0, 1  # one level is the envelope's
@@ -47,9 +46,7 @@ def check_extent(document: Mapping[str, object]) -> None:
         objects = [each for each in level if isinstance(each, Mapping)]
         arrays = [each for each in level if isinstance(each, list)]
         levels += bool(objects or arrays)
-        strings = [each for each in level if isinstance(each, str)]
-        characters += sum(map(len, strings))
-        _check_nul("data", *strings, *(key for each in objects for key in each))
+        characters += sum(len(each) for each in level if isinstance(each, str))
         characters += sum(sum(map(len, each)) for each in objects)
         level = [each for one in objects for each in one.values()]
         level += [each for one in arrays for each in one]
@@ -65,8 +62,7 @@ def check_filters(filters: Sequence[Filter]) -> None:
     """Check how much the filters of a query have.
 
     Raises:
-        ValidationError: there are too many filters, keys in a path, or values to compare with; or
-            one of these texts has a NUL.
+        ValidationError: there are too many filters, keys in a path, or values to compare with.
     """
     counts = (
         ("filters", len(filters), FILTERS_LIMIT),
@@ -78,12 +74,27 @@ def check_filters(filters: Sequence[Filter]) -> None:
         ("values in filters", sum(len(each.values) for each in filters), COMPARED_LIMIT),
     )
     _check("filters", counts)
-    _check_nul("filters", *(text for each in filters for text in (*each.path, *each.values)))
 
 
-def _check_nul(field: str, *texts: str) -> None:
-    """Refuse NUL, which PostgreSQL cannot store."""
-    if any("\0" in each for each in texts):
+def check_nul(value: object, *path: str) -> None:
+    """Check that no text of a document has a NUL, which PostgreSQL cannot store.
+
+    Args:
+        value: The document, or what it has at the path.
+        path: Keys.
+
+    Raises:
+        ValidationError: one has.
+    """
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            check_nul(key, *path)
+            check_nul(each, *path, key)
+    elif isinstance(value, list):
+        for each in value:
+            check_nul(each, *path)
+    elif isinstance(value, str) and "\0" in value:
+        field = ".".join(path) or "data"
         raise ValidationError([Violation(field, "invalid", "must not contain NUL", {})])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from kazoo_media.documents.limits import check_extent
+from kazoo_media.documents.limits import check_extent, check_nul
 from kazoo_media.documents.schema import RULES
 from kazoo_media.documents.violations import required
 from kazoo_media.errors import ValidationError, Violation
@@ -66,6 +66,7 @@ def validated(
     violations = [*_missing(document), *_violations(document)]
     if violations:
         raise ValidationError(violations)
+    check_nul(document)
     if document.get("prompt_id") and document.get("language"):
         document["language"] = document["language"].lower()
     return document

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from kazoo_media.metadata.engine import Value
@@ -47,6 +47,7 @@ class DocumentSql:
         return " and ".join(sql for sql, _ in parts), sum((values for _, values in parts), ())
 
     def _filter(self, condition: Filter) -> Condition:
+        condition = replace(condition, values=_without_nul(condition.values))
         match condition.operator:
             case FilterOperator.EQUALS:
                 return self._equals_any(condition)
@@ -62,8 +63,10 @@ class DocumentSql:
                 return _negated(self._has_value(condition.path))
 
     def _equals_any(self, condition: Filter) -> Condition:
-        sql, bindings = ("m.id", ()) if condition.path == ("id",) else self.text(condition.path)
+        sql, bindings = self._text(condition.path)
         values = condition.values
+        if not values:
+            return ("false", ())
         if condition.ignores_case:
             # SQLite's lower() handles only ASCII; Python has lowered the column.
             sql = f"coalesce(m.language, {sql})"
@@ -71,11 +74,29 @@ class DocumentSql:
         marks = ", ".join("?" * len(values))
         return f"coalesce({sql} in ({marks}), false)", (*bindings, *values)
 
+    def _text(self, path: Path) -> Condition:
+        if _is_nowhere(path):
+            return ("''", ())
+        return ("m.id", ()) if path == ("id",) else self.text(path)
+
     def _has_key(self, path: Path) -> Condition:
+        if _is_nowhere(path):
+            return ("false", ())
         return ("true", ()) if path == ("id",) else self.has_key(path)
 
     def _has_value(self, path: Path) -> Condition:
+        if _is_nowhere(path):
+            return ("false", ())
         return ("(m.id not in ('', '0'))", ()) if path == ("id",) else self.has_value(path)
+
+
+def _is_nowhere(path: Path) -> bool:
+    return len(_without_nul(path)) < len(path)
+
+
+def _without_nul(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the texts that a document may have: none has a NUL, and PostgreSQL takes none."""
+    return tuple(each for each in texts if "\0" not in each)
 
 
 def _negated(condition: Condition) -> Condition:
