@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -36,11 +35,11 @@ class PostgresServer:
             "shared_buffers": "32MB",
             "max_connections": "60",
         }
-        command = [_program("postgres"), "-D", str(self.folder / "data")]
+        command = [*_as_user(), _program("postgres"), "-D", str(self.folder / "data")]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **_as_user())
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
         deadline = time.monotonic() + _START_S
         while not self._accepts():
             text = (self.folder / "log").read_text(errors="replace")[-2000:]
@@ -115,10 +114,8 @@ def running_postgres() -> Iterator[PostgresServer]:
 
 
 def _run(program: str, *arguments: str | Path) -> None:
-    command = [_program(program), *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd="/", **_as_user()
-    )
+    command = [*_as_user(), _program(program), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, (done.returncode, done.stdout + done.stderr)
 
 
@@ -127,6 +124,11 @@ def _program(name: str) -> str:
     return str(found[-1]) if found else name
 
 
-def _as_user() -> dict[str, Any]:
-    """Return the arguments of a process that does not run as root."""
-    return {"user": _USER, "group": _USER, "extra_groups": []} if os.geteuid() == 0 else {}
+def _as_user() -> list[str]:
+    """Return the start of a command that does not run as root.
+
+    `Popen(user=...)` forks: the copy of a process that uses gRPC can die before it becomes the
+    server.
+    """
+    change_user = ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups"]
+    return change_user if os.geteuid() == 0 else []
