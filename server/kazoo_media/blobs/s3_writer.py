@@ -162,7 +162,10 @@ class Multipart:
         await self._task
 
     async def abort(self) -> None:
-        """End the upload; its parts are removed unless it is complete."""
+        """End the upload; its parts are removed unless it is complete.
+
+        S3 may keep a part that is on its way (AbortMultipartUpload); the bucket's rule removes it.
+        """
         self._is_aborted = True
         self._given.set()
         with suppress(Exception):  # whatever it was: the parts are what the bucket's rule removes
