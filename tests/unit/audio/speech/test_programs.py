@@ -177,13 +177,13 @@ async def test_other_users_of_the_machine_do_not_see_the_text(
             with suppress(psutil.NoSuchProcess):
                 seen.add(" ".join([*each.cmdline(), *each.environ().values()]))
 
-    speaking = _spoken(provider(Confinement(tmp_path)), "male/en-US", "secret " * 30)
+    speaking = _spoken(provider(Confinement(tmp_path)), "male/en-US", "confidential " * 30)
     speech = asyncio.ensure_future(speaking)
     while not speech.done():
         look()
         await asyncio.sleep(0.001)
     assert any(provider.title in each for each in seen)
-    assert not any("secret" in each for each in seen)
+    assert not any("confidential" in each for each in seen)
     assert await asyncio.to_thread(os.listdir, tmp_path) == []
 
 
