@@ -1,15 +1,14 @@
-"""The memory of the product's processes in the course of a run."""
+"""The memory of the service's processes in the course of a run."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import psutil
-
-from tests.support.product import Product
 
 _MIB = 1 << 20
 _PERIOD_S = 1.0
@@ -20,8 +19,12 @@ _GROWTH_MIB = 8.0
 class Memory:
     """Samples by the kind of a process; of several, the largest counts."""
 
-    def __init__(self, product: Product) -> None:
-        self._product = product
+    def __init__(self, processes: Callable[[], Mapping[str, Sequence[psutil.Process]]]) -> None:
+        """Sample what this returns: the running processes of each kind.
+
+        It may raise StopIteration or psutil.Error between the ends and the starts of processes.
+        """
+        self._processes = processes
         self._samples: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self._began_s = self._ended_s = time.monotonic()
 
@@ -54,12 +57,7 @@ class Memory:
     def _sample(self) -> None:
         self._ended_s = time.monotonic()
         with suppress(psutil.Error, StopIteration):  # between two processes
-            found = {
-                "supervisor": [psutil.Process(self._product.process.pid)],
-                "worker": list(self._product.workers().values()),
-                "Envoy": [self._product.envoy()],
-            }
-            for kind, processes in found.items():
+            for kind, processes in self._processes().items():
                 most = max((each.memory_info().rss for each in processes), default=0)
                 self._samples[kind].append((self._ended_s, most / _MIB))
 
