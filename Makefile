@@ -33,7 +33,7 @@ SIDE_BY_SIDE := -n logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast test-long test-typescript test-call check check-format check-lint check-types \
-	check-imports check-proto check-gateway fix proto cover setup-bench bench bench-recordings bench-quality soak torture lock audit sbom clean ci
+	check-imports check-proto check-gateway fix proto cover setup-bench bench bench-recordings bench-quality soak torture cluster lock audit sbom clean ci
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -119,7 +119,7 @@ check-proto: setup-test
 	@$(BIN)/buf lint gateway/kazoo_media.binpb --config proto/buf.yaml
 
 check-gateway: setup
-	@$(BIN)/python -m kazoo_media.service.envoy validate
+	@$(BIN)/python -m kazoo_media.service.envoy validate deploy/envoy/front.yaml
 
 fix: setup-test ## Format, and mend what the linter can mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && cd proto && ../$(BIN)/buf format -w
@@ -154,6 +154,10 @@ soak: setup-test ## Ten minutes of ordinary traffic beside attackers: latency an
 
 torture: setup-test ## Three minutes of recorders over a bad network while the service is killed and its disk is full
 	@$(BIN)/python -m tests.torture
+
+cluster: setup-test ## Three minutes of recorders on three nodes while nodes, PostgreSQL and S3 fail, then a rolling restart
+	@$(BIN)/python -m tests.cluster
+	@$(BIN)/python -m tests.cluster.rolling
 
 $(TOOLS_STAMP): requirements/tools.txt | $(BIN)/python
 	@$(BIN)/python -m venv $(TOOLS)

@@ -130,6 +130,7 @@ class Config:
     host: str
     http_port: int
     grpc_port: int
+    trusted_hops: int
     metrics_port: Address | None
     workers: int
     node_name: str
@@ -284,6 +285,13 @@ _VARIABLES = (
     Variable("host", "IP address", _LOOPBACK, "Address on which both ports listen.", _host),
     Variable("http_port", "1-65535", "8000", "Port of the REST surface.", _integer(1, 65535)),
     Variable("grpc_port", "1-65535", "50051", "Port of the gRPC surface.", _integer(1, 65535)),
+    Variable(
+        "trusted_hops",
+        "0-8",
+        "0",
+        "Proxies in front whose `x-forwarded-for` and `x-forwarded-proto` are believed.",
+        _integer(0, 8),
+    ),
     Variable(
         "metrics_port",
         "[address:]port",

@@ -26,6 +26,24 @@ class PostgresServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._names = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def make(self) -> None:
+        """Make the files of a new server."""
+        _run("initdb", "-D", self.folder / "data", "-U", _USER, "-A", "trust", "-N", "-E", "UTF8",
+             "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US")  # fmt: skip
+
+    def follow(self, primary: PostgresServer) -> None:
+        """Make the files of a standby; the running primary waits for it from now on."""
+        _run("pg_basebackup", "-h", primary.folder, "-U", _USER, "-D", self.folder / "data",
+             "-R", "-C", "-S", "standby", "-c", "fast")  # fmt: skip
+        self.start()
+        primary.execute("postgres", "alter system set synchronous_standby_names = '*'")
+        primary.execute("postgres", "select pg_reload_conf()")
+
+    def promote(self) -> None:
+        """Make a standby the primary, without waiting for it."""
+        self.execute("postgres", "select pg_promote(false)")
 
     def start(self) -> None:
         """Start, and return when connections are accepted."""
@@ -49,8 +67,16 @@ class PostgresServer:
 
     def stop(self, *, crash: bool = False) -> None:
         """Stop in order, or as a crash does: the next start has to recover."""
+        if self._process is None:
+            return
         self._process.send_signal(signal.SIGQUIT if crash else signal.SIGINT)
         self._process.wait(_START_S)
+
+    def kill(self) -> None:
+        """End the server with SIGKILL; its processes for connections notice and end as well."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(_START_S)
 
     def _accepts(self) -> bool:
         try:
@@ -96,20 +122,24 @@ class PostgresServer:
 @contextmanager
 def running_postgres() -> Iterator[PostgresServer]:
     """Run a new server inside the block."""
+    with new_server() as server:
+        server.make()
+        server.start()
+        yield server
+
+
+@contextmanager
+def new_server() -> Iterator[PostgresServer]:
+    """Give a server without files, which is stopped at the end of the block."""
     # The path of a socket may have 107 bytes at most: pytest's folders can be longer.
     folder = Path(tempfile.mkdtemp(prefix="kazoo-postgres-"))
     if os.geteuid() == 0:
         shutil.chown(folder, _USER)
     server = PostgresServer(folder)
     try:
-        _run("initdb", "-D", folder / "data", "-U", _USER, "-A", "trust", "-N", "-E", "UTF8",
-             "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US")  # fmt: skip
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop(crash=True)
+        yield server
     finally:
+        server.stop(crash=True)
         shutil.rmtree(folder)
 
 

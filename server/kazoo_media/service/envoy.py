@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import resource
 import socket
@@ -130,7 +131,9 @@ def overlaid(
         client_ca = config.tls_client_ca if listener["name"] == "grpc" else None
         if config.tls_cert and config.tls_key:
             chain["transport_socket"] = _tls(config.tls_cert, config.tls_key, client_ca)
-        _make_absolute(chain["filters"][0]["typed_config"])
+        manager = chain["filters"][0]["typed_config"]
+        manager["xff_num_trusted_hops"] = config.trusted_hops
+        _make_absolute(manager)
     endpoints = [{"endpoint": {"address": {"pipe": {"path": str(path)}}}} for path in workers]
     [cluster] = document["static_resources"]["clusters"]
     cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
@@ -247,13 +250,14 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def main(arguments: Sequence[str]) -> int:
     """Run Envoy's check of the configuration files; return the first non-zero exit code."""
-    if list(arguments) != ["validate"]:
-        sys.stderr.write("usage: python -m kazoo_media.service.envoy validate\n")
+    command, *others = arguments or [""]
+    if command != "validate":
+        sys.stderr.write("usage: python -m kazoo_media.service.envoy validate [FILE...]\n")
         return 2
     program = find_envoy(Config.from_environ().envoy)
-    for name in ("envoy.yaml", "standalone.yaml"):
-        command = [str(program), "--mode", "validate", "-c", name, "-l", "warning"]
-        done = subprocess.run(command, cwd=gateway_folder(), check=False)
+    for name in ("envoy.yaml", "standalone.yaml", *map(os.path.abspath, others)):
+        check = [str(program), "--mode", "validate", "-c", name, "-l", "warning"]
+        done = subprocess.run(check, cwd=gateway_folder(), check=False)
         if done.returncode:
             return done.returncode
     return 0

@@ -49,13 +49,15 @@ def test_the_overlay_changes_addresses_sockets_paths_and_limits_only() -> None:
     config = Config.from_environ({f"KAZOO_MEDIA_{key}": text for key, text in variables.items()})
     limits = ".overload_manager.resource_monitors.typed_config"
     listeners, clusters = ".static_resources.listeners", ".static_resources.clusters"
-    filters = f"{listeners}.filter_chains.filters.typed_config.http_filters.typed_config"
+    manager = f"{listeners}.filter_chains.filters.typed_config"
+    filters = f"{manager}.http_filters.typed_config"
     assert difference(document(), overlaid(document(), config, Path("/run/x"), SOCKETS)) == {
         ".admin.address.pipe.path",
         f"{limits}.max_heap_size_bytes",
         f"{limits}.max_active_downstream_connections",
         f"{listeners}.address.socket_address.address",
         f"{listeners}.address.socket_address.port_value",
+        f"{manager}.xff_num_trusted_hops",
         f"{filters}.default_source_code.filename",
         f"{filters}.proto_descriptor",
         f"{clusters}.load_assignment.endpoints.lb_endpoints",
