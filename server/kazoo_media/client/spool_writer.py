@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from kazoo_media.client.backlog import Backlog, Batch
 
-_PERIOD_S = 0.2
+_PERIOD_S = 0.25
 
 
 class SpoolWriter:
