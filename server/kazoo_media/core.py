@@ -33,7 +33,7 @@ from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.recordings.archive import Archive
 from kazoo_media.recordings.files import RecordingFiles
-from kazoo_media.recordings.recordings import Recordings
+from kazoo_media.recordings.recordings import Process, Recordings
 from kazoo_media.recordings.stored import StoredRecordings
 from kazoo_media.settings import Settings
 
@@ -99,6 +99,7 @@ async def build_core(
     library = Library(metadata, settings, speech, measuring)
     uploads = Uploads(metadata, renditions, library, settings, normalizer, measuring)
     renormalization = Renormalization(metadata, renditions, library, normalizer, measuring)
+    process = Process(node.name, metrics)
     archive = Archive(metadata, metadata, renormalization, measuring, settings)
     accounts = Accounts(metadata, tokens)
     users = Users(metadata, accounts)
@@ -120,7 +121,7 @@ async def build_core(
         renormalization=renormalization,
         measuring=measuring,
         waveforms=Waveforms(measuring),
-        recordings=Recordings(metadata, renditions, uploads, library, archive, node.name),
+        recordings=Recordings(metadata, renditions, uploads, library, archive, process),
         stored_recordings=StoredRecordings(metadata),
         recording_files=RecordingFiles(metadata, uploads, library, archive),
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 
 class Metrics:
@@ -54,8 +54,45 @@ class Metrics:
     def synced(self, seconds: float) -> None:
         """Record how long the bytes and names of blobs took to become durable."""
 
-    def store_failed(self, store: str, reason: str) -> None:
-        """Count a failure of a store ("metadata" or "blobs") by the reason of its error."""
+    def store_answered(self, store: str, operation: str, seconds: float) -> None:
+        """Record how long an operation of a store took that did not fail.
+
+        Args:
+            store: "metadata" or "blobs".
+            operation: "read" or "write" of metadata; "open", "read", "publish" or "delete" of a
+                blob.
+            seconds: With what it waited for.
+        """
+
+    def store_failed(self, store: str, operation: str, reason: str) -> None:
+        """Count a failure of a store by the reason of its error.
+
+        Args:
+            store: "metadata" or "blobs".
+            operation: As in `store_answered`; also "write" and "list" of blobs.
+            reason: Of the error.
+        """
+
+    def cache_used(self, result: str, blobs: int = 1) -> None:
+        """Count blobs that the cache had ("hit"), had not ("miss") or gave up ("evicted")."""
+
+    def flushed(self, seconds: float) -> None:
+        """Record how long it took to make durable what recorders have sent."""
+
+    def streams_held(self, streams: int, size_bytes: int) -> None:
+        """Say how many recorders this process serves, and what it holds that is not durable."""
+
+    def piece_ended(self, result: str) -> None:
+        """Count a piece of a recording, "stored" or "failed"."""
+
+    def uploads_open(self, states: Mapping[str, int], tail_bytes: int, oldest_s: float) -> None:
+        """Say what the metadata store has of uploads that have not ended.
+
+        Args:
+            states: How many are in each state.
+            tail_bytes: Bytes of them that are in the metadata store.
+            oldest_s: For how long the oldest interrupted one is without a recorder; 0: none is.
+        """
 
     def log_in_refused(self, way: str, reason: str) -> None:
         """Count a refused log-in; the way is "key", "user" or "playback"."""
@@ -68,6 +105,13 @@ class Metrics:
 
     def sweep_ended(self, result: str) -> None:
         """Count a sweep, "done" or "failed"."""
+
+    @contextmanager
+    def timed(self, store: str, operation: str) -> Iterator[None]:
+        """Record how long the block takes; see `store_answered`."""
+        started = time.perf_counter()
+        yield
+        self.store_answered(store, operation, time.perf_counter() - started)
 
     @asynccontextmanager
     async def turn(self, queue: str, turns: asyncio.Semaphore) -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ from kazoo_media.errors import (
     UploadNotFoundError,
 )
 from kazoo_media.metadata.store import MetadataStore
-from kazoo_media.metadata.uploads import Piece, TailAppend, UploadRow, UploadState
+from kazoo_media.metadata.uploads import OpenUploads, Piece, TailAppend, UploadRow, UploadState
 from kazoo_media.model import BlobState, MediaQuery
 from tests.contract.media_samples import ACCOUNT, OTHER_ACCOUNT, keys_of, make_content, make_media
 
@@ -104,6 +104,22 @@ class UploadStoreContract:
             ACCOUNT, "a", lambda row: replace(row, state=UploadState.FINISHED)
         )
         await store.open_upload(make_upload("b"), 1, refuse)
+
+    async def test_open_uploads_of_all_accounts_are_counted(self, store: MetadataStore) -> None:
+        states = {"receiving": 0, "interrupted": 0, "committing": 0}
+        assert await store.count_open_uploads() == OpenUploads(states, 0, None)
+        await open_with(store, [b"abc", b"defgh"])
+        await add_piece(store, 0, 3)
+        for upload_id, state, touched_ms in (
+            ("i", UploadState.INTERRUPTED, 30),
+            ("j", UploadState.INTERRUPTED, 20),
+            ("c", UploadState.COMMITTING, 10),
+            ("f", UploadState.FINISHED, 5),
+        ):
+            row = replace(make_upload(upload_id, OTHER_ACCOUNT), state=state, touched_ms=touched_ms)
+            await store.open_upload(row, 9, refuse)
+        counted = {"receiving": 1, "interrupted": 2, "committing": 1}
+        assert await store.count_open_uploads() == OpenUploads(counted, 5, 20)
 
     async def test_uploads_and_idle_ones_are_listed_by_id(self, store: MetadataStore) -> None:
         for number, upload_id in enumerate("cab"):

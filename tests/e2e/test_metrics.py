@@ -199,6 +199,8 @@ def test_counters_and_no_places_in_queues_outlive_their_worker(product: Product)
             kill_both(product)
             wait_until(lambda: streaming(product) == 0, "the place is free")
         wait_until(lambda: tenant.get("m") == 200, "the service answers")
+        restarts = since.counts("kazoo_media_process_restarts_total")
+        assert restarts == {("worker-0",): 1, ("worker-1",): 1}
         after = since.counts("kazoo_media_requests_total")
         assert after == before | {("200", "GetMedia", "rest"): 1}
         kinds = {path.name.rpartition("_")[0] for path in metrics_files(product)}

@@ -28,6 +28,7 @@ from kazoo_media.media.downloads import ByteRange
 from kazoo_media.media.uploads import Declared, Finish, Source
 from kazoo_media.metadata.sqlite import SqliteMetadataStore
 from kazoo_media.metadata.store import MetadataStore
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.model import Media, RenditionKind
 from tests.support.memory_blobs import MemoryBlobStore
 from tests.support.memory_metadata import MemoryMetadataStore
@@ -69,6 +70,7 @@ async def make_core(
     *,
     with_ffmpeg: bool = True,
     pool: ConverterPool | None = None,
+    metrics: Metrics = NO_METRICS,
 ) -> CoreUnderTest:
     """Return a core with a master account, by default on memory stores.
 
@@ -79,7 +81,7 @@ async def make_core(
     ffmpeg = await asyncio.to_thread(find_ffmpeg) if with_ffmpeg else None
     backends = Converters(Confinement(Path(tempfile.gettempdir())), pool, ffmpeg)
     node = Node("node1", private_key(), {}, converters)
-    core = await build_core(node, metadata, blobs, backends, make_login_limit())
+    core = await build_core(node, metadata, blobs, backends, make_login_limit(), metrics)
     account, api_key = await core.accounts.create_master("master")
     return CoreUnderTest(core, metadata, blobs, Caller(account), api_key)
 

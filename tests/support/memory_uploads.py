@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,10 +13,12 @@ from kazoo_media.errors import MediaError, TooManyUploadsError, UploadNotFoundEr
 from kazoo_media.metadata.store import MediaStore
 from kazoo_media.metadata.uploads import (
     OPEN_STATES,
+    OpenUploads,
     Piece,
     TailAppend,
     UploadChange,
     UploadRow,
+    UploadState,
     UploadStore,
 )
 from kazoo_media.model import KEEP_NONE, BlobRow, BlobState, Keep, Media
@@ -73,6 +76,15 @@ class MemoryUploadStore(MediaStore, UploadStore):
             and each.touched_ms < touched_before_ms
         ]
         return found[:limit]
+
+    @override
+    async def count_open_uploads(self) -> OpenUploads:
+        found = [each for each in self._uploads.values() if each.state in OPEN_STATES]
+        counts = Counter(each.state.value for each in found)
+        states = {each.value: counts[each.value] for each in OPEN_STATES}
+        tail_bytes = sum(each.persisted_size - each.pieces_end for each in found)
+        waiting = [each.touched_ms for each in found if each.state is UploadState.INTERRUPTED]
+        return OpenUploads(states, tail_bytes, min(waiting, default=None))
 
     @override
     async def change_upload(

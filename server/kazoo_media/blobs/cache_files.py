@@ -23,6 +23,7 @@ from pathlib import Path
 import google_crc32c
 
 from kazoo_media.blobs.local_files import read_exactly
+from kazoo_media.metrics import NO_METRICS, Metrics
 
 BLOCK_BYTES = 256 * 1024
 _PART = ".part"
@@ -124,7 +125,8 @@ class Part:
 class CacheFolder:
     """The files of one node's cache: together never more than its capacity."""
 
-    def __init__(self, folder: Path, capacity_bytes: int) -> None:
+    def __init__(self, folder: Path, capacity_bytes: int, metrics: Metrics = NO_METRICS) -> None:
+        self._metrics = metrics
         self._folder = folder
         self._capacity_bytes = capacity_bytes
 
@@ -226,6 +228,7 @@ class CacheFolder:
                 break
             if path.suffix != _PART:
                 path.unlink(missing_ok=True)
+                self._metrics.cache_used("evicted")
             elif not _remove_abandoned(path):
                 continue
             used -= size

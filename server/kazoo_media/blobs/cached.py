@@ -56,7 +56,8 @@ class CachedBlobStore(BlobStore):
         self.keeps_open_blobs = store.keeps_open_blobs
         self.worthwhile_bytes = store.worthwhile_bytes
         self._store = store
-        self._folder = CacheFolder(folder, capacity_bytes)
+        self._metrics = metrics
+        self._folder = CacheFolder(folder, capacity_bytes, metrics)
         self._most_bytes = min(MOST_CACHED_BYTES, capacity_bytes // 4)
         self._threads = Threads(metrics, _THREADS)
         self._was_reported = False
@@ -93,6 +94,7 @@ class CachedBlobStore(BlobStore):
         fetched = _Fetched.CACHED
         try:
             found = await self._find(key)
+            self._metrics.cache_used("miss" if found is None else "hit")
             if found is None:
                 fetched = await self._fetch_once(key)
                 found = await self._find(key)

@@ -61,7 +61,7 @@ class LocalBlobStore(BlobStore):
     @override
     async def publish(self, writers: Sequence[BlobWriter]) -> None:
         published = cast("Sequence[_LocalWriter]", writers)
-        with self._threads.converted_errors():
+        with self._threads.timed("publish"):
             await self._threads.run(lambda: self._publish(published))
 
     @override
@@ -79,15 +79,15 @@ class LocalBlobStore(BlobStore):
 
     @override
     async def delete(self, key: str) -> None:
-        with self._threads.converted_errors():
+        with self._threads.timed("delete"):
             await self._threads.run(lambda: self._folder.remove(key))
 
     @override
     async def list(self) -> AsyncIterator[StoredBlob]:
-        with self._threads.converted_errors():
+        with self._threads.converted_errors("list"):
             subfolders = await self._threads.run(self._folder.subfolders)
         for name in subfolders:
-            with self._threads.converted_errors():
+            with self._threads.converted_errors("list"):
                 blobs = await self._threads.run(partial(self._folder.scan, name))
             for blob in blobs:
                 yield blob
@@ -129,13 +129,13 @@ class _LocalWriter(BlobWriter):
     async def write(self, chunks: Sequence[bytes]) -> None:
         self._held += chunks
         if self._fd >= 0 or sum(map(len, self._held)) >= _HELD_BYTES:
-            with self._threads.converted_errors():
+            with self._threads.converted_errors("write"):
                 await self._threads.run(self.stored)
 
     @override
     async def overwrite_head(self, head: bytes) -> None:
         if self._fd >= 0:
-            with self._threads.converted_errors():
+            with self._threads.converted_errors("write"):
                 await self._threads.run(lambda: overwrite(self._fd, head))
         else:
             self._held = [head, b"".join(self._held)[len(head) :]]
@@ -194,7 +194,7 @@ class _LocalReader(BlobReader):
             self._fd, self.size_bytes = self._opening(path)
 
         try:
-            with self._threads.converted_errors(FileNotFoundError):
+            with self._threads.timed("open", FileNotFoundError):
                 await self._threads.run(begin)
         except asyncio.CancelledError:
             await self.aclose()
@@ -205,7 +205,7 @@ class _LocalReader(BlobReader):
         end = offset + length
         ahead = self._submit(offset, end)
         while ahead is not None:
-            with self._threads.converted_errors():
+            with self._threads.converted_errors("read"):
                 data = await self._threads.result(ahead)
             self._reads.discard(ahead)
             offset += len(data)

@@ -23,6 +23,7 @@ from kazoo_media.blobs.s3_client import (
     converted_errors,
     is_bad_range,
     is_missing,
+    timed,
 )
 from kazoo_media.blobs.s3_signing import Signer
 from kazoo_media.blobs.s3_writer import S3Writer, Spool
@@ -102,13 +103,8 @@ class S3BlobStore(BlobStore):
     async def open(self, key: str, *, in_background: bool = False) -> BlobReader | None:
         del in_background  # the bucket has no cache of this node
         path = _path(key)
-        try:
-            with converted_errors(self._metrics):
-                return await self._open(path)
-        except StoreUnavailableError as error:
-            if is_missing(cast("Exception", error.__cause__)):
-                return None
-            raise
+        with timed(self._metrics, "open"):
+            return await self._open(path)
 
     @override
     async def delete(self, key: str) -> None:
@@ -119,7 +115,7 @@ class S3BlobStore(BlobStore):
     @override
     async def list(self) -> AsyncIterator[StoredBlob]:
         unpublished = dict(self._writers)
-        with converted_errors(self._metrics):
+        with converted_errors(self._metrics, "list"):
             async for objects in obstore.list(self._objects, _BLOBS):
                 for each in objects:
                     key = each["path"].removeprefix(_BLOBS)
@@ -156,10 +152,10 @@ class S3BlobStore(BlobStore):
         raise failures[0] if failures else StoreUnavailableError
 
     async def _remove(self, path: str) -> None:
-        with converted_errors(self._metrics):
+        with timed(self._metrics, "delete"):
             await obstore.delete_async(self._objects, path)
 
-    async def _open(self, path: str) -> BlobReader:
+    async def _open(self, path: str) -> BlobReader | None:
         try:
             answer = await obstore.get_async(
                 self._objects, path, options={"range": (0, _HEAD_BYTES)}
@@ -167,6 +163,8 @@ class S3BlobStore(BlobStore):
             head = (await answer.bytes_async()).to_bytes()
             size_bytes = answer.meta["size"]
         except S3_ERRORS as error:
+            if is_missing(error):
+                return None
             if not is_bad_range(error):
                 raise
             # No range exists in an empty object.
@@ -201,7 +199,7 @@ class _S3Reader(BlobReader):
         self._head = b""
 
     async def _fetch(self, offset: int, length: int) -> bytes:
-        with converted_errors(self._metrics):
+        with timed(self._metrics, "read"):
             found = await obstore.get_range_async(
                 self._objects, self._path, start=offset, length=length
             )

@@ -87,15 +87,22 @@ class S3Place:
 
 
 @contextmanager
-def converted_errors(metrics: Metrics) -> Iterator[None]:
+def converted_errors(metrics: Metrics, operation: str) -> Iterator[None]:
     """Raise the error of the store for an error of obstore, and count it."""
     try:
         yield
     except S3_ERRORS as error:
         is_full = any(code in str(error) for code in _FULL_CODES)
         failure = StorageFullError() if is_full else StoreUnavailableError()
-        metrics.store_failed("blobs", failure.reason)
+        metrics.store_failed("blobs", operation, failure.reason)
         raise failure from error
+
+
+@contextmanager
+def timed(metrics: Metrics, operation: str) -> Iterator[None]:
+    """Convert errors, and record how long an operation takes that has none."""
+    with converted_errors(metrics, operation), metrics.timed("blobs", operation):
+        yield
 
 
 def is_missing(error: Exception) -> bool:

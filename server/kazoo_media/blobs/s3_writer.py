@@ -20,7 +20,7 @@ from obstore.store import S3Store
 from typing_extensions import override
 
 from kazoo_media.blobs.local_files import overwrite, read_exactly, write_all
-from kazoo_media.blobs.s3_client import converted_errors
+from kazoo_media.blobs.s3_client import converted_errors, timed
 from kazoo_media.blobs.store import READ_CHUNK_BYTES, BlobWriter, StoredBlob
 from kazoo_media.blobs.threads import Threads, finished
 from kazoo_media.metrics import Metrics
@@ -70,7 +70,7 @@ class S3Writer(BlobWriter):
         if self._spool is not None:
             await self._spool.append(held)
         else:
-            with converted_errors(self._metrics):
+            with converted_errors(self._metrics, "write"):
                 await self._send(b"".join(held))
 
     @override
@@ -98,7 +98,7 @@ class S3Writer(BlobWriter):
         Raises:
             StorageFullError, StoreUnavailableError: perhaps it exists nevertheless.
         """
-        with converted_errors(self._metrics):
+        with timed(self._metrics, "publish"):
             if self._held_bytes == self.size_bytes:
                 data = b"".join(self._held)
                 await obstore.put_async(self._objects, self.path, data, use_multipart=False)
@@ -205,13 +205,13 @@ class Spool:
                     self._fd = os.dup(file.fileno())
             write_all(self._fd, chunks)
 
-        with self._threads.converted_errors():
+        with self._threads.converted_errors("write"):
             await self._threads.run(append)
         self._size_bytes += sum(map(len, chunks))
 
     async def overwrite(self, head: bytes) -> None:
         """Replace the first bytes."""
-        with self._threads.converted_errors():
+        with self._threads.converted_errors("write"):
             await self._threads.run(lambda: overwrite(self._fd, head))
 
     async def read(self) -> AsyncIterator[bytes]:

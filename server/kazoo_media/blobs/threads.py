@@ -63,7 +63,9 @@ class Threads:
         self._pool.shutdown()
 
     @contextlib.contextmanager
-    def converted_errors(self, passing: type[OSError] | tuple[()] = ()) -> Iterator[None]:
+    def converted_errors(
+        self, operation: str, passing: type[OSError] | tuple[()] = ()
+    ) -> Iterator[None]:
         """Raise the error of the store for an error of the system, and count it."""
         try:
             yield
@@ -72,5 +74,11 @@ class Threads:
         except (OSError, EOFError) as error:
             is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
             failure = StorageFullError() if is_full else StoreUnavailableError()
-            self._metrics.store_failed("blobs", failure.reason)
+            self._metrics.store_failed("blobs", operation, failure.reason)
             raise failure from error
+
+    @contextlib.contextmanager
+    def timed(self, operation: str, passing: type[OSError] | tuple[()] = ()) -> Iterator[None]:
+        """Convert errors, and record how long an operation takes that has none."""
+        with self.converted_errors(operation, passing), self._metrics.timed("blobs", operation):
+            yield

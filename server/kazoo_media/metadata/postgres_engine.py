@@ -53,6 +53,8 @@ _PATIENCE_S = 5.0
 _PAUSE_S = 0.1
 _MOST_CONFLICTS = 20
 _SILENCE_S = 10.0
+_SHORT_S = 0.001
+"""A wait for a free thread is shorter, and is not counted."""
 _OLD_MARKS = "delete from write_mark where written < now() - interval '1 day'"
 
 _log = structlog.get_logger()
@@ -90,13 +92,14 @@ class PostgresEngine(Engine):
 
     @override
     async def write(self, work: Work[T], *, frees_space: bool = False) -> T:
-        job = self._begun(self._writers, partial(self._transact, work))
+        job = self._begun("write", partial(self._transact, work))
         future = asyncio.wrap_future(job)
         try:
             await asyncio.wait([future], timeout=_PATIENCE_S)
             # Every thread may be in a commit that waits for the standby.
             if not future.done() and job.cancel():
-                self._fail(None)
+                self._metrics.store_failed("metadata", "write", StoreUnavailableError.reason)
+                raise StoreUnavailableError
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             if not job.cancel():
@@ -106,7 +109,7 @@ class PostgresEngine(Engine):
 
     @override
     async def read(self, work: Work[T]) -> T:
-        return await asyncio.wrap_future(self._begun(self._readers, partial(_in_one_state, work)))
+        return await asyncio.wrap_future(self._begun("read", partial(_in_one_state, work)))
 
     @override
     async def execute(
@@ -127,7 +130,7 @@ class PostgresEngine(Engine):
         def read(link: Link) -> list[Row]:
             return link.session.execute(sql, bindings).fetchall()
 
-        return await asyncio.wrap_future(self._begun(self._readers, read))
+        return await asyncio.wrap_future(self._begun("read", read))
 
     @override
     async def read_few(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
@@ -150,12 +153,24 @@ class PostgresEngine(Engine):
         for link in self._links:
             link.connection.close()
 
-    def _begun(self, pool: ThreadPoolExecutor, act: Callable[[Link], T]) -> Future[T]:
-        """Return the future of what a thread of the pool does next."""
+    def _begun(self, operation: str, act: Callable[[Link], T]) -> Future[T]:
+        """Return the future of what a thread for reads or writes does next."""
         if self._closed:
             raise StoreUnavailableError
-        deadline_s = time.monotonic() + _PATIENCE_S
-        return pool.submit(self._persist, act, deadline_s)
+        pool = self._writers if operation == "write" else self._readers
+        return pool.submit(self._counting, operation, act, time.monotonic())
+
+    def _counting(self, operation: str, act: Callable[[Link], T], asked_s: float) -> T:
+        """Return the result of `act`; count how long it has waited for the thread, and takes."""
+        waited_s = time.monotonic() - asked_s
+        if waited_s > _SHORT_S:
+            self._metrics.waited(f"postgres_{operation}", waited_s)
+        try:
+            with self._metrics.timed("metadata", operation):
+                return self._persist(act, asked_s + _PATIENCE_S)
+        except (StoreUnavailableError, StorageFullError) as error:
+            self._metrics.store_failed("metadata", operation, error.reason)
+            raise
 
     def _persist(self, act: Callable[[Link], T], deadline_s: float) -> T:
         """Return the result of `act`, tried again where that can help."""
@@ -256,7 +271,6 @@ class PostgresEngine(Engine):
         failure: MediaError = StoreUnavailableError()
         if isinstance(error, errors.DiskFull):
             failure = StorageFullError()
-        self._metrics.store_failed("metadata", failure.reason)
         raise failure from error
 
 

@@ -20,6 +20,8 @@ from kazoo_media.metadata.upload_rows import (
     values_of,
 )
 from kazoo_media.metadata.uploads import (
+    OPEN_STATES,
+    OpenUploads,
     Piece,
     UploadChange,
     UploadRow,
@@ -28,6 +30,11 @@ from kazoo_media.metadata.uploads import (
 from kazoo_media.model import KEEP_NONE, Keep, Media
 
 _PAGE_CHARACTERS = 1024 * 1024
+_COUNTS = ", ".join(f"count(*) filter (where state = '{each}')" for each in OPEN_STATES)
+_COUNT_OPEN = (
+    f"select {_COUNTS}, cast(coalesce(sum(persisted_size - pieces_end), 0) as bigint),"  # noqa: S608
+    f" min(touched) filter (where state = 'interrupted') from upload where {IS_OPEN}"
+)
 _FROM = " where account = ? and id >= ?"
 
 
@@ -61,6 +68,12 @@ class SqlUploads(UploadStore):
         )
         rows = await self._engine.read_rows(sql, (touched_before_ms, *after, limit))
         return [upload_of(row) for row in rows]
+
+    @override
+    async def count_open_uploads(self) -> OpenUploads:
+        [[*counts, tail_bytes, oldest_ms]] = await self._engine.read_rows(_COUNT_OPEN, ())
+        states = {state.value: count for state, count in zip(OPEN_STATES, counts, strict=True)}
+        return OpenUploads(states, tail_bytes, oldest_ms)
 
     @override
     async def change_upload(

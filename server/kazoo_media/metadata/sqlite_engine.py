@@ -103,8 +103,9 @@ class SqliteEngine(Engine):
         if self._closed:
             raise StoreUnavailableError
         job = _Job(work, asyncio.get_running_loop(), frees_space=frees_space)
-        self._jobs.put(job)
-        return await job.future  # type: ignore[no-any-return]
+        with self._metrics.timed("metadata", "write"):
+            self._jobs.put(job)
+            return await job.future  # type: ignore[no-any-return]
 
     @override
     async def read(self, work: Work[T]) -> T:
@@ -138,7 +139,7 @@ class SqliteEngine(Engine):
         except (apsw.BusyError, apsw.InterruptError):
             return await self.read_rows(sql, bindings)
         except apsw.Error as error:
-            raise self._counted(error) from error
+            raise self._counted("read", error) from error
 
     @override
     async def read_row(self, sql: str, bindings: Sequence[Value]) -> Row | None:
@@ -155,7 +156,8 @@ class SqliteEngine(Engine):
     async def _read_in_thread(self, work: Work[T]) -> T:
         if self._closed:
             raise StoreUnavailableError
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
+        with self._metrics.timed("metadata", "read"):
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
 
     def _close(self) -> None:
         self._thread.join()
@@ -167,10 +169,10 @@ class SqliteEngine(Engine):
         self._reserve.close()
         os.close(self._lock_fd)
 
-    def _counted(self, error: apsw.Error | OSError) -> MediaError:
+    def _counted(self, operation: str, error: apsw.Error | OSError) -> MediaError:
         """Return the MediaError for an error, and count it."""
         failure = converted(error)
-        self._metrics.store_failed("metadata", failure.reason)
+        self._metrics.store_failed("metadata", operation, failure.reason)
         return failure
 
     def _is_late(self) -> bool:
@@ -181,7 +183,7 @@ class SqliteEngine(Engine):
         try:
             return work(db)
         except apsw.Error as error:
-            raise self._counted(error) from error
+            raise self._counted("read", error) from error
         finally:
             self._readers.put(db)
 
@@ -193,7 +195,7 @@ class SqliteEngine(Engine):
                 self._commit(batch)
                 for job in batch:
                     if isinstance(job.error, apsw.Error | OSError):
-                        self._counted(job.error)
+                        self._counted("write", job.error)
                 _deliver(batch)
 
     def _take(self) -> tuple[list[_Job], bool]:

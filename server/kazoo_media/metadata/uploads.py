@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -115,6 +115,21 @@ class Piece:
     sha256: str = field(default="", compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenUploads:
+    """What a store has of uploads in open states.
+
+    Attributes:
+        states: How many are in each of these states, by name.
+        tail_bytes: Bytes in their tails together.
+        oldest_ms: When the first of the interrupted ones was last touched; None: none is.
+    """
+
+    states: Mapping[str, int]
+    tail_bytes: int = 0
+    oldest_ms: int | None = None
+
+
 class UploadStore(ABC):
     """Uploads, their pieces and their tails."""
 
@@ -149,6 +164,10 @@ class UploadStore(ABC):
         They are of all accounts, in the order of account and id, from the first one after `after`,
         at most `limit`.
         """
+
+    @abstractmethod
+    async def count_open_uploads(self) -> OpenUploads:
+        """Return how many uploads are open in all accounts, and how much of them is in tails."""
 
     @abstractmethod
     async def change_upload(

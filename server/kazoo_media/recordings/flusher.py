@@ -16,11 +16,13 @@ Theory of operation:
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
 
 from kazoo_media.errors import MediaError
 from kazoo_media.metadata.uploads import TailAppend, UploadRow, UploadStore
+from kazoo_media.metrics import NO_METRICS, Metrics
 
 _INTERVAL_S = 1.0
 _IDLE_S = 5.0
@@ -50,10 +52,11 @@ class Flusher:
         is_draining: Whether the next flush of a stream is its last.
     """
 
-    def __init__(self, store: UploadStore) -> None:
+    def __init__(self, store: UploadStore, metrics: Metrics = NO_METRICS) -> None:
         self.held_bytes = 0
         self.is_draining = False
         self._store = store
+        self._metrics = metrics
         self._streams: set[Flushed] = set()
         self._waiting: dict[Flushed, None] = {}
         self._wakes = asyncio.Event()
@@ -131,13 +134,17 @@ class Flusher:
         taken = [(each, append) for each in waiting if (append := each.take()) is not None]
         results: list[UploadRow | MediaError] = []
         if taken:
+            started = time.perf_counter()
             self._is_flushing = True
             try:
                 results = await self._store.append_tails([append for _, append in taken])
             except MediaError as error:
                 results = [error] * len(taken)
+            else:
+                self._metrics.flushed(time.perf_counter() - started)
             finally:
                 self._is_flushing = False
         for (stream, _), result in zip(taken, results, strict=True):
             stream.acknowledge(result)
+        self._metrics.streams_held(len(self._streams), self.held_bytes)
         self._has_flushed.set()

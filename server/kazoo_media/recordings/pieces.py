@@ -17,6 +17,7 @@ from kazoo_media.blobs.store import BlobStore, BlobWriter, new_blob_key
 from kazoo_media.errors import MediaError, StoreUnavailableError
 from kazoo_media.metadata.store import BlobRows
 from kazoo_media.metadata.uploads import Piece, UploadRow, UploadStore
+from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.model import unix_time_ms
 
 _MOST_PIECE_BYTES = 8 * 1024 * 1024
@@ -29,10 +30,13 @@ _log = structlog.get_logger()
 class Pieces:
     """The pieces of all uploads."""
 
-    def __init__(self, store: UploadStore, rows: BlobRows, blobs: BlobStore) -> None:
+    def __init__(
+        self, store: UploadStore, rows: BlobRows, blobs: BlobStore, metrics: Metrics = NO_METRICS
+    ) -> None:
         self._store = store
         self._rows = rows
         self._blobs = blobs
+        self._metrics = metrics
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
 
@@ -94,6 +98,7 @@ class Pieces:
                 await self._make_piece(row)
             except MediaError as error:
                 # The bytes stay in the tail, and the next flush tries again; or they are a media.
+                self._metrics.piece_ended("failed")
                 _log.info("piece not made", upload_id=row.id, reason=error.reason)
 
     async def _make_piece(self, row: UploadRow) -> None:
@@ -105,6 +110,8 @@ class Pieces:
             piece = await self._written(row, key, writer)
             await self._blobs.publish([writer])
             is_added = await self._store.add_piece(piece, unix_time_ms())
+            if is_added:
+                self._metrics.piece_ended("stored")
         finally:
             if not is_added:  # most often because the upload has ended
                 await self._give_up(row.account_id, key, writer)

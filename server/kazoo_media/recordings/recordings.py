@@ -18,6 +18,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -33,6 +34,7 @@ from kazoo_media.errors import (
 from kazoo_media.media.library import Library
 from kazoo_media.media.uploads import Uploads
 from kazoo_media.metadata.uploads import UploadChange, UploadRow, UploadState, UploadStore
+from kazoo_media.metrics import Metrics
 from kazoo_media.model import unix_time_ms
 from kazoo_media.recordings import states
 from kazoo_media.recordings.archive import Archive
@@ -49,6 +51,19 @@ MOST_OPEN_UPLOADS = 2000
 """Of one account."""
 
 
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The process that serves recorders.
+
+    Attributes:
+        node_name: Name of its node.
+        metrics: Counts what it does.
+    """
+
+    node_name: str
+    metrics: Metrics
+
+
 class Recordings:
     """The uploads of all accounts. `running` must be entered while streams are open."""
 
@@ -59,13 +74,13 @@ class Recordings:
         uploads: Uploads,
         library: Library,
         archive: Archive,
-        node_name: str,
+        process: Process,
     ) -> None:
         self._store = store
         self._library = library
-        self._holder = f"{node_name}:{os.getpid()}"
-        self._flusher = Flusher(store)
-        self._pieces = Pieces(store, renditions.rows, renditions.blobs)
+        self._holder = f"{process.node_name}:{os.getpid()}"
+        self._flusher = Flusher(store, process.metrics)
+        self._pieces = Pieces(store, renditions.rows, renditions.blobs, process.metrics)
         self._archive = archive
         self._commits = Commits(store, self._pieces, uploads, library, archive)
         self._tails = Tails(store, self._pieces, library, renditions)

@@ -34,7 +34,12 @@ _log = structlog.get_logger()
 
 
 class Child:
-    """A process that is kept running."""
+    """A process that is kept running.
+
+    Attributes:
+        name: Its name in the log.
+        restarts: How often it was started again.
+    """
 
     def __init__(
         self,
@@ -47,13 +52,14 @@ class Child:
         """Keep what to run.
 
         Args:
-            name: Its name in the log.
+            name: See `Child`.
             command: Program and arguments.
             variables: Additions to the environment.
             refusal: Returns why the process did not start, from its log; None if it has no reason.
             forget: Called whenever the process has ended.
         """
-        self._name = name
+        self.name = name
+        self.restarts = 0
         self._command = tethered(command)
         self._variables = variables
         self._refusal = refusal
@@ -64,6 +70,13 @@ class Child:
         self._start_log: deque[bytes] = deque(maxlen=_KEPT_PIECES)
         self._shows = False
         self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Return the id of the process while it runs."""
+        if self._process is None or self._process.returncode is not None:
+            return None
+        return self._process.pid
 
     def show_lines(self) -> None:
         """Write the log lines that were held back, and from now on each line at once."""
@@ -95,7 +108,8 @@ class Child:
                 raise self._failure(code)
             if time.monotonic() - started > _LONGEST_PAUSE_S:
                 pause_s = _FIRST_PAUSE_S
-            _log.error("restarting", child=self._name, exit_code=code, pause_s=pause_s)
+            self.restarts += 1
+            _log.error("restarting", child=self.name, exit_code=code, pause_s=pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
@@ -105,7 +119,7 @@ class Child:
         if found is None:
             self.show_lines()
             found = StartError.about(
-                self._name, f"it ended with code {code}", "see the log lines above"
+                self.name, f"it ended with code {code}", "see the log lines above"
             )
         return found
 
@@ -151,7 +165,7 @@ class Child:
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self._process.wait()
         except TimeoutError:
-            _log.warning("killing", child=self._name)
+            _log.warning("killing", child=self.name)
 
     async def wait(self) -> None:
         """Return when the process has ended and is reaped."""

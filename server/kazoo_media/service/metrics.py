@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -34,6 +36,18 @@ from kazoo_media.metrics import Metrics
 
 _SYNC_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _WAIT_S = (0.001, 0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
+_TIMED = [
+    ("metadata", "read"),
+    ("metadata", "write"),
+    ("blobs", "open"),
+    ("blobs", "read"),
+    ("blobs", "publish"),
+    ("blobs", "delete"),
+]
+_UNTIMED = [("blobs", "write"), ("blobs", "list")]
+"""A write ends when there is room for the next, a listing when all of it is used."""
+
+_STORE_FAILURES = ("STORE_UNAVAILABLE", "STORAGE_FULL")
 
 
 class PrometheusMetrics(Metrics):
@@ -81,6 +95,7 @@ class PrometheusMetrics(Metrics):
             registry=registry,
         )
         self._make_store_metrics(registry)
+        self._make_recording_metrics(registry)
         self._log_ins = Counter(
             "kazoo_media_log_ins_refused",
             "Refused log-ins by way and reason.",
@@ -118,8 +133,64 @@ class PrometheusMetrics(Metrics):
         self._store_errors = Counter(
             "kazoo_media_store_errors",
             "Failures of the metadata store and the blob store by reason.",
-            ("store", "reason"),
+            ("store", "operation", "reason"),
             registry=registry,
+        )
+        store_seconds = Histogram(
+            "kazoo_media_store_seconds",
+            "Time of operations of the metadata store and the blob store that did not fail.",
+            ("store", "operation"),
+            buckets=_SYNC_S,
+            registry=registry,
+        )
+        self._store_seconds = {each: store_seconds.labels(*each) for each in _TIMED}
+        # The first failure is an increase only if there was a zero before.
+        for store, operation in (*_TIMED, *_UNTIMED):
+            for reason in _STORE_FAILURES:
+                self._store_errors.labels(store, operation, reason)
+        self._cache = Counter(
+            "kazoo_media_blob_cache",
+            "Blobs that the cache had (hit), had not (miss) or gave up (evicted).",
+            ("result",),
+            registry=registry,
+        )
+        for result in ("hit", "miss", "evicted"):
+            self._cache.labels(result)
+
+    def _make_recording_metrics(self, registry: CollectorRegistry) -> None:
+        self._flushes = Histogram(
+            "kazoo_media_flush_seconds",
+            "Time in which what recorders have sent became durable.",
+            buckets=_SYNC_S,
+            registry=registry,
+        )
+        self._pieces = Counter(
+            "kazoo_media_pieces",
+            "Parts of running recordings that became blobs, by result.",
+            ("result",),
+            registry=registry,
+        )
+        for result in ("stored", "failed"):
+            self._pieces.labels(result)
+        gauge = partial(Gauge, registry=registry)
+        # What one process holds, and what the store has, which every node sees.
+        held, seen = (
+            partial(gauge, multiprocess_mode="livesum"),
+            partial(gauge, multiprocess_mode="livemax"),
+        )
+        self._streams = held("kazoo_media_streams", "Streams of recorders.")
+        self._held_bytes = held(
+            "kazoo_media_held_bytes", "Bytes of recorders that are not durable yet."
+        )
+        self._open_uploads = seen(
+            "kazoo_media_open_uploads", "Uploads that have not ended, of all nodes.", ("state",)
+        )
+        self._tail_bytes = seen(
+            "kazoo_media_tail_bytes", "Bytes of open uploads in the metadata store."
+        )
+        self._oldest_s = seen(
+            "kazoo_media_oldest_interrupted_seconds",
+            "For how long the oldest interrupted upload is without a recorder.",
         )
 
     @classmethod
@@ -174,8 +245,36 @@ class PrometheusMetrics(Metrics):
         self._syncs.observe(seconds)
 
     @override
-    def store_failed(self, store: str, reason: str) -> None:
-        self._store_errors.labels(store, reason).inc()
+    def store_answered(self, store: str, operation: str, seconds: float) -> None:
+        self._store_seconds[store, operation].observe(seconds)
+
+    @override
+    def store_failed(self, store: str, operation: str, reason: str) -> None:
+        self._store_errors.labels(store, operation, reason).inc()
+
+    @override
+    def cache_used(self, result: str, blobs: int = 1) -> None:
+        self._cache.labels(result).inc(blobs)
+
+    @override
+    def flushed(self, seconds: float) -> None:
+        self._flushes.observe(seconds)
+
+    @override
+    def streams_held(self, streams: int, size_bytes: int) -> None:
+        self._streams.set(streams)
+        self._held_bytes.set(size_bytes)
+
+    @override
+    def piece_ended(self, result: str) -> None:
+        self._pieces.labels(result).inc()
+
+    @override
+    def uploads_open(self, states: Mapping[str, int], tail_bytes: int, oldest_s: float) -> None:
+        for state, count in states.items():
+            self._open_uploads.labels(state).set(count)
+        self._tail_bytes.set(tail_bytes)
+        self._oldest_s.set(oldest_s)
 
     @override
     def log_in_refused(self, way: str, reason: str) -> None:
@@ -212,11 +311,12 @@ def published(registry: CollectorRegistry) -> bytes:
         raise ValueError("the metrics of a worker are incomplete") from error
 
 
-def shared_registry(folder: Path, gateway: Collector) -> CollectorRegistry:
-    """Return a registry that reads what all workers wrote into a folder, and the gateway."""
+def shared_registry(folder: Path, *others: Collector) -> CollectorRegistry:
+    """Return a registry that reads what all workers wrote into a folder, and what others have."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
-    registry.register(gateway)
+    for each in others:
+        registry.register(each)
     return registry
 
 

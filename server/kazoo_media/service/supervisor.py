@@ -118,8 +118,16 @@ class Supervisor:
                 from kazoo_media.service.gateway_metrics import GatewayCollector  # noqa: PLC0415
                 from kazoo_media.service.metrics import published, shared_registry  # noqa: PLC0415
                 from kazoo_media.service.metrics_port import serving_metrics  # noqa: PLC0415
+                from kazoo_media.service.process_metrics import (  # noqa: PLC0415
+                    ProcessCollector,
+                    supervised,
+                )
 
-                publish = partial(published, shared_registry(metrics, GatewayCollector(admin)))
+                watched = ProcessCollector(
+                    self._config.data_dir, partial(supervised, self._children)
+                )
+                registry = shared_registry(metrics, GatewayCollector(admin), watched)
+                publish = partial(published, registry)
                 await stack.enter_async_context(serving_metrics(self._config.metrics_port, publish))
             await self._supervise(workers, envoy, admin)
 

@@ -33,6 +33,7 @@ from kazoo_media.metadata.engine import METADATA_URL
 from kazoo_media.metadata.opening import open_metadata
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.metrics import NO_METRICS, Metrics
+from kazoo_media.recordings.census import Census
 from kazoo_media.recordings.upkeep import RecordingUpkeep
 from kazoo_media.rpc.callers import Callers
 from kazoo_media.rpc.registration import SERVICE_NAMES, add_services
@@ -170,6 +171,7 @@ def _upkeep(tasks: asyncio.TaskGroup, opened: _Opened) -> list[asyncio.Task[None
         tasks.create_task(opened.sweeper.run(_UPKEEP_S)),
         tasks.create_task(opened.scrub.run(_UPKEEP_S)),
         tasks.create_task(opened.recording_upkeep.run(_RECORDINGS_S)),
+        tasks.create_task(Census(opened.metadata, opened.metrics).run(_RECORDINGS_S)),
     ]
 
 
@@ -280,8 +282,10 @@ async def _own_metrics(config: Config, stack: AsyncExitStack) -> Metrics:
         published,
     )
     from kazoo_media.service.metrics_port import serving_metrics  # noqa: PLC0415
+    from kazoo_media.service.process_metrics import ProcessCollector, alone  # noqa: PLC0415
 
     registry = own_registry()
+    registry.register(ProcessCollector(config.data_dir, alone))
     publish = partial(published, registry)
     await stack.enter_async_context(serving_metrics(config.metrics_port, publish))
     return PrometheusMetrics(registry)

@@ -14,7 +14,9 @@ from typing_extensions import override
 from kazoo_media.blobs.cached import MOST_CACHED_BYTES, CachedBlobStore
 from kazoo_media.blobs.store import BlobReader, BlobStore, new_blob_key
 from kazoo_media.errors import StoreUnavailableError
+from kazoo_media.metrics import NO_METRICS, Metrics
 from tests.contract.blob_store import MIB, content, noise, read, stored
+from tests.support.counted import Counted
 from tests.support.memory_blobs import MemoryBlobStore
 
 PROMPT = noise(600_000)
@@ -44,10 +46,13 @@ def distant() -> Distant:
 
 @asynccontextmanager
 async def cached(
-    distant: Distant, folder: Path, capacity_bytes: int = 64 * MIB
+    distant: Distant,
+    folder: Path,
+    capacity_bytes: int = 64 * MIB,
+    metrics: Metrics = NO_METRICS,
 ) -> AsyncIterator[CachedBlobStore]:
     """Give what one worker of a node has."""
-    store = CachedBlobStore(distant, folder, capacity_bytes)
+    store = CachedBlobStore(distant, folder, capacity_bytes, metrics)
     yield store
     await store.aclose()
 
@@ -161,13 +166,17 @@ async def test_the_cache_is_bounded_while_many_blobs_are_fetched(
 
 
 async def test_what_was_read_last_stays(distant: Distant, tmp_path: Path) -> None:
-    prompt = await stored(distant, noise(100_000))
-    async with cached(distant, tmp_path, MIB) as store:
+    prompt, metrics = await stored(distant, noise(100_000)), Counted()
+    async with cached(distant, tmp_path, MIB, metrics) as store:
         await content(store, prompt)
         for _ in range(30):
             await content(store, await stored(distant, noise(100_000)))
             await content(store, prompt)
     assert distant.requests == 31
+    assert metrics.value("blob_cache_total", result="miss") == 31
+    assert metrics.value("blob_cache_total", result="hit") == 30
+    kept = len(files(tmp_path))
+    assert metrics.value("blob_cache_total", result="evicted") == 31 - kept
 
 
 async def test_a_large_blob_is_read_from_the_store(distant: Distant, tmp_path: Path) -> None:

@@ -267,6 +267,7 @@ async def test_publications_and_failures_are_counted(
     store = LocalBlobStore(folder, metrics)
     await stored(store, b"abc")
     assert metrics.value("fsync_seconds_count") == 1
+    assert metrics.value("store_seconds_count", store="blobs", operation="publish") == 1
 
     def full(fd: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -275,7 +276,9 @@ async def test_publications_and_failures_are_counted(
     with pytest.raises(StorageFullError):
         await stored(store, b"abc")
     reason = StorageFullError.reason
-    assert metrics.value("store_errors_total", store="blobs", reason=reason) == 1
+    assert (
+        metrics.value("store_errors_total", store="blobs", operation="publish", reason=reason) == 1
+    )
     await store.aclose()
 
 

@@ -195,7 +195,9 @@ async def test_a_database_that_stays_away_is_an_unavailable_store(
     ):
         with pytest.raises(StoreUnavailableError):
             await attempt
-    assert metrics.value("store_errors_total", store="metadata", reason="STORE_UNAVAILABLE") == 2
+    labels = {"store": "metadata", "operation": "write"}
+    reason = StoreUnavailableError.reason
+    assert metrics.value("store_errors_total", reason=reason, **labels) == 2
     network.refuses = False
     await cut_store.insert_media(make_media())
 
@@ -357,3 +359,25 @@ async def test_a_page_reads_no_more_of_long_documents_than_it_may(
     listed = await store.list_media(ACCOUNT, MediaQuery(99))
     assert [each.id for each in listed] == ["0", "1", "2"]
     assert [len(each) for each in read] == [3]
+
+
+async def test_waits_for_a_connection_are_counted(store: PostgresMetadataStore) -> None:
+    metrics = Counted()
+    engine = store._engine
+    assert isinstance(engine, PostgresEngine)
+    engine._metrics = metrics
+    all_read, go_on = threading.Barrier(5), threading.Event()
+
+    def read(db: Session) -> None:
+        db.execute("select 1").fetchall()
+        all_read.wait(10)
+        go_on.wait(10)
+
+    reading = [asyncio.ensure_future(engine.read(read)) for _ in range(4)]
+    await asyncio.to_thread(all_read.wait, 10)
+    waiting = asyncio.ensure_future(store.get_account("a"))
+    await asyncio.sleep(0.01)  # a shorter wait is not counted
+    go_on.set()
+    await asyncio.gather(waiting, *reading)
+    assert metrics.value("queue_wait_seconds_count", queue="postgres_read") == 1
+    assert metrics.value("store_seconds_count", store="metadata", operation="read") == 5

@@ -312,6 +312,9 @@ async def test_commits_and_failures_are_counted(path: Path) -> None:
     for attempt in (store.get_account("a"), store.remove_setting("a", "b", "c")):
         with pytest.raises(StoreUnavailableError):
             await attempt
-    reason = StoreUnavailableError.reason
-    assert metrics.value("store_errors_total", store="metadata", reason=reason) == 2
+    for operation in ("read", "write"):
+        labels = {"store": "metadata", "operation": operation}
+        reason = StoreUnavailableError.reason
+        assert metrics.value("store_errors_total", reason=reason, **labels) == 1
+    assert metrics.value("store_seconds_count", store="metadata", operation="write") == 1
     await store.aclose()
