@@ -19,6 +19,7 @@ from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from tests.support.audio_samples import tone
 from tests.support.product import Product, free_port, wait_until
 from tests.support.standalone import StandaloneWorker
+from tests.support.watching import watched_metrics
 
 pytestmark = pytest.mark.e2e
 
@@ -176,6 +177,20 @@ def test_refusals_stores_and_the_gateway_are_counted(product: Product) -> None:
         assert counts(product, "envoy_cluster_membership_healthy") == {("workers",): 2}
         answered = since.counts("envoy_http_downstream_rq_xx_total")
         assert answered["rest", "4"] == 2
+
+
+def test_everything_that_rules_and_the_dashboard_read_is_published(product: Product) -> None:
+    with closing(Tenant(product)) as tenant:
+        tenant.create("watched")
+        assert tenant.upload("watched", tone(1.0), "telephony") == 200
+        wrong = {"data": {"api_key": "0" * 64}}
+        assert httpx.put(f"{product.rest_url}/v2/api_auth", json=wrong).status_code == 401
+    published = {
+        sample.name
+        for family in text_string_to_metric_families(metrics_of(product))
+        for sample in family.samples
+    }
+    assert watched_metrics() - published == set()
 
 
 def ask_as_a_stranger(product: Product) -> None:
