@@ -35,6 +35,14 @@ def test_a_request_is_one_line(gateway: Gateway, http: httpx.Client) -> None:
     assert line["worker"].endswith("worker-0.sock")
 
 
+def test_a_trace_is_passed_on_and_logged(gateway: Gateway, http: httpx.Client) -> None:
+    sent, trace = uuid.uuid4().hex, f"00-{uuid.uuid4().hex}-00f067aa0ba902b7-01"
+    headers = {"x-request-id": sent, "traceparent": trace}
+    got = http.get("/v2/media", headers=headers).json()
+    assert got["metadata"]["traceparent"] == [trace]
+    assert logged(gateway, sent)["traceparent"] == trace
+
+
 @pytest.mark.parametrize(
     "key",
     [

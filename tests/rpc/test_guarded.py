@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from kazoo_media.errors import MediaNotFoundError
@@ -20,6 +21,7 @@ from kazoo_media.v1.media_service_pb2_grpc import MediaServiceStub
 from tests.rpc.service import Live, refusal_of
 from tests.support.counted import Counted
 
+_TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 _SECRET = "the password is in /etc/x"  # what a plain exception may say
 
 
@@ -125,6 +127,31 @@ async def test_an_unknown_error_tells_the_log_and_not_the_client(
     assert failure["exc_info"]
     assert failure["request_id"] == access["request_id"] == "mine"
     assert access["code"] == "INTERNAL"
+
+
+@pytest.mark.parametrize(
+    ("sent", "trace_id"),
+    [
+        (f"00-{_TRACE_ID}-00f067aa0ba902b7-01", _TRACE_ID),
+        (f"01-{_TRACE_ID}-00f067aa0ba902b7-01-more", _TRACE_ID),
+        (f"ff-{_TRACE_ID}-00f067aa0ba902b7-01", None),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", None),
+        (f"00-{_TRACE_ID.upper()}-00f067aa0ba902b7-01", None),
+        ("secret", None),
+    ],
+)
+async def test_every_line_of_a_call_has_its_request_and_its_trace(
+    channel: grpc.aio.Channel, sent: str, trace_id: str | None
+) -> None:
+    metadata = ("x-request-id", "mine"), ("traceparent", sent)
+    with capture_logs([merge_contextvars]) as lines, pytest.raises(grpc.aio.AioRpcError):
+        await _call(channel, "unary_unary", b"unknown", *metadata)
+    assert len(lines) == 2
+    for line in lines:
+        assert (line["request_id"], line.get("trace_id")) == ("mine", trace_id)
+    with capture_logs([merge_contextvars]) as lines:
+        await _call(channel, "unary_unary", b"hello")
+    assert ["trace_id" in line for line in lines] == [False]
 
 
 @pytest.mark.parametrize("kind", _KINDS)

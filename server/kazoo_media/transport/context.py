@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
@@ -19,6 +20,11 @@ PEER_KEY = "x-rest-peer"
 TRANSCODED_KEY = "x-envoy-original-path"
 """Metadata key of calls that the gateway has made from HTTP. Clients cannot send it."""
 _REQUEST_ID_LIMIT = 128
+_TRACE_KEY = "traceparent"
+_TRACE = re.compile(
+    "(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+"""Source: W3C Trace Context, 3.2."""
 
 
 @dataclass(slots=True)
@@ -36,10 +42,16 @@ class Call:
 
     @classmethod
     def begin(cls, context: Context) -> Call:
-        """Return a new call, now the current one of the task; every log line has its request id."""
+        """Return a new call, now the current one of its task.
+
+        Every log line of the task has its request id, and the trace id if the client sent one.
+        """
         call = cls(_request_id(metadata_value(context, REQUEST_ID_KEY)))
         _current.set(call)
         structlog.contextvars.bind_contextvars(request_id=call.request_id)
+        trace = metadata_value(context, _TRACE_KEY)
+        if trace and (found := _TRACE.fullmatch(trace)):
+            structlog.contextvars.bind_contextvars(trace_id=found[1])
         return call
 
     @classmethod
