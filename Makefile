@@ -25,7 +25,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 LOCKED := $(PIP_INSTALL) --require-hashes --no-compile
 SYSTEM_PACKAGES := sox libsox-fmt-mp3 espeak-ng libseccomp2 bubblewrap
 CALL_PACKAGES := sip-tester
-TEST_PACKAGES := strace flite nginx prometheus postgresql
+TEST_PACKAGES := strace flite nginx prometheus postgresql systemd
 
 # Side by side, a file at a time: a file's tests share what they start. In the order of the folders,
 # the slow end-to-end tests first.
