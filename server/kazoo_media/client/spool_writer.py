@@ -12,7 +12,7 @@ _PERIOD_S = 0.25
 
 
 class SpoolWriter:
-    """Writes backlogs five times a second, and sooner when one asks for it.
+    """Writes backlogs four times a second, and sooner when one asks for it.
 
     One change of threads for all of them: a thousand recorders would otherwise spend half a
     processor on changing threads.

@@ -3,7 +3,7 @@
 python -m tests.bench.recordings.load PORT ACCOUNT,... TOKEN STREAMS SECONDS
 
 It speaks HTTP/2 by h2: a gRPC client would need more of the processors than the service. Each
-stream sends 64 kbit/s of mu-law in a message of 1,600 bytes every 200 ms, as `Recorder` does. One
+stream sends 64 kbit/s of mu-law in a message of 2,000 bytes every 250 ms, as `Recorder` does. One
 line "running" is printed when every stream sends; then, after the seconds, a JSON object.
 """
 
@@ -182,7 +182,7 @@ async def _run(port: int, account_ids: list[str], token: str, streams: int, seco
 
 
 async def _send(connection: _Connection, turn: int) -> None:
-    """Send every 200 ms until cancelled; the connections take turns."""
+    """Send every 250 ms until cancelled; the connections take turns."""
     next_s = time.monotonic() + turn * 0.037 % PERIOD_S
     while True:
         await asyncio.sleep(max(0, next_s - time.monotonic()))

@@ -7,8 +7,8 @@ import json
 import statistics
 from collections.abc import Callable
 
-MESSAGE_BYTES = 1600
-PERIOD_S = 0.2
+MESSAGE_BYTES = 2000
+PERIOD_S = 0.25
 BYTES_A_SECOND = round(MESSAGE_BYTES / PERIOD_S)
 """Of one recording: 64 kbit/s."""
 
