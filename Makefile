@@ -87,7 +87,8 @@ test-fast: setup-test ## Run the tests that take seconds: units, stores, typed s
 test-long: setup-test ## Run the tests that repeat at their full length: hostile requests, cut uploads, random audio, a million documents in PostgreSQL
 	@KAZOO_TEST_LONG=1 $(BIN)/pytest -q $(SIDE_BY_SIDE) --timeout 600 tests/e2e/test_hostile_requests.py \
 		tests/e2e/test_hostile_grpc.py tests/e2e/test_cut_uploads.py tests/unit/media/test_random_audio.py \
-		tests/gateway/rest/test_tus.py tests/unit/metadata/test_postgres_plans.py
+		tests/gateway/rest/test_tus.py tests/rpc/test_stream_ends.py \
+		tests/unit/metadata/test_postgres_plans.py
 
 test-typescript: setup-test ## Generate TypeScript clients and call the service, upload by tus-js-client; needs Node.js 20 and npm
 	@command -v npm >/dev/null || { echo "Node.js 20 or later with npm is needed"; exit 1; }

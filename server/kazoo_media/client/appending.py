@@ -149,8 +149,7 @@ class _Stream:
         async def attempt(metadata: Metadata) -> tuple[_AppendCall, AppendUploadResponse]:
             call = _AppendCall(stub.AppendUpload(metadata=metadata))
             try:
-                await call.write(AppendUploadRequest(header=self._header))
-                self.is_header_lost = True
+                self.is_header_lost = await call.begin(AppendUploadRequest(header=self._header))
                 first = await call.first()
             except grpc.aio.AioRpcError as error:
                 # Only a status that came over the network has metadata.
@@ -224,11 +223,23 @@ class _Stream:
 
 
 class _AppendCall:
-    """A call whose methods raise the status that the service sent, as AioRpcError."""
+    """A call whose methods raise the status that the service sent, as AioRpcError.
+
+    The status comes after the last response, so somebody has to read until the end. `read` of
+    grpc.aio stops where a write has failed; iterating does not.
+    """
 
     def __init__(self, call: _Call) -> None:
         self._call = call
+        self._responses = aiter(call)
         self._status = TrueStatus(call)
+
+    async def begin(self, message: AppendUploadRequest) -> bool:
+        """Send the first message; return whether that succeeded. If not, `first` raises why."""
+        with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            await self._call.write(message)
+            return True
+        return False
 
     async def write(self, message: AppendUploadRequest) -> None:
         try:
@@ -241,10 +252,8 @@ class _AppendCall:
 
     async def read(self) -> AppendUploadResponse | None:
         """Return the next response, None after the last one if the call ended OK."""
-        with suppress(grpc.aio.AioRpcError):
-            response = await self._call.read()
-            if isinstance(response, AppendUploadResponse):
-                return response
+        with suppress(grpc.aio.AioRpcError, StopAsyncIteration):
+            return await anext(self._responses)
         refusal = await self._status.wait()
         if refusal is not None:
             raise refusal
