@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 
 from kazoo_media.client import Client
@@ -14,7 +15,7 @@ from tests.e2e.shell import Shell
 from tests.e2e.test_recorder import SPEC, samples
 from tests.support.audio_samples import tone
 from tests.support.postgres import PostgresServer
-from tests.support.product import Product
+from tests.support.product import Product, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -54,6 +55,29 @@ def test_what_is_stored_outlives_restarts_of_database_and_service(
         assert recorded in listed
         shell.ok("download", "hold", "again.wav")
     assert (tmp_path / "again.wav").read_bytes() == (tmp_path / "hold.wav").read_bytes()
+
+
+def test_nodes_that_start_at_the_same_time_make_one_master_account(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.url(postgres.make_database())
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    nodes = [Product(folder, metadata_url=url) for folder in folders]
+    try:
+        for node in nodes:
+            node.launch()
+        for node in nodes:
+            wait_until(node.is_ready, "a node is ready")
+        [first] = [each for each in nodes if (each.data_dir / "bootstrap.json").exists()]
+        key = {"data": {"api_key": first.api_key}}
+        for node in nodes:
+            rest = f"http://127.0.0.1:{node.variables['http_port']}"
+            assert httpx.put(f"{rest}/v2/api_auth", json=key).status_code == 201
+    finally:
+        for node in nodes:
+            node.stop()
 
 
 def test_a_start_without_the_database_says_why_in_one_line(

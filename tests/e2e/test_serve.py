@@ -198,7 +198,7 @@ def test_a_first_start_that_crashed_after_making_the_account_is_continued(
     account_id = interrupted.bootstrap.account_id
     product = Product(interrupted.folder)
     (product.data_dir / "bootstrap.json").unlink(missing_ok=True)
-    (product.data_dir / "bootstrap.begun").touch()
+    (product.data_dir / "bootstrap.begun").write_text(account_id)
     with product as second, log_in(second) as client:
         assert second.account_id == account_id
         assert client.get(f"/v2/accounts/{account_id}/media").status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import tempfile
 import time
 import weakref
@@ -82,7 +83,9 @@ async def make_core(
     backends = Converters(Confinement(Path(tempfile.gettempdir())), pool, ffmpeg)
     node = Node("node1", private_key(), {}, converters)
     core = await build_core(node, metadata, blobs, backends, make_login_limit(), metrics)
-    account, api_key = await core.accounts.create_master("master")
+    made = await core.accounts.create_master("master", secrets.token_hex(16))
+    assert made is not None
+    account, api_key = made
     return CoreUnderTest(core, metadata, blobs, Caller(account), api_key)
 
 

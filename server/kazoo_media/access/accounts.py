@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from kazoo_media.access.tokens import Tokens
 from kazoo_media.errors import (
     AccountNotFoundError,
+    ConflictError,
     ForbiddenError,
     InvalidCredentialsError,
+    NameTakenError,
     ValidationError,
     Violation,
 )
@@ -292,22 +294,27 @@ class Accounts:
         )
         return account, await self._insert(account)
 
-    async def create_master(self, name: str) -> tuple[Account, str]:
+    async def create_master(self, name: str, account_id: str) -> tuple[Account, str] | None:
         """Add the root account, a superduper admin, and return it with its API key.
 
-        An account of this name that a crash left without a known key gets a new key instead.
+        An account with this id, which a crash left without a known key, gets a new key instead.
+        None: another node has made the root account.
+
+        Args:
+            account_id: 32 lower-case hex digits that the caller chose at random, and keeps.
         """
-        left = await self._store.find_named_account(account_key(name), "")
-        if left is not None:
-            return left, await self._replace_key(left)
         account = Account(
-            id=secrets.token_hex(16),
+            id=account_id,
             name=name,
             ancestor_ids=(),
             created_ms=unix_time_ms(),
             superduper_admin=True,
         )
-        return account, await self._insert(account)
+        try:
+            return account, await self._insert(account)
+        except (ConflictError, NameTakenError):
+            left = await self._store.get_account(account_id)
+            return None if left is None else (left, await self._replace_key(left))
 
     async def rotate_api_key(self, caller: Caller, account_id: str) -> str:
         """Replace the API key of an account and return the new key. All its tokens end at once.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -318,7 +319,8 @@ async def _bootstrap(
         make: Returns the file's content for an account id and an API key.
     """
     known = await asyncio.to_thread(Bootstrap.read, config.data_dir)
-    # A crash between account and file would leave an account with an unknown key.
+    # A crash between account and file would leave an account with an unknown key. The file names
+    # the account, which another node may be making at the same time.
     begun = config.data_dir / "bootstrap.begun"
     if known:
         wanted = make(known.account_id, known.api_key)
@@ -328,8 +330,14 @@ async def _bootstrap(
         _log.warning("bootstrap.json is missing: commands need KAZOO_MEDIA_API_KEY")
         return
     else:
-        await asyncio.to_thread(durable.create_file, begun, b"")
-        account, api_key = await opened.core.accounts.create_master("master")
+        await asyncio.to_thread(durable.create_file, begun, secrets.token_hex(16).encode())
+        account_id = await asyncio.to_thread(begun.read_text)
+        made = await opened.core.accounts.create_master("master", account_id)
+        if made is None:
+            _log.warning("another node has made the master account, and its bootstrap.json")
+            await asyncio.to_thread(begun.unlink)
+            return
+        account, api_key = made
         wanted = make(account.id, api_key)
     if wanted != known:
         await asyncio.to_thread(wanted.write, config.data_dir)

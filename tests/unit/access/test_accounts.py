@@ -160,11 +160,19 @@ async def test_a_name_and_a_realm_are_given_once_in_the_whole_tree(
     assert refused.value.kazoo_data == {"message": text}
 
 
+async def test_of_several_nodes_one_makes_the_master_account(tested: CoreUnderTest) -> None:
+    assert await tested.core.accounts.create_master("master", "ab" * 16) is None
+    assert (await tested.core.accounts.log_in(tested.api_key)).account == tested.admin.account
+    assert len(await tested.metadata.list_accounts(None, "", 9)) == 1
+
+
 async def test_a_master_account_that_a_crash_left_without_a_known_key_gets_a_new_one(
     tested: CoreUnderTest,
 ) -> None:
     accounts = tested.core.accounts
-    again, key = await accounts.create_master("master")
+    made = await accounts.create_master("master", tested.admin.account.id)
+    assert made is not None
+    again, key = made
     assert again.id == tested.admin.account.id
     assert (await accounts.log_in(key)).account.superduper_admin
     with pytest.raises(InvalidCredentialsError):
