@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Self, cast
@@ -22,6 +23,9 @@ from kazoo_media.metadata.uploads import TailAppend, UploadRow
 from kazoo_media.metrics import NO_METRICS, Metrics
 from kazoo_media.model import Media
 
+_REVISION_S = 0.5
+"""A change of settings holds on all nodes after at most this time."""
+
 _PAGE = (
     "(select m.*, row_number() over page as place,"
     " sum(octet_length(m.doc::text)) over page - octet_length(m.doc::text) as before"
@@ -39,6 +43,7 @@ class PostgresMetadataStore(SqlMetadataStore):
 
     def __init__(self, engine: PostgresEngine) -> None:
         super().__init__(engine)
+        self._revision, self._revision_until_s = 0, 0.0
 
     @classmethod
     async def open(cls, url: str, *, metrics: Metrics = NO_METRICS) -> Self:
@@ -51,6 +56,25 @@ class PostgresMetadataStore(SqlMetadataStore):
             StartError: the database cannot be used.
         """
         return cls(await asyncio.to_thread(partial(PostgresEngine, url, metrics)))
+
+    @override
+    async def settings_revision(self) -> int:
+        # Asked for by every request: a read of the database would double the cost of the shortest.
+        now_s = time.monotonic()
+        if now_s >= self._revision_until_s:
+            self._revision = await super().settings_revision()
+            self._revision_until_s = now_s + _REVISION_S
+        return self._revision
+
+    @override
+    async def bump_settings_revision(self) -> None:
+        await super().bump_settings_revision()
+        self._revision_until_s = 0.0
+
+    @override
+    async def _change_settings(self, sql: str, bindings: Sequence[str]) -> None:
+        await super()._change_settings(sql, bindings)
+        self._revision_until_s = 0.0
 
     @override
     async def append_tails(self, appends: Sequence[TailAppend]) -> list[UploadRow | MediaError]:

@@ -68,6 +68,19 @@ async def test_nodes_that_open_a_new_database_at_once_agree(postgres: PostgresSe
     await asyncio.gather(*(each.aclose() for each in stores))
 
 
+async def test_a_change_of_settings_reaches_another_node(
+    store: PostgresMetadataStore, postgres: PostgresServer, database: str
+) -> None:
+    other = await PostgresMetadataStore.open(postgres.url(database))
+    before = await other.settings_revision()
+    await store.put_setting(_COUNTER)
+    assert await store.settings_revision() > before
+    async with asyncio.timeout(20):
+        while await other.settings_revision() == before:  # noqa: ASYNC110 - the database has it
+            await asyncio.sleep(0.05)
+    await other.aclose()
+
+
 @pytest.mark.parametrize(
     ("sql", "url", "problem"),
     [
