@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from kazoo_media.metadata.store import MetadataStore
 from kazoo_media.model import PlaybackKey, SigningKey
 
@@ -74,3 +76,25 @@ class ClusterStoreContract:
         first = await store.get_cluster_id()
         assert len(first) == 32
         assert await store.get_cluster_id() == first
+
+    async def test_one_holder_has_a_claim_until_its_time_is_over(
+        self, store: MetadataStore
+    ) -> None:
+        assert await store.claim("upkeep", "one", 60_000)
+        assert not await store.claim("upkeep", "two", 60_000)
+        assert await store.claim("other", "two", 60_000)
+        assert await store.claim("upkeep", "one", 0)
+        assert await store.claim("upkeep", "two", 60_000)
+        assert not await store.claim("upkeep", "one", 60_000)
+
+    async def test_a_claim_is_given_up_by_its_holder_only(self, store: MetadataStore) -> None:
+        assert await store.claim("upkeep", "one", 60_000)
+        await store.release_claim("upkeep", "two")
+        assert not await store.claim("upkeep", "two", 60_000)
+        await store.release_claim("upkeep", "one")
+        assert await store.claim("upkeep", "two", 60_000)
+
+    async def test_of_many_that_claim_at_once_one_succeeds(self, store: MetadataStore) -> None:
+        holders = [f"node-{number}" for number in range(8)]
+        got = await asyncio.gather(*(store.claim("upkeep", each, 60_000) for each in holders))
+        assert sum(got) == 1

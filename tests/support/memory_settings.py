@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import secrets
+import time
 from abc import abstractmethod
 
 from typing_extensions import override
@@ -22,10 +23,25 @@ class MemorySettingStore(KeyStore, SettingStore, ClusterStore):
         self._settings: dict[tuple[str, str, str], SettingRow] = {}
         self._settings_revision = 0
         self._cluster_id = secrets.token_hex(16)
+        self._claims: dict[str, tuple[str, float]] = {}
 
     @override
     async def get_cluster_id(self) -> str:
         return self._cluster_id
+
+    @override
+    async def claim(self, name: str, holder: str, lease_ms: int) -> bool:
+        now_s = time.monotonic()
+        other, expires_s = self._claims.get(name, (holder, now_s))
+        if other != holder and expires_s > now_s:
+            return False
+        self._claims[name] = holder, now_s + lease_ms / 1000
+        return True
+
+    @override
+    async def release_claim(self, name: str, holder: str) -> None:
+        if self._claims.get(name, ("", 0.0))[0] == holder:
+            del self._claims[name]
 
     @override
     async def add_signing_key(self, key: SigningKey) -> None:

@@ -53,9 +53,11 @@ class Engine(Protocol):
 
     Attributes:
         for_update: Ends a select whose rows must stay as they are until the transaction ends.
+        now_ms: The expression for the database's clock, in Unix milliseconds.
     """
 
     for_update: str
+    now_ms: str
 
     async def write(self, work: Work[T], *, frees_space: bool = False) -> T:
         """Return the result of `work` once its transaction is durable.

@@ -64,6 +64,7 @@ class PostgresEngine(Engine):
     """The connections of one process to one database."""
 
     for_update = " for update"
+    now_ms = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
 
     def __init__(self, url: str, metrics: Metrics = NO_METRICS) -> None:
         """Prepare the schema; blocks.

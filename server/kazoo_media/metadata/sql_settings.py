@@ -1,4 +1,4 @@
-"""Settings, signing keys and the id of the cluster: a part of a driver."""
+"""Settings, signing keys and what all nodes share: a part of a driver."""
 
 from __future__ import annotations
 
@@ -30,6 +30,21 @@ class SqlSettings(KeyStore, SettingStore, ClusterStore):
         if row is None:
             raise StoreUnavailableError
         return str(row[0])
+
+    @override
+    async def claim(self, name: str, holder: str, lease_ms: int) -> bool:
+        now_ms = self._engine.now_ms
+        sql = (
+            f"insert into claim values (?, ?, {now_ms} + ?)"  # noqa: S608, no outside text
+            " on conflict (name) do update set holder = excluded.holder, expires = excluded.expires"
+            f" where claim.holder = excluded.holder or claim.expires <= {now_ms}"
+        )
+        return await self._engine.execute(sql, (name, holder, lease_ms)) > 0
+
+    @override
+    async def release_claim(self, name: str, holder: str) -> None:
+        sql = "delete from claim where name = ? and holder = ?"
+        await self._engine.execute(sql, (name, holder), frees_space=True)
 
     @override
     async def add_signing_key(self, key: SigningKey) -> None:

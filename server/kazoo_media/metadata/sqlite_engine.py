@@ -64,6 +64,7 @@ class SqliteEngine(Engine):
     """
 
     for_update = ""  # one transaction writes at a time
+    now_ms = "cast(unixepoch('subsec') * 1000 as integer)"
 
     def __init__(self, path: Path, *, shared: bool, metrics: Metrics = NO_METRICS) -> None:
         """Prepare the schema and open all connections; blocks.

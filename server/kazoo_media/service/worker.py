@@ -51,6 +51,7 @@ from kazoo_media.transport.budget import Budget
 from kazoo_media.transport.http1.server import WorkerServer
 from kazoo_media.transport.registry import Registry
 from kazoo_media.transport.standard_services import add_standard_services
+from kazoo_media.upkeep.claimed import Claimed
 from kazoo_media.upkeep.scrub import Scrub
 from kazoo_media.upkeep.sweeper import Sweeper
 from kazoo_media.v1.services import FILES
@@ -88,7 +89,7 @@ async def run_gateway_worker(config: Config, index: int, socket_path: Path) -> N
         await stack.enter_async_context(opened.core.recordings.running())
         async with asyncio.TaskGroup() as tasks:
             # Only one worker keeps the stores in order: others would find the same rows.
-            upkeep = _upkeep(tasks, opened) if index == 0 else []
+            upkeep = _upkeep(tasks, config, opened) if index == 0 else []
             measuring = tasks.create_task(_measure(opened))
             trimming = tasks.create_task(give_memory_back())
             draining = tasks.create_task(_drain_after(end_recordings, opened))
@@ -142,7 +143,7 @@ async def run_standalone_worker(
             raise
         async with asyncio.TaskGroup() as tasks:
             _on_signal(lambda: server.break_off() if stop.is_set() else stop.set())
-            upkeep = _upkeep(tasks, opened)
+            upkeep = _upkeep(tasks, config, opened)
             measuring = tasks.create_task(_measure(opened))
             trimming = tasks.create_task(give_memory_back())
             _log.info("serving", address=address)
@@ -167,13 +168,16 @@ async def _drain_after(event: asyncio.Event, opened: _Opened) -> None:
     await opened.core.recordings.drain()
 
 
-def _upkeep(tasks: asyncio.TaskGroup, opened: _Opened) -> list[asyncio.Task[None]]:
-    return [
-        tasks.create_task(opened.sweeper.run(_UPKEEP_S)),
-        tasks.create_task(opened.scrub.run(_UPKEEP_S)),
-        tasks.create_task(opened.recording_upkeep.run(_RECORDINGS_S)),
-        tasks.create_task(Census(opened.metadata, opened.metrics).run(_RECORDINGS_S)),
+def _upkeep(tasks: asyncio.TaskGroup, config: Config, opened: _Opened) -> list[asyncio.Task[None]]:
+    works = [
+        partial(opened.sweeper.run, _UPKEEP_S),
+        partial(opened.scrub.run, _UPKEEP_S),
+        partial(opened.recording_upkeep.run, _RECORDINGS_S),
     ]
+    census = tasks.create_task(Census(opened.metadata, opened.metrics).run(_RECORDINGS_S))
+    if config.metadata_url:  # of all nodes, one does it
+        return [tasks.create_task(Claimed(opened.metadata, "upkeep").run(works)), census]
+    return [*(tasks.create_task(each()) for each in works), census]
 
 
 async def _listen(server: StandardServer, config: Config, address: str) -> str:

@@ -392,5 +392,5 @@ async def test_waits_for_a_connection_are_counted(store: PostgresMetadataStore) 
     await asyncio.sleep(0.01)  # a shorter wait is not counted
     go_on.set()
     await asyncio.gather(waiting, *reading)
-    assert metrics.value("queue_wait_seconds_count", queue="postgres_read") == 1
+    assert metrics.value("queue_wait_seconds_count", queue="postgres_read") >= 1
     assert metrics.value("store_seconds_count", store="metadata", operation="read") == 5

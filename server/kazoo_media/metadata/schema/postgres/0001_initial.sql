@@ -211,3 +211,10 @@ create table write_mark (
     number bigint not null,
     written timestamptz not null
 );
+
+-- What one of the nodes does at a time; a claim that has expired is anybody's.
+create table claim (
+    name text collate "C" primary key,
+    holder text not null,
+    expires bigint not null
+);
