@@ -66,8 +66,9 @@ class Claimed:
         tasks = [asyncio.ensure_future(each()) for each in works]
         try:
             while loop.time() < until_s:
+                pause_s = min(self._lease_s / 3, until_s - loop.time())
                 ended, _ = await asyncio.wait(
-                    tasks, timeout=self._lease_s / 3, return_when=asyncio.FIRST_COMPLETED
+                    tasks, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED
                 )
                 for task in ended:
                     task.result()
