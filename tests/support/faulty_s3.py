@@ -35,15 +35,7 @@ def faulty_s3(fault: str) -> Iterator[str]:  # noqa: C901 - one branch for each 
             if data is None:
                 self.answer(404, _MISSING)
             elif (wanted := self.headers.get("range")) and fault != "ignores ranges":
-                first, last = map(int, wanted.removeprefix("bytes=").split("-"))
-                if first >= len(data) and fault == "answers any range":
-                    first = 0
-                if first >= len(data):
-                    self.answer(416, _BAD_RANGE)
-                    return
-                last = min(last, len(data) - 1)
-                content_range = f"bytes {first}-{last}/{len(data)}"
-                self.answer(206, data[first : last + 1], {"content-range": content_range})
+                self.answer_range(data, wanted, answers_any=fault == "answers any range")
             else:
                 self.answer(200, data)
 
@@ -107,6 +99,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def answer_range(self, data: bytes, wanted: str, *, answers_any: bool) -> None:
+        first, last = map(int, wanted.removeprefix("bytes=").split("-"))
+        if first >= len(data) and answers_any:
+            first = 0
+        if first >= len(data):
+            self.answer(416, _BAD_RANGE)
+            return
+        last = min(last, len(data) - 1)
+        content_range = f"bytes {first}-{last}/{len(data)}"
+        self.answer(206, data[first : last + 1], {"content-range": content_range})
 
     def log_message(self, *_: object) -> None:
         pass

@@ -102,7 +102,8 @@ class Part:
         if self._held:
             self._write_block()
         os.pwrite(self._fd, self._checksums + _FOOTER.pack(self._size_bytes), self._size_bytes)
-        with self._folder.locked():  # whoever counts the files now would count it never or twice
+        # Not while files are counted: this one would be missed, or counted under both names.
+        with self._folder.locked():
             os.rename(self._part_path, self._path)
 
     def remove(self) -> None:
@@ -177,7 +178,7 @@ class CacheFolder:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        # Whoever had the lock before may have renamed or removed the file.
+        # The process that had the lock before may have renamed or removed the file.
         if not _is_at(fd, part_path):
             return False
         if self._path(key).exists():

@@ -144,7 +144,7 @@ class CachedBlobStore(BlobStore):
     def _end_fetch(self, key: str, fetching: asyncio.Task[_Fetched]) -> None:
         del self._fetching[key]
         if not fetching.cancelled():
-            fetching.exception()  # whoever still waits gets it; perhaps nobody does
+            fetching.exception()  # asyncio logs one that nobody has looked at
 
     async def _fetch(self, key: str) -> _Fetched:
         for _ in range(_POLLS):

@@ -184,7 +184,7 @@ class Multipart:
 
 
 class _AbortedError(OSError):
-    """Raised by the source of an upload that is aborted, and to whoever still writes to it."""
+    """An upload is aborted: its source raises this, and a write to it does as well."""
 
 
 class Spool:

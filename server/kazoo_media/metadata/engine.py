@@ -6,6 +6,7 @@ statement only where the two languages differ.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -45,7 +46,7 @@ class Session(Protocol):
 Work: TypeAlias = Callable[[Session], T]
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """The connections of one process to one database.
 
     Every method raises StoreUnavailableError if the database cannot be used, StorageFullError
@@ -59,6 +60,7 @@ class Engine(Protocol):
     for_update: str
     now_ms: str
 
+    @abstractmethod
     async def write(self, work: Work[T], *, frees_space: bool = False) -> T:
         """Return the result of `work` once its transaction is durable.
 
@@ -68,25 +70,38 @@ class Engine(Protocol):
             frees_space: Whether the work removes something.
         """
 
+    @abstractmethod
     async def read(self, work: Work[T]) -> T:
         """Return the result of `work`, whose statements see one state of the database."""
+
+    @abstractmethod
+    async def read_rows(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
+        """Return the rows of one statement."""
+
+    @abstractmethod
+    async def read_few(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
+        """Return the rows of a statement that finds one row or a page by an index."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Finish accepted writes and reads and close every connection."""
 
     async def execute(
         self, sql: str, bindings: Sequence[Value], *, frees_space: bool = False
     ) -> int:
         """Run one statement in a transaction; return how many rows it changed. See `write`."""
 
+        def change(db: Session) -> int:
+            db.execute(sql, bindings)
+            return db.changes()
+
+        return await self.write(change, frees_space=frees_space)
+
     async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
         """Run one statement for each of `rows`, in one transaction."""
-
-    async def read_rows(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
-        """Return the rows of one statement."""
-
-    async def read_few(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
-        """Return the rows of a statement that finds one row or a page by an index."""
+        await self.write(lambda db: db.executemany(sql, rows))
 
     async def read_row(self, sql: str, bindings: Sequence[Value]) -> Row | None:
-        """Return the first row of such a statement, or None."""
-
-    async def aclose(self) -> None:
-        """Finish accepted writes and reads and close every connection."""
+        """Return the first row of a statement as in `read_few`, or None."""
+        rows = await self.read_few(sql, bindings)
+        return rows[0] if rows else None

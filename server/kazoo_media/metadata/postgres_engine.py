@@ -38,7 +38,7 @@ from kazoo_media.errors import (
     ValidationError,
     Violation,
 )
-from kazoo_media.metadata.engine import METADATA_URL, Engine, Row, Session, Value, Work
+from kazoo_media.metadata.engine import METADATA_URL, Engine, Row, Value, Work
 from kazoo_media.metadata.postgres_address import PostgresAddress
 from kazoo_media.metadata.postgres_migrations import migrate
 from kazoo_media.metadata.postgres_session import Link
@@ -113,20 +113,6 @@ class PostgresEngine(Engine):
         return await asyncio.wrap_future(self._begun("read", partial(_in_one_state, work)))
 
     @override
-    async def execute(
-        self, sql: str, bindings: Sequence[Value], *, frees_space: bool = False
-    ) -> int:
-        def change(db: Session) -> int:
-            db.execute(sql, bindings)
-            return db.changes()
-
-        return await self.write(change)
-
-    @override
-    async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
-        await self.write(lambda db: db.executemany(sql, rows))
-
-    @override
     async def read_rows(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
         def read(link: Link) -> list[Row]:
             return link.session.execute(sql, bindings).fetchall()
@@ -136,11 +122,6 @@ class PostgresEngine(Engine):
     @override
     async def read_few(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
         return await self.read_rows(sql, bindings)
-
-    @override
-    async def read_row(self, sql: str, bindings: Sequence[Value]) -> Row | None:
-        rows = await self.read_rows(sql, bindings)
-        return rows[0] if rows else None
 
     @override
     async def aclose(self) -> None:

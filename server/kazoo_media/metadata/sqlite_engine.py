@@ -40,7 +40,7 @@ from typing_extensions import override
 
 from kazoo_media import durable
 from kazoo_media.errors import MediaError, StorageFullError, StoreUnavailableError
-from kazoo_media.metadata.engine import Engine, Row, Session, Value, Work
+from kazoo_media.metadata.engine import Engine, Row, Value, Work
 from kazoo_media.metadata.reserve import Reserve
 from kazoo_media.metadata.sqlite_migrations import migrate
 from kazoo_media.metrics import NO_METRICS, Metrics
@@ -113,20 +113,6 @@ class SqliteEngine(Engine):
         return await self._read_in_thread(partial(_in_one_state, work))
 
     @override
-    async def execute(
-        self, sql: str, bindings: Sequence[Value], *, frees_space: bool = False
-    ) -> int:
-        def change(db: Session) -> int:
-            db.execute(sql, bindings)
-            return db.changes()
-
-        return await self.write(change, frees_space=frees_space)
-
-    @override
-    async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
-        await self.write(lambda db: db.executemany(sql, rows))
-
-    @override
     async def read_rows(self, sql: str, bindings: Sequence[Value]) -> list[Row]:
         return await self._read_in_thread(lambda db: db.execute(sql, bindings).fetchall())
 
@@ -141,11 +127,6 @@ class SqliteEngine(Engine):
             return await self.read_rows(sql, bindings)
         except apsw.Error as error:
             raise self._counted("read", error) from error
-
-    @override
-    async def read_row(self, sql: str, bindings: Sequence[Value]) -> Row | None:
-        rows = await self.read_few(sql, bindings)
-        return rows[0] if rows else None
 
     @override
     async def aclose(self) -> None:

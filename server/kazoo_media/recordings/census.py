@@ -1,4 +1,4 @@
-"""Counts the uploads that have not ended, for whoever watches the service."""
+"""Counts the uploads that have not ended, for the metrics."""
 
 from __future__ import annotations
 

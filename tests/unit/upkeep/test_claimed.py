@@ -35,9 +35,9 @@ class _Store(MemoryMetadataStore):
 class _Node:
     """A process that competes for the work."""
 
-    def __init__(self, store: _Store) -> None:
+    def __init__(self, store: _Store, lease_s: float = _LEASE_S) -> None:
         self.works, self.rests = asyncio.Event(), asyncio.Event()
-        self.claimed = Claimed(store, "upkeep", _LEASE_S)
+        self.claimed = Claimed(store, "upkeep", lease_s)
         self.task = asyncio.ensure_future(self.claimed.run([self._work]))
 
     async def _work(self) -> None:
@@ -68,7 +68,9 @@ async def test_another_node_goes_on_when_the_first_has_stopped(
     store = _Store()
     first = _Node(store)
     await asyncio.wait_for(first.works.wait(), 20)
-    second = _Node(store)
+    second = _Node(
+        store, _LEASE_S / 10
+    )  # it asks often, and so has the claim as soon as it is free
     await asyncio.sleep(2 * _LEASE_S)
     assert not second.works.is_set()
     assert not first.rests.is_set()
